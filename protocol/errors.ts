@@ -1,0 +1,135 @@
+// The error table: every error that crosses a boundary is a row here. Knows nothing of sockets, files or sessions.
+
+interface ErrorRow {
+  /** What happened, when the place that throws has nothing more exact to say. */
+  readonly text: string;
+  /** What to do about it. */
+  readonly remedy: string;
+  /** True when the same call may succeed later without anything being changed by the caller. */
+  readonly isRetryable?: boolean;
+}
+
+export const ERRORS = {
+  ERR_NO_SESSION_CONTEXT: {
+    text: "Session was used outside a request.",
+    remedy: "Use it inside the session() middleware or inside Session.Run(options, fn).",
+  },
+  ERR_HEADERS_SENT: {
+    text: "A session cannot be created after the response headers have been sent, because its cookie could not be.",
+    remedy: "Write to the session before the first res.write(), res.end() or res.flushHeaders().",
+  },
+  ERR_BAD_KEY: {
+    text: "This is not a key a session can hold.",
+    remedy:
+      "Use a non-empty string of well-formed Unicode; a string-index key may not be the name of a Session member.",
+  },
+  ERR_BAD_VALUE: {
+    text: "This value cannot be stored in a Gambas session.",
+    remedy: "Store booleans, numbers, strings, dates, buffers, arrays, plain objects or Maps of these.",
+  },
+  ERR_BAD_OPTION: {
+    text: "An option or property has a value that is not allowed.",
+    remedy: "Correct the value; the message names what is allowed.",
+  },
+  ERR_BAD_ID: {
+    text: "This is not a session id.",
+    remedy: "A session id is <prefix>:<24 upper-case hex digits>.",
+  },
+  ERR_ID_TAKEN: {
+    text: "A session with this id exists already, or existed a short time ago.",
+    remedy: "Draw another id.",
+  },
+  ERR_UNREADABLE: {
+    text: "The session file, or one value in it, cannot be read.",
+    remedy: "It is left as it is. Look at the file, restore it, or abandon the session.",
+  },
+  ERR_SESSION_GONE: {
+    text: "The session was abandoned, has expired or was replaced; nothing was written.",
+    remedy: "Start a new session: the next request without the cookie does.",
+  },
+  ERR_SESSION_BUSY: {
+    text: "Another program has held the lock of the session file for too long; nothing was written.",
+    remedy: "Find the program that keeps <id>.lock locked, then try again.",
+    isRetryable: true,
+  },
+  ERR_LEASE_LOST: {
+    text: "The transaction outlived its lease, or the daemon that granted it ended; nothing of it was written.",
+    remedy: "Run it again; keep transactions short or ask for a longer lease.",
+    isRetryable: true,
+  },
+  ERR_CONFLICT: {
+    text: "Another program kept changing the session file during the transaction; nothing of it was written.",
+    remedy: "Run it again when the other program is quieter.",
+    isRetryable: true,
+  },
+  ERR_TOO_LARGE: {
+    text: "The session would become larger than the limit; nothing was written.",
+    remedy: "Keep large data elsewhere and its name in the session, or raise maxSessionBytes.",
+  },
+  ERR_STORE: {
+    text: "The file system refused to read or write the session; nothing that was acknowledged is lost.",
+    remedy: "Look at the system error in the message: space, quota, permissions, open files.",
+    isRetryable: true,
+  },
+  ERR_BAD_ROOT: {
+    text: "The root directory cannot be trusted or used.",
+    remedy: "The root must be a real directory that belongs to the user who runs the program.",
+  },
+  ERR_SOCKET_PATH: {
+    text: "The path of the daemon's socket cannot be used.",
+    remedy: "Choose a shorter root or socket path.",
+  },
+  ERR_DAEMON_UNAVAILABLE: {
+    text: "No daemon answers on the socket.",
+    remedy: "Start gambas-sessiond, or connect without spawn: false.",
+    isRetryable: true,
+  },
+  ERR_DAEMON_RUNNING: {
+    text: "Another daemon already serves this root.",
+    remedy: "Use that one, or stop it first.",
+  },
+  ERR_PROTOCOL_VERSION: {
+    text: "Client and daemon speak different versions of the protocol.",
+    remedy: "Install the same version of gambas-session on both sides and restart the older one.",
+  },
+  ERR_PROTOCOL: {
+    text: "The other side of the socket broke the protocol.",
+    remedy: "Connect with gambas-session of the same version; see protocol/PROTOCOL.md.",
+  },
+  ERR_OVERLOADED: {
+    text: "Too much is waiting already; this was not accepted.",
+    remedy: "Send less at once, or try again later.",
+    isRetryable: true,
+  },
+  ERR_CLOSED: {
+    text: "The client was closed.",
+    remedy: "Call connect() again.",
+  },
+  ERR_INTERNAL: {
+    text: "The daemon failed in a way it did not expect; nothing that was acknowledged is lost.",
+    remedy: "Report it with the daemon's log.",
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(ERRORS, code);
+}
+
+/** The one error class of the package. `code` is a row of the error table; `message` says what happened to what, and what to do. */
+export class SessionError extends Error {
+  override readonly name = "SessionError";
+  readonly code: ErrorCode;
+
+  /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
+  constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
+    super(`${what ?? ERRORS[code].text} ${ERRORS[code].remedy}`, options);
+    this.code = code;
+  }
+
+  get isRetryable(): boolean {
+    const row: ErrorRow = ERRORS[this.code];
+    return row.isRetryable === true;
+  }
+}
