@@ -1,0 +1,147 @@
+// The daemon's settings, in one table: names, defaults, units, flags. Checks what comes from outside; reads no file.
+
+import { lstatSync, mkdirSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { SessionError } from "../protocol/errors.ts";
+
+/** A Unix socket's path must fit `sun_path`. */
+export const MAX_SOCKET_PATH_BYTES = 107;
+
+interface Setting<T> {
+  readonly default: T;
+  readonly meaning: string;
+  readonly isHidden?: boolean;
+}
+
+const SETTINGS = {
+  durability: {
+    default: "file" as "file" | "fsync",
+    meaning:
+      '"file": in the file before acknowledged, survives the end of any process; "fsync": survives power loss too',
+  },
+  engine: {
+    default: "gambas-file" as "gambas-file" | "memory",
+    meaning: "where sessions are kept; memory is for tests and floors and loses everything with the daemon",
+  },
+  timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
+  cacheBytes: { default: 64 * 1024 * 1024, meaning: "contents kept in memory, in bytes" },
+  maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
+  maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },
+  leaseMs: { default: 5_000, meaning: "a transaction's lease when none is asked for" },
+  maxLeaseMs: { default: 60_000, meaning: "the longest lease that may be asked for" },
+  lockWaitMs: {
+    default: 10_000,
+    meaning: "how long another program may hold a session's lock before ERR_SESSION_BUSY",
+  },
+  openSessions: { default: 1_000, meaning: "hot sessions whose files are kept open" },
+  sweepMs: { default: 60_000, meaning: "pause between two sweeps for expired sessions; 0: no sweep" },
+  reconcileMs: {
+    default: 5_000,
+    meaning: "pause between two looks at cached sessions for changes by other programs; 0: none",
+  },
+  tombstoneSeconds: { default: 86_400, meaning: "how long an ended session is kept from coming back" },
+  maxTombstones: { default: 1_000_000, meaning: "ended sessions remembered at most" },
+  repairSeconds: {
+    default: 300,
+    meaning: "how long a replaced value is recognised in a stale save of another program",
+  },
+  maxReplacedValues: { default: 1_000_000, meaning: "replaced values remembered at most" },
+  idleExitMs: { default: 0, meaning: "leave after this long without any client; 0: stay" },
+  logLevel: { default: "info" as "debug" | "info" | "warn" | "error" | "silent", meaning: "what is logged" },
+} as const satisfies Record<string, Setting<string | number>>;
+
+type SettingName = keyof typeof SETTINGS;
+type Widen<T> = T extends number ? number : T;
+export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
+
+/** What `startDaemon` takes: any setting, and the places. */
+export type DaemonOptions = Partial<Settings> & { readonly root?: string; readonly socket?: string };
+
+export interface Config extends Settings {
+  /** Absolute path of the root directory, `/tmp/gambas.<uid>` by default. */
+  readonly root: string;
+  /** Absolute path of the Unix socket. */
+  readonly socket: string;
+}
+
+const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
+  durability: ["file", "fsync"],
+  engine: ["gambas-file", "memory"],
+  logLevel: ["debug", "info", "warn", "error", "silent"],
+};
+
+/** Merges options over environment over defaults. Throws ERR_BAD_OPTION or ERR_SOCKET_PATH; touches nothing. */
+export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
+  const root = resolve(options.root ?? env.GAMBAS_SESSION_ROOT ?? `/tmp/gambas.${uid()}`);
+  const socket = resolve(options.socket ?? env.GAMBAS_SESSION_SOCKET ?? join(root, "sessiond.sock"));
+  checkSocketPath(socket);
+  const settings: Record<string, string | number> = {};
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    settings[name] = checkSetting(name, options[name] ?? SETTINGS[name].default);
+  }
+  for (const name of Object.keys(options)) {
+    if (name !== "root" && name !== "socket" && !Object.hasOwn(SETTINGS, name)) throw unknownSetting(name);
+  }
+  return { ...(settings as Settings), root, socket };
+}
+
+function uid(): number {
+  return process.getuid?.() ?? 0;
+}
+
+function checkSetting(name: SettingName, value: string | number): string | number {
+  const choices = CHOICES[name];
+  if (choices !== undefined) {
+    if (typeof value === "string" && choices.includes(value)) return value;
+    throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
+  }
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
+  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be a number of 0 or more, not ${value}.`);
+}
+
+function unknownSetting(name: string): SessionError {
+  return new SessionError(
+    "ERR_BAD_OPTION",
+    `There is no setting "${name}"; there are root, socket, ${Object.keys(SETTINGS).join(", ")}.`,
+  );
+}
+
+function checkSocketPath(socket: string): void {
+  const length = Buffer.byteLength(socket);
+  if (isAbsolute(socket) && length <= MAX_SOCKET_PATH_BYTES) return;
+  throw new SessionError(
+    "ERR_SOCKET_PATH",
+    `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`,
+  );
+}
+
+/**
+ * Makes the root if it is missing (0700) and refuses one that is a symlink, no directory, or another user's (REFERENCE 2.1).
+ * A wrong mode is repaired, as Gambas does.
+ */
+export function prepareRoot(root: string): void {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const stat = lstatSync(root);
+  if (stat.isSymbolicLink()) throw badRoot(root, "is a symbolic link");
+  if (!stat.isDirectory()) throw badRoot(root, "is not a directory");
+  if (stat.uid !== uid()) throw badRoot(root, `belongs to uid ${stat.uid}, not to ${uid()}`);
+}
+
+function badRoot(root: string, reason: string): SessionError {
+  return new SessionError("ERR_BAD_ROOT", `The root ${root} ${reason}.`);
+}
+
+/** Every setting as a Markdown table, for README. */
+export function describeSettings(): string {
+  const rows = Object.entries(SETTINGS).map(([name, row]) => `| \`${name}\` | \`${row.default}\` | ${row.meaning} |`);
+  return ["| setting | default | meaning |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** Reads `--name value` pairs (kebab-case) into options. Throws ERR_BAD_OPTION. */
+export function settingFlags(): { readonly name: string; readonly setting: string; readonly isNumber: boolean }[] {
+  return Object.entries(SETTINGS).map(([setting, row]) => ({
+    name: setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+    setting,
+    isNumber: typeof row.default === "number",
+  }));
+}

@@ -1,0 +1,209 @@
+// What a new daemon must know of what the old one did: which commits were applied, and which sessions have ended.
+//
+// One append per turn of the event loop, before anything of that turn becomes visible (DESIGN 4): a record names the revision a commit
+// is about to become. Everything before the last append was carried out; of the last one, the store can tell (`wasPublished`).
+// Survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
+//
+// A record: u32 length, u8 kind, then
+//   commit     f64 ino, f64 size, f64 mtimeMs, u32 sequence, u8 length + client, the rest: id
+//   cancelled  the same, for a commit whose publication failed
+//   ended      f64 when (Unix ms), the rest: id
+
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import type { Revision } from "./store/store.ts";
+
+const KIND = { commit: 1, cancelled: 2, ended: 3 } as const;
+const LENGTH_BYTES = 4;
+/** When a file has grown to this a new one is begun; one old one is kept. */
+const MAX_BYTES = 4 * 1024 * 1024;
+const FIXED_COMMIT_BYTES = 1 + 24 + 4 + 1;
+
+export interface CommitMark {
+  readonly id: string;
+  readonly client: string;
+  readonly sequence: number;
+}
+
+export interface JournaledCommit extends CommitMark {
+  readonly revision: Revision;
+  /** In the last append before the end: it may not have become visible. */
+  readonly isLast: boolean;
+}
+
+export interface Replay {
+  readonly commits: readonly JournaledCommit[];
+  readonly ended: ReadonlyMap<string, number>;
+}
+
+/** Records that are written with one call, behind their common length. */
+class Batch {
+  #buffer: Buffer = Buffer.allocUnsafe(64 * 1024);
+  #at = LENGTH_BYTES;
+
+  get isEmpty(): boolean {
+    return this.#at === LENGTH_BYTES;
+  }
+
+  noteCommit(kind: number, mark: CommitMark, revision: Revision): void {
+    const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length));
+    const buffer = this.#buffer;
+    buffer[this.#at++] = kind;
+    this.#at = buffer.writeDoubleLE(revision.ino, this.#at);
+    this.#at = buffer.writeDoubleLE(revision.size, this.#at);
+    this.#at = buffer.writeDoubleLE(revision.mtimeMs, this.#at);
+    this.#at = buffer.writeUInt32LE(mark.sequence >>> 0, this.#at);
+    const length = buffer.write(mark.client, this.#at + 1, "latin1");
+    buffer[this.#at] = length;
+    this.#at += 1 + length;
+    this.#end(start, mark.id);
+  }
+
+  noteEnded(id: string, whenMs: number): void {
+    const start = this.#begin(1 + 8 + 3 * id.length);
+    this.#buffer[this.#at++] = KIND.ended;
+    this.#at = this.#buffer.writeDoubleLE(whenMs, this.#at);
+    this.#end(start, id);
+  }
+
+  /** Bytes appended. They are forgotten only when all of them were written. */
+  appendTo(fd: number): number {
+    this.#buffer.writeUInt32LE(this.#at - LENGTH_BYTES, 0);
+    for (let at = 0; at < this.#at; ) at += writeSync(fd, this.#buffer, at, this.#at - at);
+    const bytes = this.#at;
+    this.#at = LENGTH_BYTES;
+    return bytes;
+  }
+
+  #begin(bytes: number): number {
+    if (this.#at + LENGTH_BYTES + bytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(2 * (this.#at + LENGTH_BYTES + bytes));
+      this.#buffer.copy(larger, 0, 0, this.#at);
+      this.#buffer = larger;
+    }
+    const start = this.#at;
+    this.#at += LENGTH_BYTES;
+    return start;
+  }
+
+  #end(start: number, id: string): void {
+    this.#at += this.#buffer.write(id, this.#at, "utf8");
+    this.#buffer.writeUInt32LE(this.#at - start - LENGTH_BYTES, start);
+  }
+}
+
+export class Journal {
+  readonly #path: string;
+  readonly #snapshot: () => Iterable<readonly [string, number]>;
+  readonly #batch = new Batch();
+  #fd: number;
+  #size: number;
+
+  /** @param snapshot the ended sessions that still count, for when a new file is begun. */
+  constructor(path: string, snapshot: () => Iterable<readonly [string, number]>) {
+    this.#path = path;
+    this.#snapshot = snapshot;
+    this.#fd = openSync(path, "a", 0o600);
+    this.#size = fstatSync(this.#fd).size;
+  }
+
+  noteCommit(mark: CommitMark, revision: Revision): void {
+    this.#batch.noteCommit(KIND.commit, mark, revision);
+  }
+
+  noteCancelled(mark: CommitMark, revision: Revision): void {
+    this.#batch.noteCommit(KIND.cancelled, mark, revision);
+  }
+
+  noteEnded(id: string, whenMs: number): void {
+    this.#batch.noteEnded(id, whenMs);
+  }
+
+  /** Writes what was noted, with one call. Throws the system's error; what was noted is kept then. */
+  append(): void {
+    if (this.#batch.isEmpty) return;
+    if (this.#size > MAX_BYTES) this.#beginNewFile();
+    this.#size += this.#batch.appendTo(this.#fd);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  /** The full file stays as `.old`, for commits whose answers may still be on their way; the ended sessions are copied. */
+  #beginNewFile(): void {
+    const snapshot = new Batch();
+    for (const [id, whenMs] of this.#snapshot()) snapshot.noteEnded(id, whenMs);
+    const path = `${this.#path}.new`;
+    const fd = openSync(path, "w", 0o600);
+    const size = snapshot.isEmpty ? 0 : snapshot.appendTo(fd);
+    renameSync(this.#path, `${this.#path}.old`);
+    renameSync(path, this.#path);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#size = size;
+  }
+}
+
+/** Reads a journal and the one before it, up to where each is whole. A missing one is an empty one. */
+export function replayJournal(path: string): Replay {
+  const into: Collected = { commits: [], ended: new Map() };
+  replayFile(readIfThere(`${path}.old`), into, false);
+  replayFile(readIfThere(path), into, true);
+  return into;
+}
+
+function replayFile(bytes: Buffer, into: Collected, isNewest: boolean): void {
+  let at = 0;
+  while (at + LENGTH_BYTES <= bytes.length) {
+    const start = at + LENGTH_BYTES;
+    const end = start + bytes.readUInt32LE(at);
+    if (end > bytes.length) return;
+    replayBatch(bytes.subarray(start, end), isNewest && end === bytes.length, into);
+    at = end;
+  }
+}
+
+interface Collected {
+  readonly commits: JournaledCommit[];
+  readonly ended: Map<string, number>;
+}
+
+function replayBatch(batch: Buffer, isLast: boolean, into: Collected): void {
+  let at = 0;
+  while (at + LENGTH_BYTES <= batch.length) {
+    const start = at + LENGTH_BYTES;
+    at = start + batch.readUInt32LE(at);
+    const record = batch.subarray(start, at);
+    if (record[0] === KIND.ended && record.length >= 9) {
+      into.ended.set(record.toString("utf8", 9), record.readDoubleLE(1));
+    } else if (record.length >= FIXED_COMMIT_BYTES) {
+      replayCommit(record, isLast, into.commits);
+    }
+  }
+}
+
+function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[]): void {
+  const clientEnd = FIXED_COMMIT_BYTES + (record[FIXED_COMMIT_BYTES - 1] ?? 0);
+  const commit: JournaledCommit = {
+    revision: { ino: record.readDoubleLE(1), size: record.readDoubleLE(9), mtimeMs: record.readDoubleLE(17) },
+    sequence: record.readUInt32LE(25),
+    client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
+    id: record.toString("utf8", clientEnd),
+    isLast,
+  };
+  if (record[0] === KIND.commit) {
+    commits.push(commit);
+    return;
+  }
+  const cancelled = commits.findLastIndex((c) => c.client === commit.client && c.sequence === commit.sequence);
+  if (cancelled >= 0) commits.splice(cancelled, 1);
+}
+
+function readIfThere(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
+}

@@ -1,0 +1,8 @@
+// The part of fs-native-extensions that we use; the package brings no types.
+declare module "fs-native-extensions" {
+  /** Open-file-description write lock on the whole file; false when another holds one. */
+  export function tryLock(fd: number): boolean;
+  export function unlock(fd: number): void;
+  /** Exchanges two names atomically. */
+  export function swapSync(from: string, to: string): void;
+}

@@ -1,0 +1,413 @@
+// The engine that keeps sessions where Gambas keeps them: one file each, read and replaced under Gambas' record lock.
+//
+// A file is replaced by exchanging its name with that of its twin (DESIGN 4): the new bytes are written to the twin, which only
+// this session ever uses, and one system call makes them the session. Every revision of ours gets a modification time that no
+// other revision of the session ever had or will have, so that stat names it (see `#stampTime`).
+
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  futimesSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { opendir } from "node:fs/promises";
+import { promisify } from "node:util";
+import { SessionError } from "../../../protocol/errors.ts";
+import type { Loaded, LockResult, Revision, Staged, Store } from "../store.ts";
+import { idOfName, Places } from "./layout.ts";
+import { native } from "./native.ts";
+import { RecordLock } from "./record-lock.ts";
+
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const STAMP_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+const FILE_MODE = 0o600;
+const HEADER_BYTES = 16;
+/**
+ * How far our modification times stay behind the clock: longer than a tick of the kernel's coarse clock, by which kernels before
+ * 6.13 stamp files. So whatever another program writes from now on is younger than every stamp given so far.
+ */
+const STAMP_LAG_MICROS = 20_000;
+/** A file younger than this could be saved again within the same tick: its revision names it only for now. */
+const FLEETING_MS = 50;
+const RUNS_ON_LINUX = process.platform === "linux";
+
+/** A file of one session that is kept open: the one that has the session's name, or its twin. */
+interface OpenFile {
+  readonly fd: number;
+  readonly ino: number;
+  size: number;
+}
+
+/** What is kept open for one hot session. */
+class HotSession {
+  readonly path: string;
+  readonly twinPath: string;
+  readonly lock: RecordLock;
+  current: OpenFile | undefined;
+  twin: OpenFile | undefined;
+
+  constructor(places: Places, id: string) {
+    this.path = places.session(id);
+    this.twinPath = places.twin(id);
+    this.lock = new RecordLock(places.lock(id));
+  }
+
+  /** What was the session is the twin now, and the other way round. */
+  exchange(): void {
+    const twin = this.twin;
+    this.twin = this.current;
+    this.current = twin;
+  }
+
+  forgetFiles(): void {
+    closeFile(this.current);
+    closeFile(this.twin);
+    this.current = undefined;
+    this.twin = undefined;
+  }
+
+  close(): void {
+    this.lock.close();
+    this.forgetFiles();
+  }
+}
+
+interface StagedFile extends Staged {
+  readonly existing: Revision | undefined;
+}
+
+export interface GambasFileOptions {
+  readonly root: string;
+  /** Sessions whose files are kept open; each takes up to three descriptors. */
+  readonly openSessions: number;
+}
+
+export class GambasFileStore implements Store<StagedFile> {
+  readonly #places: Places;
+  readonly #openSessions: number;
+  /** In the order of use: the first one cools first. */
+  readonly #hot = new Map<string, HotSession>();
+  /** Sessions that have a twin file, in the order of use. */
+  readonly #twins = new Set<string>();
+  readonly #maxTwins: number;
+  #lastStamp = 0;
+
+  constructor(options: GambasFileOptions) {
+    this.#places = new Places(options.root);
+    this.#openSessions = Math.max(1, options.openSessions);
+    this.#maxTwins = 20 * this.#openSessions;
+    mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
+  }
+
+  /** The directory whose files workers may stat. */
+  get directory(): string {
+    return this.#places.sessions;
+  }
+
+  lock(id: string, mayCreate: boolean): LockResult {
+    const hot = this.#heat(id);
+    try {
+      return hot.lock.take(mayCreate);
+    } catch (error) {
+      if (!mayCreate || !isMissing(error)) throw error;
+      // The directory itself is gone: Gambas makes it whenever it creates a session, so do we.
+      mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
+      return hot.lock.take(mayCreate);
+    }
+  }
+
+  unlock(id: string): void {
+    this.#hot.get(id)?.lock.release();
+  }
+
+  stat(id: string): Revision | undefined {
+    const stat = statSync(this.#pathOf(id), { throwIfNoEntry: false });
+    return stat && { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+  }
+
+  load(id: string, maxBytes: number): Loaded | undefined {
+    const fd = openSession(id, this.#pathOf(id));
+    if (fd === undefined) return undefined;
+    try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) throw unreadable(id, "is not a regular file");
+      if (stat.size > maxBytes) throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read`);
+      const revision = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+      const image = readAll(fd, stat.size);
+      return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  header(id: string): Buffer | undefined {
+    const fd = openSession(id, this.#pathOf(id));
+    if (fd === undefined) return undefined;
+    try {
+      const header = Buffer.allocUnsafe(HEADER_BYTES);
+      return fstatSync(fd).isFile() && readSync(fd, header, 0, HEADER_BYTES, 0) === HEADER_BYTES ? header : undefined;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
+    const hot = this.#heat(id);
+    const twin = this.#openTwin(id, hot);
+    writeAll(twin.fd, image);
+    if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
+    twin.size = image.length;
+    return { revision: this.#stampTime(twin.fd), existing };
+  }
+
+  publish(id: string, staged: StagedFile): boolean {
+    const hot = this.#heat(id);
+    if (staged.existing === undefined || native === undefined) {
+      renameSync(hot.twinPath, hot.path);
+      closeFile(hot.current);
+      hot.current = hot.twin;
+      hot.twin = undefined;
+      this.#twins.delete(id);
+      return true;
+    }
+    native.exchange(hot.twinPath, hot.path);
+    if (statSync(hot.twinPath).ino !== staged.existing.ino) {
+      // Between our last look and the exchange somebody who ignores the lock saved: give the name back to what he wrote.
+      native.exchange(hot.twinPath, hot.path);
+      hot.forgetFiles();
+      return false;
+    }
+    if (hot.current?.ino !== staged.existing.ino) {
+      closeFile(hot.current);
+      hot.current = undefined;
+    }
+    hot.exchange();
+    return true;
+  }
+
+  discard(id: string, _staged: StagedFile): void {
+    this.#dropTwin(id);
+  }
+
+  stamp(id: string, startup: Buffer, existing: Revision): Revision {
+    const hot = this.#heat(id);
+    if (hot.current?.ino === existing.ino) {
+      writeSync(hot.current.fd, startup, 0, startup.length, 0);
+      return this.#stampTime(hot.current.fd);
+    }
+    const fd = openSync(hot.path, STAMP_FLAGS);
+    try {
+      writeSync(fd, startup, 0, startup.length, 0);
+      return this.#stampTime(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(id: string): void {
+    removeFile(this.#places.session(id));
+    this.#dropTwin(id);
+    removeFile(this.#places.lock(id));
+    this.cool(id);
+  }
+
+  wasPublished(id: string, revision: Revision): boolean {
+    const twin = statSync(this.#places.twin(id), { throwIfNoEntry: false });
+    return twin === undefined || twin.ino !== revision.ino || twin.mtimeMs !== revision.mtimeMs;
+  }
+
+  /** Deletes all twins that an earlier daemon left. Only after what they tell (`wasPublished`) has been asked. */
+  removeLeftovers(): void {
+    rmSync(this.#places.twins, { recursive: true, force: true });
+    mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
+  }
+
+  async *ids(): AsyncGenerator<string> {
+    const directory = await opendir(this.#places.sessions, { bufferSize: 256 }).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (directory === undefined) return;
+    for await (const entry of directory) {
+      const id = idOfName(entry.name);
+      if (id !== undefined) yield id;
+    }
+  }
+
+  async syncStaged(id: string): Promise<void> {
+    const twin = this.#hot.get(id)?.twin;
+    if (twin !== undefined) await promisify(fdatasync)(twin.fd);
+  }
+
+  async syncPublished(): Promise<void> {
+    const fd = openSync(this.#places.sessions, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await promisify(fsync)(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  cool(id: string): void {
+    this.#hot.get(id)?.close();
+    this.#hot.delete(id);
+  }
+
+  close(): void {
+    for (const hot of this.#hot.values()) hot.close();
+    this.#hot.clear();
+    rmSync(this.#places.twins, { recursive: true, force: true });
+  }
+
+  #pathOf(id: string): string {
+    return this.#hot.get(id)?.path ?? this.#places.session(id);
+  }
+
+  #heat(id: string): HotSession {
+    const known = this.#hot.get(id);
+    if (known !== undefined) {
+      if (this.#hot.size >= this.#openSessions / 2) this.#moveToEnd(id, known);
+      return known;
+    }
+    const hot = new HotSession(this.#places, id);
+    this.#hot.set(id, hot);
+    if (this.#hot.size > this.#openSessions) this.#coolOldest();
+    return hot;
+  }
+
+  #moveToEnd(id: string, hot: HotSession): void {
+    this.#hot.delete(id);
+    this.#hot.set(id, hot);
+  }
+
+  #coolOldest(): void {
+    for (const [id, hot] of this.#hot) {
+      if (hot.lock.isHeld) continue;
+      this.cool(id);
+      return;
+    }
+  }
+
+  #openTwin(id: string, hot: HotSession): OpenFile {
+    if (hot.twin !== undefined) return hot.twin;
+    const fd = this.#createTwin(hot);
+    const stat = fstatSync(fd);
+    hot.twin = { fd, ino: stat.ino, size: stat.size };
+    this.#noteTwin(id);
+    return hot.twin;
+  }
+
+  #createTwin(hot: HotSession): number {
+    try {
+      return openSync(hot.twinPath, TWIN_FLAGS, FILE_MODE);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
+      return openSync(hot.twinPath, TWIN_FLAGS, FILE_MODE);
+    }
+  }
+
+  #noteTwin(id: string): void {
+    this.#twins.delete(id);
+    this.#twins.add(id);
+    if (this.#twins.size <= this.#maxTwins) return;
+    for (const oldest of this.#twins) {
+      if (this.#hot.get(oldest)?.lock.isHeld) continue;
+      this.#dropTwin(oldest);
+      return;
+    }
+  }
+
+  #dropTwin(id: string): void {
+    this.#twins.delete(id);
+    const hot = this.#hot.get(id);
+    if (hot !== undefined) {
+      closeFile(hot.twin);
+      hot.twin = undefined;
+    }
+    removeFile(hot?.twinPath ?? this.#places.twin(id));
+  }
+
+  /**
+   * Gives the file a modification time that is younger than every one given before, and older than any the kernel gives from
+   * now on. So no two revisions of a session share one: ours differ from each other because they only grow, and from those of
+   * other programs because what they wrote before is remembered only if it is older than our lag, and what they write later is
+   * younger than our stamps. (After the clock was set back ours still grow; then only the nanoseconds tell theirs apart.)
+   */
+  #stampTime(fd: number): Revision {
+    let stamp = Math.max(this.#lastStamp + 1, Date.now() * 1000 - STAMP_LAG_MICROS);
+    for (;;) {
+      // Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel.
+      futimesSync(fd, (stamp + 0.5) / 1e6, (stamp + 0.5) / 1e6);
+      const stat = fstatSync(fd);
+      const given = Math.round(stat.mtimeMs * 1000);
+      if (given > this.#lastStamp || !RUNS_ON_LINUX) {
+        this.#lastStamp = Math.max(given, stamp);
+        return { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+      }
+      stamp += 1000;
+    }
+  }
+}
+
+function openSession(id: string, path: string): number | undefined {
+  try {
+    return openSync(path, READ_FLAGS);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw isSystemError(error, "ELOOP") ? unreadable(id, "is a symbolic link") : error;
+  }
+}
+
+function readAll(fd: number, size: number): Buffer {
+  const image = Buffer.allocUnsafeSlow(size);
+  let at = 0;
+  while (at < size) {
+    const count = readSync(fd, image, at, size - at, at);
+    if (count === 0) return image.subarray(0, at);
+    at += count;
+  }
+  return image;
+}
+
+function writeAll(fd: number, image: Buffer): void {
+  let at = 0;
+  while (at < image.length) at += writeSync(fd, image, at, image.length - at, at);
+}
+
+function closeFile(file: OpenFile | undefined): void {
+  if (file !== undefined) closeSync(file.fd);
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return isSystemError(error, "ENOENT");
+}
+
+function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+}
+
+function unreadable(id: string, reason: string): SessionError {
+  return new SessionError("ERR_UNREADABLE", `The file of session ${id} ${reason}.`);
+}

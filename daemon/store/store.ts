@@ -1,0 +1,68 @@
+// What every storage engine offers to a session. All calls are synchronous: on a local file system each takes microseconds,
+// and nothing else of the same session may happen in between.
+
+/** What stat says of the state of a session; two different contents of one session never have the same one. */
+export interface Revision {
+  readonly ino: number;
+  readonly size: number;
+  /** As `fs.Stats.mtimeMs` gives it, so that a worker can compare without conversion. */
+  readonly mtimeMs: number;
+}
+
+export interface Loaded {
+  /** The exact bytes of the session, as of `revision`. Never changed afterwards. */
+  readonly image: Buffer;
+  readonly revision: Revision;
+  /** True while another program's next save could still get the same revision. */
+  readonly isFleeting: boolean;
+}
+
+/** A new state that is written and not yet visible. Exactly one of publish and discard must follow. */
+export interface Staged {
+  readonly revision: Revision;
+}
+
+/**
+ * A session is read and changed only while its lock is held. Engines throw the system's errors; the session translates them.
+ * Ids have passed `isSessionId`.
+ */
+export interface Store<S extends Staged = Staged> {
+  /** Takes the lock that other programs honour. False when one of them holds it. `mayCreate`: also for a session that does not exist yet. */
+  lock(id: string, mayCreate: boolean): LockResult;
+  unlock(id: string): void;
+  /** The present revision, without the lock: undefined may also mean that another program is replacing it right now. */
+  stat(id: string): Revision | undefined;
+  load(id: string, maxBytes: number): Loaded | undefined;
+  /** Writes `image` aside. `existing` is the revision it will replace, undefined for a new session. */
+  stage(id: string, image: Buffer, existing: Revision | undefined): S;
+  /** Makes it the session, in one step. False when another program saved in the same moment: its save stands, look again. */
+  publish(id: string, staged: S): boolean;
+  discard(id: string, staged: S): void;
+  /** Overwrites the time stamp in place. */
+  stamp(id: string, startup: Buffer, existing: Revision): Revision;
+  /** Ends the session; nothing of it stays. Removing what is not there is no error. */
+  remove(id: string): void;
+  /** Whether a revision that was about to be published before a crash had been: false only if it still lies aside. */
+  wasPublished(id: string, revision: Revision): boolean;
+  /** Deletes what an earlier daemon left lying aside. */
+  removeLeftovers(): void;
+  /** The directory whose `<id>` files workers may stat, or "" when there is none. */
+  readonly directory: string;
+  /** The first 16 bytes, without the lock. Undefined when there is no such session, or it is shorter. */
+  header(id: string): Buffer | undefined;
+  /** All ids, in no order. Survives changes while it runs. */
+  ids(): AsyncIterable<string>;
+  /** Makes durable what is staged (before publish) or published. Only for durability "fsync". */
+  syncStaged(id: string): Promise<void>;
+  syncPublished(): Promise<void>;
+  /** Forgets what is kept open for a session. */
+  cool(id: string): void;
+  close(): void;
+}
+
+/** `missing`: there is no lock to take, because there never was such a session. */
+export type LockResult = "held" | "busy" | "missing";
+
+export function isSameRevision(a: Revision | undefined, b: Revision | undefined): boolean {
+  return a?.mtimeMs === b?.mtimeMs && a?.ino === b?.ino && a?.size === b?.size;
+}

@@ -1,0 +1,47 @@
+// Remembers sessions that have ended, so that nothing brings them back: not a slower worker, not a Gambas program that had one loaded.
+// Bounded in number and time. Lives in memory; the journal keeps it over a restart.
+
+export class Tombstones {
+  readonly #keepMs: number;
+  readonly #max: number;
+  /** id -> when it ended, oldest first. */
+  readonly #ended = new Map<string, number>();
+
+  constructor(max: number, keepSeconds: number) {
+    this.#max = Math.max(1, max);
+    this.#keepMs = keepSeconds * 1000;
+  }
+
+  get count(): number {
+    return this.#ended.size;
+  }
+
+  has(id: string): boolean {
+    return this.#ended.has(id);
+  }
+
+  add(id: string, endedMs: number): void {
+    this.#ended.delete(id);
+    this.#ended.set(id, endedMs);
+    if (this.#ended.size > this.#max) this.#dropOldest();
+  }
+
+  /** Forgets those that ended too long ago. */
+  prune(nowMs: number): void {
+    for (const [id, endedMs] of this.#ended) {
+      if (nowMs - endedMs < this.#keepMs) return;
+      this.#ended.delete(id);
+    }
+  }
+
+  entries(): IterableIterator<[string, number]> {
+    return this.#ended.entries();
+  }
+
+  #dropOldest(): void {
+    for (const id of this.#ended.keys()) {
+      this.#ended.delete(id);
+      return;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// What a session id may look like, and how one is made. Knows nothing of files: every id that passes here is safe as a file name.
+
+import { SessionError } from "./errors.ts";
+
+/** Bytes of an id at most: `<id>.lock` and every name derived from it stay below the 255 of a file name. */
+export const MAX_ID_BYTES = 200;
+const HEX_DIGITS = 24;
+/** Random bytes that `makeSessionId` takes. */
+export const ID_RANDOM_BYTES: number = HEX_DIGITS / 2;
+
+const ID = /^[^\0-\x20"/,;=\\\x7f]*:[0-9A-F]{24}$/;
+const PREFIX = /^[^\0-\x20"/,;=\\\x7f]*$/;
+
+/**
+ * True for `<prefix>:<24 upper-case hex digits>` (REFERENCE 2.3) of at most {@link MAX_ID_BYTES} bytes, without anything that
+ * could leave the directory, break a cookie, or end a C string: no slash, control character, blank, quote, comma, `;`, `=`, `\`.
+ */
+export function isSessionId(text: unknown): text is string {
+  return typeof text === "string" && text.length <= MAX_ID_BYTES && ID.test(text) && isShortUnicode(text);
+}
+
+function isShortUnicode(text: string): boolean {
+  return text.isWellFormed() && Buffer.byteLength(text) <= MAX_ID_BYTES;
+}
+
+/** The part before the last colon. The id must be valid. */
+export function prefixOf(id: string): string {
+  return id.slice(0, -HEX_DIGITS - 1);
+}
+
+/** Throws ERR_BAD_OPTION for a prefix no id can have. The empty prefix is one Gambas itself uses. */
+export function checkPrefix(prefix: string): string {
+  const isFine =
+    typeof prefix === "string" &&
+    PREFIX.test(prefix) &&
+    prefix.isWellFormed() &&
+    Buffer.byteLength(prefix) <= MAX_ID_BYTES - HEX_DIGITS - 1;
+  if (isFine) return prefix;
+  const limit = MAX_ID_BYTES - HEX_DIGITS - 1;
+  throw new SessionError(
+    "ERR_BAD_OPTION",
+    `The session prefix ${JSON.stringify(prefix)} is not allowed: at most ${limit} bytes, no blanks, control characters, or any of " / , ; = \\.`,
+  );
+}
+
+/** A new id from {@link ID_RANDOM_BYTES} bytes of a cryptographic generator. */
+export function makeSessionId(prefix: string, random: Uint8Array): string {
+  const hex = Buffer.from(random.buffer, random.byteOffset, ID_RANDOM_BYTES).toString("hex").toUpperCase();
+  return `${checkPrefix(prefix)}:${hex}`;
+}

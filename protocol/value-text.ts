@@ -1,0 +1,69 @@
+// Text and bytes: UTF-8 where it is UTF-8, and keys that survive when it is not. Knows nothing of values.
+
+import { SessionError } from "./errors.ts";
+
+const ESCAPE_BASE = 0xdc00;
+
+/** The text of `bytes[from..to)`, or undefined when that is not well-formed UTF-8. */
+export function readUtf8(bytes: Buffer, from: number, to: number): string | undefined {
+  const text = bytes.toString("utf8", from, to);
+  return text.includes("\ufffd") && !isExactly(text, bytes, from, to) ? undefined : text;
+}
+
+/** The decoder put U+FFFD for what it could not read; or U+FFFD was written there. Encoding again tells which. */
+function isExactly(text: string, bytes: Buffer, from: number, to: number): boolean {
+  return Buffer.byteLength(text) === to - from && bytes.compare(Buffer.from(text), 0, to - from, from, to) === 0;
+}
+
+export function isUtf8(bytes: Uint8Array): boolean {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return readUtf8(view, 0, view.length) !== undefined;
+}
+
+/** The text of a key. A byte that is not part of well-formed UTF-8 becomes the lone surrogate U+DC80..U+DCFF. */
+export function readKey(bytes: Buffer, from: number, to: number): string {
+  return readUtf8(bytes, from, to) ?? readEscaped(bytes, from, to);
+}
+
+function readEscaped(bytes: Buffer, from: number, to: number): string {
+  let text = "";
+  let plain = from;
+  for (let at = from; at < to; ) {
+    const size = sequenceBytes(bytes, at, to);
+    if (size === 0) {
+      text += bytes.toString("utf8", plain, at) + String.fromCharCode(ESCAPE_BASE + (bytes[at] as number));
+      plain = at + 1;
+    }
+    at += size === 0 ? 1 : size;
+  }
+  return text + bytes.toString("utf8", plain, to);
+}
+
+/** Length of the well-formed sequence at `at`, 0 when there is none. */
+function sequenceBytes(bytes: Buffer, at: number, to: number): number {
+  const first = bytes[at] as number;
+  if (first < 0x80) return 1;
+  const size = first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  return size !== 0 && at + size <= to && readUtf8(bytes, at, at + size) !== undefined ? size : 0;
+}
+
+/** The inverse of `readKey`. Throws ERR_BAD_KEY for text that is no key: empty, or with lone surrogates that stand for no byte. */
+export function keyBytes(key: string): Buffer {
+  if (key === "") throw new SessionError("ERR_BAD_KEY", "The empty string is not a key a session can hold.");
+  if (key.isWellFormed()) return Buffer.from(key);
+  const bytes = Buffer.concat(Array.from(key, (character) => characterBytes(character, key)));
+  // Escapes that together form a valid sequence would come back as another key.
+  if (readKey(bytes, 0, bytes.length) !== key) throw badKey(key);
+  return bytes;
+}
+
+function characterBytes(character: string, key: string): Buffer {
+  if (character.isWellFormed()) return Buffer.from(character);
+  const code = character.charCodeAt(0) - ESCAPE_BASE;
+  if (code < 0x80 || code > 0xff) throw badKey(key);
+  return Buffer.of(code);
+}
+
+function badKey(key: string): SessionError {
+  return new SessionError("ERR_BAD_KEY", `The key ${JSON.stringify(key)} contains lone surrogates.`);
+}
