@@ -7,5 +7,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     pool: "forks",
+    globalSetup: "test/support/build-once.ts",
+    reporters: ["default", "./test/support/closing-line-reporter.ts"],
   },
 });

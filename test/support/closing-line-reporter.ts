@@ -1,0 +1,31 @@
+// Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
+import type { Reporter, SerializedError, TestCase, TestModule } from "vitest/node";
+import { gambasPackages, isInterop, requireGambas } from "./interop-name.ts";
+
+export default class ClosingLineReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+    const cases = modules.flatMap((module) => [...module.children.allTests()]);
+    const interop = cases.filter((test) => isInterop(test.fullName));
+    const interopSkipped = countOf(interop, "skipped");
+    // A run that was told to meet the real Gambas and did not has failed, however green the rest is.
+    const unmet = requireGambas ? interopSkipped : 0;
+    if (unmet > 0) process.exitCode = 1;
+    if (interopSkipped > 0) console.log(`\n*** ${interopSkipped} INTEROP CASES SKIPPED. Needed: ${gambasPackages}`);
+    console.log(`interop cases run: ${interop.length - interopSkipped}`);
+
+    const failed = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
+    const skipped = countOf(cases, "skipped") - unmet;
+    const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+    console.log(`${countOf(cases, "passed")} passed, ${failed} failed${tail}`);
+  }
+}
+
+function countOf(cases: readonly TestCase[], state: "passed" | "failed" | "skipped"): number {
+  return cases.filter((test) => test.result().state === state).length;
+}
+
+/** Errors outside of any test: a file that does not load, a hook that throws. */
+function brokenSuites(modules: readonly TestModule[]): number {
+  const suites = modules.flatMap((module) => [module, ...module.children.allSuites()]);
+  return suites.filter((suite) => suite.errors().length > 0).length;
+}
