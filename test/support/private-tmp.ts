@@ -9,14 +9,14 @@ import { repository } from "./repository.ts";
 const setUp = `
 set -e
 stage="$1"; shift
-mount -t tmpfs -o mode=1777 none "$stage"
+mount -n -t tmpfs -o mode=1777 none "$stage"
 while [ "$1" != -- ]; do
   mkdir -p "$stage\${1#/tmp}"
-  mount --rbind "$1" "$stage\${1#/tmp}"
+  mount -n --rbind "$1" "$stage\${1#/tmp}"
   shift
 done
 shift
-mount --move "$stage" /tmp
+mount -n --move "$stage" /tmp
 exec "$@"
 `;
 
