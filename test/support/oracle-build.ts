@@ -20,8 +20,15 @@ import { repository } from "./repository.ts";
 const project = join(repository, "test/gambas/oracle");
 const cache = join(repository, "node_modules/.cache/gambas-session");
 
+let known: string | undefined;
+
 /** The compiled program's path; compiles when no test did before. Throws when the tools are missing or refuse. */
 export function oracleProgram(): string {
+  known ??= findOrCompile();
+  return known;
+}
+
+function findOrCompile(): string {
   const program = join(cache, `oracle-${sourcesHash()}.gambas`);
   if (!existsSync(program)) compileInto(program);
   return program;
