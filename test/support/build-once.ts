@@ -13,7 +13,7 @@ export default function buildOnce(): void {
   // Incremental, so that only what changed is written while other test runs may be reading the rest.
   const args = ["-p", join(repository, "tsconfig.json"), "--incremental", "--tsBuildInfoFile", stamp];
   const { status, stdout } = spawnSync(process.execPath, [compiler, ...args], { encoding: "utf8" });
-  if (status !== 0) console.warn(`dist was built with type errors:\n${stdout}`);
+  if (status !== 0) console.warn(`dist was built with type errors, the first: ${stdout.split("\n", 1)[0]}`);
 }
 
 function newestOf(folders: readonly string[]): number {
