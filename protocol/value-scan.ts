@@ -53,6 +53,8 @@ export class ObjectTable {
   readonly nexts: number[] = [0];
   /** Index of the first event inside the object; the event before it is the object itself. */
   readonly firstEvents: number[] = [0];
+  /** Index of the first event after the object. */
+  readonly endEvents: number[] = [0];
   readonly eventAts: number[] = [];
   /** The number of the object that starts there, or minus the number that is referred to. */
   readonly eventTargets: number[] = [];
@@ -79,12 +81,14 @@ export class ObjectTable {
     this.contexts.push(context);
     this.ends.push(0);
     this.nexts.push(0);
+    this.endEvents.push(0);
     this.firstEvents.push(this.eventAts.length);
   }
 
   end(number: number, at: number): void {
     this.ends[number] = at;
     this.nexts[number] = this.starts.length;
+    this.endEvents[number] = this.eventAts.length;
   }
 
   addEvent(at: number, target: number, context: number): void {
@@ -101,7 +105,7 @@ export function endOfValue(bytes: Buffer, at: number, scan: Scan): number {
 }
 
 /** End of a value that is no object, 0 for collections, arrays and references. */
-function endOfScalar(bytes: Buffer, at: number): number {
+export function endOfScalar(bytes: Buffer, at: number): number {
   let end: number;
   switch (bytes[at]) {
     case TAG.NULL_OBJECT:

@@ -43,7 +43,8 @@ function readEscaped(bytes: Buffer, from: number, to: number): string {
 function sequenceBytes(bytes: Buffer, at: number, to: number): number {
   const first = bytes[at] as number;
   if (first < 0x80) return 1;
-  const size = first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  const size =
+    first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
   return size !== 0 && at + size <= to && readUtf8(bytes, at, at + size) !== undefined ? size : 0;
 }
 

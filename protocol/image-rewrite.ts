@@ -1,0 +1,111 @@
+// Puts a delta into an image that needs more than a splice: references have to be numbered anew, or entries dropped.
+
+import type { ChangedEntry } from "./delta.ts";
+import type { Change, Share } from "./image.ts";
+import { EntryReader } from "./image-entries.ts";
+import { GraphWriter, type Slot, type Source } from "./image-graph.ts";
+import { Identities } from "./image-shares.ts";
+import { bodyStartOf, Changes, writeBodyStart } from "./image-splice.ts";
+import { aloneOf } from "./image-values.ts";
+import { tableOf } from "./value-origins.ts";
+import { borrowOutput, type Output, returnOutput } from "./value-output.ts";
+import { newScan, ObjectTable } from "./value-scan.ts";
+import { keyBytes } from "./value-text.ts";
+
+interface LiveEntry {
+  /** The key with its length, as it is stored. */
+  readonly key: Buffer;
+  readonly slot: Slot;
+}
+
+/** The new image with its header left to be filled in. */
+export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Buffer): Buffer {
+  const sources: Source[] = [];
+  const entries = liveEntries(image, sources);
+  putChanges(entries, new Changes(change.delta, changes), change.delta, sources);
+  const identities = identitiesOf(entries, sources, change.shares ?? []);
+  const out = borrowOutput();
+  try {
+    writeEntries(out, entries, identities);
+    const bodyAt = bodyStartOf(entries.size);
+    const result = Buffer.allocUnsafe(bodyAt + out.length + cookiePath.length);
+    writeBodyStart(result, entries.size);
+    out.bytes.copy(result, bodyAt, 0, out.length);
+    cookiePath.copy(result, bodyAt + out.length);
+    return result;
+  } finally {
+    returnOutput(out);
+  }
+}
+
+/** The entries that Gambas would have after loading the image, by the bytes of their key. */
+function liveEntries(image: Buffer, sources: Source[]): Map<string, LiveEntry> {
+  const table = new ObjectTable(image);
+  table.addRoot();
+  const source: Source = { table, base: 0, hasRoot: true };
+  sources.push(source);
+  const reader = new EntryReader(image, { ...newScan(1), table });
+  const entries = new Map<string, LiveEntry>();
+  while (reader.next()) {
+    const key = image.toString("latin1", reader.keyFrom, reader.keyTo);
+    if (reader.isDead) entries.delete(key);
+    else {
+      const slot = { source, at: reader.keyTo, end: reader.valueEnd };
+      entries.set(key, { key: entries.get(key)?.key ?? image.subarray(reader.start, reader.keyTo), slot });
+    }
+  }
+  return entries;
+}
+
+function putChanges(entries: Map<string, LiveEntry>, changes: Changes, delta: Buffer, sources: Source[]): void {
+  for (const [index, { start, keyFrom, keyTo, valueAt, valueEnd }] of changes.entries.entries()) {
+    if (changes.isOverridden(index)) continue;
+    const key = delta.toString("latin1", keyFrom, keyTo);
+    if (valueEnd === valueAt) {
+      entries.delete(key);
+      continue;
+    }
+    const last = sources.at(-1) as Source;
+    const source = { table: tableOf(delta, valueAt), base: last.base + last.table.starts.length, hasRoot: false };
+    sources.push(source);
+    const stored = entries.get(key)?.key ?? delta.subarray(start, keyTo);
+    entries.set(key, { key: stored, slot: { source, at: valueAt, end: valueEnd } });
+  }
+}
+
+function identitiesOf(
+  entries: Map<string, LiveEntry>,
+  sources: readonly Source[],
+  shares: readonly Share[],
+): Identities {
+  const identities = new Identities(sources);
+  const orders = new Map<string, readonly number[]>();
+  for (const { key, object, otherKey, otherObject } of shares) {
+    const one = idsOf(entries, orders, key)[object - 1];
+    const other = idsOf(entries, orders, otherKey)[otherObject - 1];
+    if (one !== undefined && other !== undefined) identities.unify(one, other);
+  }
+  return identities;
+}
+
+/** The ids of the objects of an entry, in the order of the entry's own numbers. */
+function idsOf(
+  entries: Map<string, LiveEntry>,
+  orders: Map<string, readonly number[]>,
+  key: string,
+): readonly number[] {
+  const known = orders.get(key);
+  if (known !== undefined) return known;
+  const slot = entries.get(keyBytes(key).toString("latin1"))?.slot;
+  const order = slot === undefined ? [] : aloneOf(slot.source, slot.at, slot.end).order;
+  orders.set(key, order);
+  return order;
+}
+
+function writeEntries(out: Output, entries: Map<string, LiveEntry>, identities: Identities): void {
+  const writer = new GraphWriter(out, 1, (id) => identities.find(id));
+  for (const { key, slot } of entries.values()) {
+    out.copy(key, 0, key.length);
+    writer.write(slot);
+  }
+}

@@ -1,0 +1,148 @@
+// Puts a delta into an image when neither holds a reference: runs of bytes of both, one allocation. Knows nothing of values.
+
+import type { ChangedEntry } from "./delta.ts";
+import type { EntryReader } from "./image-entries.ts";
+import { HEADER_BYTES } from "./image-header.ts";
+import { TAG } from "./value-format.ts";
+
+/** Up to here the changed keys are compared one by one. */
+const FEW_CHANGES = 8;
+
+/** Finds the change of a key by its bytes. The last of several changes of one key counts. */
+export class Changes {
+  readonly entries: readonly ChangedEntry[];
+  readonly #delta: Buffer;
+  #indexes: Map<string, number> | undefined;
+
+  constructor(delta: Buffer, entries: readonly ChangedEntry[]) {
+    this.#delta = delta;
+    this.entries = entries;
+    if (entries.length > FEW_CHANGES) {
+      this.#indexes = new Map();
+      for (const [index, { keyFrom, keyTo }] of entries.entries()) {
+        this.#indexes.set(delta.toString("latin1", keyFrom, keyTo), index);
+      }
+    }
+  }
+
+  /** Index of the change of the key `bytes[from..to)`, -1 when it is not changed. */
+  indexOf(bytes: Buffer, from: number, to: number): number {
+    if (this.#indexes !== undefined) return this.#indexes.get(bytes.toString("latin1", from, to)) ?? -1;
+    for (let index = this.entries.length - 1; index >= 0; index--) {
+      const { keyFrom, keyTo } = this.entries[index] as ChangedEntry;
+      if (keyTo - keyFrom === to - from && isSameRun(this.#delta, keyFrom, bytes, from, to)) return index;
+    }
+    return -1;
+  }
+
+  /** Whether another change of the same key comes later. */
+  isOverridden(index: number): boolean {
+    const { keyFrom, keyTo } = this.entries[index] as ChangedEntry;
+    return this.indexOf(this.#delta, keyFrom, keyTo) !== index;
+  }
+}
+
+function isSameRun(left: Buffer, at: number, right: Buffer, from: number, to: number): boolean {
+  for (let offset = to - from - 1; offset >= 0; offset--) {
+    if (left[at + offset] !== right[from + offset]) return false;
+  }
+  return true;
+}
+
+export class Splice {
+  /** An entry was met that Gambas drops, which moves others. */
+  hasDead = false;
+  readonly #image: Buffer;
+  readonly #delta: Buffer;
+  readonly #changes: Changes;
+  readonly #isPlaced: boolean[] = [];
+  /** Runs to copy: from, to; in the delta when `from` is negative (-1 - from). */
+  readonly #runs: number[] = [];
+  #count = 0;
+  #size = 0;
+  /** Image bytes from here on are not yet in a run. */
+  #pending = -1;
+  #pendingEnd = 0;
+
+  constructor(image: Buffer, delta: Buffer, entries: readonly ChangedEntry[]) {
+    this.#image = image;
+    this.#delta = delta;
+    this.#changes = new Changes(delta, entries);
+  }
+
+  entry(reader: EntryReader): void {
+    const { start, keyFrom, keyTo, valueEnd } = reader;
+    if (reader.isDead) this.hasDead = true;
+    const index = this.#changes.indexOf(this.#image, keyFrom, keyTo);
+    if (index < 0) {
+      this.#count++;
+      this.#keep(start, valueEnd);
+      return;
+    }
+    const { valueAt, valueEnd: end } = this.#changes.entries[index] as ChangedEntry;
+    // The second entry of a key would win over the value that has just been put into the first.
+    if (this.#isPlaced[index] !== true && end > valueAt) {
+      this.#count++;
+      this.#keep(start, keyTo);
+      this.#add(valueAt, end);
+    }
+    this.#isPlaced[index] = true;
+  }
+
+  #keep(from: number, to: number): void {
+    if (this.#pending >= 0 && this.#pendingEnd !== from) this.#flush();
+    if (this.#pending < 0) this.#pending = from;
+    this.#pendingEnd = to;
+  }
+
+  #flush(): void {
+    if (this.#pending < 0) return;
+    this.#runs.push(this.#pending, this.#pendingEnd);
+    this.#size += this.#pendingEnd - this.#pending;
+    this.#pending = -1;
+  }
+
+  #add(from: number, to: number): void {
+    this.#flush();
+    this.#runs.push(-1 - from, to);
+    this.#size += to - from;
+  }
+
+  #addNew(): void {
+    for (const [index, { start, valueAt, valueEnd }] of this.#changes.entries.entries()) {
+      if (this.#isPlaced[index] === true || valueEnd === valueAt || this.#changes.isOverridden(index)) continue;
+      this.#add(start, valueEnd);
+      this.#count++;
+    }
+  }
+
+  /** The new image with its header left to be filled in. */
+  finish(cookiePath: Buffer): Buffer {
+    this.#addNew();
+    this.#flush();
+    const bodyAt = bodyStartOf(this.#count);
+    const result = Buffer.allocUnsafe(bodyAt + this.#size + cookiePath.length);
+    writeBodyStart(result, this.#count);
+    let at = bodyAt;
+    const runs = this.#runs;
+    for (let index = 0; index < runs.length; index += 2) {
+      const from = runs[index] as number;
+      const to = runs[index + 1] as number;
+      at += from < 0 ? this.#delta.copy(result, at, -1 - from, to) : this.#image.copy(result, at, from, to);
+    }
+    cookiePath.copy(result, at);
+    return result;
+  }
+}
+
+/** Tag and count of the entries, behind the header. */
+export function writeBodyStart(target: Buffer, count: number): void {
+  target[HEADER_BYTES] = TAG.COLLECTION;
+  if (count < 0x80) target[HEADER_BYTES + 1] = count;
+  else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
+  else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);
+}
+
+export function bodyStartOf(count: number): number {
+  return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
+}

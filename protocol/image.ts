@@ -1,0 +1,115 @@
+// An image is the exact bytes of a session file: header, entries, cookie path. This file knows where its entries are and how a
+// delta is put into it. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
+
+import { parseDelta } from "./delta.ts";
+import { SessionError } from "./errors.ts";
+import { EntryReader, endOfCookiePath, rawCookiePath } from "./image-entries.ts";
+import { HEADER_BYTES, writeStartup, writeTimeout } from "./image-header.ts";
+import { rewrite } from "./image-rewrite.ts";
+import { Splice } from "./image-splice.ts";
+import { lengthBytes, TAG } from "./value-format.ts";
+import { newScan } from "./value-scan.ts";
+import { keyBytes, readKey } from "./value-text.ts";
+
+export { encodeDelta, splitDelta } from "./delta.ts";
+export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
+export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./image-values.ts";
+export { keyBytes, readKey } from "./value-text.ts";
+
+/** The largest image that is written. */
+export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
+
+export interface Entry {
+  readonly key: string;
+  readonly keyStart: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
+}
+
+export interface Layout {
+  /** In file order. Keys and values that Gambas drops are not among them. */
+  readonly entries: ReadonlyMap<string, Entry>;
+  readonly cookiePath: string;
+  readonly hasReferences: boolean;
+}
+
+/** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
+export interface Share {
+  readonly key: string;
+  readonly object: number;
+  readonly otherKey: string;
+  readonly otherObject: number;
+}
+
+export interface Change {
+  readonly delta: Buffer;
+  readonly nowMs: number;
+  readonly timeoutSeconds?: number;
+  readonly cookiePath?: string;
+  readonly shares?: readonly Share[];
+  /** Default MAX_IMAGE_BYTES. */
+  readonly maxBytes?: number;
+}
+
+/** Where the entries are. Throws ERR_UNREADABLE for whatever 3.18 gives up. */
+export function layoutOf(image: Buffer): Layout {
+  const scan = newScan(1);
+  const reader = new EntryReader(image, scan);
+  const entries = new Map<string, Entry>();
+  while (reader.next()) {
+    const { keyFrom, keyTo, valueEnd } = reader;
+    const key = readKey(image, keyFrom, keyTo);
+    // A null takes an earlier value of the same key away; a second value takes the place of the first.
+    if (reader.isDead) entries.delete(key);
+    else entries.set(key, { key, keyStart: reader.start, valueStart: keyTo, valueEnd });
+  }
+  const end = reader.valueEnd;
+  const cookieEnd = endOfCookiePath(image, end);
+  const cookiePath = cookieEnd - end <= 1 ? "" : readKey(image, end + lengthBytes(image[end] as number), cookieEnd);
+  return { entries, cookiePath, hasReferences: scan.hasReferences };
+}
+
+/** An image without entries. */
+export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {
+  const image = Buffer.concat([
+    Buffer.alloc(HEADER_BYTES),
+    Buffer.of(TAG.COLLECTION, 0),
+    pathBytes(options.cookiePath ?? ""),
+  ]);
+  writeStartup(image, options.nowMs);
+  writeTimeout(image, options.timeoutSeconds);
+  return image;
+}
+
+function pathBytes(cookiePath: string): Buffer {
+  if (cookiePath === "") return Buffer.of(0);
+  const bytes = keyBytes(cookiePath);
+  if (bytes.length >= 0x4000) throw new SessionError("ERR_BAD_OPTION", "The cookie path is longer than 16 383 bytes.");
+  const length = bytes.length < 0x80 ? [bytes.length] : [0x80 | (bytes.length >> 8), bytes.length & 0xff];
+  return Buffer.concat([Buffer.from(length), bytes]);
+}
+
+/**
+ * A new image with the changes in it: stamped now, entries replaced where they are, new ones last. Everything else is the same byte for
+ * byte, but for the numbers of references and for the place where an object with several references is written out.
+ * Throws ERR_UNREADABLE for the image, ERR_PROTOCOL and ERR_BAD_VALUE for the delta, ERR_TOO_LARGE.
+ */
+export function applyDelta(image: Buffer, change: Change): Buffer {
+  const delta = parseDelta(change.delta);
+  const scan = newScan(1);
+  const splice = new Splice(image, change.delta, delta.entries);
+  const reader = new EntryReader(image, scan);
+  while (reader.next()) splice.entry(reader);
+  const cookiePath =
+    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathBytes(change.cookiePath);
+  const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
+  const body = isPlain ? splice.finish(cookiePath) : rewrite(image, change, delta.entries, cookiePath);
+  const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
+  if (body.length > limit) {
+    throw new SessionError("ERR_TOO_LARGE", `The session would have ${body.length} bytes; the limit is ${limit}.`);
+  }
+  image.copy(body, 8, 8, HEADER_BYTES);
+  writeStartup(body, change.nowMs);
+  if (change.timeoutSeconds !== undefined) writeTimeout(body, change.timeoutSeconds);
+  return body;
+}

@@ -1,0 +1,230 @@
+// Gambas bytes to JavaScript values. Knows nothing of keys, files or how a value is written.
+
+import { SessionError } from "./errors.ts";
+import {
+  BASE_COLLECTION,
+  CLASS_BYTES,
+  CLASS_OBJECTS,
+  CLASS_STRINGS,
+  CLASS_VARIANTS,
+  classOfElementType,
+  DIMENSION,
+  ELEMENT_BYTES,
+  lengthBytes,
+  readClass,
+  readLength,
+  TAG,
+  unreadable,
+} from "./value-format.ts";
+import type { Origins } from "./value-origins.ts";
+import { isRegularDate, readDate, readFixed, readText } from "./value-payload.ts";
+import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./value-scan.ts";
+import { readKey } from "./value-text.ts";
+
+/** Deepest nesting that is decoded and encoded. Gambas itself was seen to handle 2 000 levels; both sides recurse. */
+export const MAX_DEPTH = 2100;
+
+/**
+ * The JavaScript value of the self-contained bytes at `at`. Throws ERR_UNREADABLE for bytes that are no value and for values
+ * JavaScript cannot show (a date beyond its range, more than MAX_DEPTH levels). With `origins`, objects remember where they came from.
+ */
+export function decodeValue(bytes: Buffer, at: number, origins?: Origins): unknown {
+  const tag = bytes[at] as number;
+  if (tag === TAG.STRING) return decodeString(bytes, at, origins);
+  endOfValue(bytes, at, newScan());
+  if (tag < TAG.REFERENCE && tag !== TAG.DATE && tag !== TAG.CONSTANT_STRING) {
+    return tag === TAG.NULL || tag === TAG.NULL_OBJECT ? null : readFixed(tag, bytes, at + 1);
+  }
+  const decoder = new Decoder(bytes);
+  const value = decoder.decode(at, 1);
+  origins?.remember({ bytes, at, objects: decoder.objects, loose: decoder.loose, looseAts: decoder.looseAts });
+  return value;
+}
+
+function decodeString(bytes: Buffer, at: number, origins: Origins | undefined): string | Buffer {
+  const from = at + 1 + lengthBytes(bytes[at + 1] ?? 0);
+  const to = from + readLength(bytes, at + 1);
+  if (to > bytes.length) throw unreadable(at, "end of file in a string");
+  const text = readText(bytes, from, to);
+  if (typeof text !== "string") origins?.remember({ bytes, at, objects: [], loose: [text], looseAts: [at] });
+  return text;
+}
+
+/** Decodes bytes that were scanned before. Given the table of an image it decodes entries in any order, one object for one number. */
+export class Decoder {
+  /** By number; index 0 is unused. */
+  readonly objects: (object | undefined)[] = [undefined];
+  /** Objects without a number whose bytes their JavaScript value does not tell: strings that are not UTF-8, odd dates. */
+  readonly loose: object[] = [];
+  readonly looseAts: number[] = [];
+  readonly #bytes: Buffer;
+  readonly #table: ObjectTable | undefined;
+  /** Numbers of the objects made for the value that is being decoded. */
+  readonly #made: number[] = [];
+  #at = 0;
+  #next = 1;
+  #depth = 0;
+
+  constructor(bytes: Buffer, table?: ObjectTable) {
+    this.#bytes = bytes;
+    this.#table = table;
+  }
+
+  /** The value at `at`, whose first object, if any, has the number `next`. */
+  decode(at: number, next: number): unknown {
+    this.#at = at;
+    this.#next = next;
+    this.#depth = 0;
+    this.#made.length = 0;
+    try {
+      return this.#variant();
+    } catch (error) {
+      // What this value began is half done; another one that refers to it has to try by itself.
+      for (const number of this.#made) this.objects[number] = undefined;
+      throw error;
+    }
+  }
+
+  #add(object: object): void {
+    this.#made.push(this.#next);
+    this.objects[this.#next++] = object;
+  }
+
+  #variant(): unknown {
+    const bytes = this.#bytes;
+    const tag = bytes[this.#at] as number;
+    if (tag >= TAG.REFERENCE) return this.#object(IN_VARIANT);
+    this.#at++;
+    if (tag === TAG.STRING || tag === TAG.CONSTANT_STRING) return this.#text(this.#at - 1);
+    if (tag === TAG.NULL || tag === TAG.NULL_OBJECT) return null;
+    return this.#fixed(tag);
+  }
+
+  #fixed(tag: number): unknown {
+    const at = this.#at;
+    this.#at = at + (ELEMENT_BYTES[tag] as number);
+    return tag === TAG.DATE ? this.#date(at) : readFixed(tag, this.#bytes, at);
+  }
+
+  #date(at: number): Date | null {
+    const date = readDate(this.#bytes, at);
+    if (date !== null && !isRegularDate(this.#bytes, at)) this.#remember(date, at - 1);
+    return date;
+  }
+
+  /** The string whose length is next. `at` is where a writer finds it again: one byte before its length. */
+  #text(at: number): string | Buffer {
+    const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
+    const to = from + readLength(this.#bytes, this.#at);
+    this.#at = to;
+    const text = readText(this.#bytes, from, to);
+    if (typeof text !== "string") this.#remember(text, at);
+    return text;
+  }
+
+  #remember(object: object, at: number): void {
+    this.loose.push(object);
+    this.looseAts.push(at);
+  }
+
+  #object(context: number): object | null {
+    const tag = this.#bytes[this.#at] as number;
+    if (tag === TAG.NULL_OBJECT) {
+      this.#at++;
+      return null;
+    }
+    if (tag === TAG.REFERENCE) return this.#reference();
+    const known = this.objects[this.#next];
+    if (known !== undefined) return this.#skip(known);
+    if (++this.#depth > MAX_DEPTH) throw tooDeep(this.#at);
+    const isCollection = tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION;
+    const object = isCollection ? this.#collection() : this.#array(tag, context);
+    this.#depth--;
+    return object;
+  }
+
+  #skip(known: object): object {
+    const table = this.#table as ObjectTable;
+    this.#at = table.ends[this.#next] as number;
+    this.#next = table.nexts[this.#next] as number;
+    return known;
+  }
+
+  #reference(): object {
+    const number = this.#bytes.readInt32LE(this.#at + 1);
+    const after = this.#at + 5;
+    let object = this.objects[number];
+    if (object === undefined) {
+      if (this.#table === undefined || number === 1) throw unreadable(this.#at, "a reference to the whole session");
+      const next = this.#next;
+      this.#at = this.#table.starts[number] as number;
+      this.#next = number;
+      object = this.#object(this.#table.contexts[number] as number) as object;
+      this.#next = next;
+    }
+    this.#at = after;
+    return object;
+  }
+
+  #count(): number {
+    const count = readLength(this.#bytes, this.#at);
+    this.#at += lengthBytes(this.#bytes[this.#at] as number);
+    return count;
+  }
+
+  #collection(): object {
+    const bytes = this.#bytes;
+    const object: Record<string, unknown> = {};
+    this.#add(object);
+    this.#at++;
+    for (let left = this.#count(); left > 0; left--) {
+      const from = this.#at + lengthBytes(bytes[this.#at] as number);
+      const to = from + readLength(bytes, this.#at);
+      this.#at = to;
+      const key = readKey(bytes, from, to);
+      const value = this.#variant();
+      if (key !== "") setMember(object, key, value);
+    }
+    return object;
+  }
+
+  #array(tag: number, context: number): object {
+    const bytes = this.#bytes;
+    const hasClass = tag === TAG.ARRAY || context === IN_VARIANT;
+    let elements = hasClass ? readClass(bytes, this.#at + 1) : context === IN_OBJECTS ? CLASS_VARIANTS : context;
+    this.#at += hasClass ? 2 + (bytes[this.#at + 1] as number) : 1;
+    const type = bytes[this.#at++] as number;
+    const count = this.#count();
+    if (elements === CLASS_VARIANTS) elements = classOfElementType(type, count);
+    if (elements === CLASS_BYTES && (context < 0 || context === CLASS_BYTES)) return this.#byteArray(count);
+    const list: unknown[] = [];
+    this.#add(list);
+    for (let left = count; left > 0; left--) list.push(this.#element(elements));
+    return list;
+  }
+
+  #byteArray(count: number): Buffer {
+    const buffer = Buffer.from(this.#bytes.subarray(this.#at, this.#at + count));
+    this.#add(buffer);
+    this.#at += count;
+    return buffer;
+  }
+
+  #element(code: number): unknown {
+    if (code === CLASS_VARIANTS) return this.#variant();
+    if (code === CLASS_STRINGS) return this.#text(this.#at - 1);
+    if (code === CLASS_OBJECTS) return this.#object(IN_OBJECTS);
+    if (code >= 2 * DIMENSION || code === DIMENSION + BASE_COLLECTION) return this.#object(code - DIMENSION);
+    return this.#fixed(code - DIMENSION);
+  }
+}
+
+/** `__proto__` is a key like any other. */
+function setMember(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function tooDeep(at: number): SessionError {
+  return new SessionError("ERR_UNREADABLE", `The value at byte ${at} is nested more than ${MAX_DEPTH} levels deep.`);
+}

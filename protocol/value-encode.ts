@@ -1,0 +1,460 @@
+// JavaScript values to Gambas bytes. Keeps the type that is stored where it holds the new value exactly, and the very bytes of what
+// did not change. Knows nothing of keys or files but the name it puts before the path of a bad value.
+
+import { SessionError } from "./errors.ts";
+import { classOfList, type Fitting, misfitOf } from "./value-class.ts";
+import { MAX_DEPTH } from "./value-decode.ts";
+import {
+  BASE_COLLECTION,
+  CLASS_BYTES,
+  CLASS_OBJECTS,
+  CLASS_VARIANTS,
+  classOfElementType,
+  DIMENSION,
+  ELEMENT_BYTES,
+  lengthBytes,
+  nameOfClass,
+  readLength,
+  TAG,
+} from "./value-format.ts";
+import { describe, KIND, type Kind, kindOf, numericClassOf } from "./value-kind.ts";
+import { isSameOrder, isSameScalar, matchValue, orderOf } from "./value-match.ts";
+import { Members } from "./value-members.ts";
+import { type Origins, type Place, tableOf } from "./value-origins.ts";
+import { borrowOutput, kindOfContext, type Output, returnOutput, writeArrayHeader } from "./value-output.ts";
+import { isSameFixed, isSameText } from "./value-payload.ts";
+import { tagFor, writePayload, writeScalar } from "./value-scalar.ts";
+import { IN_OBJECTS, IN_VARIANT } from "./value-scan.ts";
+import { isUtf8, keyBytes } from "./value-text.ts";
+import { TypedValue } from "./value-typed.ts";
+
+export interface Encoded {
+  readonly bytes: Buffer;
+  /** The JavaScript objects by their number: objects[0] is object 1 of this value. */
+  readonly objects: readonly object[];
+  /** Decoding the bytes gives a value of exactly this shape. False once a Map, a typed array, typed() and the like were converted. */
+  readonly isCanonical: boolean;
+}
+
+/** The stored value that is being overwritten. Its bytes must have been scanned before. */
+export interface PreviousValue {
+  readonly bytes: Buffer;
+  readonly at: number;
+}
+
+const NO_OBJECTS: readonly object[] = [];
+
+/**
+ * The self-contained bytes of `value`; one byte 00, which deletes the key, for null and undefined. Throws ERR_BAD_VALUE that names
+ * the place inside the value as `path.items[3].price`.
+ */
+export function encodeValue(value: unknown, path: string, previous?: PreviousValue, origins?: Origins): Encoded {
+  if (value === null || value === undefined) {
+    return { bytes: Buffer.of(TAG.NULL_OBJECT), objects: NO_OBJECTS, isCanonical: value === null };
+  }
+  if (typeof value === "object" && previous !== undefined) {
+    const same = matchValue(value, previous.bytes, previous.at);
+    if (same !== undefined) {
+      return { bytes: previous.bytes.subarray(previous.at, same.end), objects: same.objects, isCanonical: true };
+    }
+  }
+  const out = borrowOutput();
+  try {
+    if (typeof value !== "object") return encodeScalar(out, value, path, previous);
+    const encoder = new Encoder(out, path, origins);
+    encoder.variant(value, placeOf(previous));
+    return { bytes: out.slice(0), objects: encoder.objects, isCanonical: encoder.isCanonical };
+  } finally {
+    returnOutput(out);
+  }
+}
+
+function encodeScalar(out: Output, value: unknown, path: string, previous: PreviousValue | undefined): Encoded {
+  const problem = writeScalar(out, value, previous?.bytes, previous?.at ?? 0);
+  if (problem !== undefined) throw badValue(path, problem);
+  const isCanonical = typeof value !== "bigint" || !Number.isSafeInteger(Number(value));
+  return { bytes: out.slice(0), objects: NO_OBJECTS, isCanonical };
+}
+
+/** Bytes that cannot be read by themselves, such as an entry that refers to the whole session, are no guide. */
+function placeOf(previous: PreviousValue | undefined): Place | undefined {
+  if (previous === undefined) return undefined;
+  try {
+    const table = tableOf(previous.bytes, previous.at);
+    return { table, number: table.starts.length > 1 ? 1 : 0, at: previous.at };
+  } catch (error) {
+    if (error instanceof SessionError && error.code === "ERR_UNREADABLE") return undefined;
+    throw error;
+  }
+}
+
+function badValue(path: string, problem: string): SessionError {
+  return new SessionError("ERR_BAD_VALUE", `${path} cannot be stored: it is ${problem}.`);
+}
+
+type Segment = string | number;
+
+const SHOWN_SEGMENTS = 12;
+
+/** `cart.items[3]["first name"]`; of a very long path the beginning and the end. */
+function pathText(root: string, segments: readonly Segment[]): string {
+  if (segments.length <= SHOWN_SEGMENTS) return root + segments.map(segmentText).join("");
+  const half = SHOWN_SEGMENTS / 2;
+  return `${root}${segments.slice(0, half).map(segmentText).join("")}…${segments.slice(-half).map(segmentText).join("")}`;
+}
+
+function segmentText(segment: Segment): string {
+  if (typeof segment === "number") return `[${segment}]`;
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(segment) ? `.${segment}` : `[${JSON.stringify(segment)}]`;
+}
+
+/** How an object goes into a place: what may stand there, and what its members were. */
+interface Form {
+  readonly code: number;
+  readonly context: number;
+  readonly members: Members | undefined;
+  /** The number of the stored object the members belong to. */
+  readonly number: number;
+  /** The members are those of this very object, not of what stood in its place. */
+  readonly isOwn: boolean;
+}
+
+class Encoder {
+  readonly objects: object[] = [];
+  isCanonical = true;
+  readonly #out: Output;
+  readonly #root: string;
+  readonly #origins: Origins | undefined;
+  readonly #path: Segment[] = [];
+  readonly #numbers = new Map<object, number>();
+  readonly #codes: number[] = [];
+  #dates: Set<object> | undefined;
+
+  constructor(out: Output, root: string, origins: Origins | undefined) {
+    this.#out = out;
+    this.#root = root;
+    this.#origins = origins;
+  }
+
+  #bad(problem: string, suffix = ""): SessionError {
+    return badValue(pathText(this.#root, this.#path) + suffix, problem);
+  }
+
+  /** A value with its tag, as a key, a Variant[] or a collection holds it. */
+  variant(value: unknown, place: Place | undefined): void {
+    if (typeof value === "object" && value !== null) {
+      const kind = kindOf(value);
+      if (kind === KIND.DATE) this.#date(value as Date, place, true);
+      else if (kind !== KIND.BYTES || !this.#isString(value as Uint8Array, place))
+        this.#object(value, kind, IN_VARIANT, place);
+      return;
+    }
+    if (value === undefined || isSafeBigint(value)) this.isCanonical = false;
+    const problem = writeScalar(this.#out, value ?? null, place?.table.bytes, place?.at ?? 0);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  #date(value: Date, place: Place | undefined, hasTag: boolean): void {
+    this.#dates ??= new Set();
+    if (this.#dates.has(value)) this.isCanonical = false;
+    this.#dates.add(value);
+    if (hasTag) this.#out.byte(TAG.DATE);
+    const own = this.#origins?.placeOf(value) ?? place;
+    if (
+      own !== undefined &&
+      own.number === 0 &&
+      this.#isDateAt(own, place, hasTag) &&
+      isSameFixed(TAG.DATE, value, own.table.bytes, own.at + 1)
+    ) {
+      this.#out.copy(own.table.bytes, own.at + 1, own.at + 9);
+      return;
+    }
+    const problem = writePayload(this.#out, TAG.DATE, value);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  /** What stood in this place may have been no Date. */
+  #isDateAt(own: Place, place: Place | undefined, hasTag: boolean): boolean {
+    return own !== place || !hasTag || own.table.bytes[own.at] === TAG.DATE;
+  }
+
+  /** Writes bytes that were read from a String, and still are not UTF-8, as a String again. */
+  #isString(value: Uint8Array, place: Place | undefined): boolean {
+    const own = this.#origins?.placeOf(value);
+    const bytes = place?.table.bytes;
+    const tag = place === undefined ? undefined : bytes?.[place.at];
+    const wasString = own !== undefined ? own.number === 0 : tag === TAG.STRING || tag === TAG.CONSTANT_STRING;
+    if (!wasString || isUtf8(value)) return false;
+    if (place !== undefined && bytes !== undefined && place.number === 0 && isSameScalar(value, bytes, place.at)) {
+      writeScalar(this.#out, value, bytes, place.at);
+      return true;
+    }
+    this.#out.byte(TAG.STRING);
+    this.#text(value, own);
+    return true;
+  }
+
+  /** A string without its tag. */
+  #text(value: string | Uint8Array, place: Place | undefined): void {
+    if (place !== undefined) {
+      const { bytes } = place.table;
+      const from = place.at + 1 + lengthBytes(bytes[place.at + 1] as number);
+      const to = from + readLength(bytes, place.at + 1);
+      if (isSameText(value, bytes, from, to)) {
+        this.#out.copy(bytes, place.at + 1, to);
+        return;
+      }
+    }
+    const problem = writePayload(this.#out, TAG.STRING, value);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  /** An object, or a reference to it when it was written before. */
+  #object(value: object, kind: Kind, context: number, place: Place | undefined): void {
+    if (kind === KIND.TYPED) {
+      this.#typed(value as TypedValue, context, place);
+      return;
+    }
+    if (kind === KIND.NONE || kind === KIND.DATE) throw this.#bad(describe(value));
+    if (this.#isReference(value, context)) return;
+    const own = this.#origins?.placeOf(value);
+    const isOwn = own !== undefined && own.number > 0;
+    const stored = isOwn ? own : place;
+    const number = stored !== undefined && stored.number > 0 ? stored.number : 0;
+    const members = stored !== undefined && number > 0 ? new Members(stored.table, number) : undefined;
+    const code =
+      context >= 0 ? context : this.#classOf(value, kind, number > 0 ? stored?.table.classes[number] : undefined);
+    this.#container(value, kind, { code, context, members, number, isOwn });
+  }
+
+  #isReference(value: object, context: number): boolean {
+    const number = this.#numbers.get(value);
+    if (number === undefined) return false;
+    const code = this.#codes[number - 1] as number;
+    if (context >= 0 && code !== context) throw this.#bad(`stored as ${nameOfClass(code)} elsewhere in the same value`);
+    this.#out.byte(TAG.REFERENCE);
+    this.#out.int32(number);
+    return true;
+  }
+
+  #classOf(value: object, kind: Kind, stored: number | undefined): number {
+    if (kind === KIND.PLAIN || kind === KIND.MAP) return BASE_COLLECTION;
+    if (kind === KIND.BYTES) return CLASS_BYTES;
+    if (kind === KIND.NUMBERS) return numericClassOf(value);
+    const list = value as readonly unknown[];
+    const isCandidate = stored !== undefined && stored >= DIMENSION && stored !== CLASS_BYTES;
+    return isCandidate && misfitOf(list, stored, this.#fitting(false)) === undefined ? stored : classOfList(list);
+  }
+
+  #fitting(isForced: boolean): Fitting {
+    return { isForced, classOf: (object) => this.#codes[(this.#numbers.get(object) ?? 0) - 1] };
+  }
+
+  #typed(typed: TypedValue, context: number, place: Place | undefined): void {
+    this.isCanonical = false;
+    const { code, value } = typed;
+    if (code < BASE_COLLECTION) {
+      this.#typedScalar(typed, context, place);
+      return;
+    }
+    const kind = typeof value === "object" && value !== null ? kindOf(value) : KIND.NONE;
+    const isCollection = kind === KIND.PLAIN || kind === KIND.MAP;
+    const isList = kind === KIND.LIST || kind === KIND.BYTES || kind === KIND.NUMBERS;
+    if (code === BASE_COLLECTION ? !isCollection : !isList) throw this.#bad(`not a ${typed.type}`);
+    const misfit = isList ? misfitOf(value as ArrayLike<unknown>, code, this.#fitting(true)) : undefined;
+    if (misfit !== undefined) throw this.#bad(`not what a ${typed.type} can hold exactly`, misfit);
+    const known = this.#codes[(this.#numbers.get(value as object) ?? 0) - 1] ?? code;
+    if (known !== code) throw this.#bad(`stored as ${nameOfClass(known)} elsewhere in the same value`);
+    if (this.#isReference(value as object, context)) return;
+    const members = place !== undefined && place.number > 0 ? new Members(place.table, place.number) : undefined;
+    const number = members === undefined ? 0 : (place?.number ?? 0);
+    this.#container(value as object, kind, { code, context, members, number, isOwn: false });
+  }
+
+  #typedScalar(typed: TypedValue, context: number, place: Place | undefined): void {
+    const problem =
+      tagFor(typed.value, typed.code, true) === typed.code ? undefined : `not what a ${typed.type} can hold exactly`;
+    if (problem !== undefined || context !== IN_VARIANT)
+      throw this.#bad(problem ?? "a scalar where an object must stand");
+    const { bytes } = place?.table ?? {};
+    if (place !== undefined && bytes?.[place.at] === typed.code && isSameScalar(typed.value, bytes, place.at)) {
+      writeScalar(this.#out, typed.value, bytes, place.at);
+      return;
+    }
+    this.#out.byte(typed.code);
+    const trouble = writePayload(this.#out, typed.code, typed.value);
+    if (trouble !== undefined) throw this.#bad(trouble);
+  }
+
+  #container(value: object, kind: Kind, form: Form): void {
+    if (this.#path.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
+    this.objects.push(value);
+    this.#codes.push(form.code);
+    this.#numbers.set(value, this.objects.length);
+    if (form.code === BASE_COLLECTION) this.#collection(value, kind, form);
+    else this.#list(value as ArrayLike<unknown>, form);
+    if (kind !== KIND.LIST && kind !== KIND.PLAIN && !Buffer.isBuffer(value)) this.isCanonical = false;
+  }
+
+  /** The count, with its stored bytes when it did not change: they may be longer than needed. */
+  #count(count: number, members: Members | undefined): void {
+    if (members !== undefined && members.count === count) {
+      this.#out.copy(members.table.bytes, members.countAt, members.firstAt);
+    } else if (!this.#out.count(count)) throw this.#bad("too long");
+  }
+
+  #list(list: ArrayLike<unknown>, form: Form): void {
+    const layout = this.#arrayHeader(list, form);
+    this.#count(list.length, form.members);
+    if (layout === CLASS_BYTES && list instanceof Uint8Array) {
+      this.#out.copy(list, 0, list.length);
+      return;
+    }
+    const members =
+      form.members?.layout === layout || (form.members?.hasObjects() && layout >= CLASS_VARIANTS)
+        ? form.members
+        : undefined;
+    for (let index = 0; index < list.length; index++) {
+      const value = list[index] ?? null;
+      if (value === null && list[index] === undefined) this.isCanonical = false;
+      this.#path.push(index);
+      this.#element(value, layout, members?.placeAt(index));
+      this.#path.pop();
+    }
+  }
+
+  /** Tag, class and element type; the stored ones where they still say the same in the same kind of place. Returns the layout. */
+  #arrayHeader(list: ArrayLike<unknown>, form: Form): number {
+    const { code, context, members, number } = form;
+    if (
+      members !== undefined &&
+      members.table.classes[number] === code &&
+      kindOfContext(members.table.contexts[number]) === kindOfContext(context)
+    ) {
+      const { bytes, starts } = members.table;
+      const layout =
+        code === CLASS_VARIANTS ? classOfElementType(bytes[members.countAt - 1] as number, list.length) : code;
+      if (layout === code || (layout !== 0 && misfitOf(list, layout, this.#fitting(false)) === undefined)) {
+        this.#out.copy(bytes, starts[number] as number, members.countAt);
+        return layout;
+      }
+    }
+    writeArrayHeader(this.#out, code, context);
+    return code;
+  }
+
+  #element(value: unknown, layout: number, place: Place | undefined): void {
+    const base = layout - DIMENSION;
+    if (layout === CLASS_VARIANTS) this.variant(value, place);
+    else if (layout >= 2 * DIMENSION || base >= BASE_COLLECTION) this.#member(value, contextOf(layout), place);
+    else this.#bare(value, base, place);
+  }
+
+  /** A scalar whose type the array says. */
+  #bare(value: unknown, base: number, place: Place | undefined): void {
+    const plain = value instanceof TypedValue ? value.value : value;
+    if (plain !== value || isSafeBigint(plain)) this.isCanonical = false;
+    if (base === TAG.STRING) {
+      this.#text(plain as string, this.#origins?.placeOf(plain as object) ?? place);
+    } else if (base === TAG.DATE && plain !== null) {
+      this.#date(plain as Date, place, false);
+    } else if (place !== undefined && isSameFixed(base, plain, place.table.bytes, place.at + 1)) {
+      this.#out.copy(place.table.bytes, place.at + 1, place.at + 1 + (ELEMENT_BYTES[base] as number));
+    } else {
+      const problem = writePayload(this.#out, base, plain);
+      if (problem !== undefined) throw this.#bad(problem);
+    }
+  }
+
+  /** An element of an array of objects. */
+  #member(value: unknown, context: number, place: Place | undefined): void {
+    if (value === null) this.#out.byte(TAG.NULL_OBJECT);
+    else this.#object(value as object, kindOf(value as object), context, place);
+  }
+
+  #collection(value: object, kind: Kind, form: Form): void {
+    const members = form.members?.layout === BASE_COLLECTION ? form.members : undefined;
+    const read = kind === KIND.MAP ? this.#mapMembers(value as Map<unknown, unknown>) : this.#plainMembers(value);
+    const order = members !== undefined && form.isOwn ? storedOrder(members, [...read.keys()]) : undefined;
+    const keys = order ?? [...read.keys()];
+    const isSameKeys = members !== undefined && isSameOrder(members.keys, keys);
+    this.#out.byte(isSameKeys ? (members.table.bytes[members.countAt - 1] as number) : TAG.COLLECTION);
+    this.#count(keys.length, members);
+    for (const [index, key] of keys.entries()) {
+      const found = members?.indexOf(key, index) ?? -1;
+      this.#path.push(key);
+      if (members !== undefined && found >= 0)
+        this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
+      else this.#key(key);
+      this.variant(read.get(key), members?.placeAt(found));
+      this.#path.pop();
+    }
+  }
+
+  #mapMembers(map: Map<unknown, unknown>): Map<string, unknown> {
+    const read = new Map<string, unknown>();
+    for (const [key, value] of map) {
+      if (typeof key !== "string") throw this.#bad(`a Map with a key that is not a string`);
+      if (value !== undefined) read.set(key, value);
+    }
+    return read;
+  }
+
+  #plainMembers(object: object): Map<string, unknown> {
+    const read = new Map<string, unknown>();
+    if (Object.getPrototypeOf(object) === null) this.isCanonical = false;
+    for (const symbol of Object.getOwnPropertySymbols(object)) {
+      if (Object.prototype.propertyIsEnumerable.call(object, symbol))
+        throw this.#bad(`an object with the symbol ${String(symbol)} as a key`);
+    }
+    for (const key of Object.keys(object)) {
+      const value = (object as Record<string, unknown>)[key];
+      if (value === undefined) this.isCanonical = false;
+      else read.set(key, value);
+    }
+    return read;
+  }
+
+  #key(key: string): void {
+    if (key === "") throw this.#bad("a member whose key is empty");
+    if (key.isWellFormed()) {
+      if (!this.#out.text(key)) throw this.#bad("a member whose key is too long");
+      return;
+    }
+    const bytes = this.#escapedKey(key);
+    this.#out.count(bytes.length);
+    this.#out.copy(bytes, 0, bytes.length);
+  }
+
+  #escapedKey(key: string): Buffer {
+    try {
+      return keyBytes(key);
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ERR_BAD_KEY")
+        throw this.#bad("a member whose key has lone surrogates");
+      throw error;
+    }
+  }
+}
+
+function isSafeBigint(value: unknown): boolean {
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value));
+}
+
+/**
+ * The stored order of the keys that are still there, then the new ones: an object moves keys that look like indexes to the front by
+ * itself. Undefined when the keys were put in another order on purpose.
+ */
+function storedOrder(members: Members, keys: readonly string[]): readonly string[] | undefined {
+  const present = new Set(keys);
+  const kept = [...new Set(members.keys)].filter((key) => present.has(key));
+  const keptKeys = new Set(kept);
+  const shown = keys.filter((key) => keptKeys.has(key));
+  if (!isSameOrder(orderOf(kept), orderOf(shown))) return undefined;
+  return kept.concat(keys.filter((key) => !keptKeys.has(key)));
+}
+
+/** What stands in an array of objects. */
+function contextOf(layout: number): number {
+  return layout === CLASS_OBJECTS ? IN_OBJECTS : layout - DIMENSION;
+}
