@@ -62,7 +62,8 @@ export function encodeValue(value: unknown, path: string, previous?: PreviousVal
   try {
     if (typeof value !== "object") return encodeScalar(out, value, path, previous);
     const encoder = new Encoder(out, path, origins);
-    encoder.variant(value, placeOf(previous));
+    // Where the value itself came from says more than what stands in its place.
+    encoder.variant(value, origins?.placeOf(value) === undefined ? placeOf(previous) : undefined);
     return { bytes: out.slice(0), objects: encoder.objects, isCanonical: encoder.isCanonical };
   } finally {
     returnOutput(out);
@@ -375,42 +376,44 @@ class Encoder {
   #collection(value: object, kind: Kind, form: Form): void {
     const members = form.members?.layout === BASE_COLLECTION ? form.members : undefined;
     const read = kind === KIND.MAP ? this.#mapMembers(value as Map<unknown, unknown>) : this.#plainMembers(value);
-    const order = members !== undefined && form.isOwn ? storedOrder(members, [...read.keys()]) : undefined;
-    const keys = order ?? [...read.keys()];
+    if (members !== undefined && form.isOwn) putInStoredOrder(read, members.keys);
+    const { keys, values } = read;
     const isSameKeys = members !== undefined && isSameOrder(members.keys, keys);
     this.#out.byte(isSameKeys ? (members.table.bytes[members.countAt - 1] as number) : TAG.COLLECTION);
     this.#count(keys.length, members);
-    for (const [index, key] of keys.entries()) {
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index] as string;
       const found = members?.indexOf(key, index) ?? -1;
       this.#path.push(key);
-      if (members !== undefined && found >= 0)
+      if (members !== undefined && found >= 0) {
         this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
-      else this.#key(key);
-      this.variant(read.get(key), members?.placeAt(found));
+      } else this.#key(key);
+      this.variant(values[index], members?.placeAt(found));
       this.#path.pop();
     }
   }
 
-  #mapMembers(map: Map<unknown, unknown>): Map<string, unknown> {
-    const read = new Map<string, unknown>();
+  #mapMembers(map: Map<unknown, unknown>): ReadMembers {
+    const read: ReadMembers = { keys: [], values: [] };
     for (const [key, value] of map) {
-      if (typeof key !== "string") throw this.#bad(`a Map with a key that is not a string`);
-      if (value !== undefined) read.set(key, value);
+      if (typeof key !== "string") throw this.#bad("a Map with a key that is not a string");
+      if (value !== undefined) addMember(read, key, value);
     }
     return read;
   }
 
-  #plainMembers(object: object): Map<string, unknown> {
-    const read = new Map<string, unknown>();
-    if (Object.getPrototypeOf(object) === null) this.isCanonical = false;
+  /** Every member is read once, as JSON does: it may be an accessor. */
+  #plainMembers(object: object): ReadMembers {
+    if (Object.getPrototypeOf(object) !== Object.prototype) this.isCanonical = false;
     for (const symbol of Object.getOwnPropertySymbols(object)) {
-      if (Object.prototype.propertyIsEnumerable.call(object, symbol))
-        throw this.#bad(`an object with the symbol ${String(symbol)} as a key`);
+      if (!Object.prototype.propertyIsEnumerable.call(object, symbol)) continue;
+      throw this.#bad(`an object with the symbol ${String(symbol)} as a key`);
     }
+    const read: ReadMembers = { keys: [], values: [] };
     for (const key of Object.keys(object)) {
       const value = (object as Record<string, unknown>)[key];
       if (value === undefined) this.isCanonical = false;
-      else read.set(key, value);
+      else addMember(read, key, value);
     }
     return read;
   }
@@ -441,17 +444,31 @@ function isSafeBigint(value: unknown): boolean {
   return typeof value === "bigint" && Number.isSafeInteger(Number(value));
 }
 
+/** What was read of an object, key by key. */
+interface ReadMembers {
+  keys: string[];
+  values: unknown[];
+}
+
+function addMember(read: ReadMembers, key: string, value: unknown): void {
+  read.keys.push(key);
+  read.values.push(value);
+}
+
 /**
- * The stored order of the keys that are still there, then the new ones: an object moves keys that look like indexes to the front by
- * itself. Undefined when the keys were put in another order on purpose.
+ * Puts the keys that are still there into their stored order and the new ones behind them: an object moves keys that look like
+ * indexes to the front by itself. Does nothing when the keys were put in another order on purpose.
  */
-function storedOrder(members: Members, keys: readonly string[]): readonly string[] | undefined {
-  const present = new Set(keys);
-  const kept = [...new Set(members.keys)].filter((key) => present.has(key));
+function putInStoredOrder(read: ReadMembers, stored: readonly string[]): void {
+  const { keys, values } = read;
+  if (isSameOrder(stored, keys)) return;
+  const indexes = new Map(keys.map((key, index) => [key, index]));
+  const kept = [...new Set(stored)].filter((key) => indexes.has(key));
   const keptKeys = new Set(kept);
   const shown = keys.filter((key) => keptKeys.has(key));
-  if (!isSameOrder(orderOf(kept), orderOf(shown))) return undefined;
-  return kept.concat(keys.filter((key) => !keptKeys.has(key)));
+  if (!isSameOrder(orderOf(kept), orderOf(shown))) return;
+  read.keys = kept.concat(keys.filter((key) => !keptKeys.has(key)));
+  read.values = read.keys.map((key) => values[indexes.get(key) as number]);
 }
 
 /** What stands in an array of objects. */

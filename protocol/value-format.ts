@@ -1,6 +1,7 @@
 // The vocabulary of the Gambas serialisation: type tags, array classes as small integers, lengths. Knows nothing of JavaScript values.
 
 import { SessionError } from "./errors.ts";
+import { readName } from "./value-text.ts";
 
 export const TAG = {
   NULL_OBJECT: 0x00,
@@ -136,7 +137,7 @@ export function readClass(bytes: Buffer, at: number): number {
   const length = bytes[at];
   if (length === undefined || at + 1 + length > bytes.length) throw unreadable(at, "end of file in a class name");
   if (length > MAX_CLASS_NAME) throw unreadable(at, "cannot load a class with so long a name");
-  const name = bytes.toString("latin1", at + 1, at + 1 + length);
+  const name = readName(bytes, at + 1, at + 1 + length) ?? bytes.toString("latin1", at + 1, at + 1 + length);
   // The interpreter looks the name up as a C string.
   const code = KNOWN_CLASSES.get(name) ?? classOfName(name.split("\0", 1)[0] ?? "");
   if (code === 0) throw unreadable(at, `cannot load class ${JSON.stringify(name)}`);

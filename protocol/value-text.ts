@@ -20,9 +20,37 @@ export function isUtf8(bytes: Uint8Array): boolean {
   return readUtf8(view, 0, view.length) !== undefined;
 }
 
+/** Short names seen before, so that reading one again makes no string. A fixed number of places; a newer name takes an older one's. */
+const NAME_PLACES = 1024;
+const NAME_BYTES = 32;
+const names: string[] = new Array<string>(NAME_PLACES).fill("");
+
+/** The text of `bytes[from..to)` when it is short ASCII, from the names seen before; undefined when it is not. */
+export function readName(bytes: Buffer, from: number, to: number): string | undefined {
+  if (to - from > NAME_BYTES) return undefined;
+  let hash = to - from;
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] as number;
+    if (byte >= 0x80) return undefined;
+    hash = (hash * 31 + byte) | 0;
+  }
+  const place = (hash ^ (hash >>> 10)) & (NAME_PLACES - 1);
+  const seen = names[place] as string;
+  if (isSameName(seen, bytes, from, to)) return seen;
+  const name = bytes.toString("latin1", from, to);
+  names[place] = name;
+  return name;
+}
+
+function isSameName(name: string, bytes: Buffer, from: number, to: number): boolean {
+  if (name.length !== to - from) return false;
+  for (let at = 0; at < name.length; at++) if (name.charCodeAt(at) !== bytes[from + at]) return false;
+  return true;
+}
+
 /** The text of a key. A byte that is not part of well-formed UTF-8 becomes the lone surrogate U+DC80..U+DCFF. */
 export function readKey(bytes: Buffer, from: number, to: number): string {
-  return readUtf8(bytes, from, to) ?? readEscaped(bytes, from, to);
+  return readName(bytes, from, to) ?? readUtf8(bytes, from, to) ?? readEscaped(bytes, from, to);
 }
 
 function readEscaped(bytes: Buffer, from: number, to: number): string {
