@@ -104,6 +104,8 @@ export class Journal {
     this.#snapshot = snapshot;
     this.#fd = openSync(path, "a", 0o600);
     this.#size = fstatSync(this.#fd).size;
+    // What a crash left may end in the middle of a record: nothing is appended behind it.
+    if (this.#size > 0) this.#beginNewFile();
   }
 
   noteCommit(mark: CommitMark, revision: Revision): void {

@@ -4,7 +4,9 @@
 import { createHash } from "node:crypto";
 
 const LONG_VALUE_BYTES = 1024;
-const FIRST_CAPACITY = 1024;
+const FIRST_CAPACITY = 64;
+/** Values replaced within this time age together. */
+const GENERATION_MS = 5_000;
 
 /** An open-addressing set of pairs of 32-bit numbers; grows by doubling. */
 class FingerprintSet {
@@ -15,17 +17,15 @@ class FingerprintSet {
     return this.#count;
   }
 
-  get bytes(): number {
-    return this.#slots.byteLength;
-  }
-
-  add(low: number, high: number): void {
+  /** False when it was there already. */
+  add(low: number, high: number): boolean {
     const at = this.#find(low, high);
-    if (this.#slots[at] !== 0 || this.#slots[at + 1] !== 0) return;
+    if (this.#slots[at] !== 0 || this.#slots[at + 1] !== 0) return false;
     this.#slots[at] = low;
     this.#slots[at + 1] = high;
     this.#count += 1;
     if (4 * this.#count > this.#slots.length) this.#grow();
+    return true;
   }
 
   has(low: number, high: number): boolean {
@@ -63,45 +63,49 @@ class FingerprintSet {
 /** What a key held before: its bytes, or undefined when the session did not have the key. */
 export type OldValue = Buffer | undefined;
 
-export class ReplacedValues {
-  readonly #maxPerGeneration: number;
-  readonly #generationMs: number;
-  #young = new FingerprintSet();
-  #old = new FingerprintSet();
-  #turnedMs = 0;
+interface Generation {
+  readonly beganMs: number;
+  readonly values: FingerprintSet;
+}
 
-  /** Two generations hold `maxCount` values together and drop the older half after `keepSeconds`, or when the younger one is full. */
+export class ReplacedValues {
+  readonly #maxCount: number;
+  readonly #keepMs: number;
+  /** Oldest first. */
+  #generations: Generation[] = [];
+  #count = 0;
+
+  /** Remembers `maxCount` values at most, each for `keepSeconds` at most; the oldest go first, a generation at a time. */
   constructor(maxCount: number, keepSeconds: number) {
-    this.#maxPerGeneration = Math.max(1, Math.floor(maxCount / 2));
-    this.#generationMs = keepSeconds * 1000;
+    this.#maxCount = maxCount;
+    this.#keepMs = keepSeconds * 1000;
   }
 
   get count(): number {
-    return this.#young.count + this.#old.count;
-  }
-
-  get bytes(): number {
-    return this.#young.bytes + this.#old.bytes;
+    return this.#count;
   }
 
   add(id: string, key: string, value: OldValue, nowMs: number): void {
-    this.#turn(nowMs);
     const [low, high] = fingerprint(id, key, value);
-    this.#young.add(low, high);
+    if (this.#newest(nowMs).values.add(low, high)) this.#count += 1;
   }
 
-  has(id: string, key: string, value: OldValue): boolean {
+  /** When a commit of ours last replaced this value (Unix ms, to a few seconds), or undefined. */
+  lastReplacedMs(id: string, key: string, value: OldValue): number | undefined {
     const [low, high] = fingerprint(id, key, value);
-    return this.#young.has(low, high) || this.#old.has(low, high);
+    return this.#generations.findLast(({ values }) => values.has(low, high))?.beganMs;
   }
 
-  #turn(nowMs: number): void {
-    if (this.#turnedMs === 0) this.#turnedMs = nowMs;
-    const isDue = nowMs - this.#turnedMs >= this.#generationMs || nowMs < this.#turnedMs;
-    if (!isDue && this.#young.count < this.#maxPerGeneration) return;
-    this.#old = this.#young;
-    this.#young = new FingerprintSet();
-    this.#turnedMs = nowMs;
+  #newest(nowMs: number): Generation {
+    const last = this.#generations.at(-1);
+    const isFull = this.#count >= this.#maxCount;
+    if (last !== undefined && !isFull && nowMs - last.beganMs < GENERATION_MS && nowMs >= last.beganMs) return last;
+    const isKept = ({ beganMs }: Generation): boolean => nowMs - beganMs < this.#keepMs;
+    this.#generations = this.#generations.filter(isKept).slice(isFull ? 1 : 0);
+    const newest = { beganMs: nowMs, values: new FingerprintSet() };
+    this.#generations.push(newest);
+    this.#count = this.#generations.reduce((sum, { values }) => sum + values.count, 0);
+    return newest;
   }
 }
 

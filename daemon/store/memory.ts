@@ -22,6 +22,10 @@ export class MemoryStore implements Store<StagedImage> {
     return this.#sessions.get(id)?.revision;
   }
 
+  hasLock(_id: string): boolean {
+    return false;
+  }
+
   load(id: string, _maxBytes: number): Loaded | undefined {
     const session = this.#sessions.get(id);
     return session && { image: session.image, revision: session.revision, isFleeting: false };
@@ -48,6 +52,10 @@ export class MemoryStore implements Store<StagedImage> {
 
   remove(id: string): void {
     this.#sessions.delete(id);
+  }
+
+  wasRead(_id: string, _revision: Revision): boolean | undefined {
+    return undefined;
   }
 
   wasPublished(_id: string, _revision: Revision): boolean {

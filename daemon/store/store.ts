@@ -32,6 +32,8 @@ export interface Store<S extends Staged = Staged> {
   unlock(id: string): void;
   /** The present revision, without the lock: undefined may also mean that another program is replacing it right now. */
   stat(id: string): Revision | undefined;
+  /** Whether there is a lock for this id: then there is or was a session, which may just be missing for a moment. */
+  hasLock(id: string): boolean;
   load(id: string, maxBytes: number): Loaded | undefined;
   /** Writes `image` aside. `existing` is the revision it will replace, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Revision | undefined): S;
@@ -42,6 +44,8 @@ export interface Store<S extends Staged = Staged> {
   stamp(id: string, startup: Buffer, existing: Revision): Revision;
   /** Ends the session; nothing of it stays. Removing what is not there is no error. */
   remove(id: string): void;
+  /** Whether another program has read this revision since we wrote it; undefined when that cannot be told. */
+  wasRead(id: string, revision: Revision): boolean | undefined;
   /** Whether a revision that was about to be published before a crash had been: false only if it still lies aside. */
   wasPublished(id: string, revision: Revision): boolean;
   /** Deletes what an earlier daemon left lying aside. */

@@ -29,7 +29,9 @@ import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
 import { RecordLock } from "./record-lock.ts";
 
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Absent outside Linux. */
+const O_NOATIME: number = constants.O_NOATIME ?? 0;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | O_NOATIME;
 const STAMP_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 const FILE_MODE = 0o600;
@@ -48,6 +50,8 @@ interface OpenFile {
   readonly fd: number;
   readonly ino: number;
   size: number;
+  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
+  wasRead: boolean;
 }
 
 /** What is kept open for one hot session. */
@@ -102,6 +106,7 @@ export class GambasFileStore implements Store<StagedFile> {
   /** Sessions that have a twin file, in the order of use. */
   readonly #twins = new Set<string>();
   readonly #maxTwins: number;
+  readonly #recordsReads: boolean;
   #lastStamp = 0;
 
   constructor(options: GambasFileOptions) {
@@ -110,6 +115,7 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#maxTwins = 20 * this.#openSessions;
     mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
     mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
+    this.#recordsReads = recordsReads(`${this.#places.twins}/access-time`);
   }
 
   /** The directory whose files workers may stat. */
@@ -136,6 +142,10 @@ export class GambasFileStore implements Store<StagedFile> {
   stat(id: string): Revision | undefined {
     const stat = statSync(this.#pathOf(id), { throwIfNoEntry: false });
     return stat && { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+  }
+
+  hasLock(id: string): boolean {
+    return statSync(this.#places.lock(id), { throwIfNoEntry: false }) !== undefined;
   }
 
   load(id: string, maxBytes: number): Loaded | undefined {
@@ -170,6 +180,7 @@ export class GambasFileStore implements Store<StagedFile> {
     writeAll(twin.fd, image);
     if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
     twin.size = image.length;
+    twin.wasRead = false;
     return { revision: this.#stampTime(twin.fd), existing };
   }
 
@@ -205,6 +216,7 @@ export class GambasFileStore implements Store<StagedFile> {
   stamp(id: string, startup: Buffer, existing: Revision): Revision {
     const hot = this.#heat(id);
     if (hot.current?.ino === existing.ino) {
+      hot.current.wasRead ||= this.#recordsReads && wasReadSinceStamp(hot.current.fd);
       writeSync(hot.current.fd, startup, 0, startup.length, 0);
       return this.#stampTime(hot.current.fd);
     }
@@ -222,6 +234,16 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#dropTwin(id);
     removeFile(this.#places.lock(id));
     this.cool(id);
+  }
+
+  /**
+   * Our stamps set access and modification time alike, and with "relatime" the first read after that moves the access time (our own
+   * reads ask it not to). The inode is still open here when its name has gone to another program's save.
+   */
+  wasRead(id: string, revision: Revision): boolean | undefined {
+    const current = this.#hot.get(id)?.current;
+    if (!this.#recordsReads || current?.ino !== revision.ino) return undefined;
+    return current.wasRead || wasReadSinceStamp(current.fd);
   }
 
   wasPublished(id: string, revision: Revision): boolean {
@@ -305,7 +327,7 @@ export class GambasFileStore implements Store<StagedFile> {
     if (hot.twin !== undefined) return hot.twin;
     const fd = this.#createTwin(hot);
     const stat = fstatSync(fd);
-    hot.twin = { fd, ino: stat.ino, size: stat.size };
+    hot.twin = { fd, ino: stat.ino, size: stat.size, wasRead: false };
     this.#noteTwin(id);
     return hot.twin;
   }
@@ -369,6 +391,28 @@ function openSession(id: string, path: string): number | undefined {
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw isSystemError(error, "ELOOP") ? unreadable(id, "is a symbolic link") : error;
+  }
+}
+
+function wasReadSinceStamp(fd: number): boolean {
+  const stat = fstatSync(fd);
+  return stat.atimeMs !== stat.mtimeMs;
+}
+
+/** Tries it: mounted with "noatime" a file does not tell who read it. */
+function recordsReads(path: string): boolean {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
+  try {
+    writeSync(fd, "x");
+    futimesSync(fd, 1, 1);
+    const isQuiet = !wasReadSinceStamp(fd);
+    const reader = openSync(path, constants.O_RDONLY);
+    readSync(reader, Buffer.alloc(1), 0, 1, 0);
+    closeSync(reader);
+    return isQuiet && wasReadSinceStamp(fd);
+  } finally {
+    closeSync(fd);
+    removeFile(path);
   }
 }
 

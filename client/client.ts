@@ -1,0 +1,226 @@
+// One worker's way to its sessions: the connection, the copies, and the calls that keep both in step.
+
+import { SessionError } from "../protocol/errors.ts";
+import type { Share } from "../protocol/image.ts";
+import { KIND, type State } from "../protocol/operations.ts";
+import { isSessionId } from "../protocol/session-id.ts";
+import { Cache } from "./cache.ts";
+import { Connection } from "./connection.ts";
+import { Contents } from "./contents.ts";
+import { Handle, type HandleOptions } from "./handle.ts";
+import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "./options.ts";
+
+/** What a commit carries besides its delta. */
+export interface CommitRequest {
+  readonly id: string;
+  /** What the delta was made on; undefined for a new session. */
+  readonly base: Contents | undefined;
+  readonly delta: Buffer;
+  readonly isNew: boolean;
+  readonly isUnique: boolean;
+  readonly shares: readonly Share[];
+  readonly timeoutSeconds?: number;
+  readonly cookiePath?: string;
+  readonly fence?: number;
+}
+
+export interface Grant {
+  readonly fence: number;
+  readonly contents: Contents;
+  /** Which connection gave it: on another one it is worth nothing. */
+  readonly life: number;
+}
+
+/** How the session of an id was found. At most one of the two is there; neither: there is no such session. */
+export interface Opened {
+  readonly contents?: Contents;
+  /** Why it could not be read. */
+  readonly problem?: Error;
+}
+
+const ABSENT: Opened = {};
+
+export class Client {
+  readonly places: Places;
+  readonly #connection: Connection;
+  readonly #cache: Cache;
+  #isClosed = false;
+
+  constructor(options: ConnectOptions) {
+    this.places = resolvePlaces(options);
+    this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
+    const spawn = {
+      idleExitMs: options.idleExitMs ?? DEFAULTS.idleExitMs,
+      durability: options.durability ?? DEFAULTS.durability,
+    };
+    this.#connection = new Connection({
+      places: this.places,
+      spawn: (options.spawn ?? DEFAULTS.spawn) ? spawn : undefined,
+      waitMs: options.waitMs ?? DEFAULTS.waitMs,
+      onHello: (hello) => {
+        this.#cache.directory = hello.directory;
+      },
+    });
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Directory of the session files; "" as long as no daemon said so. */
+  get directory(): string {
+    return this.#cache.directory;
+  }
+
+  /** Resolves when a daemon answers. */
+  ready(): Promise<void> {
+    return this.#connection.ready();
+  }
+
+  /**
+   * A session as this moment's contents, to be read and changed without any static API.
+   *
+   * @returns undefined when there is no such session; nothing is touched for a malformed id.
+   * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE …
+   */
+  async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
+    const { contents, problem } = await this.find(id);
+    if (problem !== undefined) throw problem;
+    return contents && new Handle(this, { id, contents }, options);
+  }
+
+  /** A session that begins with its first commit. */
+  create(options: HandleOptions = {}): Handle {
+    return new Handle(this, { id: null }, options);
+  }
+
+  /** Resolves when what was changed through the handle is in the file. */
+  commit(handle: Handle): Promise<void> {
+    return handle.save();
+  }
+
+  /** Ends a session: its file is gone, and nothing brings it back. */
+  async abandon(session: Handle | string): Promise<void> {
+    if (session instanceof Handle) await session.abandon();
+    else if (isSessionId(session)) await this.end(session);
+    else throw new SessionError("ERR_BAD_ID");
+  }
+
+  /** Runs `fn` alone on the session across all workers, on its newest contents, and commits what it changed. */
+  async transaction<T>(
+    session: Handle | string,
+    fn: (session: Handle) => T | Promise<T>,
+    options: { readonly leaseMs?: number } = {},
+  ): Promise<T> {
+    const handle = typeof session === "string" ? await this.open(session) : session;
+    if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${String(session)}.`);
+    return handle.transaction(fn, options);
+  }
+
+  /** What the daemon tells about itself. */
+  async status(): Promise<Record<string, unknown>> {
+    const { json } = await this.#connection.call("status");
+    return JSON.parse(json);
+  }
+
+  /** Closes the connection. What waits fails with ERR_CLOSED; the daemon goes on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#connection.close();
+    this.#cache.clear();
+  }
+
+  // -- what handles and the middleware use
+
+  /** The contents if this worker has them and the file has not changed since: one stat, no round trip. */
+  current(id: string): Contents | undefined {
+    return this.#cache.current(id, Date.now());
+  }
+
+  /** Like `current`, and asks the daemon if it must. Never rejects: what failed is in `problem`. */
+  async find(id: string): Promise<Opened> {
+    if (!isSessionId(id)) return ABSENT;
+    const current = this.current(id);
+    if (current !== undefined) return { contents: current };
+    try {
+      const contents = await this.load(id);
+      return contents === undefined ? ABSENT : { contents };
+    } catch (error) {
+      return { problem: error as Error };
+    }
+  }
+
+  async load(id: string): Promise<Contents | undefined> {
+    const known = this.#cache.peek(id);
+    const state = await this.#connection.call("open", id, known?.base ?? 0);
+    if (state.kind === KIND.absent) this.#cache.drop(id);
+    return this.#adopt(id, state, known);
+  }
+
+  async apply(request: CommitRequest): Promise<Contents | undefined> {
+    const { id, base, delta, timeoutSeconds, cookiePath, shares } = request;
+    const sequence = this.#connection.nextSequence();
+    const state = await this.#connection.call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request));
+    if (state.kind !== KIND.same) return this.#adopt(id, state, undefined);
+    const change = {
+      delta,
+      nowMs: state.startupMs,
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      ...(cookiePath === undefined ? {} : { cookiePath }),
+      ...(shares.length === 0 ? {} : { shares }),
+    };
+    const contents = Contents.fromChange(state, base, change);
+    this.#cache.keep(id, contents);
+    return contents;
+  }
+
+  async touch(id: string, contents: Contents): Promise<Contents | undefined> {
+    const state = await this.#connection.call("touch", id, contents.base);
+    return this.#adopt(id, state, contents);
+  }
+
+  async end(id: string): Promise<void> {
+    this.#cache.drop(id);
+    await this.#connection.call("abandon", id);
+    this.#cache.drop(id);
+  }
+
+  async lease(id: string, leaseMs: number): Promise<Grant> {
+    const known = this.#cache.peek(id);
+    const { fence, ...state } = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0);
+    const contents = this.#adopt(id, state, known);
+    if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
+    return { fence, contents, life: this.#connection.life };
+  }
+
+  async release(id: string, grant: Grant): Promise<void> {
+    if (this.isInForce(grant)) await this.#connection.call("release", id, grant.fence);
+  }
+
+  /** False when the connection that gave the lease is gone, and the lease with it. */
+  isInForce(grant: Grant): boolean {
+    return grant.life === this.#connection.life;
+  }
+
+  /** @param known what `KIND.same` refers to. */
+  #adopt(id: string, state: State, known: Contents | undefined): Contents | undefined {
+    if (state.kind === KIND.absent) return undefined;
+    const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
+    if (contents === undefined)
+      throw new SessionError("ERR_PROTOCOL", "The daemon sent no contents and none were known.");
+    this.#cache.keep(id, contents);
+    return contents;
+  }
+}
+
+function optionsOf(request: CommitRequest): object | null {
+  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, shares } = request;
+  const options: Record<string, unknown> = {};
+  if (isNew) options.create = true;
+  if (isUnique) options.unique = true;
+  if (timeoutSeconds !== undefined) options.timeoutSeconds = timeoutSeconds;
+  if (cookiePath !== undefined) options.cookiePath = cookiePath;
+  if (fence !== undefined) Object.assign(options, { fence, release: true });
+  if (shares.length > 0) options.shares = shares;
+  return Object.keys(options).length === 0 ? null : options;
+}

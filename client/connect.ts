@@ -1,0 +1,17 @@
+// connect(): a client for those who want no static API, and the default one of `Session.Run`.
+
+import { Client } from "./client.ts";
+import { offerAsDefault } from "./context.ts";
+import type { ConnectOptions } from "./options.ts";
+
+/**
+ * Connects this process to the daemon of a root and starts one when none answers (unless `spawn: false`).
+ *
+ * @throws SessionError ERR_DAEMON_UNAVAILABLE, ERR_PROTOCOL_VERSION, ERR_SOCKET_PATH.
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const client = new Client(options);
+  await client.ready();
+  offerAsDefault(client);
+  return client;
+}

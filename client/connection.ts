@@ -1,0 +1,228 @@
+// One socket to the daemon: hello, pending calls, one write per turn of the event loop, and a new connection when the old one breaks.
+//
+// A call is in `#pending` from when it is made until it is answered or failed. Whenever a connection is (re)made everything pending is sent,
+// in order and with the same numbers; the daemon answers a commit that was applied before and does not apply it again.
+
+import { randomBytes } from "node:crypto";
+import { connect as connectSocket, type Socket } from "node:net";
+import { isErrorCode, SessionError } from "../protocol/errors.ts";
+import { type Field, FrameReader, FrameWriter, readMessage } from "../protocol/frame.ts";
+import { OPERATIONS, type OperationName, PROTOCOL_VERSION, type ResponseOf } from "../protocol/operations.ts";
+import { readFields } from "../protocol/shape.ts";
+import type { Places } from "./options.ts";
+import { type SpawnOptions, spawnDaemon } from "./spawn.ts";
+
+interface Pending {
+  readonly name: OperationName;
+  readonly fields: readonly Field[];
+  readonly resolve: (response: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface ConnectionOptions {
+  readonly places: Places;
+  /** Undefined: never start a daemon. */
+  readonly spawn: SpawnOptions | undefined;
+  readonly waitMs: number;
+  readonly onHello: (hello: ResponseOf<"hello">) => void;
+}
+
+/** No answer is larger than the largest session and its envelope. */
+const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
+const RETRY_PAUSE_MS = 20;
+const HELLO = 0;
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  /** Names this worker to every daemon it meets. */
+  readonly #clientName: string = randomBytes(12).toString("base64url");
+  readonly #pending = new Map<number, Pending>();
+  readonly #writer = new FrameWriter();
+  #socket: Socket | undefined;
+  #connecting: Promise<void> | undefined;
+  #isFlushDue = false;
+  #lastNumber = HELLO;
+  #lastSequence = 0;
+  #life = 0;
+  #wasEverConnected = false;
+  #closedBy: Error | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Counts the connections made: what belongs to one is worth nothing on the next. */
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Numbers the commits of this worker. */
+  nextSequence(): number {
+    this.#lastSequence += 1;
+    return this.#lastSequence;
+  }
+
+  /** Connects, starting a daemon if need be. */
+  ready(): Promise<void> {
+    if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
+    if (this.#socket !== undefined) return Promise.resolve();
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
+    if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
+    const number = ++this.#lastNumber;
+    return new Promise<ResponseOf<N>>((resolve, reject) => {
+      if (this.#pending.size === 0) this.#socket?.ref();
+      this.#pending.set(number, { name, fields, resolve, reject });
+      if (this.#socket === undefined) this.#reconnect();
+      else this.#send(number, name, fields);
+    });
+  }
+
+  close(): void {
+    this.#end(new SessionError("ERR_CLOSED"));
+  }
+
+  #send(number: number, name: OperationName, fields: readonly Field[]): void {
+    this.#writer.push(number, OPERATIONS[name].number, ...fields);
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#isFlushDue = false;
+    if (this.#socket !== undefined && !this.#writer.isEmpty) this.#socket.write(this.#writer.take());
+  }
+
+  /** Something waits and nobody is there to answer. */
+  #reconnect(): void {
+    this.ready().catch((error: unknown) => this.#failPending(error as Error));
+  }
+
+  async #connect(): Promise<void> {
+    const { places, spawn, waitMs } = this.#options;
+    const deadlineMs = performance.now() + waitMs;
+    for (;;) {
+      const socket = await openSocket(places.socket);
+      if (socket !== undefined && (await this.#greet(socket))) return;
+      const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;
+      if (!mayWait) throw unavailable(places);
+      if (socket === undefined && spawn !== undefined) await spawnDaemon(places, spawn);
+      else await pause();
+    }
+  }
+
+  /** False when the daemon left before it answered. */
+  #greet(socket: Socket): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const reader = new FrameReader(MAX_FRAME_BYTES);
+      const takeFirst = (frame: Buffer): void => {
+        try {
+          this.#options.onHello(readHello(frame));
+          this.#adopt(socket);
+          resolve(true);
+        } catch (error) {
+          reject(error);
+          this.#end(error as Error);
+          socket.destroy();
+        }
+      };
+      let take = takeFirst;
+      socket.on("data", (chunk) => {
+        reader.read(chunk, (frame) => {
+          take(frame);
+          take = (next) => this.#receive(next);
+        });
+      });
+      socket.once("close", () => {
+        resolve(false);
+        this.#lost(socket);
+      });
+      socket.on("error", () => socket.destroy());
+      const hello = new FrameWriter();
+      hello.push(HELLO, OPERATIONS.hello.number, PROTOCOL_VERSION, this.#clientName);
+      socket.write(hello.take());
+    });
+  }
+
+  #adopt(socket: Socket): void {
+    this.#wasEverConnected = true;
+    this.#life += 1;
+    this.#socket = socket;
+    this.#writer.take();
+    for (const [number, { name, fields }] of this.#pending) this.#send(number, name, fields);
+    if (this.#pending.size === 0) socket.unref();
+  }
+
+  #receive(frame: Buffer): void {
+    const fields = readMessage(frame);
+    const number = fields[0] as number;
+    const pending = this.#pending.get(number);
+    if (pending === undefined) return;
+    this.#pending.delete(number);
+    if (this.#pending.size === 0) this.#socket?.unref();
+    try {
+      if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
+      pending.resolve(readFields(OPERATIONS[pending.name].response, fields, 2) as never);
+    } catch (error) {
+      pending.reject(error as Error);
+    }
+  }
+
+  #lost(socket: Socket): void {
+    if (this.#socket !== socket) return;
+    this.#socket = undefined;
+    if (this.#pending.size > 0) this.#reconnect();
+  }
+
+  #end(reason: Error): void {
+    this.#closedBy ??= reason;
+    this.#socket?.destroy();
+    this.#socket = undefined;
+    this.#failPending(reason);
+  }
+
+  #failPending(error: Error): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(error);
+  }
+}
+
+function readHello(frame: Buffer): ResponseOf<"hello"> {
+  const fields = readMessage(frame);
+  if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
+  return readFields(OPERATIONS.hello.response, fields, 2);
+}
+
+/** Undefined when nobody listens there. */
+function openSocket(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connectSocket(path);
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+}
+
+function unavailable(places: Places): SessionError {
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", `No daemon answers on ${places.socket}.`);
+}
+
+/** The message of the other side says what to do already: it is not said twice. */
+function errorOf(code: unknown, text: unknown): SessionError {
+  const error = new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
+  if (typeof text === "string") error.message = text;
+  return error;
+}

@@ -1,0 +1,102 @@
+// The contents of a session at one revision, as this worker has them: bytes, decoded only as far as somebody asks. Immutable and
+// shared by all requests; what can be changed in place is decoded anew for each.
+
+import {
+  applyDelta,
+  type Change,
+  type Layout,
+  layoutOf,
+  newImage,
+  valueOf as storedValue,
+  timeoutSeconds,
+} from "../protocol/image.ts";
+import { KIND, type State } from "../protocol/operations.ts";
+
+export interface Revision {
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** How to get the bytes from those of the revision before: done only if somebody asks. */
+interface Derivation {
+  readonly base: Contents | undefined;
+  readonly change: Change;
+}
+
+export class Contents {
+  readonly revision: Revision;
+  /** When the session was last saved or stamped, Unix ms. */
+  readonly startupMs: number;
+  /** May be used for this request and must not be kept: stat could not tell it from a later save. */
+  readonly isFleeting: boolean;
+  #image: Buffer | undefined;
+  #derivation: Derivation | undefined;
+  #layout: Layout | undefined;
+
+  private constructor(state: State, image: Buffer | undefined, derivation: Derivation | undefined) {
+    this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
+    this.startupMs = state.startupMs;
+    this.isFleeting = state.kind === KIND.fleeting;
+    this.#image = image;
+    this.#derivation = derivation;
+  }
+
+  /** From an answer that brings the bytes. They are copied: the answer is a view of the receive buffer. */
+  static fromImage(state: State, image: Buffer): Contents {
+    return new Contents(state, Buffer.from(image), undefined);
+  }
+
+  /** From the answer to a commit: `change` on top of `base`, or of nothing for a new session. */
+  static fromChange(state: State, base: Contents | undefined, change: Change): Contents {
+    return new Contents(state, undefined, { base, change: { ...change, nowMs: state.startupMs } });
+  }
+
+  /** The same contents at another revision: only the stamp is newer. */
+  stamped(state: State): Contents {
+    const stamped = new Contents(state, this.#image, this.#derivation);
+    stamped.#layout = this.#layout;
+    return stamped;
+  }
+
+  get image(): Buffer {
+    this.#image ??= this.#derive();
+    return this.#image;
+  }
+
+  get layout(): Layout {
+    this.#layout ??= layoutOf(this.image);
+    return this.#layout;
+  }
+
+  get timeoutSeconds(): number {
+    return timeoutSeconds(this.image);
+  }
+
+  get cookiePath(): string {
+    return this.layout.cookiePath;
+  }
+
+  /** What the daemon knows these contents by; 0 for those it could mistake. */
+  get base(): number {
+    return this.isFleeting ? 0 : this.revision.mtimeMs;
+  }
+
+  isExpired(nowMs: number): boolean {
+    return !(nowMs - this.startupMs < this.timeoutSeconds * 1000);
+  }
+
+  /** The self-contained bytes of a value. */
+  stored(key: string): Buffer | undefined {
+    return storedValue(this.image, this.layout, key);
+  }
+
+  #derive(): Buffer {
+    const derivation = this.#derivation;
+    if (derivation === undefined) throw new Error("contents without bytes and without a way to them");
+    this.#derivation = undefined;
+    const { base, change } = derivation;
+    const timeout = change.timeoutSeconds ?? 86_400;
+    return applyDelta(base?.image ?? newImage({ nowMs: change.nowMs, timeoutSeconds: timeout }), change);
+  }
+}

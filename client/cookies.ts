@@ -1,0 +1,40 @@
+// Cookie headers in and out, as Gambas reads and writes them (REFERENCE 5.2 and 5.4). Pure.
+
+/** Header text arrives as Latin-1, one character a byte; ids are UTF-8. */
+function fromHeader(text: string): string {
+  return Buffer.from(text, "latin1").toString("utf8");
+}
+
+function toHeader(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
+/**
+ * The value of a cookie: names are case sensitive, nothing is decoded, a second "=" ends the value, the last of several wins.
+ * undefined when it is missing or empty.
+ */
+export function readCookie(header: string | undefined, name: string): string | undefined {
+  if (header === undefined) return undefined;
+  let found: string | undefined;
+  for (const part of header.split(";")) {
+    const [key, value] = part.trimStart().split("=", 3);
+    if (key === name) found = value;
+  }
+  return found === undefined || found === "" ? undefined : fromHeader(found);
+}
+
+export interface CookieAttributes {
+  readonly name: string;
+  readonly path: string;
+  readonly sameSite: string;
+  readonly isSecure: boolean;
+}
+
+export function sessionCookie(id: string, { name, path, sameSite, isSecure }: CookieAttributes): string {
+  return `${name}=${toHeader(id)};path=${path};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+}
+
+export function removalCookie({ name, path, sameSite, isSecure }: CookieAttributes): string {
+  const expires = "expires=Thu, 01 Jan 1970 00:00:00 GMT";
+  return `${name}=;${expires};path=${path};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+}

@@ -1,0 +1,631 @@
+// One request's session: the contents it began with, what it changed, and what was handed out live. Two requests never share one.
+//
+// Keys live in one of three places: `#changes` (set or deleted since the last save), `#live` (objects handed out from the contents, which
+// may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
+
+import { randomBytes } from "node:crypto";
+import { SessionError } from "../protocol/errors.ts";
+import { decodeAll, encodeDelta, keyBytes, type Share, typeOf } from "../protocol/image.ts";
+import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
+import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
+import type { Client, Grant } from "./client.ts";
+import type { Contents } from "./contents.ts";
+import { DEFAULTS } from "./options.ts";
+
+export interface HandleOptions {
+  /** Prefix of a new id. Default: empty. */
+  readonly prefix?: string;
+  /** Life time of a new session in seconds. Default 86 400. */
+  readonly timeoutSeconds?: number;
+  /** Path of the cookie of a new session, kept in it. */
+  readonly cookiePath?: string;
+  /** Creating the session ends all others of its prefix. */
+  readonly isUnique?: boolean;
+  /** Called before a session is created; throws when it may not be. */
+  readonly mayCreate?: () => void;
+}
+
+/** A key set or deleted since the last save. */
+interface Changed {
+  /** undefined: deleted. */
+  readonly bytes: Buffer | undefined;
+  readonly value: unknown;
+}
+
+/** An object that was handed out, and the bytes it had then. */
+interface Live {
+  readonly value: unknown;
+  readonly baseline: Buffer;
+}
+
+interface Collected {
+  readonly entries: Map<string, Buffer | undefined>;
+  readonly shares: Share[];
+}
+
+/** A session that has ended: for the cookie that must be removed. */
+export interface Ended {
+  readonly id: string;
+  readonly cookiePath: string;
+}
+
+/** Gambas' own key: the path of the cookie in use (REFERENCE 3.9). */
+const COOKIE_PATH_KEY = "_";
+const TOUCH_AFTER_MS = 1000;
+const MAX_TRANSACTION_RUNS = 10;
+
+export class Handle {
+  readonly #client: Client;
+  readonly #options: HandleOptions;
+  readonly #problem: Error | undefined;
+  #id: string | null;
+  #contents: Contents | undefined;
+  #changes = new Map<string, Changed>();
+  #live = new Map<string, Live>();
+  #unreadable = new Map<string, Error>();
+  #origins = new Origins();
+  #timeout: number | undefined;
+  #cookiePath: string | undefined;
+  #prefix: string | undefined;
+  #isUnique: boolean | undefined;
+  #isUniqueDue = false;
+  #isForced = false;
+  /** Calls of this handle that change the session run one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  /** Inside a transaction: saves wait for its end. */
+  #grant: Grant | undefined;
+  #wasUsed = false;
+  #wasCreated = false;
+  #cookieMoved = false;
+  readonly #ended: Ended[] = [];
+
+  constructor(
+    client: Client,
+    opened: { id: string | null; contents?: Contents; problem?: Error },
+    options: HandleOptions,
+  ) {
+    this.#client = client;
+    this.#id = opened.id;
+    this.#contents = opened.contents;
+    this.#problem = opened.problem;
+    this.#options = options;
+  }
+
+  // -- what the session is
+
+  /** null as long as there is no session. */
+  get id(): string | null {
+    this.#use();
+    return this.#id;
+  }
+
+  get keys(): string[] {
+    this.#use();
+    const keys = new Set(this.#contents?.layout.entries.keys());
+    for (const [key, change] of this.#changes) {
+      if (change.bytes === undefined) keys.delete(key);
+      else keys.add(key);
+    }
+    keys.delete(COOKIE_PATH_KEY);
+    return [...keys];
+  }
+
+  /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
+  get path(): string | null {
+    this.#use();
+    return this.#id === null ? null : `${this.#client.directory}/${this.#id}`;
+  }
+
+  /** Bytes of the file as last saved. */
+  get size(): number {
+    this.#use();
+    return this.#contents?.revision.size ?? 0;
+  }
+
+  get timeout(): number {
+    this.#use();
+    if (this.#timeout !== undefined) return this.#timeout;
+    return this.#contents?.timeoutSeconds ?? this.#options.timeoutSeconds ?? DEFAULTS.timeout;
+  }
+
+  /** Seconds. 0 or less: the session ends at the next look. */
+  set timeout(seconds: number) {
+    this.#use();
+    if (typeof seconds !== "number" || Number.isNaN(seconds)) {
+      throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
+    }
+    this.#timeout = seconds;
+  }
+
+  get cookiePath(): string {
+    this.#use();
+    return this.#cookiePath ?? this.#contents?.cookiePath ?? this.#options.cookiePath ?? "";
+  }
+
+  set cookiePath(path: string) {
+    this.#use();
+    checkCookiePath(path);
+    this.#cookieMoved ||= path !== this.cookiePath;
+    this.#cookiePath = path;
+  }
+
+  get prefix(): string {
+    return this.#prefix ?? this.#options.prefix ?? "";
+  }
+
+  set prefix(prefix: string) {
+    this.#prefix = checkPrefix(prefix);
+  }
+
+  get isUnique(): boolean {
+    return this.#isUnique ?? this.#options.isUnique ?? false;
+  }
+
+  /** Set on an existing session it ends the others of the prefix with the next save, as Gambas does. */
+  set isUnique(isUnique: boolean) {
+    this.#isUnique = isUnique;
+    this.#isUniqueDue = isUnique && this.#id !== null;
+  }
+
+  /** Something is not saved yet. */
+  get isModified(): boolean {
+    this.#use();
+    return this.#id !== null && (this.#hasPlainChanges || this.#hasChangedObjects());
+  }
+
+  /** false drops what is not saved; true saves with the next save, changed or not. */
+  set isModified(isModified: boolean) {
+    this.#use();
+    if (isModified) this.#isForced = true;
+    else this.#dropChanges();
+  }
+
+  // -- values
+
+  has(key: string): boolean {
+    this.#use();
+    const change = this.#changes.get(key);
+    if (change !== undefined) return change.bytes !== undefined;
+    return this.#contents?.layout.entries.has(key) === true;
+  }
+
+  /** undefined for a key that is not there. Throws ERR_UNREADABLE for a value that cannot be shown. */
+  get(key: string): unknown {
+    this.#use();
+    const change = this.#changes.get(key);
+    if (change !== undefined) return change.value;
+    const live = this.#live.get(key);
+    if (live !== undefined) return live.value;
+    return this.#contents === undefined ? undefined : this.#decode(this.#contents, key);
+  }
+
+  /** null and undefined remove the key. Throws ERR_BAD_VALUE, naming the place, and ERR_BAD_KEY; nothing is changed then. */
+  set(key: string, value: unknown): void {
+    this.#use();
+    checkKey(key);
+    if (value === null || value === undefined) {
+      this.delete(key);
+      return;
+    }
+    const previous = this.#changes.get(key)?.bytes ?? this.#contents?.stored(key);
+    const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
+    const encoded = encodeValue(value, key, at, this.#origins);
+    // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
+    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#origins);
+    if (this.#id === null) this.#create();
+    this.#live.delete(key);
+    this.#changes.set(key, { bytes: Buffer.from(encoded.bytes), value: seen });
+  }
+
+  delete(key: string): boolean {
+    this.#use();
+    checkKey(key);
+    if (!this.has(key)) return false;
+    this.#live.delete(key);
+    if (this.#contents?.layout.entries.has(key)) this.#changes.set(key, { bytes: undefined, value: undefined });
+    else this.#changes.delete(key);
+    return true;
+  }
+
+  /** The exact Gambas type of a value, or undefined. */
+  typeOf(key: string): string | undefined {
+    this.#use();
+    const change = this.#changes.get(key);
+    const live = this.#live.get(key);
+    if (change !== undefined)
+      return change.bytes && typeOfValue(this.#encode(key, change.value, change.bytes).bytes, 0);
+    if (live !== undefined) return typeOfValue(this.#encode(key, live.value, live.baseline).bytes, 0);
+    return this.#contents && typeOf(this.#contents.image, this.#contents.layout, key);
+  }
+
+  // -- saving, loading, ending
+
+  /** Resolves when everything changed so far is in the file. Rejects with ERR_SESSION_GONE when the session has ended. */
+  save(): Promise<void> {
+    this.#use();
+    // What a transaction changed is committed as one, at its end.
+    if (this.#grant !== undefined) return Promise.resolve();
+    return this.#inTurn(() => this.#commit());
+  }
+
+  /** Reads the newest contents and drops what was not saved. */
+  load(): Promise<void> {
+    this.#use();
+    return this.#inTurn(async () => {
+      if (this.#id === null) return;
+      const contents = await this.#client.load(this.#id);
+      this.#dropChanges();
+      this.#contents = contents;
+      if (contents === undefined) this.#noteEnded();
+    });
+  }
+
+  /** Ends the session. Afterwards there is none; the next `set` begins another one. */
+  abandon(): Promise<void> {
+    this.#use();
+    const id = this.#id;
+    if (id === null) return Promise.resolve();
+    const isSaved = this.#contents !== undefined;
+    const grant = this.#grant;
+    this.#noteEnded();
+    this.#dropChanges();
+    this.#contents = undefined;
+    return this.#inTurn(async () => {
+      if (grant !== undefined) await this.#client.release(id, grant);
+      if (isSaved) await this.#client.end(id);
+    });
+  }
+
+  /** Renews the time stamp if the session was used, and not within the last second. */
+  touch(): Promise<void> | undefined {
+    const [id, contents] = [this.#id, this.#contents];
+    if (!this.#wasUsed || id === null || contents === undefined) return undefined;
+    if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
+    return this.#client.touch(id, contents).then(() => undefined);
+  }
+
+  /**
+   * Runs `fn` alone on this session across all workers, on the newest contents, with a handle of its own, and resolves once what it
+   * changed is committed. An error in `fn` commits nothing. Runs `fn` again when a Gambas program saved meanwhile or the daemon was replaced.
+   *
+   * @throws SessionError ERR_LEASE_LOST when `fn` took longer than its lease, ERR_CONFLICT, ERR_SESSION_GONE.
+   */
+  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: { readonly leaseMs?: number } = {}): Promise<T> {
+    this.#use();
+    return this.#inTurn(async () => {
+      if (this.#id === null) return this.#withoutSession(fn);
+      await this.#commit();
+      for (let run = 1; ; run++) {
+        const outcome = await this.#runLeased(this.#id, fn, options.leaseMs ?? 0);
+        if (outcome.isDone) return outcome.value;
+        if (run === MAX_TRANSACTION_RUNS) throw outcome.error;
+      }
+    });
+  }
+
+  /** Runs `fn`; if it fails, everything is as it was before, and the error goes on. */
+  async attempt<T>(fn: () => Promise<T>): Promise<T> {
+    const { entries } = this.#collect();
+    try {
+      return await fn();
+    } catch (error) {
+      this.#dropChanges();
+      for (const [key, bytes] of entries) {
+        const value = bytes === undefined ? undefined : decodeValue(bytes, 0, this.#origins);
+        this.#changes.set(key, { bytes, value });
+      }
+      throw error;
+    }
+  }
+
+  // -- for the middleware
+
+  get wasUsed(): boolean {
+    return this.#wasUsed;
+  }
+
+  /** Something must be awaited before the response may say it is done. */
+  get isBusy(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /** Saves what is changed and waits for what is under way. */
+  async settle(): Promise<void> {
+    do {
+      await this.#turn;
+      if (this.#problem === undefined && this.isModified) await this.#inTurn(() => this.#commit());
+    } while (this.#waiting > 0);
+  }
+
+  /** Whether the browser must be told of a new id or path. */
+  get needsCookie(): boolean {
+    return this.#id !== null && (this.#wasCreated || this.#cookieMoved);
+  }
+
+  get ended(): readonly Ended[] {
+    return this.#ended;
+  }
+
+  /** The path the cookie of this session belongs to. */
+  get effectiveCookiePath(): string {
+    return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
+  }
+
+  // -- below: how
+
+  #use(): void {
+    this.#wasUsed = true;
+    if (this.#problem !== undefined) throw this.#problem;
+  }
+
+  #create(): void {
+    this.#options.mayCreate?.();
+    this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
+    this.#wasCreated = true;
+    const path = this.effectiveCookiePath;
+    this.#changes.set(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
+  }
+
+  #storedCookiePath(): string {
+    const stored = this.#contents?.stored(COOKIE_PATH_KEY);
+    const path = stored === undefined ? "" : decodeValue(stored, 0);
+    return typeof path === "string" ? path : "";
+  }
+
+  #decode(contents: Contents, key: string): unknown {
+    if (contents.layout.hasReferences) return this.#decodeShared(contents, key);
+    const stored = contents.stored(key);
+    if (stored === undefined) return undefined;
+    const value = decodeValue(stored, 0, this.#origins);
+    if (isGambasObject(value)) this.#live.set(key, { value, baseline: stored });
+    return value;
+  }
+
+  /** Objects may be shared between keys: all are decoded together, once. */
+  #decodeShared(contents: Contents, key: string): unknown {
+    if (this.#live.size === 0 && this.#unreadable.size === 0) {
+      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#origins)) {
+        if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
+        else if (!this.#changes.has(name)) this.#live.set(name, entry);
+      }
+    }
+    const problem = this.#unreadable.get(key);
+    if (problem !== undefined) throw problem;
+    return this.#live.get(key)?.value;
+  }
+
+  #encode(key: string, value: unknown, previous: Buffer): ReturnType<typeof encodeValue> {
+    return encodeValue(value, key, { bytes: previous, at: 0 }, this.#origins);
+  }
+
+  get #hasPlainChanges(): boolean {
+    const { size } = this.#changes;
+    return (
+      size > 0 || this.#timeout !== undefined || this.#cookiePath !== undefined || this.#isForced || this.#isUniqueDue
+    );
+  }
+
+  #hasChangedObjects(): boolean {
+    for (const [key, { value, baseline }] of this.#live) {
+      if (isGambasObject(value) && !this.#encode(key, value, baseline).bytes.equals(baseline)) return true;
+    }
+    return false;
+  }
+
+  #dropChanges(): void {
+    this.#changes = new Map();
+    this.#live = new Map();
+    this.#unreadable = new Map();
+    this.#origins = new Origins();
+    this.#timeout = undefined;
+    this.#cookiePath = undefined;
+    this.#isForced = false;
+    this.#isUniqueDue = false;
+    // A session that was never saved does not exist without its changes.
+    if (this.#contents === undefined && this.#wasCreated) {
+      this.#id = null;
+      this.#wasCreated = false;
+    }
+  }
+
+  #noteEnded(): void {
+    if (this.#id !== null && this.#contents !== undefined) {
+      this.#ended.push({ id: this.#id, cookiePath: this.effectiveCookiePath });
+    }
+    this.#id = null;
+    this.#wasCreated = false;
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    const result = this.#turn.then(action).finally(() => {
+      this.#waiting -= 1;
+    });
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** What is to be sent, as of now. */
+  #collect(): Collected {
+    const entries = new Map<string, Buffer | undefined>();
+    const seen = new Map<object, { key: string; object: number }>();
+    const shares: Share[] = [];
+    const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
+      const { bytes, objects } = this.#encode(key, value, previous);
+      if (isChanged || !bytes.equals(previous)) entries.set(key, Buffer.from(bytes));
+      for (const [index, object] of objects.entries()) {
+        const first = seen.get(object);
+        if (first === undefined) seen.set(object, { key, object: index + 1 });
+        else if (first.key !== key)
+          shares.push({ key, object: index + 1, otherKey: first.key, otherObject: first.object });
+      }
+    };
+    for (const [key, { value, baseline }] of this.#live) if (isGambasObject(value)) add(key, value, baseline, false);
+    for (const [key, { bytes, value }] of this.#changes) {
+      if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
+      else add(key, value, bytes, true);
+    }
+    return { entries, shares: entries.size === 0 ? [] : shares };
+  }
+
+  async #commit(): Promise<void> {
+    const id = this.#id;
+    if (id === null) return;
+    const { entries, shares } = this.#collect();
+    if (entries.size === 0 && !this.#hasPlainChanges) {
+      if (this.#grant !== undefined) await this.#client.release(id, this.#grant);
+      return;
+    }
+    const isNew = this.#contents === undefined;
+    const sent = new Map(this.#changes);
+    const [timeout, cookiePath] = [this.#timeout, this.#cookiePath];
+    try {
+      const contents = await this.#client.apply({
+        id,
+        base: this.#contents,
+        delta: encodeDelta(entries),
+        isNew,
+        isUnique: isNew ? this.isUnique : this.#isUniqueDue,
+        shares,
+        ...this.#propertiesToSend(isNew),
+        ...(this.#grant === undefined ? {} : { fence: this.#grant.fence }),
+      });
+      if (this.#id !== id) return;
+      if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
+      this.#contents = contents;
+      this.#forgetSaved(entries, sent);
+      if (this.#timeout === timeout) this.#timeout = undefined;
+      if (this.#cookiePath === cookiePath) this.#cookiePath = undefined;
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
+      throw error;
+    }
+  }
+
+  #propertiesToSend(isNew: boolean): { timeoutSeconds?: number; cookiePath?: string } {
+    const timeoutSeconds = this.#timeout ?? (isNew ? this.timeout : undefined);
+    const cookiePath = this.#cookiePath ?? (isNew && this.cookiePath !== "" ? this.cookiePath : undefined);
+    return {
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      ...(cookiePath === undefined ? {} : { cookiePath }),
+    };
+  }
+
+  /** What was sent is saved now, unless it was changed again meanwhile. Objects stay live. */
+  #forgetSaved(entries: ReadonlyMap<string, Buffer | undefined>, sent: ReadonlyMap<string, Changed>): void {
+    for (const [key, bytes] of entries) {
+      const change = this.#changes.get(key);
+      const live = this.#live.get(key);
+      if (change !== undefined && change === sent.get(key)) {
+        this.#changes.delete(key);
+        if (bytes !== undefined && isGambasObject(change.value))
+          this.#live.set(key, { value: change.value, baseline: bytes });
+      } else if (live !== undefined && bytes !== undefined) {
+        this.#live.set(key, { value: live.value, baseline: bytes });
+      }
+    }
+    this.#isForced = false;
+    this.#isUniqueDue = false;
+  }
+
+  /** The session ended elsewhere: nothing of ours is to be sent again. */
+  #lose(id: string): void {
+    if (this.#id !== id) return;
+    this.#noteEnded();
+    this.#contents = undefined;
+    this.#dropChanges();
+  }
+
+  /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
+  async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
+    const inner = new Handle(this.#client, { id: null }, this.#innerOptions());
+    const value = await fn(inner);
+    if (inner.#id !== null) await inner.#commit();
+    this.#adoptFrom(inner);
+    return value;
+  }
+
+  async #runLeased<T>(
+    id: string,
+    fn: (session: Handle) => T | Promise<T>,
+    leaseMs: number,
+  ): Promise<{ isDone: true; value: T } | { isDone: false; error: unknown }> {
+    const grant = await this.#lease(id, leaseMs);
+    const inner = new Handle(this.#client, { id, contents: grant.contents }, this.#innerOptions());
+    inner.#grant = grant;
+    let value: T;
+    try {
+      value = await fn(inner);
+    } catch (error) {
+      await this.#client.release(id, grant);
+      throw error;
+    }
+    try {
+      if (inner.#id === id) await inner.#commit();
+    } catch (error) {
+      if (!this.#mayRunAgain(error, grant)) throw error;
+      return { isDone: false, error };
+    }
+    inner.#grant = undefined;
+    await inner.#turn;
+    this.#adoptFrom(inner);
+    return { isDone: true, value };
+  }
+
+  async #lease(id: string, leaseMs: number): Promise<Grant> {
+    try {
+      return await this.#client.lease(id, leaseMs);
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
+      throw error;
+    }
+  }
+
+  /** A foreign save, or a lease that ended with its daemon: that was not the fault of `fn`. */
+  #mayRunAgain(error: unknown, grant: Grant): boolean {
+    if (!(error instanceof SessionError)) return false;
+    return error.code === "ERR_CONFLICT" || (error.code === "ERR_LEASE_LOST" && !this.#client.isInForce(grant));
+  }
+
+  #innerOptions(): HandleOptions {
+    return {
+      ...this.#options,
+      prefix: this.prefix,
+      timeoutSeconds: this.timeout,
+      cookiePath: this.cookiePath,
+      isUnique: this.isUnique,
+    };
+  }
+
+  /** What the transaction left is what this request goes on with. Objects handed out before stay live, and win if they are changed. */
+  #adoptFrom(inner: Handle): void {
+    this.#ended.push(...inner.#ended);
+    this.#wasCreated ||= inner.#wasCreated;
+    this.#cookieMoved ||= inner.#cookieMoved;
+    this.#id = inner.#id;
+    this.#contents = inner.#contents;
+    for (const [key, change] of inner.#changes) this.#changes.set(key, change);
+    for (const [key, { value, baseline }] of this.#live) {
+      const stored = this.#contents?.stored(key);
+      const isStale = stored === undefined || !stored.equals(baseline);
+      if (isStale && this.#encode(key, value, baseline).bytes.equals(baseline)) this.#live.delete(key);
+    }
+  }
+}
+
+function checkKey(key: string): void {
+  if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
+    keyBytes(key);
+    return;
+  }
+  throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
+}
+
+function checkCookiePath(path: string): void {
+  if (typeof path === "string" && /^[\x20-\x3a\x3c-\x7e]*$/.test(path)) return;
+  throw new SessionError(
+    "ERR_BAD_OPTION",
+    `The cookie path ${JSON.stringify(path)} may only hold printable ASCII without ";".`,
+  );
+}

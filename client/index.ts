@@ -1,0 +1,10 @@
+// The public names of gambas-session, nothing else.
+
+export { type ErrorCode, SessionError } from "../protocol/errors.ts";
+export { typed } from "../protocol/value.ts";
+export type { Client } from "./client.ts";
+export { connect } from "./connect.ts";
+export type { Handle, HandleOptions } from "./handle.ts";
+export { type Middleware, session } from "./http.ts";
+export type { ConnectOptions, SessionOptions } from "./options.ts";
+export { type RunOptions, Session, type SessionStatic, type TransactionOptions } from "./session.ts";

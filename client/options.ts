@@ -1,0 +1,74 @@
+// The options of connect() and session(): one table of defaults, and what must be checked before anything is touched.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { join, resolve } from "node:path";
+import { SessionError } from "../protocol/errors.ts";
+
+/** A Unix socket's path must fit `sun_path`. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+export interface ConnectOptions {
+  /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
+  readonly root?: string;
+  /** Path of the daemon's socket; `GAMBAS_SESSION_SOCKET` or `<root>/sessiond.sock`. At most 107 bytes. */
+  readonly socket?: string;
+  /** Start a daemon when none answers. Default true. */
+  readonly spawn?: boolean;
+  /** How long a spawned daemon stays without any client, in ms. Default 60 000; 0: for ever. */
+  readonly idleExitMs?: number;
+  /** How long calls wait for a daemon to come back before they fail with ERR_DAEMON_UNAVAILABLE, in ms. Default 10 000. */
+  readonly waitMs?: number;
+  /** Contents this worker keeps, in bytes. Default 32 MiB; 0: none. */
+  readonly cacheBytes?: number;
+  /** Durability a spawned daemon is started with: "file" (default) or "fsync". */
+  readonly durability?: "file" | "fsync";
+}
+
+export interface SessionOptions extends ConnectOptions {
+  /** Name of the cookie. Default "SESSION", the documentation's; "GBSESSIONID" is what Gambas 3 really sends. */
+  readonly cookieName?: string;
+  /** Path of the cookie of new sessions. Default "/". */
+  readonly cookiePath?: string;
+  /** Default "Lax". */
+  readonly sameSite?: "Lax" | "Strict" | "None";
+  /** Default "auto": where the request came by HTTPS. */
+  readonly secure?: boolean | "auto";
+  /** Life time of new sessions, in seconds. Default: `Session.Timeout`, 86 400. */
+  readonly timeout?: number;
+  /** Prefix of new ids. Default: the client's IP address. */
+  readonly prefix?: string | ((req: IncomingMessage) => string);
+  /** Creating a session ends all others of its prefix. Default false. */
+  readonly unique?: boolean;
+  /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. */
+  readonly trustProxy?: boolean | number;
+  /** Told of every failure to read or save a session. A response whose session could not be saved becomes a 500, whatever this does. */
+  readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
+}
+
+export interface Places {
+  readonly root: string;
+  readonly socket: string;
+}
+
+/** @throws SessionError ERR_SOCKET_PATH, with the length and the limit. */
+export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
+  const root = resolve(options.root ?? env.GAMBAS_SESSION_ROOT ?? `/tmp/gambas.${process.getuid?.() ?? 0}`);
+  const socket = resolve(options.socket ?? env.GAMBAS_SESSION_SOCKET ?? join(root, "sessiond.sock"));
+  const length = Buffer.byteLength(socket);
+  if (length <= MAX_SOCKET_PATH_BYTES) return { root, socket };
+  const what = `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`;
+  throw new SessionError("ERR_SOCKET_PATH", what);
+}
+
+export const DEFAULTS = {
+  spawn: true,
+  idleExitMs: 60_000,
+  waitMs: 10_000,
+  cacheBytes: 32 * 1024 * 1024,
+  durability: "file",
+  cookieName: "SESSION",
+  cookiePath: "/",
+  sameSite: "Lax",
+  secure: "auto",
+  timeout: 86_400,
+} as const;

@@ -1,0 +1,251 @@
+// The static Session: the same names as in Gambas, for the session of the request that runs now. Owns no state of a session.
+
+import { SessionError } from "../protocol/errors.ts";
+import { checkPrefix } from "../protocol/session-id.ts";
+import { clientOfProcess, currentContext, processDefaults, requireContext, runInContext } from "./context.ts";
+import { Handle } from "./handle.ts";
+import { addressPrefix } from "./request.ts";
+
+export interface RunOptions {
+  /** The session to use. One that does not exist gives a context without a session. */
+  readonly id?: string | null;
+  /** Prefix of a session that is created, as the client's address is in HTTP. */
+  readonly remoteAddress?: string;
+}
+
+export interface TransactionOptions {
+  /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
+  readonly leaseMs?: number;
+}
+
+/** Reading and writing by index: every key that is not the name of a member. */
+interface Keyed {
+  [key: string]: unknown;
+}
+
+/** See CONTRACT "The static API". Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
+export interface SessionStatic extends Keyed {
+  /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
+  readonly Id: string | null;
+  /** The keys in file order. */
+  readonly Keys: string[];
+  /** Something is not saved yet; `= false` drops it. */
+  Modified: boolean;
+  /** Path of the session's file, or null. */
+  readonly Path: string | null;
+  /** Prefix of the next id; by default the client's address. */
+  Prefix: string;
+  /** Bytes of the session's file as last saved; 0 without one. */
+  readonly Size: number;
+  /** Life time in seconds since the last use. */
+  Timeout: number;
+  /** The storage backend: "file". */
+  Type: string;
+  /** Creating a session ends every other one of the same prefix. */
+  Unique: boolean;
+  /** Path of the cookie, kept in the session. */
+  CookiePath: string;
+  /** Ends the session for good. */
+  Abandon(): Promise<void>;
+  Exist(key: string): boolean;
+  /** Re-reads from the store and discards what was not saved. */
+  Load(): Promise<void>;
+  /** Resolves when the changes are in the file. Inside a transaction they are written at its end. */
+  Save(): Promise<void>;
+  get(key: string): unknown;
+  /** null and undefined remove the key. */
+  set(key: string, value: unknown): void;
+  delete(key: string): boolean;
+  /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
+  Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** A session context without HTTP. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
+  Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T>;
+  /** The exact Gambas type of a stored value. */
+  TypeOf(key: string): string | undefined;
+}
+
+function handle(): Handle {
+  return requireContext().handle;
+}
+
+const members = {
+  get Id(): string | null {
+    return handle().id;
+  },
+  get Keys(): string[] {
+    return handle().keys;
+  },
+  get Modified(): boolean {
+    return handle().isModified;
+  },
+  set Modified(isModified: boolean) {
+    handle().isModified = isModified === true;
+  },
+  get Path(): string | null {
+    return handle().path;
+  },
+  get Prefix(): string {
+    return currentContext()?.handle.prefix ?? processDefaults.prefix ?? "";
+  },
+  set Prefix(prefix: string) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.prefix = prefix === "" ? undefined : checkPrefix(prefix);
+    else context.handle.prefix = prefix;
+  },
+  get Size(): number {
+    return handle().size;
+  },
+  get Timeout(): number {
+    return currentContext()?.handle.timeout ?? processDefaults.timeoutSeconds;
+  },
+  set Timeout(seconds: number) {
+    const context = currentContext();
+    if (context !== undefined) context.handle.timeout = seconds;
+    else processDefaults.timeoutSeconds = checkedSeconds(seconds);
+  },
+  get Type(): string {
+    return "file";
+  },
+  set Type(type: string) {
+    if (String(type).toLowerCase() === "file") return;
+    throw new SessionError("ERR_BAD_OPTION", `Unknown session type ${JSON.stringify(type)}; there is "file".`);
+  },
+  get Unique(): boolean {
+    return currentContext()?.handle.isUnique ?? processDefaults.isUnique ?? false;
+  },
+  set Unique(isUnique: boolean) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.isUnique = isUnique === true;
+    else context.handle.isUnique = isUnique === true;
+  },
+  get CookiePath(): string {
+    return currentContext()?.handle.cookiePath ?? processDefaults.cookiePath ?? "";
+  },
+  set CookiePath(path: string) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.cookiePath = path;
+    else context.handle.cookiePath = path;
+  },
+
+  Abandon(): Promise<void> {
+    return handle().abandon();
+  },
+  Exist(key: string): boolean {
+    return handle().has(key);
+  },
+  Load(): Promise<void> {
+    return handle().load();
+  },
+  Save(): Promise<void> {
+    return handle().save();
+  },
+  get(key: string): unknown {
+    return handle().get(key);
+  },
+  set(key: string, value: unknown): void {
+    handle().set(key, value);
+  },
+  delete(key: string): boolean {
+    return handle().delete(key);
+  },
+  TypeOf(key: string): string | undefined {
+    return handle().typeOf(key);
+  },
+
+  async Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const context = requireContext();
+    // Already alone on this session: the outer transaction commits, unless this part of it fails.
+    if (context.transactionOf !== undefined) return context.handle.attempt(async () => fn());
+    const outer = context.handle;
+    return outer.transaction(async (inner) => runInContext({ handle: inner, transactionOf: outer }, fn), options);
+  },
+
+  async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
+    const client = clientOfProcess();
+    await client.ready();
+    const id = options.id ?? null;
+    const opened = id === null ? {} : await client.find(id);
+    const inner = new Handle(
+      client,
+      { id: opened.contents === undefined ? null : id, ...opened },
+      optionsOfRun(options),
+    );
+    const result = await runInContext({ handle: inner }, async () => fn());
+    await inner.settle();
+    await inner.touch();
+    return result;
+  },
+} satisfies Record<string, unknown>;
+
+function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
+  const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
+  return {
+    prefix: prefix ?? addressPrefix(options.remoteAddress),
+    timeoutSeconds,
+    ...(cookiePath === undefined ? {} : { cookiePath }),
+    ...(isUnique === undefined ? {} : { isUnique }),
+  };
+}
+
+function checkedSeconds(seconds: number): number {
+  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
+  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
+}
+
+/** Names the language itself asks every object for: they are neither members nor, by index, keys. */
+function isReserved(name: string | symbol): boolean {
+  return typeof name === "symbol" || name === "then" || name === "toJSON" || name in Object.prototype;
+}
+
+function isMember(name: string | symbol): boolean {
+  return Object.hasOwn(members, name);
+}
+
+const indexed: ProxyHandler<typeof members> = {
+  get(target, name) {
+    if (isMember(name) || isReserved(name)) return Reflect.get(target, name);
+    return handle().get(name as string);
+  },
+  set(target, name, value) {
+    if (isMember(name)) return setMember(target, name, value);
+    if (isReserved(name)) throw reservedName(name);
+    handle().set(name as string, value);
+    return true;
+  },
+  deleteProperty(_target, name) {
+    if (isMember(name) || isReserved(name)) throw reservedName(name);
+    handle().delete(name as string);
+    return true;
+  },
+  has(target, name) {
+    if (isMember(name) || isReserved(name)) return Reflect.has(target, name);
+    return handle().has(name as string);
+  },
+  ownKeys(target) {
+    const keys = currentContext()?.handle.keys ?? [];
+    return [...new Set([...Reflect.ownKeys(target), ...keys])];
+  },
+  getOwnPropertyDescriptor(target, name) {
+    if (isMember(name)) return Reflect.getOwnPropertyDescriptor(target, name);
+    const context = currentContext();
+    if (isReserved(name) || context?.handle.has(name as string) !== true) return undefined;
+    return { value: context.handle.get(name as string), writable: true, enumerable: true, configurable: true };
+  },
+};
+
+function setMember(target: typeof members, name: string | symbol, value: unknown): boolean {
+  const descriptor = Reflect.getOwnPropertyDescriptor(target, name);
+  if (descriptor?.set === undefined) throw reservedName(name);
+  return Reflect.set(target, name, value);
+}
+
+function reservedName(name: string | symbol): SessionError {
+  const text = String(name);
+  return new SessionError(
+    "ERR_BAD_KEY",
+    `Session.${text} cannot be assigned; for a key of that name use Session.set("${text}", …).`,
+  );
+}
+
+/** The session of the request that runs now. */
+export const Session: SessionStatic = new Proxy(members, indexed) as unknown as SessionStatic;

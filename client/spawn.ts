@@ -1,0 +1,47 @@
+// Starts a daemon of its own process group and waits until it says it is ready. Whether that one or another was elected, one answers then.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { SessionError } from "../protocol/errors.ts";
+import type { Places } from "./options.ts";
+
+export interface SpawnOptions {
+  readonly idleExitMs: number;
+  readonly durability: string;
+}
+
+/** The daemon is spawned, never imported: a worker that only uses sessions loads nothing of it. */
+const DAEMON = fileURLToPath(new URL("../daemon/main.js", import.meta.url));
+/** What node:cluster tells its workers would make the daemon take part in the cluster. */
+const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_OPTIONS"];
+
+export async function spawnDaemon(places: Places, options: SpawnOptions): Promise<void> {
+  const args = ["--root", places.root, "--socket", places.socket, "--ready-fd", "3"];
+  args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability, "--log-level", "warn");
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.includes(name)));
+  const child = spawn(process.execPath, [DAEMON, ...args], {
+    cwd: "/",
+    detached: true,
+    env,
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+  });
+  child.unref();
+  const [errors, ready] = [child.stderr, child.stdio[3]];
+  let said = "";
+  errors?.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-2000);
+  });
+  const outcome = await Promise.race([
+    once(ready as NodeJS.ReadableStream, "data").then(() => "ready"),
+    once(child, "exit").then(([code]) => `it ended with ${code}`),
+    once(child, "error").then(([error]) => String(error)),
+  ]).catch((error: unknown) => String(error));
+  errors?.destroy();
+  (ready as NodeJS.ReadableStream & { destroy(): void }).destroy();
+  if (outcome === "ready") return;
+  throw new SessionError(
+    "ERR_DAEMON_UNAVAILABLE",
+    `A daemon for ${places.root} could not be started: ${outcome}. ${said.trim()}`,
+  );
+}

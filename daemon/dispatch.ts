@@ -1,0 +1,85 @@
+// One frame: check, call the handler, answer. The one place where errors become frames.
+
+import { SessionError } from "../protocol/errors.ts";
+import { type Field, readMessage } from "../protocol/frame.ts";
+import { OPERATIONS, type OperationName, operationName, type RequestOf } from "../protocol/operations.ts";
+import { readFields } from "../protocol/shape.ts";
+import type { Connection } from "./connection.ts";
+import type { Handlers } from "./handlers.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+const OK = 0;
+const FAILED = 1;
+
+/** One request and the way back. Exactly one of `answer` and `fail` is called, once. */
+export class Call {
+  readonly connection: Connection;
+  readonly #number: number;
+  readonly #problems: { readonly log: Log; readonly metrics: Metrics };
+
+  constructor(connection: Connection, number: number, problems: { readonly log: Log; readonly metrics: Metrics }) {
+    this.connection = connection;
+    this.#number = number;
+    this.#problems = problems;
+  }
+
+  /** The fields of the response, in the order of the operation table. */
+  answer(...fields: readonly Field[]): void {
+    this.connection.send(this.#number, OK, ...fields);
+  }
+
+  fail(error: unknown): void {
+    const problem = error instanceof SessionError ? error : this.#unexpected(error);
+    this.#problems.metrics.countError(problem.code);
+    this.connection.send(this.#number, FAILED, problem.code, problem.message);
+  }
+
+  #unexpected(error: unknown): SessionError {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#problems.log.error("unexpected-error", { error: text });
+    return new SessionError("ERR_INTERNAL", error instanceof Error ? `${error.message}.` : undefined);
+  }
+}
+
+export class Dispatch {
+  readonly #handlers: Handlers;
+  readonly #problems: { readonly log: Log; readonly metrics: Metrics };
+
+  constructor(handlers: Handlers, problems: { readonly log: Log; readonly metrics: Metrics }) {
+    this.#handlers = handlers;
+    this.#problems = problems;
+  }
+
+  /** A frame without a call number cannot be answered: it ends the connection, as does anything before hello. */
+  receive(connection: Connection, frame: Buffer): void {
+    let call: Call | undefined;
+    try {
+      const fields = readMessage(frame);
+      call = new Call(connection, callNumber(fields[0]), this.#problems);
+      const name = this.#operation(fields[1], connection);
+      this.#run(name, fields, call);
+    } catch (error) {
+      if (call === undefined) connection.destroy();
+      else call.fail(error);
+      if (connection.client === undefined) connection.end();
+    }
+  }
+
+  #operation(number: unknown, connection: Connection): OperationName {
+    const name = operationName(number);
+    if (name === undefined) throw new SessionError("ERR_PROTOCOL", `There is no operation ${String(number)}.`);
+    if (name === "hello" || connection.client !== undefined) return name;
+    throw new SessionError("ERR_PROTOCOL", `The operation ${name} came before hello.`);
+  }
+
+  #run<N extends OperationName>(name: N, fields: readonly unknown[], call: Call): void {
+    const request = readFields(OPERATIONS[name].request, fields, 2) as RequestOf<N>;
+    this.#handlers[name](request, call);
+  }
+}
+
+function callNumber(field: unknown): number {
+  if (typeof field === "number" && Number.isSafeInteger(field) && field >= 0) return field;
+  throw new SessionError("ERR_PROTOCOL", "The message has no call number.");
+}

@@ -1,0 +1,84 @@
+// One daemon per root. The election lock is proper-lockfile's (a directory, `<root>/sessiond.lock`); beside it the daemon keeps a record
+// lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
+// to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
+
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { lock as lockFile } from "proper-lockfile";
+import { native } from "./store/gambas-file/native.ts";
+
+/** How long a lock directory is believed where record locks are not to be had. */
+const STALE_MS = 10_000;
+const UPDATE_MS = 3_000;
+
+export interface Election {
+  /** False once the pid file is not the one that was locked: somebody replaced the directory under us. */
+  readonly isStillOurs: () => boolean;
+  readonly resign: () => Promise<void>;
+}
+
+/** Wins or does not, at once. `onLost` is called when the lock was taken from us afterwards: write nothing any more. */
+export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
+  const pidPath = join(root, "sessiond.pid");
+  const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  const unlock = await takeBoth(fd, root, onLost);
+  if (unlock === undefined) {
+    closeSync(fd);
+    return undefined;
+  }
+  ftruncateSync(fd, 0);
+  writeSync(fd, `${process.pid}\n`, 0);
+  const { ino } = fstatSync(fd);
+  return {
+    isStillOurs: () => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino,
+    resign: async () => {
+      await unlock();
+      closeSync(fd);
+    },
+  };
+}
+
+async function takeBoth(fd: number, root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {
+  if (native !== undefined && !native.tryLock(fd)) return undefined;
+  const first = await takeLockFile(root, onLost);
+  if (first !== undefined || native === undefined) return first;
+  // We hold the record lock, so whoever made this directory is dead.
+  rmSync(lockPath(root), { recursive: true, force: true });
+  return takeLockFile(root, onLost);
+}
+
+type Unlock = () => Promise<void>;
+
+async function takeLockFile(root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {
+  try {
+    const release = await lockFile(join(root, "sessiond"), {
+      realpath: false,
+      lockfilePath: lockPath(root),
+      stale: STALE_MS,
+      update: UPDATE_MS,
+      retries: 0,
+      onCompromised: (error) => onLost(error.message),
+    });
+    return () => releaseQuietly(release);
+  } catch (error) {
+    if (codeOf(error) === "ELOCKED") return undefined;
+    throw error;
+  }
+}
+
+function lockPath(root: string): string {
+  return join(root, "sessiond.lock");
+}
+
+/** A lock that was lost meanwhile cannot be given back; everything else is an error. */
+async function releaseQuietly(release: Unlock): Promise<void> {
+  try {
+    await release();
+  } catch (error) {
+    if (codeOf(error) !== "ERELEASED" && codeOf(error) !== "ENOTACQUIRED") throw error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}

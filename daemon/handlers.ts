@@ -1,0 +1,132 @@
+// One short function per operation; the compiler demands all of them.
+
+import { SessionError } from "../protocol/errors.ts";
+import { splitDelta } from "../protocol/image.ts";
+import { type OperationName, PROTOCOL_VERSION, type RequestOf, type State } from "../protocol/operations.ts";
+import { isSessionId } from "../protocol/session-id.ts";
+import type { Config } from "./config.ts";
+import type { Call } from "./dispatch.ts";
+import type { Caller, CommitTurn } from "./session.ts";
+import { badId, type Sessions } from "./sessions.ts";
+
+export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call) => void };
+
+export interface HandlerParts {
+  readonly config: Config;
+  readonly sessions: Sessions;
+  /** Names this life of the daemon. */
+  readonly instance: string;
+  readonly directory: string;
+  readonly report: () => Record<string, unknown>;
+}
+
+const MAX_CLIENT_NAME = 64;
+
+export function makeHandlers(parts: HandlerParts): Handlers {
+  const { sessions, config } = parts;
+  return {
+    hello: (request, call) => greet(parts, request, call),
+    open({ sid, known }, call) {
+      sessions.read(checkedId(sid), { caller: callerOf(call), known, ...answersState(call) });
+    },
+    commit: (request, call) => commit(parts, request, call),
+    touch({ sid, base }, call) {
+      sessions.enter(checkedId(sid), { type: "touch", caller: callerOf(call), base, ...answersState(call) });
+    },
+    abandon({ sid }, call) {
+      const answer = (): void => call.answer();
+      sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), answer, fail: failing(call) });
+    },
+    lease({ sid, leaseMs, known }, call) {
+      sessions.enter(checkedId(sid), {
+        type: "lease",
+        caller: callerOf(call),
+        leaseMs: checkedLeaseMs(leaseMs, config),
+        known,
+        answer: (fence, state) => call.answer(fence, ...fieldsOf(state)),
+        fail: failing(call),
+      });
+    },
+    release({ sid, fence }, call) {
+      sessions.release(checkedId(sid), fence, call.connection);
+      call.answer();
+    },
+    status(_request, call) {
+      call.answer(JSON.stringify(parts.report()));
+    },
+  };
+}
+
+function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): void {
+  if (request.version !== PROTOCOL_VERSION) {
+    const what = `The client speaks version ${request.version} of the protocol, this daemon version ${PROTOCOL_VERSION}.`;
+    throw new SessionError("ERR_PROTOCOL_VERSION", what);
+  }
+  if (request.client.length === 0 || request.client.length > MAX_CLIENT_NAME) {
+    throw new SessionError("ERR_PROTOCOL", `A client's name has 1 to ${MAX_CLIENT_NAME} characters.`);
+  }
+  call.connection.client = request.client;
+  const { maxLeaseMs, maxSessionBytes } = parts.config;
+  call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, maxLeaseMs, maxSessionBytes);
+}
+
+function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): void {
+  const { sessions, config } = parts;
+  const id = checkedId(request.sid);
+  const { connection } = call;
+  const bytes = request.delta.length;
+  if (connection.waitingBytes + bytes > config.maxQueuedBytes) {
+    const what = `Commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${config.maxQueuedBytes} may.`;
+    throw new SessionError("ERR_OVERLOADED", what);
+  }
+  splitDelta(request.delta);
+  connection.addWaiting(bytes);
+  const turn: CommitTurn = {
+    type: "commit",
+    caller: callerOf(call),
+    sequence: request.sequence,
+    base: request.base,
+    delta: request.delta,
+    options: request.options ?? {},
+    answer: (state) => {
+      connection.addWaiting(-bytes);
+      call.answer(...fieldsOf(state));
+    },
+    fail: (error) => {
+      connection.addWaiting(-bytes);
+      call.fail(error);
+    },
+  };
+  if (request.options?.unique === true) sessions.commitUnique(id, turn);
+  else sessions.commit(id, turn);
+}
+
+function checkedId(sid: string): string {
+  if (isSessionId(sid)) return sid;
+  throw badId(sid);
+}
+
+function checkedLeaseMs(leaseMs: number, config: Config): number {
+  if (leaseMs === 0) return config.leaseMs;
+  if (leaseMs <= config.maxLeaseMs) return leaseMs;
+  throw new SessionError(
+    "ERR_BAD_OPTION",
+    `A lease of ${leaseMs} ms was asked for; at most ${config.maxLeaseMs} ms are given.`,
+  );
+}
+
+function callerOf(call: Call): Caller {
+  return { owner: call.connection, client: call.connection.client ?? "" };
+}
+
+function answersState(call: Call): { answer: (state: State) => void; fail: (error: unknown) => void } {
+  return { answer: (state) => call.answer(...fieldsOf(state)), fail: failing(call) };
+}
+
+function failing(call: Call): (error: unknown) => void {
+  return (error) => call.fail(error);
+}
+
+function fieldsOf(state: State): [number, number, number, number, number, Buffer | null] {
+  return [state.kind, state.ino, state.size, state.mtimeMs, state.startupMs, state.image];
+}

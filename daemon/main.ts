@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+// The command line of gambas-sessiond: options, readiness, signals. Everything else is in start.ts.
+
+import { writeSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { SessionError } from "../protocol/errors.ts";
+import { type DaemonOptions, describeSettings, resolveConfig, settingFlags } from "./config.ts";
+import { waitUntilServed } from "./join.ts";
+import { startDaemon } from "./start.ts";
+
+const USAGE = `gambas-sessiond [run] [--root DIR] [--socket PATH] [--SETTING VALUE ...]   keeps sessions, in the foreground
+gambas-sessiond status [--json] [--root DIR] [--socket PATH]               asks a running one how it is
+
+Settings (as flags: --cache-bytes 1000000):
+${describeSettings()}
+`;
+
+const { command, options, isJson, readyFd, wantsHelp } = readArguments(process.argv.slice(2));
+if (wantsHelp) process.stdout.write(USAGE);
+else await main();
+
+async function main(): Promise<void> {
+  try {
+    if (command === "status") process.stdout.write(`${await (await import("./status.ts")).status(options, isJson)}\n`);
+    else await run();
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    process.stderr.write(`gambas-sessiond: ${error.code}: ${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+async function run(): Promise<void> {
+  const daemon = await startOrJoin();
+  if (daemon === undefined) return;
+  const stop = (): void => void daemon.stop();
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+  if (readyFd === undefined)
+    process.stdout.write(`gambas-sessiond is ready on ${daemon.socket} (pid ${process.pid})\n`);
+  else tellReady(readyFd);
+  await daemon.stopped;
+  process.exit(0);
+}
+
+/** One that a client spawned finds its place taken as often as not: it waits until the other answers, says so, and leaves. */
+async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | undefined> {
+  for (;;) {
+    try {
+      return await startDaemon(options);
+    } catch (error) {
+      const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
+      if (!isTaken || readyFd === undefined) throw error;
+      if (await waitUntilServed(resolveConfig(options).socket)) {
+        tellReady(readyFd);
+        return undefined;
+      }
+    }
+  }
+}
+
+function tellReady(fd: number): void {
+  try {
+    writeSync(fd, "\n");
+  } catch (error) {
+    // Who waited for us has gone meanwhile; others may still come.
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+  }
+}
+
+interface Arguments {
+  readonly command: string;
+  readonly options: DaemonOptions;
+  readonly isJson: boolean;
+  readonly readyFd: number | undefined;
+  readonly wantsHelp: boolean;
+}
+
+function readArguments(args: readonly string[]): Arguments {
+  const flags = settingFlags();
+  const known = ["root", "socket", "ready-fd", ...flags.map(({ name }) => name)];
+  const texts = Object.fromEntries(known.map((name) => [name, { type: "string" as const }]));
+  const booleans = { json: { type: "boolean" as const }, help: { type: "boolean" as const } };
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...texts, ...booleans },
+      allowPositionals: true,
+    });
+    const text = (name: string): string | undefined => {
+      const value = values[name as keyof typeof values];
+      return typeof value === "string" ? value : undefined;
+    };
+    const options: Record<string, string | number> = {};
+    for (const { name, setting, isNumber } of flags) {
+      const value = text(name);
+      if (value !== undefined) options[setting] = isNumber ? Number(value) : value;
+    }
+    for (const name of ["root", "socket"]) {
+      const value = text(name);
+      if (value !== undefined) options[name] = value;
+    }
+    const ready = text("ready-fd");
+    const [first = "run", ...rest] = positionals;
+    if (rest.length > 0 || (first !== "run" && first !== "status"))
+      throw new Error(`Unknown command ${positionals.join(" ")}`);
+    return {
+      command: first,
+      options: options as DaemonOptions,
+      isJson: values.json === true,
+      readyFd: ready === undefined ? undefined : Number(ready),
+      wantsHelp: values.help === true,
+    };
+  } catch (error) {
+    process.stderr.write(`gambas-sessiond: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}

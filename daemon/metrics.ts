@@ -1,0 +1,61 @@
+// Counters and histograms of what the daemon did. Written by everyone, read by the status operation.
+
+import {
+  createHistogram,
+  type IntervalHistogram,
+  monitorEventLoopDelay,
+  type RecordableHistogram,
+} from "node:perf_hooks";
+
+export class Metrics {
+  readonly startedMs: number = Date.now();
+  opens = 0;
+  hits = 0;
+  commits = 0;
+  writes = 0;
+  touches = 0;
+  abandons = 0;
+  leases = 0;
+  leasesLost = 0;
+  conflicts = 0;
+  repairs = 0;
+  resurrectionsUndone = 0;
+  foreignSaves = 0;
+  expired = 0;
+  duplicates = 0;
+  readonly errors = new Map<string, number>();
+  /** From the arrival of a commit to its answer, in nanoseconds. */
+  readonly commitNs: RecordableHistogram = createHistogram();
+  readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: 20 });
+
+  constructor() {
+    this.#loopDelay.enable();
+  }
+
+  countError(code: string): void {
+    this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
+  }
+
+  stop(): void {
+    this.#loopDelay.disable();
+  }
+
+  report(): Record<string, unknown> {
+    const { opens, hits, commits, writes, touches, abandons, leases, leasesLost, conflicts } = this;
+    const { repairs, resurrectionsUndone, foreignSaves, expired, duplicates } = this;
+    return {
+      uptimeSeconds: Math.round((Date.now() - this.startedMs) / 1000),
+      ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons },
+      ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
+      errors: Object.fromEntries(this.errors),
+      commitMicros: microsOf(this.commitNs),
+      loopDelayMicros: microsOf(this.#loopDelay),
+    };
+  }
+}
+
+function microsOf(histogram: RecordableHistogram | IntervalHistogram): Record<string, number> {
+  if (histogram.count === 0) return { count: 0 };
+  const [p50, p99, max] = [histogram.percentile(50), histogram.percentile(99), histogram.max];
+  return { count: histogram.count, p50: p50 / 1000, p99: p99 / 1000, max: max / 1000 };
+}

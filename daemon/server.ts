@@ -1,0 +1,124 @@
+// The Unix socket: takes connections, flushes what was answered once a turn of the event loop, drains on stop.
+
+import { renameSync, statSync, unlinkSync } from "node:fs";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { MAX_SOCKET_PATH_BYTES } from "./config.ts";
+import { Connection } from "./connection.ts";
+
+export interface ServerEvents {
+  readonly onFrame: (connection: Connection, frame: Buffer) => void;
+  readonly onClose: (connection: Connection) => void;
+  /** There is something to flush at the end of this turn. */
+  readonly onUnsent: () => void;
+}
+
+export interface ServerOptions {
+  readonly socket: string;
+  readonly maxFrameBytes: number;
+}
+
+/** A socket is made 0600 from the start. */
+const SOCKET_UMASK = 0o177;
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #events: ServerEvents;
+  readonly #net: NetServer;
+  readonly #connections = new Set<Connection>();
+  readonly #unsent = new Set<Connection>();
+  #socketIno = 0;
+
+  constructor(options: ServerOptions, events: ServerEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#net = createServer((socket) => this.#accept(socket));
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** False when the socket's name has gone to somebody else, or is gone: then nobody new finds us. */
+  get isStillNamed(): boolean {
+    return statSync(this.#options.socket, { throwIfNoEntry: false })?.ino === this.#socketIno;
+  }
+
+  /** Listens under a name of its own first and takes the real one in one step: a daemon that leaves cannot unlink ours. */
+  async listen(): Promise<void> {
+    const { socket } = this.#options;
+    const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}`);
+    const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
+    removeSocket(path);
+    const umask = process.umask(SOCKET_UMASK);
+    try {
+      await listenOn(this.#net, path);
+    } finally {
+      process.umask(umask);
+    }
+    if (path !== socket) renameSync(path, socket);
+    this.#socketIno = statSync(socket).ino;
+  }
+
+  /** Sends what was answered in this turn: one write a connection. */
+  flush(): void {
+    for (const connection of this.#unsent) connection.flush();
+    this.#unsent.clear();
+  }
+
+  /** Takes no new connection and gives the name back. Connections stay, until `close`. */
+  stopListening(): void {
+    if (this.isStillNamed) removeSocket(this.#options.socket);
+    this.#net.close();
+  }
+
+  /** Sends what was answered and closes every connection; resolves when all are closed. */
+  async close(): Promise<void> {
+    this.flush();
+    const open = [...this.#connections];
+    const closed = open.map((connection) => new Promise<void>((resolve) => connection.onceClosed(resolve)));
+    for (const connection of open) connection.destroySoon();
+    await Promise.all(closed);
+  }
+
+  /** For a daemon that must not answer any more. */
+  destroy(): void {
+    for (const connection of this.#connections) connection.destroy();
+    this.#net.close();
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new Connection(socket, this.#options.maxFrameBytes, {
+      onFrame: this.#events.onFrame,
+      onClose: (closed) => {
+        this.#connections.delete(closed);
+        this.#events.onClose(closed);
+      },
+      onUnsent: (unsent) => this.#noteUnsent(unsent),
+    });
+    this.#connections.add(connection);
+  }
+
+  #noteUnsent(connection: Connection): void {
+    this.#unsent.add(connection);
+    this.#events.onUnsent();
+  }
+}
+
+function listenOn(server: NetServer, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT")) throw error;
+  }
+}

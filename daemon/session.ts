@@ -1,0 +1,710 @@
+// One session in the daemon: its contents, its lease, and the turns that wait for it.
+//
+//   COLD  no contents in memory                       --load-->            WARM
+//   WARM  contents of a revision of the file          --commit, touch-->   WARM   (the store first, then memory)
+//   WARM  stat shows a revision we did not write      --refresh-->         WARM   (their contents, stale values put back)
+//   any   a failed read or write                      ------------>        COLD   (forget and look again)
+//   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
+//
+// There is no dirty state: what was not written is in no `#contents`, and nothing is acknowledged before it was written.
+//
+// All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
+// the flush to disk where durability asks for it. What arrives meanwhile waits and is written together.
+
+import { SessionError } from "../protocol/errors.ts";
+import { applyDelta, isExpired, layoutOf, newImage, splitDelta, startupBytes, startupMs } from "../protocol/image.ts";
+import { type CommitOptions, KIND, type State } from "../protocol/operations.ts";
+import { Lease } from "./lease.ts";
+import { findRepairs } from "./repair.ts";
+import type { Surroundings } from "./sessions.ts";
+import { isSameRevision, type Loaded, type Revision, type Staged } from "./store/store.ts";
+
+/** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
+export interface Caller {
+  readonly owner: object;
+  readonly client: string;
+}
+
+export interface Waiting {
+  readonly caller: Caller;
+  readonly fail: (error: unknown) => void;
+}
+
+export interface ReadTurn extends Waiting {
+  readonly known: number;
+  readonly answer: (state: State) => void;
+}
+
+export interface CommitTurn extends Waiting {
+  readonly type: "commit";
+  readonly sequence: number;
+  readonly base: number;
+  readonly delta: Buffer;
+  readonly options: CommitOptions;
+  readonly answer: (state: State) => void;
+}
+
+export interface TouchTurn extends Waiting {
+  readonly type: "touch";
+  readonly base: number;
+  readonly answer: (state: State) => void;
+}
+
+export interface EndTurn extends Waiting {
+  readonly type: "end";
+  readonly answer: () => void;
+}
+
+export interface LeaseTurn extends Waiting {
+  readonly type: "lease";
+  readonly leaseMs: number;
+  readonly known: number;
+  readonly answer: (fence: number, state: State) => void;
+}
+
+export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
+
+interface Contents {
+  readonly image: Buffer;
+  readonly revision: Revision;
+  readonly isFleeting: boolean;
+  /** The mtimes of the last revisions that had these contents: who holds one of them holds the contents. */
+  readonly sameAs: readonly number[];
+}
+
+/** What `prepare` found out and did; `publish` makes it visible and answers. */
+export interface Prepared {
+  readonly session: Session;
+  readonly staged: Staged;
+  readonly image: Buffer;
+  readonly before: Contents | undefined;
+  readonly turns: readonly (CommitTurn | TouchTurn)[];
+  readonly wasRepaired: boolean;
+}
+
+const RETRY_LOCK_MS = 5;
+/** Looks before a file that was there is believed to be gone, and the pause between two: Gambas unlinks before it renames. */
+const VANISHED_LOOKS = 3;
+const VANISHED_PAUSE_MS = 10;
+const MAX_SAME_AS = 16;
+/** Gambas polls for its lock every 0.1 s: where it was seen lately, we leave it a gap of that length now and then. */
+const MAX_STREAK_MS = 200;
+const GAP_MS = 110;
+const FOREIGN_MEMORY_MS = 60_000;
+const HEADER_BYTES = 16;
+
+export class Session {
+  readonly id: string;
+  readonly #house: Surroundings;
+  #contents: Contents | undefined;
+  #reads: ReadTurn[] = [];
+  #queue: Turn[] = [];
+  /** Turns that belong to the lease in force: they do not wait for it. */
+  #leased: CommitTurn[] = [];
+  #lease: Lease | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #isWriting = false;
+  /** False where there is no lock to take because there is no session: what turns up then is looked at again. */
+  #hasLock = false;
+  #busySinceMs = 0;
+  #vanishedLooks = 0;
+  #foreignSeenMs = 0;
+  #streakBeganMs = 0;
+  #lastHeldMs = 0;
+  /** Set by every use, cleared by the hand of the clock that looks for sessions to evict. */
+  wasUsed = true;
+
+  constructor(id: string, house: Surroundings) {
+    this.id = id;
+    this.#house = house;
+  }
+
+  /** Bytes this session holds in memory, roughly. */
+  get bytes(): number {
+    return this.#contents === undefined ? 0 : this.#contents.image.length;
+  }
+
+  get hasContents(): boolean {
+    return this.#contents !== undefined;
+  }
+
+  get isIdle(): boolean {
+    return this.#lease === undefined && !this.#isWriting && !this.#hasWork && this.#retryTimer === undefined;
+  }
+
+  get waitingCount(): number {
+    return this.#queue.length + this.#reads.length + this.#leased.length;
+  }
+
+  /** Answers at once when memory is known to be current, else in the next turn. */
+  read(turn: ReadTurn): void {
+    this.wasUsed = true;
+    const contents = this.#contents;
+    if (contents !== undefined && this.#isCurrent(contents)) {
+      this.#house.metrics.hits += 1;
+      turn.answer(stateOf(contents, turn.known));
+      return;
+    }
+    this.#reads.push(turn);
+    this.#house.schedule(this);
+  }
+
+  enter(turn: Turn): void {
+    this.wasUsed = true;
+    if (turn.type === "commit" && turn.options.fence !== undefined) this.#enterLeased(turn);
+    else this.#queue.push(turn);
+    this.#house.schedule(this);
+  }
+
+  #enterLeased(turn: CommitTurn): void {
+    if (this.#lease?.fence === turn.options.fence && this.#lease?.owner === turn.caller.owner) this.#leased.push(turn);
+    else turn.fail(leaseLost(this.id));
+  }
+
+  /** Ends the lease if it is this one. */
+  release(fence: number, owner: object): void {
+    if (this.#lease?.fence === fence && this.#lease.owner === owner) this.#endLease();
+  }
+
+  /** A connection is gone: nothing it asked for and did not get happens any more. */
+  forget(owner: object): void {
+    this.#reads = this.#reads.filter((turn) => turn.caller.owner !== owner);
+    this.#queue = this.#queue.filter((turn) => turn.caller.owner !== owner);
+    this.#leased = this.#leased.filter((turn) => turn.caller.owner !== owner);
+    if (this.#lease?.owner === owner) this.#endLease();
+  }
+
+  /** Something may have changed the file: look when there is time. */
+  lookAgain(): void {
+    if (this.#contents === undefined || this.#isCurrent(this.#contents)) return;
+    this.#reads.push(nobodyReads);
+    this.#house.schedule(this);
+  }
+
+  /** Forgets the contents. Only while idle. */
+  evict(): void {
+    this.#contents = undefined;
+  }
+
+  stop(): void {
+    clearTimeout(this.#retryTimer);
+    this.#lease?.end();
+  }
+
+  /** First half of a turn: takes the lock, looks at the file, answers reads, stages what is to be written. */
+  prepare(): Prepared | undefined {
+    if (this.#isWriting || !this.#hasWork) return undefined;
+    let prepared: Prepared | undefined;
+    try {
+      if (!this.#takeLock()) return undefined;
+      const refreshed = this.#refresh();
+      if (refreshed === "vanished") return this.#retryLater(VANISHED_PAUSE_MS);
+      this.#answerReads(refreshed.image);
+      prepared = this.#takeTurns(refreshed);
+    } catch (error) {
+      this.#failEverything(error);
+    }
+    if (prepared === undefined) this.#finishTurn();
+    else this.#isWriting = true;
+    return prepared;
+  }
+
+  /** Second half: makes the staged revision visible and answers those whose changes it holds. */
+  publish(prepared: Prepared): void {
+    try {
+      if (this.#house.store.publish(this.id, prepared.staged)) this.#adoptWritten(prepared);
+      else this.#tryAgain(prepared);
+    } catch (error) {
+      this.#undo(prepared, error);
+    }
+  }
+
+  /** What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between. */
+  acknowledge(prepared: Prepared): void {
+    this.#isWriting = false;
+    const contents = this.#contents;
+    if (contents !== undefined) this.#answerTurns(prepared, contents);
+    this.#finishTurn();
+  }
+
+  /** The turn failed before or at publication; nothing of it is visible. */
+  abort(prepared: Prepared, error: unknown): void {
+    this.#house.store.discard(this.id, prepared.staged);
+    this.#undo(prepared, error);
+  }
+
+  get #hasWork(): boolean {
+    if (this.#reads.length > 0 || this.#leased.length > 0) return true;
+    return this.#lease === undefined && this.#queue.length > 0;
+  }
+
+  // -- the lock
+
+  #takeLock(): boolean {
+    if (this.#lease !== undefined) return true;
+    const nowMs = this.#house.now();
+    if (this.#owesGap(nowMs)) return this.#retryLater(GAP_MS) !== undefined;
+    const result = this.#house.store.lock(this.id, this.#mayCreateLock());
+    if (result === "busy") return this.#waitForLock(nowMs);
+    this.#hasLock = result === "held";
+    this.#busySinceMs = 0;
+    if (nowMs - this.#lastHeldMs > GAP_MS) this.#streakBeganMs = nowMs;
+    this.#lastHeldMs = nowMs;
+    return true;
+  }
+
+  #owesGap(nowMs: number): boolean {
+    const sawForeign = nowMs - this.#foreignSeenMs < FOREIGN_MEMORY_MS;
+    const isLong = nowMs - this.#streakBeganMs > MAX_STREAK_MS && nowMs - this.#lastHeldMs < GAP_MS;
+    return sawForeign && isLong;
+  }
+
+  /** An unknown id must not leave a lock file behind; a session without one (copied in, say) may get one. */
+  #mayCreateLock(): boolean {
+    const creates = this.#queue.some((turn) => turn.type === "commit" && turn.options.create === true);
+    return creates || this.#contents !== undefined || this.#house.store.stat(this.id) !== undefined;
+  }
+
+  #waitForLock(nowMs: number): false {
+    this.#foreignSeenMs = nowMs;
+    if (this.#busySinceMs === 0) this.#busySinceMs = nowMs;
+    const waitedMs = nowMs - this.#busySinceMs;
+    if (waitedMs > this.#house.config.lockWaitMs) {
+      this.#busySinceMs = 0;
+      const what = `The lock of session ${this.id} has been held by another program for ${waitedMs} ms; nothing was written.`;
+      this.#failEverything(new SessionError("ERR_SESSION_BUSY", what));
+      return false;
+    }
+    this.#retryLater(RETRY_LOCK_MS);
+    return false;
+  }
+
+  #retryLater(pauseMs: number): undefined {
+    this.#releaseLock();
+    if (this.#retryTimer !== undefined) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#house.schedule(this);
+    }, pauseMs);
+  }
+
+  #releaseLock(): void {
+    if (this.#lease === undefined) this.#house.store.unlock(this.id);
+  }
+
+  #finishTurn(): void {
+    this.#releaseLock();
+    if (this.#hasWork && this.#retryTimer === undefined) this.#house.schedule(this);
+  }
+
+  // -- looking at the file
+
+  /** Brings `#contents` up to the file. `image` is what it should hold: another one than `#contents.image` where a repair is due. */
+  #refresh(): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
+    const { store } = this.#house;
+    const known = this.#contents;
+    if (known !== undefined && this.#isCurrent(known)) return { image: known.image, wasRepaired: false };
+    const loaded = store.load(this.id, this.#house.config.maxSessionBytes);
+    if (loaded === undefined) return this.#missing(known);
+    if (!this.#hasLock) return "vanished";
+    this.#vanishedLooks = 0;
+    if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
+    if (isExpired(loaded.image, this.#house.now())) return this.#expire();
+    layoutOf(loaded.image);
+    return this.#adoptForeign(loaded, known);
+  }
+
+  #isCurrent(contents: Contents): boolean {
+    if (contents.isFleeting || isExpired(contents.image, this.#house.now())) return false;
+    return isSameRevision(this.#house.store.stat(this.id), contents.revision);
+  }
+
+  #missing(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
+    if (known !== undefined && this.#vanishedLooks < VANISHED_LOOKS) {
+      this.#vanishedLooks += 1;
+      return "vanished";
+    }
+    this.#vanishedLooks = 0;
+    this.#contents = undefined;
+    return { image: undefined, wasRepaired: false };
+  }
+
+  #undoResurrection(): { image: undefined; wasRepaired: false } {
+    this.#house.store.remove(this.id);
+    this.#contents = undefined;
+    this.#house.metrics.resurrectionsUndone += 1;
+    this.#house.log.info("resurrection-undone", { session: this.id });
+    return { image: undefined, wasRepaired: false };
+  }
+
+  #expire(): { image: undefined; wasRepaired: false } {
+    this.#house.metrics.expired += 1;
+    this.#end();
+    return { image: undefined, wasRepaired: false };
+  }
+
+  #adoptForeign(loaded: Loaded, known: Contents | undefined): { image: Buffer; wasRepaired: boolean } {
+    if (known === undefined) {
+      this.#contents = { ...loaded, sameAs: [loaded.revision.mtimeMs] };
+      return { image: loaded.image, wasRepaired: false };
+    }
+    const isNew = !isSameRevision(loaded.revision, known.revision);
+    if (isNew) this.#noteForeignSave();
+    const repaired = isNew ? findRepairs(this.#house, { id: this.id, ours: known, theirs: loaded.image }) : undefined;
+    const hasSameBody = isSameBody(loaded.image, known.image);
+    this.#contents = { ...loaded, sameAs: hasSameBody ? sameToo(known, loaded) : [loaded.revision.mtimeMs] };
+    if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
+    // With everything put back the contents are the ones we had: who holds those holds these.
+    if (isSameBody(repaired, known.image)) this.#contents = { ...this.#contents, sameAs: known.sameAs };
+    return { image: repaired, wasRepaired: true };
+  }
+
+  #noteForeignSave(): void {
+    this.#foreignSeenMs = this.#house.now();
+    this.#house.metrics.foreignSaves += 1;
+  }
+
+  /** The file, the twin and the memory are empty, and the id stays ended. */
+  #end(): void {
+    const nowMs = this.#house.now();
+    this.#house.journal?.noteEnded(this.id, nowMs);
+    this.#house.journal?.append();
+    this.#house.tombstones.add(this.id, nowMs);
+    this.#house.store.remove(this.id);
+    this.#contents = undefined;
+  }
+
+  // -- turns
+
+  #answerReads(image: Buffer | undefined): void {
+    // A repair under way: its readers see it when it is written.
+    if (this.#contents !== undefined && image !== this.#contents.image) return;
+    const reads = this.#reads;
+    this.#reads = [];
+    for (const turn of reads) turn.answer(this.#contents === undefined ? ABSENT : stateOf(this.#contents, turn.known));
+  }
+
+  /** Takes turns in order until one must see the others written: a lease. */
+  #takeTurns(refreshed: { image: Buffer | undefined; wasRepaired: boolean }): Prepared | undefined {
+    const turns: (CommitTurn | TouchTurn)[] = [];
+    let image = refreshed.image;
+    if (this.#hasConflict(image)) this.#loseToForeign();
+    for (;;) {
+      const turn = this.#nextTurn();
+      if (turn === undefined) break;
+      if (turn.type === "lease") {
+        if (image !== this.#contents?.image || turns.length > 0) break;
+        this.#queue.shift();
+        this.#grant(turn);
+        if (this.#lease !== undefined) break;
+      } else if (turn.type === "end") {
+        this.#queue.shift();
+        this.#endByTurn(turn, turns);
+        image = this.#contents === undefined ? undefined : image;
+      } else {
+        this.#shiftTurn();
+        image = this.#takeTurn(turn, image, turns);
+      }
+    }
+    return this.#stage({ image, turns, wasRepaired: refreshed.wasRepaired });
+  }
+
+  #nextTurn(): Turn | undefined {
+    return this.#lease === undefined ? this.#queue[0] : this.#leased[0];
+  }
+
+  #shiftTurn(): void {
+    if (this.#lease === undefined) this.#queue.shift();
+    else this.#leased.shift();
+  }
+
+  #takeTurn(
+    turn: CommitTurn | TouchTurn,
+    image: Buffer | undefined,
+    turns: (CommitTurn | TouchTurn)[],
+  ): Buffer | undefined {
+    try {
+      const next = turn.type === "commit" ? this.#applied(turn, image) : this.#touched(image);
+      turns.push(turn);
+      return next;
+    } catch (error) {
+      turn.fail(error);
+      return image;
+    }
+  }
+
+  #applied(turn: CommitTurn, image: Buffer | undefined): Buffer {
+    const { options } = turn;
+    if (options.create === true) this.#checkIsFree(image);
+    const base = options.create === true ? this.#emptyImage(options) : image;
+    if (base === undefined) throw gone(this.id);
+    const { timeoutSeconds, cookiePath, shares } = options;
+    const nowMs = this.#house.now();
+    const next = applyDelta(base, {
+      delta: turn.delta,
+      nowMs,
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      ...(cookiePath === undefined ? {} : { cookiePath }),
+      ...(shares === undefined ? {} : { shares }),
+    });
+    const limit = this.#house.config.maxSessionBytes;
+    if (next.length > limit) {
+      const what = `Session ${this.id} would grow to ${next.length} bytes; at most ${limit} are allowed.`;
+      throw new SessionError("ERR_TOO_LARGE", what);
+    }
+    return next;
+  }
+
+  #checkIsFree(image: Buffer | undefined): void {
+    if (image === undefined && !this.#house.tombstones.has(this.id)) return;
+    throw new SessionError("ERR_ID_TAKEN", `The id ${this.id} is or was in use.`);
+  }
+
+  #emptyImage(options: CommitOptions): Buffer {
+    const timeoutSeconds = options.timeoutSeconds ?? this.#house.config.timeoutSeconds;
+    return newImage({ nowMs: this.#house.now(), timeoutSeconds });
+  }
+
+  /** Whether somebody changed the session under a lease that is about to be used. */
+  #hasConflict(image: Buffer | undefined): boolean {
+    const lease = this.#lease;
+    return lease !== undefined && this.#leased.length > 0 && image !== undefined && !isSameBody(lease.image, image);
+  }
+
+  /** A transaction is for the contents it saw: it ends, and its worker runs it again on the new ones. */
+  #loseToForeign(): void {
+    this.#house.metrics.conflicts += 1;
+    const what = `Another program saved session ${this.id} during the transaction; nothing of it was written.`;
+    for (const turn of this.#leased.splice(0)) turn.fail(new SessionError("ERR_CONFLICT", what));
+    this.#lease?.end();
+    this.#lease = undefined;
+  }
+
+  /** A new stamp in place, when nothing else is written anyway. */
+  #touched(image: Buffer | undefined): Buffer {
+    if (image === undefined) throw gone(this.id);
+    const contents = this.#contents;
+    if (contents === undefined || image !== contents.image) return image;
+    const startup = startupBytes(this.#house.now());
+    const revision = this.#house.store.stamp(this.id, startup, contents.revision);
+    const stamped = Buffer.allocUnsafeSlow(image.length);
+    image.copy(stamped);
+    startup.copy(stamped);
+    const sameAs = [...contents.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
+    this.#contents = { image: stamped, revision, isFleeting: false, sameAs };
+    this.#house.metrics.touches += 1;
+    return stamped;
+  }
+
+  #endByTurn(turn: EndTurn, turns: (CommitTurn | TouchTurn)[]): void {
+    const before = this.#contents;
+    try {
+      this.#end();
+    } catch (error) {
+      turn.fail(storeError(this.id, error));
+      return;
+    }
+    // What came before the end is in nothing that could be lost: it was carried out, and then the session ended.
+    for (const earlier of turns.splice(0)) earlier.answer(before === undefined ? ABSENT : stateOf(before, 0));
+    this.#house.metrics.abandons += 1;
+    turn.answer();
+  }
+
+  #stage(
+    plan: Omit<Prepared, "session" | "staged" | "image" | "before"> & { image: Buffer | undefined },
+  ): Prepared | undefined {
+    const { image, turns } = plan;
+    const contents = this.#contents;
+    if (image === undefined || image === contents?.image) {
+      if (contents !== undefined) for (const turn of turns) turn.answer(stateOf(contents, turn.base));
+      return undefined;
+    }
+    try {
+      const staged = this.#house.store.stage(this.id, image, contents?.revision);
+      return { ...plan, session: this, staged, image, before: contents };
+    } catch (error) {
+      this.#contents = undefined;
+      const problem = storeError(this.id, error);
+      for (const turn of turns) turn.fail(problem);
+      return undefined;
+    }
+  }
+
+  #adoptWritten(prepared: Prepared): void {
+    const { before, image, staged } = prepared;
+    this.#noteReplaced(prepared);
+    const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
+    const sameAs = isUnchanged ? [...before.sameAs.slice(1 - MAX_SAME_AS)] : [];
+    this.#contents = {
+      image,
+      revision: staged.revision,
+      isFleeting: false,
+      sameAs: [...sameAs, staged.revision.mtimeMs],
+    };
+    if (this.#lease !== undefined) this.#lease.image = image;
+    this.#house.metrics.writes += 1;
+    this.#house.grew(this);
+  }
+
+  /** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
+  #noteReplaced(prepared: Prepared): void {
+    const { replaced } = this.#house;
+    const nowMs = this.#house.now();
+    const values = new Map<string, Buffer | undefined>();
+    for (const turn of prepared.turns) {
+      if (turn.type !== "commit") continue;
+      for (const [key, value] of splitDelta(turn.delta)) {
+        const old = values.has(key) ? values.get(key) : this.#house.valueIn(prepared.before?.image, key);
+        replaced.add(this.id, key, old, nowMs);
+        values.set(key, value);
+      }
+    }
+  }
+
+  #answerTurns(prepared: Prepared, contents: Contents): void {
+    const isAlone = prepared.turns.length === 1 && !prepared.wasRepaired;
+    for (const turn of prepared.turns) {
+      const isExact =
+        isAlone && (turn.type === "commit" && turn.options.create === true ? true : knows(prepared.before, turn.base));
+      turn.answer(isExact ? stateOf(contents, contents.revision.mtimeMs) : stateOf(contents, 0));
+      if (turn.type === "commit") this.#afterCommit(turn);
+    }
+    this.#answerReads(contents.image);
+  }
+
+  #afterCommit(turn: CommitTurn): void {
+    this.#house.metrics.commits += 1;
+    this.#house.noteApplied(turn.caller.client, turn.sequence);
+    const lease = this.#lease;
+    if (lease === undefined || lease.fence !== turn.options.fence) return;
+    if (turn.options.release === true) this.#endLease();
+  }
+
+  // -- leases
+
+  #grant(turn: LeaseTurn): void {
+    const contents = this.#contents;
+    if (contents === undefined) {
+      turn.fail(gone(this.id));
+      return;
+    }
+    const fence = this.#house.fences.next();
+    const onDeadline = (): void => this.#loseLease(fence);
+    this.#lease = new Lease({
+      fence,
+      owner: turn.caller.owner,
+      image: contents.image,
+      leaseMs: turn.leaseMs,
+      onDeadline,
+    });
+    this.#house.metrics.leases += 1;
+    turn.answer(fence, stateOf(contents, turn.known));
+  }
+
+  #loseLease(fence: number): void {
+    if (this.#lease?.fence !== fence) return;
+    this.#house.metrics.leasesLost += 1;
+    this.#house.log.warn("lease-lost", { session: this.id, fence });
+    this.#endLease();
+  }
+
+  #endLease(): void {
+    this.#lease?.end();
+    this.#lease = undefined;
+    for (const turn of this.#leased.splice(0)) turn.fail(leaseLost(this.id));
+    if (!this.#isWriting) this.#house.store.unlock(this.id);
+    if (this.#hasWork) this.#house.schedule(this);
+  }
+
+  // -- failures
+
+  /** Another program saved between our look and our step: its save stands, and our turns come again. */
+  #tryAgain(prepared: Prepared): void {
+    this.#cancelMarks(prepared);
+    this.#isWriting = false;
+    this.#contents = prepared.before;
+    const commits = prepared.turns.filter((turn) => turn.type === "commit");
+    if (this.#lease === undefined) this.#queue.unshift(...prepared.turns);
+    else this.#leased.unshift(...commits);
+    this.#finishTurn();
+  }
+
+  #undo(prepared: Prepared, error: unknown): void {
+    this.#cancelMarks(prepared);
+    this.#isWriting = false;
+    this.#contents = undefined;
+    const problem = storeError(this.id, error);
+    this.#house.log.error("write-failed", { session: this.id, error: String(error) });
+    for (const turn of prepared.turns) turn.fail(problem);
+    this.#finishTurn();
+  }
+
+  #cancelMarks(prepared: Prepared): void {
+    for (const turn of prepared.turns) {
+      if (turn.type === "commit") this.#house.journal?.noteCancelled(markOf(this.id, turn), prepared.staged.revision);
+    }
+  }
+
+  #failEverything(error: unknown): void {
+    this.#contents = undefined;
+    const problem = storeError(this.id, error);
+    const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
+    // Ending a session needs no readable file.
+    const queue = this.#queue.splice(0);
+    for (const turn of queue) if (turn.type !== "end" || problem.code !== "ERR_UNREADABLE") waiting.push(turn);
+    for (const turn of waiting) turn.fail(problem);
+    if (problem.code !== "ERR_UNREADABLE") return;
+    for (const turn of queue) if (turn.type === "end") this.#endByTurn(turn, []);
+  }
+}
+
+const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
+
+/** Asks for a look at the file on nobody's behalf. */
+const nobodyReads: ReadTurn = {
+  caller: { owner: {}, client: "" },
+  known: 0,
+  answer: () => undefined,
+  fail: () => undefined,
+};
+
+function knows(contents: Contents | undefined, mtimeMs: number): boolean {
+  return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
+}
+
+function stateOf(contents: Contents, known: number): State {
+  const { ino, size, mtimeMs } = contents.revision;
+  const isKnown = knows(contents, known) && !contents.isFleeting;
+  const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
+  const image = isKnown ? null : contents.image;
+  return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
+}
+
+function sameToo(known: Contents, loaded: Loaded): number[] {
+  return [...known.sameAs.slice(1 - MAX_SAME_AS), loaded.revision.mtimeMs];
+}
+
+/** Equal but for the header. */
+function isSameBody(a: Buffer, b: Buffer): boolean {
+  return a === b || a.compare(b, HEADER_BYTES, b.length, HEADER_BYTES, a.length) === 0;
+}
+
+export function markOf(id: string, turn: CommitTurn): { id: string; client: string; sequence: number } {
+  return { id, client: turn.caller.client, sequence: turn.sequence };
+}
+
+function gone(id: string): SessionError {
+  return new SessionError("ERR_SESSION_GONE", `Session ${id} is gone; nothing was written.`);
+}
+
+function leaseLost(id: string): SessionError {
+  return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
+}
+
+function storeError(id: string, error: unknown): SessionError {
+  if (error instanceof SessionError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SessionError("ERR_STORE", `The file of session ${id} could not be read or written: ${reason}.`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,334 @@
+// The registry of sessions, which is the cache: id -> Session. Decides when sessions take their turns, which are forgotten when memory
+// is short, and what happens to several at once (Unique, a closed connection).
+//
+// All sessions that have work at the end of one turn of the event loop take their turns together: first each prepares, then one append
+// to the journal names everything that is about to become visible, then each publishes and answers.
+
+import { SessionError } from "../protocol/errors.ts";
+import { layoutOf, valueOf as storedValue } from "../protocol/image.ts";
+import { prefixOf } from "../protocol/session-id.ts";
+import type { Config } from "./config.ts";
+import type { Journal, JournaledCommit } from "./journal.ts";
+import type { Fences } from "./lease.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { OldValue, ReplacedValues } from "./replaced-values.ts";
+import { type CommitTurn, markOf, type Prepared, type ReadTurn, Session, type Turn } from "./session.ts";
+import type { Store } from "./store/store.ts";
+import type { Tombstones } from "./tombstones.ts";
+
+export interface Parts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly fences: Fences;
+  readonly tombstones: Tombstones;
+  readonly replaced: ReplacedValues;
+  /** Undefined for engines that keep nothing beyond this process. */
+  readonly journal: Journal | undefined;
+  /** The clock, in Unix ms. */
+  readonly now: () => number;
+  /** Asks for `flush` at the end of this turn of the event loop. */
+  readonly requestTurnEnd: () => void;
+}
+
+/** What a session may use of what is around it. */
+export interface Surroundings extends Parts {
+  schedule(session: Session): void;
+  grew(session: Session): void;
+  noteApplied(client: string, sequence: number): void;
+  valueIn(image: Buffer | undefined, key: string): OldValue;
+}
+
+/** Bytes of a session in memory besides its contents, roughly. */
+const OVERHEAD_BYTES = 512;
+/** Commits of one client that a broken connection may make it send again. */
+const MAX_APPLIED_PER_CLIENT = 8192;
+const MAX_CLIENTS = 1024;
+
+export class Sessions {
+  readonly #parts: Parts;
+  readonly #surroundings: Surroundings;
+  readonly #sessions = new Map<string, Session>();
+  #scheduled = new Set<Session>();
+  #bytes = 0;
+  #isStopped = false;
+  /** client -> sequences of its commits that were applied lately. */
+  readonly #applied = new Map<string, Set<number>>();
+  readonly #uniqueTurns = new Map<string, Promise<void>>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#surroundings = {
+      ...parts,
+      schedule: (session) => this.#schedule(session),
+      grew: (session) => this.#noteSize(session),
+      noteApplied: (client, sequence) => this.#noteApplied(client, sequence),
+      valueIn: (image, key) => (image === undefined ? undefined : storedValue(image, layoutOf(image), key)),
+    };
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  /** Bytes of contents in memory, as of the last look at each session. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get waitingCount(): number {
+    let count = 0;
+    for (const session of this.#scheduled) count += session.waitingCount;
+    return count;
+  }
+
+  read(id: string, turn: ReadTurn): void {
+    this.#parts.metrics.opens += 1;
+    const session = this.#sessions.get(id);
+    if (session !== undefined || this.#mayExist(id)) this.#session(id).read(turn);
+    else turn.answer(ABSENT_STATE);
+  }
+
+  enter(id: string, turn: Turn): void {
+    this.#session(id).enter(turn);
+  }
+
+  /** A commit that was applied before is answered with the present state and not applied again. */
+  commit(id: string, turn: CommitTurn): void {
+    if (!this.#wasApplied(turn.caller.client, turn.sequence)) {
+      this.enter(id, turn);
+      return;
+    }
+    this.#parts.metrics.duplicates += 1;
+    this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
+  }
+
+  /**
+   * A commit that also ends every other session of the same prefix. Those of one prefix run one after the other, so that of several
+   * created at once exactly one survives: the last.
+   */
+  commitUnique(id: string, turn: CommitTurn): void {
+    const prefix = prefixOf(id);
+    const earlier = this.#uniqueTurns.get(prefix) ?? Promise.resolve();
+    const mine = earlier.then(() => this.#commitAlone(id, prefix, turn)).catch((error: unknown) => turn.fail(error));
+    this.#uniqueTurns.set(prefix, mine);
+    void mine.then(() => {
+      if (this.#uniqueTurns.get(prefix) === mine) this.#uniqueTurns.delete(prefix);
+    });
+  }
+
+  release(id: string, fence: number, owner: object): void {
+    this.#sessions.get(id)?.release(fence, owner);
+  }
+
+  /** A connection is closed: its turns and leases end. */
+  forget(owner: object): void {
+    for (const session of this.#sessions.values()) session.forget(owner);
+  }
+
+  /** The file of this session may have changed. */
+  lookAgain(id: string): void {
+    if (this.#sessions.has(id)) this.#sessions.get(id)?.lookAgain();
+    else if (this.#parts.tombstones.has(id)) this.#session(id).read(lookingRead);
+  }
+
+  /** Looks at all sessions in memory, some at a time. */
+  *lookAgainAtAll(): Generator<void> {
+    for (const session of [...this.#sessions.values()]) {
+      session.lookAgain();
+      yield;
+    }
+  }
+
+  /** Ends the session if its time is over. */
+  endIfExpired(id: string): void {
+    this.#session(id).read(lookingRead);
+  }
+
+  /** Called once, with what the journal told. */
+  recall(commits: readonly JournaledCommit[]): void {
+    for (const { client, sequence } of commits) this.#noteApplied(client, sequence);
+  }
+
+  /** Does all the work that is due, once. */
+  flush(): void {
+    const due = this.#scheduled;
+    this.#scheduled = new Set();
+    const prepared: Prepared[] = [];
+    for (const session of due) {
+      const write = session.prepare();
+      if (write !== undefined) prepared.push(write);
+      else this.#dropIfUseless(session);
+    }
+    if (prepared.length === 0) return;
+    if (this.#parts.config.durability === "fsync") void this.#publishDurably(prepared);
+    else if (this.#publish(prepared)) this.#acknowledge(prepared);
+  }
+
+  /** Takes no more turns. What is under way has been answered when this resolves. */
+  async stop(): Promise<void> {
+    while (this.#scheduled.size > 0 || this.#uniqueTurns.size > 0) {
+      await Promise.all(this.#uniqueTurns.values());
+      this.flush();
+      await new Promise((resolve) => setImmediate(resolve));
+      if ([...this.#scheduled].every((session) => session.waitingCount === 0)) break;
+    }
+    this.#isStopped = true;
+    for (const session of this.#sessions.values()) session.stop();
+    this.#sessions.clear();
+  }
+
+  #mayExist(id: string): boolean {
+    return this.#parts.tombstones.has(id) || this.#parts.store.stat(id) !== undefined || this.#parts.store.hasLock(id);
+  }
+
+  #session(id: string): Session {
+    const known = this.#sessions.get(id);
+    if (known !== undefined) return known;
+    const session = new Session(id, this.#surroundings);
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  #schedule(session: Session): void {
+    if (this.#isStopped) return;
+    this.#scheduled.add(session);
+    this.#parts.requestTurnEnd();
+  }
+
+  #publish(prepared: readonly Prepared[]): boolean {
+    const { journal } = this.#parts;
+    try {
+      if (journal !== undefined) {
+        for (const write of prepared) noteMarks(journal, write);
+        journal.append();
+      }
+    } catch (error) {
+      for (const write of prepared) write.session.abort(write, error);
+      return false;
+    }
+    for (const write of prepared) write.session.publish(write);
+    return true;
+  }
+
+  #acknowledge(prepared: readonly Prepared[]): void {
+    for (const write of prepared) write.session.acknowledge(write);
+  }
+
+  /** The same with the disk in between: one flush of the directory serves all. */
+  async #publishDurably(prepared: readonly Prepared[]): Promise<void> {
+    const { store } = this.#parts;
+    const staged: Prepared[] = [];
+    await Promise.all(
+      prepared.map(async (write) => {
+        try {
+          await store.syncStaged(write.session.id);
+          staged.push(write);
+        } catch (error) {
+          write.session.abort(write, error);
+        }
+      }),
+    );
+    if (staged.length === 0 || !this.#publish(staged)) return;
+    try {
+      await store.syncPublished();
+      this.#acknowledge(staged);
+    } catch (error) {
+      for (const write of staged) write.session.abort(write, error);
+    }
+  }
+
+  #noteSize(session: Session): void {
+    // Exact sums are not needed to stay within a budget: the hand recounts when it is passed.
+    this.#bytes += session.bytes + OVERHEAD_BYTES;
+    if (this.#bytes > 2 * this.#parts.config.cacheBytes) this.#evict();
+  }
+
+  /** The hand of the clock: a session used since it last passed gets another chance, the others are forgotten. */
+  #evict(): void {
+    let bytes = 0;
+    const budget = this.#parts.config.cacheBytes;
+    const kept: Session[] = [];
+    for (const [id, session] of this.#sessions) {
+      if (!session.isIdle) continue;
+      if (session.wasUsed) {
+        session.wasUsed = false;
+        kept.push(session);
+        bytes += session.bytes + OVERHEAD_BYTES;
+      } else {
+        this.#sessions.delete(id);
+      }
+    }
+    for (const session of kept) {
+      if (bytes <= budget) break;
+      bytes -= session.bytes + OVERHEAD_BYTES;
+      this.#sessions.delete(session.id);
+    }
+    this.#bytes = bytes;
+  }
+
+  #dropIfUseless(session: Session): void {
+    if (session.hasContents) this.#noteSize(session);
+    else if (session.isIdle) this.#sessions.delete(session.id);
+  }
+
+  #noteApplied(client: string, sequence: number): void {
+    let applied = this.#applied.get(client);
+    if (applied === undefined) {
+      applied = new Set();
+      this.#applied.set(client, applied);
+      if (this.#applied.size > MAX_CLIENTS) dropOldest(this.#applied);
+    }
+    applied.add(sequence);
+    if (applied.size > MAX_APPLIED_PER_CLIENT) dropOldest(applied);
+  }
+
+  #wasApplied(client: string, sequence: number): boolean {
+    return this.#applied.get(client)?.has(sequence) === true;
+  }
+
+  async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
+    const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
+      this.commit(id, { ...turn, answer, fail });
+    });
+    const others: Promise<void>[] = [];
+    for await (const other of this.#parts.store.ids()) {
+      if (other !== id && prefixOf(other) === prefix) others.push(this.#endOther(other, turn));
+    }
+    await Promise.all(others);
+    turn.answer(state);
+  }
+
+  #endOther(id: string, turn: CommitTurn): Promise<void> {
+    return new Promise((answer, fail) => this.enter(id, { type: "end", caller: turn.caller, answer, fail }));
+  }
+}
+
+const ABSENT_STATE = { kind: 0, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
+
+/** A read on nobody's behalf: for what looking at a session does to it. */
+const lookingRead: ReadTurn = {
+  caller: { owner: {}, client: "" },
+  known: 0,
+  answer: () => undefined,
+  fail: () => undefined,
+};
+
+function noteMarks(journal: Journal, write: Prepared): void {
+  for (const turn of write.turns) {
+    if (turn.type === "commit") journal.noteCommit(markOf(write.session.id, turn), write.staged.revision);
+  }
+}
+
+function dropOldest(collection: Set<number> | Map<string, unknown>): void {
+  for (const oldest of collection.keys()) {
+    collection.delete(oldest as never);
+    return;
+  }
+}
+
+export function badId(id: string): SessionError {
+  return new SessionError("ERR_BAD_ID", `${JSON.stringify(id.slice(0, 100))} is not a session id.`);
+}

@@ -1,0 +1,251 @@
+// Composition: puts the parts of a daemon together and takes them apart again. Knows every part and no detail.
+
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { SessionError } from "../protocol/errors.ts";
+import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
+import { Dispatch } from "./dispatch.ts";
+import { type Election, elect } from "./election.ts";
+import { makeHandlers } from "./handlers.ts";
+import { Journal, replayJournal } from "./journal.ts";
+import { Fences } from "./lease.ts";
+import { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { ReplacedValues } from "./replaced-values.ts";
+import { Server } from "./server.ts";
+import { Sessions } from "./sessions.ts";
+import { nativeProblem } from "./store/gambas-file/native.ts";
+import { GambasFileStore } from "./store/gambas-file/store.ts";
+import { Watch } from "./store/gambas-file/watch.ts";
+import { MemoryStore } from "./store/memory.ts";
+import type { Store } from "./store/store.ts";
+import { Sweep } from "./sweep.ts";
+import { Tombstones } from "./tombstones.ts";
+import { TurnEnd } from "./turn-end.ts";
+
+export type { DaemonOptions } from "./config.ts";
+
+export interface Daemon {
+  /** Path of the Unix socket it answers on. */
+  readonly socket: string;
+  /** Answers what is in flight, gives up the socket and the election, and resolves when nothing is left. */
+  stop(): Promise<void>;
+  /** Resolves when it has stopped, by `stop` or because its place was taken from it. */
+  readonly stopped: Promise<void>;
+}
+
+/** Around a session of the largest size. */
+const FRAME_OVERHEAD_BYTES = 64 * 1024;
+const RECONCILE_SLICE = 64;
+
+/**
+ * Runs a daemon in this process.
+ *
+ * @throws SessionError ERR_DAEMON_RUNNING when one serves this root already; ERR_BAD_ROOT, ERR_SOCKET_PATH, ERR_BAD_OPTION.
+ */
+export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
+  const config = resolveConfig(options);
+  prepareRoot(config.root);
+  const life = new Life(config);
+  await life.begin();
+  return life;
+}
+
+class Life implements Daemon {
+  readonly socket: string;
+  readonly stopped: Promise<void>;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #metrics = new Metrics();
+  readonly #server: Server;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #noteStopped: () => void = () => undefined;
+  #stopping: Promise<void> | undefined;
+  #election: Election | undefined;
+  #parts: Parts | undefined;
+  #idleSinceMs = Date.now();
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.socket = config.socket;
+    this.#log = new Log(config.logLevel);
+    this.stopped = new Promise((resolve) => {
+      this.#noteStopped = resolve;
+    });
+    this.#server = new Server(
+      { socket: config.socket, maxFrameBytes: config.maxSessionBytes + FRAME_OVERHEAD_BYTES },
+      {
+        onFrame: (connection, frame) => this.#parts?.dispatch.receive(connection, frame),
+        onClose: (connection) => this.#parts?.sessions.forget(connection),
+        onUnsent: () => this.#parts?.turnEnd.request(),
+      },
+    );
+  }
+
+  async begin(): Promise<void> {
+    this.#election = await elect(this.#config.root, (reason) => this.#stepDown(reason));
+    if (this.#election === undefined) {
+      this.#metrics.stop();
+      throw new SessionError("ERR_DAEMON_RUNNING", `Another daemon already serves ${this.#config.root}.`);
+    }
+    try {
+      this.#parts = this.#makeParts();
+      await this.#server.listen();
+    } catch (error) {
+      await this.#takeApart();
+      throw error;
+    }
+    this.#parts.sweep.start();
+    this.#parts.watch?.start();
+    this.#startTimers(this.#parts);
+    if (nativeProblem !== undefined) this.#log.warn("no-record-locks", { reason: nativeProblem });
+    this.#log.info("ready", { socket: this.socket, root: this.#config.root });
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#leave();
+    return this.#stopping;
+  }
+
+  #makeParts(): Parts {
+    const config = this.#config;
+    const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
+    const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
+    const store = makeStore(config);
+    const journalPath = join(config.root, "sessiond.journal");
+    const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
+    for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
+    tombstones.prune(Date.now());
+    const journal = config.engine === "memory" ? undefined : new Journal(journalPath, () => tombstones.entries());
+    const sessions = new Sessions({
+      config,
+      store,
+      log: this.#log,
+      metrics: this.#metrics,
+      fences: new Fences(),
+      tombstones,
+      replaced: new ReplacedValues(config.maxReplacedValues, config.repairSeconds),
+      journal,
+      now: () => Date.now(),
+      requestTurnEnd: () => turnEnd.request(),
+    });
+    const [applied, lost] = [replay.commits.filter(wasApplied), replay.commits.filter((commit) => !wasApplied(commit))];
+    function wasApplied(commit: (typeof replay.commits)[number]): boolean {
+      return !commit.isLast || store.wasPublished(commit.id, commit.revision);
+    }
+    for (const commit of lost) journal?.noteCancelled(commit, commit.revision);
+    journal?.append();
+    sessions.recall(applied);
+    store.removeLeftovers();
+    const sweep = new Sweep({ store, sessions, tombstones, log: this.#log, now: () => Date.now() }, config.sweepMs);
+    const instance = randomBytes(9).toString("base64url");
+    const report = (): Record<string, unknown> => this.#report();
+    const handlers = makeHandlers({ config, sessions, instance, directory: store.directory, report });
+    const dispatch = new Dispatch(handlers, { log: this.#log, metrics: this.#metrics });
+    return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, watch: this.#makeWatch(sessions, store) };
+  }
+
+  #makeWatch(sessions: Sessions, store: Store): Watch | undefined {
+    if (store.directory === "") return undefined;
+    const onMissed = (): void => reconcile(sessions.lookAgainAtAll());
+    return new Watch(store.directory, { onChange: (id) => sessions.lookAgain(id), onMissed }, this.#log);
+  }
+
+  #startTimers(parts: Parts): void {
+    const { reconcileMs, idleExitMs } = this.#config;
+    if (reconcileMs > 0 && parts.watch !== undefined) {
+      this.#every(reconcileMs, () => reconcile(parts.sessions.lookAgainAtAll()));
+      this.#every(1000, () => parts.watch?.check());
+    }
+    this.#every(1000, () => this.#checkPlace());
+    if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
+  }
+
+  #every(ms: number, action: () => void): void {
+    this.#timers.push(setInterval(action, ms).unref());
+  }
+
+  #checkPlace(): void {
+    if (this.#election?.isStillOurs() === false) this.#stepDown("the pid file was replaced");
+    else if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
+  }
+
+  #checkIdle(idleExitMs: number): void {
+    if (this.#server.connectionCount > 0) this.#idleSinceMs = Date.now();
+    else if (Date.now() - this.#idleSinceMs > idleExitMs) void this.stop();
+  }
+
+  /** Somebody else may be the daemon now: nothing may be written any more. */
+  #stepDown(reason: string): void {
+    if (this.#stopping !== undefined) return;
+    this.#log.error("stepping-down", { reason });
+    this.#server.destroy();
+    this.#stopping = this.#takeApart();
+  }
+
+  async #leave(): Promise<void> {
+    this.#server.stopListening();
+    await this.#parts?.sweep.stop();
+    await this.#parts?.sessions.stop();
+    await this.#server.close();
+    await this.#takeApart();
+  }
+
+  async #takeApart(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#metrics.stop();
+    const parts = this.#parts;
+    await parts?.sweep.stop();
+    await parts?.watch?.stop();
+    await parts?.sessions.stop();
+    parts?.journal?.close();
+    parts?.store.close();
+    await this.#election?.resign();
+    this.#log.info("stopped", { socket: this.socket });
+    this.#noteStopped();
+  }
+
+  #report(): Record<string, unknown> {
+    const { sessions, sweep, tombstones } = this.#parts ?? {};
+    return {
+      pid: process.pid,
+      root: this.#config.root,
+      engine: this.#config.engine,
+      durability: this.#config.durability,
+      hasRecordLocks: nativeProblem === undefined,
+      connections: this.#server.connectionCount,
+      sessionsCached: sessions?.count,
+      bytesCached: sessions?.bytes,
+      waiting: sessions?.waitingCount,
+      sessionsOnDisk: sweep?.onDisk,
+      tombstones: tombstones?.count,
+      memoryBytes: process.memoryUsage.rss(),
+      ...this.#metrics.report(),
+    };
+  }
+}
+
+interface Parts {
+  readonly turnEnd: TurnEnd;
+  readonly tombstones: Tombstones;
+  readonly store: Store;
+  readonly journal: Journal | undefined;
+  readonly sessions: Sessions;
+  readonly sweep: Sweep;
+  readonly dispatch: Dispatch;
+  readonly watch: Watch | undefined;
+}
+
+function makeStore(config: Config): Store {
+  return config.engine === "memory"
+    ? new MemoryStore()
+    : new GambasFileStore({ root: config.root, openSessions: config.openSessions });
+}
+
+/** Walks through all sessions without keeping the event loop for long. */
+function reconcile(looks: Generator<void>): void {
+  for (let count = 0; count < RECONCILE_SLICE; count++) {
+    if (looks.next().done === true) return;
+  }
+  setImmediate(() => reconcile(looks));
+}
