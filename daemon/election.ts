@@ -20,22 +20,38 @@ export interface Election {
 /** Wins or does not, at once. `onLost` is called when the lock was taken from us afterwards: write nothing any more. */
 export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
   const pidPath = join(root, "sessiond.pid");
-  const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  const unlock = await takeBoth(fd, root, onLost);
-  if (unlock === undefined) {
-    closeSync(fd);
-    return undefined;
-  }
-  ftruncateSync(fd, 0);
-  writeSync(fd, `${process.pid}\n`, 0);
-  const { ino } = fstatSync(fd);
-  return {
-    isStillOurs: () => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino,
-    resign: async () => {
-      await unlock();
+  for (;;) {
+    const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const { ino } = fstatSync(fd);
+    const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
+    const unlock = await takeBoth(fd, root, onLost);
+    if (unlock === undefined) {
       closeSync(fd);
-    },
-  };
+      return undefined;
+    }
+    if (isStillOurs()) {
+      ftruncateSync(fd, 0);
+      writeSync(fd, `${process.pid}\n`, 0);
+      return { isStillOurs, resign: () => resign({ pidPath, fd, unlock, isStillOurs }) };
+    }
+    // Who held it before us left in between and took the file's name along.
+    await unlock();
+    closeSync(fd);
+  }
+}
+
+interface Office {
+  readonly pidPath: string;
+  readonly fd: number;
+  readonly unlock: Unlock;
+  readonly isStillOurs: () => boolean;
+}
+
+/** The name goes first and the record lock last: who opened the file before finds it nameless, and tries again. */
+async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<void> {
+  await unlock();
+  if (isStillOurs()) rmSync(pidPath, { force: true });
+  closeSync(fd);
 }
 
 async function takeBoth(fd: number, root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {
