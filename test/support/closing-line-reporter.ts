@@ -1,9 +1,13 @@
 // Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
-import type { Reporter, SerializedError, TestCase, TestModule } from "vitest/node";
+import type { Reporter, SerializedError, TestCase, TestModule, TestRunEndReason } from "vitest/node";
 import { gambasPackages, isInterop, requireGambas } from "./interop-name.ts";
 
 export default class ClosingLineReporter implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+  onTestRunEnd(
+    modules: readonly TestModule[],
+    unhandledErrors: readonly SerializedError[],
+    reason: TestRunEndReason,
+  ): void {
     const cases = modules.flatMap((module) => [...module.children.allTests()]);
     const interop = cases.filter((test) => isInterop(test.fullName));
     const interopSkipped = countOf(interop, "skipped");
@@ -13,7 +17,9 @@ export default class ClosingLineReporter implements Reporter {
     if (interopSkipped > 0) console.log(`\n*** ${interopSkipped} INTEROP CASES SKIPPED. Needed: ${gambasPackages}`);
     console.log(`interop cases run: ${interop.length - interopSkipped}`);
 
-    const failed = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
+    const broken = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
+    // A run that could not even start has no failed case to show for it.
+    const failed = broken === 0 && (cases.length === 0 || reason !== "passed") ? 1 : broken;
     const skipped = countOf(cases, "skipped") - unmet;
     const tail = skipped > 0 ? `, ${skipped} skipped` : "";
     console.log(`${countOf(cases, "passed")} passed, ${failed} failed${tail}`);
