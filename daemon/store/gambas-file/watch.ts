@@ -2,7 +2,7 @@
 // lost; freshness never depends on them (every access looks at the file itself). They bring repairs and undone resurrections sooner.
 
 import { statSync } from "node:fs";
-import { type FSWatcher, watch } from "chokidar";
+import { FSWatcher } from "chokidar";
 import type { Log } from "../../log.ts";
 import { idOfName } from "./layout.ts";
 
@@ -10,6 +10,17 @@ import { idOfName } from "./layout.ts";
 const MAX_EVENTS = 500;
 const WINDOW_MS = 250;
 const REST_MS = 2_000;
+const TELL_AFTER_MS = 30;
+
+/**
+ * chokidar 5.0.0 without its scans of the directory (a readdir and an lstat for every file, once a second while anything changes):
+ * we only want the events that the one watch on the directory itself raises. A test guards this, since "raw" is not a documented promise.
+ */
+class EntryEvents extends FSWatcher {
+  override _readdirp(): undefined {
+    return undefined;
+  }
+}
 
 interface WatchEvents {
   readonly onChange: (id: string) => void;
@@ -26,6 +37,9 @@ export class Watch {
   #count = 0;
   #windowBeganMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
+  /** Names heard of and not yet told: most of what happens to one file happens within a moment. */
+  readonly #heard = new Set<string>();
+  #tellTimer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
   constructor(directory: string, events: WatchEvents, log: Log) {
@@ -39,16 +53,12 @@ export class Watch {
     const stat = statSync(this.#directory, { throwIfNoEntry: false });
     this.#ino = stat?.ino ?? 0;
     if (stat === undefined) return;
-    // Everything but the directory itself is ignored, so that no file gets a watch of its own; "raw" tells of its entries.
-    const watcher = watch(this.#directory, {
-      depth: 0,
-      ignoreInitial: true,
-      ignored: (path) => path !== this.#directory,
-    });
+    const watcher = new EntryEvents({ depth: 0, ignoreInitial: true });
     watcher.on("raw", (_event, name) => this.#receive(name));
     watcher.on("error", (error) =>
       this.#log.warn("watch-failed", { directory: this.#directory, error: String(error) }),
     );
+    watcher.add(this.#directory);
     this.#watcher = watcher;
   }
 
@@ -65,6 +75,7 @@ export class Watch {
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#restTimer);
+    clearTimeout(this.#tellTimer);
     await this.#closeWatcher();
   }
 
@@ -77,7 +88,16 @@ export class Watch {
     this.#count += 1;
     if (this.#count > MAX_EVENTS) this.#rest();
     const id = typeof name === "string" ? idOfName(name) : undefined;
-    if (id !== undefined) this.#events.onChange(id);
+    if (id === undefined) return;
+    this.#heard.add(id);
+    this.#tellTimer ??= setTimeout(() => this.#tell(), TELL_AFTER_MS);
+  }
+
+  #tell(): void {
+    this.#tellTimer = undefined;
+    const heard = [...this.#heard];
+    this.#heard.clear();
+    for (const id of heard) this.#events.onChange(id);
   }
 
   #rest(): void {
