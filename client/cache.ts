@@ -12,14 +12,15 @@ interface Copy {
 }
 
 export class Cache {
-  readonly #maxBytes: number;
-  /** In the order of use, as far as it matters. */
-  readonly #copies = new Map<string, Copy>();
-  #bytes = 0;
+  readonly #maxBytesYoung: number;
+  /** Two generations: what is used moves to the young one; when that is full, it becomes the old one and the old one is forgotten. */
+  #young = new Map<string, Copy>();
+  #old = new Map<string, Copy>();
+  #bytesYoung = 0;
   #directory = "";
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+    this.#maxBytesYoung = maxBytes / 2;
   }
 
   /** Where the session files are; "": there are none to stat, so nothing here is ever current. */
@@ -35,7 +36,7 @@ export class Cache {
 
   /** The copy, if it is what the file holds right now. Undefined means: ask the daemon. */
   current(id: string, nowMs: number): Contents | undefined {
-    const copy = this.#copies.get(id);
+    const copy = this.#find(id);
     if (copy === undefined || copy.path === "") return undefined;
     const { revision } = copy.contents;
     const stat = statQuietly(copy.path);
@@ -46,36 +47,49 @@ export class Cache {
 
   /** The copy, current or not. */
   peek(id: string): Contents | undefined {
-    return this.#copies.get(id)?.contents;
+    return this.#find(id)?.contents;
   }
 
   keep(id: string, contents: Contents): void {
     this.drop(id);
-    if (contents.isFleeting || contents.revision.size + OVERHEAD_BYTES > this.#maxBytes) return;
-    this.#copies.set(id, { path: this.#directory === "" ? "" : `${this.#directory}/${id}`, contents });
-    this.#bytes += contents.revision.size + OVERHEAD_BYTES;
-    while (this.#bytes > this.#maxBytes) this.#dropOldest();
+    if (contents.isFleeting || bytesOf(contents) > this.#maxBytesYoung) return;
+    this.#add(id, { path: this.#directory === "" ? "" : `${this.#directory}/${id}`, contents });
   }
 
   drop(id: string): void {
-    const copy = this.#copies.get(id);
-    if (copy === undefined) return;
-    this.#copies.delete(id);
-    this.#bytes -= copy.contents.revision.size + OVERHEAD_BYTES;
+    const copy = this.#young.get(id);
+    if (copy !== undefined) this.#bytesYoung -= bytesOf(copy.contents);
+    this.#young.delete(id);
+    this.#old.delete(id);
   }
 
   clear(): void {
-    this.#copies.clear();
-    this.#bytes = 0;
+    this.#young.clear();
+    this.#old.clear();
+    this.#bytesYoung = 0;
   }
 
-  #dropOldest(): void {
-    for (const id of this.#copies.keys()) {
-      this.drop(id);
-      return;
-    }
-    this.#bytes = 0;
+  #find(id: string): Copy | undefined {
+    const young = this.#young.get(id);
+    if (young !== undefined) return young;
+    const old = this.#old.get(id);
+    if (old !== undefined) this.#add(id, old);
+    return old;
   }
+
+  #add(id: string, copy: Copy): void {
+    this.#bytesYoung += bytesOf(copy.contents);
+    if (this.#bytesYoung > this.#maxBytesYoung) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#bytesYoung = bytesOf(copy.contents);
+    }
+    this.#young.set(id, copy);
+  }
+}
+
+function bytesOf(contents: Contents): number {
+  return contents.revision.size + OVERHEAD_BYTES;
 }
 
 /** A worker that may not stat the file (permissions, another mount) asks the daemon instead. */

@@ -88,6 +88,7 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     base: request.base,
     delta: request.delta,
     options: request.options ?? {},
+    arrivedMs: performance.now(),
     answer: (state) => {
       connection.addWaiting(-bytes);
       call.answer(...fieldsOf(state));

@@ -25,7 +25,7 @@ export class Metrics {
   duplicates = 0;
   readonly errors = new Map<string, number>();
   /** From the arrival of a commit to its answer, in nanoseconds. */
-  readonly commitNs: RecordableHistogram = createHistogram();
+  readonly #commitNs: RecordableHistogram = createHistogram();
   readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: 20 });
 
   constructor() {
@@ -34,6 +34,10 @@ export class Metrics {
 
   countError(code: string): void {
     this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
+  }
+
+  noteCommit(ms: number): void {
+    this.#commitNs.record(Math.max(1, Math.round(ms * 1e6)));
   }
 
   stop(): void {
@@ -48,7 +52,7 @@ export class Metrics {
       ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons },
       ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
       errors: Object.fromEntries(this.errors),
-      commitMicros: microsOf(this.commitNs),
+      commitMicros: microsOf(this.#commitNs),
       loopDelayMicros: microsOf(this.#loopDelay),
     };
   }

@@ -41,6 +41,8 @@ export interface CommitTurn extends Waiting {
   readonly base: number;
   readonly delta: Buffer;
   readonly options: CommitOptions;
+  /** performance.now() of its arrival. */
+  readonly arrivedMs: number;
   readonly answer: (state: State) => void;
 }
 
@@ -574,6 +576,7 @@ export class Session {
 
   #afterCommit(turn: CommitTurn): void {
     this.#house.metrics.commits += 1;
+    this.#house.metrics.noteCommit(performance.now() - turn.arrivedMs);
     this.#house.noteApplied(turn.caller.client, turn.sequence);
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence) return;

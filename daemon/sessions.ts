@@ -7,6 +7,7 @@
 import { SessionError } from "../protocol/errors.ts";
 import { layoutOf, valueOf as storedValue } from "../protocol/image.ts";
 import { prefixOf } from "../protocol/session-id.ts";
+import { AppliedCommits } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
 import type { Journal, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
@@ -43,9 +44,6 @@ export interface Surroundings extends Parts {
 
 /** Bytes of a session in memory besides its contents, roughly. */
 const OVERHEAD_BYTES = 512;
-/** Commits of one client that a broken connection may make it send again. */
-const MAX_APPLIED_PER_CLIENT = 8192;
-const MAX_CLIENTS = 1024;
 
 export class Sessions {
   readonly #parts: Parts;
@@ -54,8 +52,7 @@ export class Sessions {
   #scheduled = new Set<Session>();
   #bytes = 0;
   #isStopped = false;
-  /** client -> sequences of its commits that were applied lately. */
-  readonly #applied = new Map<string, Set<number>>();
+  readonly #applied = new AppliedCommits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
 
   constructor(parts: Parts) {
@@ -64,7 +61,7 @@ export class Sessions {
       ...parts,
       schedule: (session) => this.#schedule(session),
       grew: (session) => this.#noteSize(session),
-      noteApplied: (client, sequence) => this.#noteApplied(client, sequence),
+      noteApplied: (client, sequence) => this.#applied.add(client, sequence),
       valueIn: (image, key) => (image === undefined ? undefined : storedValue(image, layoutOf(image), key)),
     };
   }
@@ -97,7 +94,7 @@ export class Sessions {
 
   /** A commit that was applied before is answered with the present state and not applied again. */
   commit(id: string, turn: CommitTurn): void {
-    if (!this.#wasApplied(turn.caller.client, turn.sequence)) {
+    if (!this.#applied.has(turn.caller.client, turn.sequence)) {
       this.enter(id, turn);
       return;
     }
@@ -149,7 +146,7 @@ export class Sessions {
 
   /** Called once, with what the journal told. */
   recall(commits: readonly JournaledCommit[]): void {
-    for (const { client, sequence } of commits) this.#noteApplied(client, sequence);
+    for (const { client, sequence } of commits) this.#applied.add(client, sequence);
   }
 
   /** Does all the work that is due, once. */
@@ -274,21 +271,6 @@ export class Sessions {
     else if (session.isIdle) this.#sessions.delete(session.id);
   }
 
-  #noteApplied(client: string, sequence: number): void {
-    let applied = this.#applied.get(client);
-    if (applied === undefined) {
-      applied = new Set();
-      this.#applied.set(client, applied);
-      if (this.#applied.size > MAX_CLIENTS) dropOldest(this.#applied);
-    }
-    applied.add(sequence);
-    if (applied.size > MAX_APPLIED_PER_CLIENT) dropOldest(applied);
-  }
-
-  #wasApplied(client: string, sequence: number): boolean {
-    return this.#applied.get(client)?.has(sequence) === true;
-  }
-
   async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
     const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
       this.commit(id, { ...turn, answer, fail });
@@ -319,13 +301,6 @@ const lookingRead: ReadTurn = {
 function noteMarks(journal: Journal, write: Prepared): void {
   for (const turn of write.turns) {
     if (turn.type === "commit") journal.noteCommit(markOf(write.session.id, turn), write.staged.revision);
-  }
-}
-
-function dropOldest(collection: Set<number> | Map<string, unknown>): void {
-  for (const oldest of collection.keys()) {
-    collection.delete(oldest as never);
-    return;
   }
 }
 
