@@ -170,6 +170,16 @@ describeGambas("the oracle", () => {
     await endless.end();
   });
 
+  it("shares its /tmp with Node programs, which see the checkout as it is outside", async () => {
+    const [, read] = await house.oracle([
+      ["put", [["n", { type: "Integer", value: 1 }]]],
+      ["read", "Id"],
+    ]);
+    const script = "console.log(process.cwd(), require('fs').readdirSync(process.argv[1]).includes(process.argv[2]))";
+    const { code, stdout } = await house.node("-e", [script, `${house.root}/session`, String(read?.value)]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${repository} true\n` });
+  });
+
   it("leaves nothing running when its house is closed", async () => {
     const other = await GambasHouse.open();
     const oracle = other.startOracle();
