@@ -109,7 +109,7 @@ export class Connection {
     const deadlineMs = performance.now() + waitMs;
     for (;;) {
       const socket = await openSocket(places.socket);
-      if (socket !== undefined && (await this.#greet(socket))) return;
+      if (socket !== undefined && (await this.#greet(socket, deadlineMs))) return;
       const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;
       if (!mayWait) throw unavailable(places);
       if (socket === undefined && spawn !== undefined) await spawnDaemon(places, spawn);
@@ -117,29 +117,30 @@ export class Connection {
     }
   }
 
-  /** False when the daemon left before it answered. */
-  #greet(socket: Socket): Promise<boolean> {
+  /** False when the daemon left before it answered, or did not answer in time. */
+  #greet(socket: Socket, deadlineMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
+      const patience = setTimeout(() => socket.destroy(), Math.max(1, deadlineMs - performance.now()));
+      let take = (frame: Buffer): void => {
+        this.#options.onHello(readHello(frame));
+        clearTimeout(patience);
+        this.#adopt(socket);
+        resolve(true);
+        take = (next) => this.#receive(next);
+      };
       const reader = new FrameReader(MAX_FRAME_BYTES);
-      const takeFirst = (frame: Buffer): void => {
+      socket.on("data", (chunk) => {
         try {
-          this.#options.onHello(readHello(frame));
-          this.#adopt(socket);
-          resolve(true);
+          reader.read(chunk, (frame) => take(frame));
         } catch (error) {
+          // Refused at hello, or no sense in what it says: asking again would give the same.
+          this.#failPending(error as Error);
           reject(error);
-          this.#end(error as Error);
           socket.destroy();
         }
-      };
-      let take = takeFirst;
-      socket.on("data", (chunk) => {
-        reader.read(chunk, (frame) => {
-          take(frame);
-          take = (next) => this.#receive(next);
-        });
       });
       socket.once("close", () => {
+        clearTimeout(patience);
         resolve(false);
         this.#lost(socket);
       });

@@ -20,7 +20,7 @@ export interface HandlerParts {
   readonly report: () => Record<string, unknown>;
 }
 
-const MAX_CLIENT_NAME = 64;
+const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
   const { sessions, config } = parts;
@@ -62,8 +62,8 @@ function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): vo
     const what = `The client speaks version ${request.version} of the protocol, this daemon version ${PROTOCOL_VERSION}.`;
     throw new SessionError("ERR_PROTOCOL_VERSION", what);
   }
-  if (request.client.length === 0 || request.client.length > MAX_CLIENT_NAME) {
-    throw new SessionError("ERR_PROTOCOL", `A client's name has 1 to ${MAX_CLIENT_NAME} characters.`);
+  if (!CLIENT_NAME.test(request.client)) {
+    throw new SessionError("ERR_PROTOCOL", "A client's name has 1 to 64 printable ASCII characters without blanks.");
   }
   call.connection.client = request.client;
   const { maxLeaseMs, maxSessionBytes } = parts.config;

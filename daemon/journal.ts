@@ -5,7 +5,7 @@
 // Survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
 //
 // A record: u32 length, u8 kind, then
-//   commit     f64 ino, f64 size, f64 mtimeMs, u32 sequence, u8 length + client, the rest: id
+//   commit     f64 ino, f64 size, f64 mtimeMs, f64 sequence, u8 length + client, the rest: id
 //   cancelled  the same, for a commit whose publication failed
 //   ended      f64 when (Unix ms), the rest: id
 
@@ -16,7 +16,7 @@ const KIND = { commit: 1, cancelled: 2, ended: 3 } as const;
 const LENGTH_BYTES = 4;
 /** When a file has grown to this a new one is begun; one old one is kept. */
 const MAX_BYTES = 4 * 1024 * 1024;
-const FIXED_COMMIT_BYTES = 1 + 24 + 4 + 1;
+const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 1;
 
 export interface CommitMark {
   readonly id: string;
@@ -51,7 +51,7 @@ class Batch {
     this.#at = buffer.writeDoubleLE(revision.ino, this.#at);
     this.#at = buffer.writeDoubleLE(revision.size, this.#at);
     this.#at = buffer.writeDoubleLE(revision.mtimeMs, this.#at);
-    this.#at = buffer.writeUInt32LE(mark.sequence >>> 0, this.#at);
+    this.#at = buffer.writeDoubleLE(mark.sequence, this.#at);
     const length = buffer.write(mark.client, this.#at + 1, "latin1");
     buffer[this.#at] = length;
     this.#at += 1 + length;
@@ -188,7 +188,7 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
   const clientEnd = FIXED_COMMIT_BYTES + (record[FIXED_COMMIT_BYTES - 1] ?? 0);
   const commit: JournaledCommit = {
     revision: { ino: record.readDoubleLE(1), size: record.readDoubleLE(9), mtimeMs: record.readDoubleLE(17) },
-    sequence: record.readUInt32LE(25),
+    sequence: record.readDoubleLE(25),
     client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
     id: record.toString("utf8", clientEnd),
     isLast,

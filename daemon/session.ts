@@ -430,7 +430,7 @@ export class Session {
       turns.push(turn);
       return next;
     } catch (error) {
-      turn.fail(error);
+      turn.fail(storeError(this.id, error));
       return image;
     }
   }
@@ -442,19 +442,14 @@ export class Session {
     if (base === undefined) throw gone(this.id);
     const { timeoutSeconds, cookiePath, shares } = options;
     const nowMs = this.#house.now();
-    const next = applyDelta(base, {
+    return applyDelta(base, {
       delta: turn.delta,
       nowMs,
+      maxBytes: this.#house.config.maxSessionBytes,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(cookiePath === undefined ? {} : { cookiePath }),
       ...(shares === undefined ? {} : { shares }),
     });
-    const limit = this.#house.config.maxSessionBytes;
-    if (next.length > limit) {
-      const what = `Session ${this.id} would grow to ${next.length} bytes; at most ${limit} are allowed.`;
-      throw new SessionError("ERR_TOO_LARGE", what);
-    }
-    return next;
   }
 
   #checkIsFree(image: Buffer | undefined): void {

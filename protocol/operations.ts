@@ -52,7 +52,7 @@ const COMMIT_OPTIONS = mapOf(
   },
 );
 
-const SESSION_ERRORS = ["ERR_BAD_ID", "ERR_UNREADABLE", "ERR_SESSION_BUSY", "ERR_STORE", "ERR_OVERLOADED"] as const;
+const SESSION_ERRORS = ["ERR_BAD_ID", "ERR_UNREADABLE", "ERR_SESSION_BUSY", "ERR_STORE"] as const;
 
 export const OPERATIONS = {
   hello: {
@@ -81,6 +81,8 @@ export const OPERATIONS = {
     response: STATE,
     errors: [
       ...SESSION_ERRORS,
+      "ERR_OVERLOADED",
+      "ERR_BAD_OPTION",
       "ERR_BAD_VALUE",
       "ERR_SESSION_GONE",
       "ERR_ID_TAKEN",
