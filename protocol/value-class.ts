@@ -113,25 +113,30 @@ export interface Fitting {
   readonly isForced: boolean;
   /** The class an object has got already; it can have one only. */
   readonly classOf: (object: object) => number | undefined;
+  /** Called when all fit, for the array and each one inside that got its class with it: it may be met elsewhere before. */
+  readonly reserve: (object: object, code: number) => void;
 }
 
 /** Where the first element is that does not fit class `code`, as the end of a path (`[3]`), or undefined when all of them fit. */
 export function misfitOf(list: ArrayLike<unknown>, code: number, fitting: Fitting): string | undefined {
-  return new Fitter(fitting).list(list, code);
+  const fitter = new Fitter(fitting);
+  const misfit = fitter.list(list, code);
+  if (misfit === undefined) for (const [inner, planned] of fitter.planned) fitting.reserve(inner, planned);
+  return misfit;
 }
 
 class Fitter {
-  readonly #fitting: Fitting;
   /** What each array would become if all fit. */
-  readonly #planned = new Map<object, number>();
+  readonly planned = new Map<object, number>();
+  readonly #fitting: Fitting;
 
   constructor(fitting: Fitting) {
     this.#fitting = fitting;
   }
 
   list(list: ArrayLike<unknown>, code: number): string | undefined {
+    this.planned.set(list, code);
     if (code === CLASS_VARIANTS) return undefined;
-    this.#planned.set(list, code);
     for (let index = 0; index < list.length; index++) {
       const misfit = this.#element(list[index] ?? null, code - DIMENSION);
       if (misfit !== undefined) return `[${index}]${misfit}`;
@@ -160,7 +165,7 @@ class Fitter {
   }
 
   #inner(value: object, code: number): string | undefined {
-    const known = this.#fitting.classOf(value) ?? this.#planned.get(value);
+    const known = this.#fitting.classOf(value) ?? this.planned.get(value);
     if (known !== undefined) return known === code ? undefined : "";
     switch (kindOf(value)) {
       case KIND.LIST:

@@ -21,7 +21,7 @@ import { isRegularDate, readDate, readFixed, readText } from "./value-payload.ts
 import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./value-scan.ts";
 import { readKey } from "./value-text.ts";
 
-/** Deepest nesting that is decoded and encoded. Gambas itself was seen to handle 2 000 levels; both sides recurse. */
+/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
 export const MAX_DEPTH = 2100;
 
 /**
@@ -50,6 +50,19 @@ function decodeString(bytes: Buffer, at: number, origins: Origins | undefined): 
   return text;
 }
 
+/** A container that is being filled. A stack of these stands in for recursion. */
+interface Frame {
+  readonly object: Record<string, unknown> | undefined;
+  readonly list: unknown[];
+  readonly layout: number;
+  left: number;
+  /** Where to go on when this one was found through a reference; -1 when its bytes are followed by the next ones. */
+  resumeAt: number;
+  resumeNext: number;
+}
+
+const NO_LIST: unknown[] = [];
+
 /** Decodes bytes that were scanned before. Given the table of an image it decodes entries in any order, one object for one number. */
 export class Decoder {
   /** By number; index 0 is unused. */
@@ -61,9 +74,9 @@ export class Decoder {
   readonly #table: ObjectTable | undefined;
   /** Numbers of the objects made for the value that is being decoded. */
   readonly #made: number[] = [];
+  readonly #frames: Frame[] = [];
   #at = 0;
   #next = 1;
-  #depth = 0;
 
   constructor(bytes: Buffer, table?: ObjectTable) {
     this.#bytes = bytes;
@@ -74,15 +87,41 @@ export class Decoder {
   decode(at: number, next: number): unknown {
     this.#at = at;
     this.#next = next;
-    this.#depth = 0;
     this.#made.length = 0;
+    this.#frames.length = 0;
     try {
-      return this.#variant();
+      const value = this.#variant();
+      this.#fill();
+      return value;
     } catch (error) {
       // What this value began is half done; another one that refers to it has to try by itself.
       for (const number of this.#made) this.objects[number] = undefined;
       throw error;
     }
+  }
+
+  /** An object is handed on as soon as it exists, so what holds it need not wait until it is filled. */
+  #fill(): void {
+    const frames = this.#frames;
+    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
+      if (frame.left === 0) this.#close(frame);
+      else {
+        frame.left--;
+        if (frame.object === undefined) frame.list.push(this.#element(frame.layout));
+        else this.#member(frame.object);
+      }
+    }
+  }
+
+  #close(frame: Frame): void {
+    this.#frames.pop();
+    if (frame.resumeAt < 0) return;
+    this.#at = frame.resumeAt;
+    this.#next = frame.resumeNext;
+  }
+
+  #open(object: Record<string, unknown> | undefined, list: unknown[], layout: number, left: number): void {
+    this.#frames.push({ object, list, layout, left, resumeAt: -1, resumeNext: 0 });
   }
 
   #add(object: object): void {
@@ -136,11 +175,8 @@ export class Decoder {
     if (tag === TAG.REFERENCE) return this.#reference();
     const known = this.objects[this.#next];
     if (known !== undefined) return this.#skip(known);
-    if (++this.#depth > MAX_DEPTH) throw tooDeep(this.#at);
-    const isCollection = tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION;
-    const object = isCollection ? this.#collection() : this.#array(tag, context);
-    this.#depth--;
-    return object;
+    if (this.#frames.length === MAX_DEPTH) throw tooDeep(this.#at);
+    return tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION ? this.#collection() : this.#array(tag, context);
   }
 
   #skip(known: object): object {
@@ -152,17 +188,29 @@ export class Decoder {
 
   #reference(): object {
     const number = this.#bytes.readInt32LE(this.#at + 1);
-    const after = this.#at + 5;
-    let object = this.objects[number];
-    if (object === undefined) {
-      if (this.#table === undefined || number === 1) throw unreadable(this.#at, "a reference to the whole session");
-      const next = this.#next;
-      this.#at = this.#table.starts[number] as number;
-      this.#next = number;
-      object = this.#object(this.#table.contexts[number] as number) as object;
-      this.#next = next;
+    const known = this.objects[number];
+    if (known === undefined) return this.#follow(number);
+    this.#at += 5;
+    return known;
+  }
+
+  /** Decodes the object where it is written out, and comes back. */
+  #follow(number: number): object {
+    if (this.#table === undefined || number === 1) throw unreadable(this.#at, "a reference to the whole session");
+    const resumeAt = this.#at + 5;
+    const resumeNext = this.#next;
+    const depth = this.#frames.length;
+    this.#at = this.#table.starts[number] as number;
+    this.#next = number;
+    const object = this.#object(this.#table.contexts[number] as number) as object;
+    const opened = this.#frames[depth];
+    if (opened === undefined) {
+      this.#at = resumeAt;
+      this.#next = resumeNext;
+    } else {
+      opened.resumeAt = resumeAt;
+      opened.resumeNext = resumeNext;
     }
-    this.#at = after;
     return object;
   }
 
@@ -173,19 +221,22 @@ export class Decoder {
   }
 
   #collection(): object {
-    const bytes = this.#bytes;
     const object: Record<string, unknown> = {};
     this.#add(object);
     this.#at++;
-    for (let left = this.#count(); left > 0; left--) {
-      const from = this.#at + lengthBytes(bytes[this.#at] as number);
-      const to = from + readLength(bytes, this.#at);
-      this.#at = to;
-      const key = readKey(bytes, from, to);
-      const value = this.#variant();
-      if (key !== "") setMember(object, key, value);
-    }
+    const count = this.#count();
+    if (count > 0) this.#open(object, NO_LIST, BASE_COLLECTION, count);
     return object;
+  }
+
+  #member(object: Record<string, unknown>): void {
+    const bytes = this.#bytes;
+    const from = this.#at + lengthBytes(bytes[this.#at] as number);
+    const to = from + readLength(bytes, this.#at);
+    this.#at = to;
+    const key = readKey(bytes, from, to);
+    const value = this.#variant();
+    if (key !== "") setMember(object, key, value);
   }
 
   #array(tag: number, context: number): object {
@@ -199,7 +250,9 @@ export class Decoder {
     if (elements === CLASS_BYTES && (context < 0 || context === CLASS_BYTES)) return this.#byteArray(count);
     const list: unknown[] = [];
     this.#add(list);
-    for (let left = count; left > 0; left--) list.push(this.#element(elements));
+    if (elements >= CLASS_VARIANTS) {
+      if (count > 0) this.#open(undefined, list, elements, count);
+    } else for (let left = count; left > 0; left--) list.push(this.#element(elements));
     return list;
   }
 

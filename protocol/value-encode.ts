@@ -63,7 +63,7 @@ export function encodeValue(value: unknown, path: string, previous?: PreviousVal
     if (typeof value !== "object") return encodeScalar(out, value, path, previous);
     const encoder = new Encoder(out, path, origins);
     // Where the value itself came from says more than what stands in its place.
-    encoder.variant(value, origins?.placeOf(value) === undefined ? placeOf(previous) : undefined);
+    encoder.encode(value, origins?.placeOf(value) === undefined ? placeOf(previous) : undefined);
     return { bytes: out.slice(0), objects: encoder.objects, isCanonical: encoder.isCanonical };
   } finally {
     returnOutput(out);
@@ -120,15 +120,26 @@ interface Form {
   readonly isOwn: boolean;
 }
 
+/** A container that is being written, and which of its members is next. A stack of these stands in for recursion. */
+interface Frame {
+  readonly keys: readonly string[] | undefined;
+  readonly values: ArrayLike<unknown>;
+  readonly layout: number;
+  readonly members: Members | undefined;
+  next: number;
+}
+
 class Encoder {
   readonly objects: object[] = [];
   isCanonical = true;
   readonly #out: Output;
   readonly #root: string;
   readonly #origins: Origins | undefined;
-  readonly #path: Segment[] = [];
+  readonly #frames: Frame[] = [];
   readonly #numbers = new Map<object, number>();
   readonly #codes: number[] = [];
+  /** Classes of arrays that are elements of a typed array not yet written so far. */
+  readonly #reserved = new Map<object, number>();
   #dates: Set<object> | undefined;
 
   constructor(out: Output, root: string, origins: Origins | undefined) {
@@ -137,12 +148,23 @@ class Encoder {
     this.#origins = origins;
   }
 
+  encode(value: object, place: Place | undefined): void {
+    const frames = this.#frames;
+    this.#variant(value, place);
+    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
+      if (frame.next === frame.values.length) frames.pop();
+      else if (frame.keys === undefined) this.#element(frame);
+      else this.#entry(frame, frame.keys);
+    }
+  }
+
   #bad(problem: string, suffix = ""): SessionError {
-    return badValue(pathText(this.#root, this.#path) + suffix, problem);
+    const path = this.#frames.map(({ keys, next }): Segment => keys?.[next - 1] ?? next - 1);
+    return badValue(pathText(this.#root, path) + suffix, problem);
   }
 
   /** A value with its tag, as a key, a Variant[] or a collection holds it. */
-  variant(value: unknown, place: Place | undefined): void {
+  #variant(value: unknown, place: Place | undefined): void {
     if (typeof value === "object" && value !== null) {
       const kind = kindOf(value);
       if (kind === KIND.DATE) this.#date(value as Date, place, true);
@@ -242,13 +264,23 @@ class Encoder {
     if (kind === KIND.PLAIN || kind === KIND.MAP) return BASE_COLLECTION;
     if (kind === KIND.BYTES) return CLASS_BYTES;
     if (kind === KIND.NUMBERS) return numericClassOf(value);
+    const reserved = this.#reserved.get(value);
+    if (reserved !== undefined) return reserved;
     const list = value as readonly unknown[];
     const isCandidate = stored !== undefined && stored >= DIMENSION && stored !== CLASS_BYTES;
     return isCandidate && misfitOf(list, stored, this.#fitting(false)) === undefined ? stored : classOfList(list);
   }
 
   #fitting(isForced: boolean): Fitting {
-    return { isForced, classOf: (object) => this.#codes[(this.#numbers.get(object) ?? 0) - 1] };
+    return {
+      isForced,
+      classOf: (object) => this.#classSoFar(object),
+      reserve: (object, code) => this.#reserved.set(object, code),
+    };
+  }
+
+  #classSoFar(object: object): number | undefined {
+    return this.#codes[(this.#numbers.get(object) ?? 0) - 1] ?? this.#reserved.get(object);
   }
 
   #typed(typed: TypedValue, context: number, place: Place | undefined): void {
@@ -264,7 +296,7 @@ class Encoder {
     if (code === BASE_COLLECTION ? !isCollection : !isList) throw this.#bad(`not a ${typed.type}`);
     const misfit = isList ? misfitOf(value as ArrayLike<unknown>, code, this.#fitting(true)) : undefined;
     if (misfit !== undefined) throw this.#bad(`not what a ${typed.type} can hold exactly`, misfit);
-    const known = this.#codes[(this.#numbers.get(value as object) ?? 0) - 1] ?? code;
+    const known = this.#classSoFar(value as object) ?? code;
     if (known !== code) throw this.#bad(`stored as ${nameOfClass(known)} elsewhere in the same value`);
     if (this.#isReference(value as object, context)) return;
     const members = place !== undefined && place.number > 0 ? new Members(place.table, place.number) : undefined;
@@ -288,7 +320,7 @@ class Encoder {
   }
 
   #container(value: object, kind: Kind, form: Form): void {
-    if (this.#path.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
+    if (this.#frames.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
     this.objects.push(value);
     this.#codes.push(form.code);
     this.#numbers.set(value, this.objects.length);
@@ -311,17 +343,18 @@ class Encoder {
       this.#out.copy(list, 0, list.length);
       return;
     }
-    const members =
-      form.members?.layout === layout || (form.members?.hasObjects() && layout >= CLASS_VARIANTS)
-        ? form.members
-        : undefined;
-    for (let index = 0; index < list.length; index++) {
-      const value = list[index] ?? null;
-      if (value === null && list[index] === undefined) this.isCanonical = false;
-      this.#path.push(index);
-      this.#element(value, layout, members?.placeAt(index));
-      this.#path.pop();
-    }
+    const isGuide = form.members?.layout === layout || (form.members?.hasObjects() && layout >= CLASS_VARIANTS);
+    const frame: Frame = {
+      keys: undefined,
+      values: list,
+      layout,
+      members: isGuide ? form.members : undefined,
+      next: 0,
+    };
+    this.#frames.push(frame);
+    if (!isFlat(layout)) return;
+    while (frame.next < list.length) this.#element(frame);
+    this.#frames.pop();
   }
 
   /** Tag, class and element type; the stored ones where they still say the same in the same kind of place. Returns the layout. */
@@ -344,11 +377,15 @@ class Encoder {
     return code;
   }
 
-  #element(value: unknown, layout: number, place: Place | undefined): void {
-    const base = layout - DIMENSION;
-    if (layout === CLASS_VARIANTS) this.variant(value, place);
-    else if (layout >= 2 * DIMENSION || base >= BASE_COLLECTION) this.#member(value, contextOf(layout), place);
-    else this.#bare(value, base, place);
+  #element(frame: Frame): void {
+    const index = frame.next++;
+    const { layout } = frame;
+    const value = frame.values[index] ?? null;
+    const place = frame.members?.placeAt(index);
+    if (value === null && frame.values[index] === undefined) this.isCanonical = false;
+    if (layout === CLASS_VARIANTS) this.#variant(value, place);
+    else if (isFlat(layout)) this.#bare(value, layout - DIMENSION, place);
+    else this.#member(value, contextOf(layout), place);
   }
 
   /** A scalar whose type the array says. */
@@ -381,16 +418,18 @@ class Encoder {
     const isSameKeys = members !== undefined && isSameOrder(members.keys, keys);
     this.#out.byte(isSameKeys ? (members.table.bytes[members.countAt - 1] as number) : TAG.COLLECTION);
     this.#count(keys.length, members);
-    for (let index = 0; index < keys.length; index++) {
-      const key = keys[index] as string;
-      const found = members?.indexOf(key, index) ?? -1;
-      this.#path.push(key);
-      if (members !== undefined && found >= 0) {
-        this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
-      } else this.#key(key);
-      this.variant(values[index], members?.placeAt(found));
-      this.#path.pop();
-    }
+    this.#frames.push({ keys, values, layout: BASE_COLLECTION, members, next: 0 });
+  }
+
+  #entry(frame: Frame, keys: readonly string[]): void {
+    const index = frame.next++;
+    const key = keys[index] as string;
+    const { members } = frame;
+    const found = members?.indexOf(key, index) ?? -1;
+    if (members !== undefined && found >= 0) {
+      this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
+    } else this.#key(key);
+    this.#variant(frame.values[index], members?.placeAt(found));
   }
 
   #mapMembers(map: Map<unknown, unknown>): ReadMembers {
@@ -469,6 +508,11 @@ function putInStoredOrder(read: ReadMembers, stored: readonly string[]): void {
   if (!isSameOrder(orderOf(kept), orderOf(shown))) return;
   read.keys = kept.concat(keys.filter((key) => !keptKeys.has(key)));
   read.values = read.keys.map((key) => values[indexes.get(key) as number]);
+}
+
+/** The elements are scalars without tags. */
+function isFlat(layout: number): boolean {
+  return layout < 2 * DIMENSION && layout - DIMENSION < TAG.VARIANT;
 }
 
 /** What stands in an array of objects. */

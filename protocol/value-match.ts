@@ -3,9 +3,9 @@
 
 import { MAX_DEPTH } from "./value-decode.ts";
 import {
+  BASE_COLLECTION,
   CLASS_BYTES,
   CLASS_OBJECTS,
-  CLASS_STRINGS,
   CLASS_VARIANTS,
   classOfElementType,
   DIMENSION,
@@ -41,27 +41,55 @@ export function matchValue(value: unknown, bytes: Buffer, at: number): Unchanged
   return new Match(bytes).run(value, at);
 }
 
+/** A container that is being compared. A stack of these stands in for recursion. */
+interface Frame {
+  /** Of a collection: its keys as the object shows them, and as they are stored. */
+  readonly keys: readonly string[] | undefined;
+  readonly stored: string[];
+  readonly value: object;
+  readonly layout: number;
+  readonly count: number;
+  next: number;
+}
+
+const NO_KEYS: string[] = [];
+
 class Match {
   readonly #bytes: Buffer;
   readonly #objects: object[] = [];
   readonly #seen = new Set<object>();
+  readonly #frames: Frame[] = [];
   #at = 0;
-  #depth = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
 
   run(value: unknown, at: number): Unchanged | undefined {
+    const frames = this.#frames;
     this.#at = at;
-    return this.#variant(value) ? { end: this.#at, objects: this.#objects } : undefined;
+    let isSame = this.#variant(value);
+    for (let frame = frames.at(-1); isSame && frame !== undefined; frame = frames.at(-1)) {
+      if (frame.next === frame.count) {
+        frames.pop();
+        isSame = frame.keys === undefined || isOrder(frame.stored, frame.keys);
+      } else isSame = frame.keys === undefined ? this.#element(frame) : this.#member(frame, frame.keys);
+    }
+    return isSame ? { end: this.#at, objects: this.#objects } : undefined;
   }
 
   #variant(value: unknown): boolean {
     if ((this.#bytes[this.#at] as number) >= TAG.REFERENCE) return this.#object(value, IN_VARIANT);
     if (!isSameScalar(value, this.#bytes, this.#at)) return false;
     this.#at = endOfScalar(this.#bytes, this.#at);
-    return true;
+    return this.#isNew(value);
+  }
+
+  /** Dates have no identity in the session: one that occurs twice would come back as two. */
+  #isNew(value: unknown): boolean {
+    if (typeof value !== "object" || value === null) return true;
+    const { size } = this.#seen;
+    return this.#seen.add(value).size > size;
   }
 
   #object(value: unknown, context: number): boolean {
@@ -74,16 +102,10 @@ class Match {
       this.#at += 5;
       return this.#objects[this.#bytes.readInt32LE(this.#at - 4) - 1] === value;
     }
-    if (tag < TAG.REFERENCE || this.#seen.has(value) || this.#depth === MAX_DEPTH) return false;
-    this.#seen.add(value);
+    if (tag < TAG.REFERENCE || this.#frames.length === MAX_DEPTH || !this.#isNew(value)) return false;
     this.#objects.push(value);
-    this.#depth++;
-    const isSame =
-      tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION
-        ? this.#collection(value)
-        : this.#array(value, tag, context);
-    this.#depth--;
-    return isSame;
+    const isCollection = tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION;
+    return isCollection ? this.#collection(value) : this.#array(value, tag, context);
   }
 
   #count(): number {
@@ -92,28 +114,25 @@ class Match {
     return count;
   }
 
-  #collection(object: object): boolean {
-    if (Object.getPrototypeOf(object) !== Object.prototype || Object.getOwnPropertySymbols(object).length > 0)
+  #collection(value: object): boolean {
+    if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0)
       return false;
-    const bytes = this.#bytes;
-    const keys = Object.keys(object);
+    const keys = Object.keys(value);
     this.#at++;
-    if (this.#count() !== keys.length) return false;
-    const stored: string[] = [];
-    let isOrdered = true;
-    for (const expected of keys) {
-      const from = this.#at + lengthBytes(bytes[this.#at] as number);
-      const to = from + readLength(bytes, this.#at);
-      const key = readKey(bytes, from, to);
-      this.#at = to;
-      if (key !== expected) {
-        isOrdered = false;
-        if (!Object.prototype.propertyIsEnumerable.call(object, key)) return false;
-      }
-      stored.push(key);
-      if (!this.#variant((object as Record<string, unknown>)[key])) return false;
-    }
-    return isOrdered || isSameOrder(orderOf(stored), keys);
+    const count = this.#count();
+    if (count !== keys.length) return false;
+    this.#frames.push({ keys, stored: [], value, layout: BASE_COLLECTION, count, next: 0 });
+    return true;
+  }
+
+  #member(frame: Frame, keys: readonly string[]): boolean {
+    const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
+    const to = from + readLength(this.#bytes, this.#at);
+    const key = readKey(this.#bytes, from, to);
+    this.#at = to;
+    if (key !== keys[frame.next++] && !Object.prototype.propertyIsEnumerable.call(frame.value, key)) return false;
+    frame.stored.push(key);
+    return this.#variant((frame.value as Record<string, unknown>)[key]);
   }
 
   #array(value: object, tag: number, context: number): boolean {
@@ -126,7 +145,9 @@ class Match {
     if (layout === CLASS_VARIANTS) layout = classOfElementType(type, count);
     if (layout === CLASS_BYTES && (context < 0 || context === CLASS_BYTES)) return this.#byteArray(value, count);
     if (kindOf(value) !== KIND.LIST || (value as unknown[]).length !== count) return false;
-    return this.#elements(value as unknown[], layout);
+    if (layout < CLASS_VARIANTS) return this.#flat(value as unknown[], layout);
+    this.#frames.push({ keys: undefined, stored: NO_KEYS, value, layout, count, next: 0 });
+    return true;
   }
 
   #byteArray(value: object, count: number): boolean {
@@ -137,18 +158,21 @@ class Match {
     );
   }
 
-  #elements(list: readonly unknown[], layout: number): boolean {
+  #element({ value, layout, next }: Frame): boolean {
+    const element = (value as unknown[])[next];
+    (this.#frames.at(-1) as Frame).next++;
+    if (layout === CLASS_VARIANTS) return this.#variant(element);
+    return this.#object(element, layout === CLASS_OBJECTS ? IN_OBJECTS : layout - DIMENSION);
+  }
+
+  /** Scalars without tags. */
+  #flat(list: readonly unknown[], layout: number): boolean {
     const base = layout - DIMENSION;
-    const size = layout < 2 * DIMENSION ? (ELEMENT_BYTES[base] as number) : 0;
+    const size = ELEMENT_BYTES[base] as number;
     for (const value of list) {
-      let isSame: boolean;
-      if (size !== 0) {
-        isSame = isSameFixed(base, value, this.#bytes, this.#at);
-        this.#at += size;
-      } else if (layout === CLASS_VARIANTS) isSame = this.#variant(value);
-      else if (layout === CLASS_STRINGS) isSame = this.#string(value);
-      else isSame = this.#object(value, layout === CLASS_OBJECTS ? IN_OBJECTS : base);
-      if (!isSame) return false;
+      if (size === 0 ? !this.#string(value) : !isSameFixed(base, value, this.#bytes, this.#at)) return false;
+      this.#at += size;
+      if (!this.#isNew(value)) return false;
     }
     return true;
   }
@@ -158,6 +182,10 @@ class Match {
     this.#at = from + readLength(this.#bytes, this.#at);
     return isSameText(value, this.#bytes, from, this.#at);
   }
+}
+
+function isOrder(stored: readonly string[], keys: readonly string[]): boolean {
+  return isSameOrder(stored, keys) || isSameOrder(orderOf(stored), keys);
 }
 
 /** The order in which an object shows keys that were set in this one: those that look like indexes come first. */
