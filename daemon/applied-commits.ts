@@ -1,7 +1,9 @@
 // Which commits of which worker were applied lately, so that one that is sent again after a broken connection is not applied again.
-// Bounded: a worker never has more commits in flight than one generation holds.
+// Bounded: one generation holds more than a worker may have in flight.
 
-const PER_GENERATION = 8192;
+/** Commits of one connection that may wait at once; a generation holds as many. */
+export const MAX_COMMITS_IN_FLIGHT = 32_768;
+const PER_GENERATION: number = MAX_COMMITS_IN_FLIGHT;
 const CLIENTS_PER_GENERATION = 1024;
 
 /** Two generations of one worker's commit numbers: cheap to fill, forgotten half at a time. */

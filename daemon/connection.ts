@@ -21,6 +21,7 @@ export class Connection {
   #isOpen = true;
   /** Bytes of commits this connection has sent that are not answered yet. */
   #waitingBytes = 0;
+  #waitingCommits = 0;
   /** The worker behind it, once it said hello. */
   client: string | undefined;
 
@@ -43,8 +44,18 @@ export class Connection {
     return this.#waitingBytes;
   }
 
+  get waitingCommits(): number {
+    return this.#waitingCommits;
+  }
+
   addWaiting(bytes: number): void {
+    this.#waitingCommits += 1;
     this.#waitingBytes += bytes;
+  }
+
+  removeWaiting(bytes: number): void {
+    this.#waitingCommits -= 1;
+    this.#waitingBytes -= bytes;
   }
 
   send(...fields: readonly Field[]): void {

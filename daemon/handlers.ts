@@ -4,6 +4,7 @@ import { SessionError } from "../protocol/errors.ts";
 import { splitDelta } from "../protocol/image.ts";
 import { type OperationName, PROTOCOL_VERSION, type RequestOf, type State } from "../protocol/operations.ts";
 import { isSessionId } from "../protocol/session-id.ts";
+import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
 import type { Call } from "./dispatch.ts";
 import type { Caller, CommitTurn } from "./session.ts";
@@ -75,8 +76,8 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
   const id = checkedId(request.sid);
   const { connection } = call;
   const bytes = request.delta.length;
-  if (connection.waitingBytes + bytes > config.maxQueuedBytes) {
-    const what = `Commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${config.maxQueuedBytes} may.`;
+  if (connection.waitingBytes + bytes > config.maxQueuedBytes || connection.waitingCommits >= MAX_COMMITS_IN_FLIGHT) {
+    const what = `${connection.waitingCommits} commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${MAX_COMMITS_IN_FLIGHT} of ${config.maxQueuedBytes} may.`;
     throw new SessionError("ERR_OVERLOADED", what);
   }
   splitDelta(request.delta);
@@ -90,11 +91,11 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     options: request.options ?? {},
     arrivedMs: performance.now(),
     answer: (state) => {
-      connection.addWaiting(-bytes);
+      connection.removeWaiting(bytes);
       call.answer(...fieldsOf(state));
     },
     fail: (error) => {
-      connection.addWaiting(-bytes);
+      connection.removeWaiting(bytes);
       call.fail(error);
     },
   };

@@ -108,6 +108,8 @@ export class Session {
   #isWriting = false;
   /** False where there is no lock to take because there is no session: what turns up then is looked at again. */
   #hasLock = false;
+  /** A publication found that somebody had saved. */
+  #mustLook = false;
   #busySinceMs = 0;
   #vanishedLooks = 0;
   #foreignSeenMs = 0;
@@ -305,7 +307,10 @@ export class Session {
   #refresh(): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
     const { store } = this.#house;
     const known = this.#contents;
-    if (known !== undefined && this.#isCurrent(known)) return { image: known.image, wasRepaired: false };
+    if (known !== undefined && (this.#mayTrust(known) || this.#isCurrent(known))) {
+      return { image: known.image, wasRepaired: false };
+    }
+    this.#mustLook = false;
     const loaded = store.load(this.id, this.#house.config.maxSessionBytes);
     if (loaded === undefined) return this.#missing(known);
     if (!this.#hasLock) return "vanished";
@@ -314,6 +319,14 @@ export class Session {
     if (isExpired(loaded.image, this.#house.now())) return this.#expire();
     layoutOf(loaded.image);
     return this.#adoptForeign(loaded, known);
+  }
+
+  /** Where publication itself finds out whether somebody saved meanwhile, nobody needs to look before. */
+  #mayTrust(contents: Contents): boolean {
+    if (this.#mustLook || !this.#house.store.checksOnPublish || this.#reads.length > 0) return false;
+    const turns: readonly Turn[] = this.#lease === undefined ? this.#queue : this.#leased;
+    if (contents.isFleeting || turns.some((turn) => turn.type !== "commit")) return false;
+    return !isExpired(contents.image, this.#house.now());
   }
 
   #isCurrent(contents: Contents): boolean {
@@ -621,6 +634,7 @@ export class Session {
     this.#cancelMarks(prepared);
     this.#isWriting = false;
     this.#contents = prepared.before;
+    this.#mustLook = true;
     const commits = prepared.turns.filter((turn) => turn.type === "commit");
     if (this.#lease === undefined) this.#queue.unshift(...prepared.turns);
     else this.#leased.unshift(...commits);

@@ -42,6 +42,7 @@ export interface Surroundings extends Parts {
   valueIn(image: Buffer | undefined, key: string): OldValue;
 }
 
+const SESSIONS_PER_FLUSH = 16;
 /** Bytes of a session in memory besides its contents, roughly. */
 const OVERHEAD_BYTES = 512;
 
@@ -49,7 +50,7 @@ export class Sessions {
   readonly #parts: Parts;
   readonly #surroundings: Surroundings;
   readonly #sessions = new Map<string, Session>();
-  #scheduled = new Set<Session>();
+  readonly #scheduled = new Set<Session>();
   #bytes = 0;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
@@ -151,10 +152,8 @@ export class Sessions {
 
   /** Does all the work that is due, once. */
   flush(): void {
-    const due = this.#scheduled;
-    this.#scheduled = new Set();
     const prepared: Prepared[] = [];
-    for (const session of due) {
+    for (const session of this.#takeDue()) {
       const write = session.prepare();
       if (write !== undefined) prepared.push(write);
       else this.#dropIfUseless(session);
@@ -162,6 +161,18 @@ export class Sessions {
     if (prepared.length === 0) return;
     if (this.#parts.config.durability === "fsync") void this.#publishDurably(prepared);
     else if (this.#publish(prepared)) this.#acknowledge(prepared);
+  }
+
+  /** Some at a time, so that the first are answered while the others are written. */
+  #takeDue(): Session[] {
+    const due: Session[] = [];
+    for (const session of this.#scheduled) {
+      if (due.length === SESSIONS_PER_FLUSH) break;
+      due.push(session);
+    }
+    for (const session of due) this.#scheduled.delete(session);
+    if (this.#scheduled.size > 0) this.#parts.requestTurnEnd();
+    return due;
   }
 
   /** Takes no more turns. What is under way has been answered when this resolves. */

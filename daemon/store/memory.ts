@@ -9,6 +9,7 @@ interface StagedImage extends Staged {
 
 export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
+  readonly checksOnPublish = true;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 

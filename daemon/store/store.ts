@@ -37,7 +37,7 @@ export interface Store<S extends Staged = Staged> {
   load(id: string, maxBytes: number): Loaded | undefined;
   /** Writes `image` aside. `existing` is the revision it will replace, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Revision | undefined): S;
-  /** Makes it the session, in one step. False when another program saved in the same moment: its save stands, look again. */
+  /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
   publish(id: string, staged: S): boolean;
   discard(id: string, staged: S): void;
   /** Overwrites the time stamp in place. */
@@ -50,6 +50,8 @@ export interface Store<S extends Staged = Staged> {
   wasPublished(id: string, revision: Revision): boolean;
   /** Deletes what an earlier daemon left lying aside. */
   removeLeftovers(): void;
+  /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
+  readonly checksOnPublish: boolean;
   /** The directory whose `<id>` files workers may stat, or "" when there is none. */
   readonly directory: string;
   /** The first 16 bytes, without the lock. Undefined when there is no such session, or it is shorter. */

@@ -1,7 +1,7 @@
 // Gambas' lock on one session: a write lock on the whole of `<id>.lock` (REFERENCE 4). Ours belongs to the open file, so that
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
-import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { native } from "./native.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -11,7 +11,6 @@ const MAX_REPLACEMENTS = 3;
 export class RecordLock {
   readonly #path: string;
   #fd: number | undefined;
-  #ino = 0;
   #isHeld = false;
 
   constructor(path: string) {
@@ -66,11 +65,11 @@ export class RecordLock {
       if (!mayCreate && (error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw error;
     }
-    this.#ino = fstatSync(this.#fd).ino;
     return true;
   }
 
+  /** Nobody gives these files other names; so one that has a name has this one. */
   #isStillNamed(): boolean {
-    return statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#ino;
+    return fstatSync(this.#openFd).nlink > 0;
   }
 }

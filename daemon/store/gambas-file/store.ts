@@ -24,7 +24,7 @@ import {
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
-import type { Loaded, LockResult, Revision, Staged, Store } from "../store.ts";
+import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
 import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
 import { RecordLock } from "./record-lock.ts";
@@ -43,7 +43,6 @@ const HEADER_BYTES = 16;
 const STAMP_LAG_MICROS = 20_000;
 /** A file younger than this could be saved again within the same tick: its revision names it only for now. */
 const FLEETING_MS = 50;
-const RUNS_ON_LINUX = process.platform === "linux";
 
 /** A file of one session that is kept open: the one that has the session's name, or its twin. */
 interface OpenFile {
@@ -99,6 +98,7 @@ export interface GambasFileOptions {
 }
 
 export class GambasFileStore implements Store<StagedFile> {
+  readonly checksOnPublish: boolean = native !== undefined;
   readonly #places: Places;
   readonly #openSessions: number;
   /** In the order of use: the first one cools first. */
@@ -107,6 +107,7 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly #twins = new Set<string>();
   readonly #maxTwins: number;
   readonly #recordsReads: boolean;
+  readonly #givesWholeMicros: boolean;
   #lastStamp = 0;
 
   constructor(options: GambasFileOptions) {
@@ -116,6 +117,7 @@ export class GambasFileStore implements Store<StagedFile> {
     mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
     mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
     this.#recordsReads = recordsReads(`${this.#places.twins}/access-time`);
+    this.#givesWholeMicros = givesWholeMicros(`${this.#places.twins}/modification-time`);
   }
 
   /** The directory whose files workers may stat. */
@@ -181,7 +183,8 @@ export class GambasFileStore implements Store<StagedFile> {
     if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
     twin.size = image.length;
     twin.wasRead = false;
-    return { revision: this.#stampTime(twin.fd), existing };
+    const mtimeMs = this.#stampTime(twin.fd, existing);
+    return { revision: { ino: twin.ino, size: image.length, mtimeMs }, existing };
   }
 
   publish(id: string, staged: StagedFile): boolean {
@@ -195,8 +198,8 @@ export class GambasFileStore implements Store<StagedFile> {
       return true;
     }
     native.exchange(hot.twinPath, hot.path);
-    if (statSync(hot.twinPath).ino !== staged.existing.ino) {
-      // Between our last look and the exchange somebody who ignores the lock saved: give the name back to what he wrote.
+    if (!isSameRevision(statSync(hot.twinPath), staged.existing)) {
+      // Since our last look somebody saved: give the name back to what he wrote.
       native.exchange(hot.twinPath, hot.path);
       hot.forgetFiles();
       return false;
@@ -218,12 +221,12 @@ export class GambasFileStore implements Store<StagedFile> {
     if (hot.current?.ino === existing.ino) {
       hot.current.wasRead ||= this.#recordsReads && wasReadSinceStamp(hot.current.fd);
       writeSync(hot.current.fd, startup, 0, startup.length, 0);
-      return this.#stampTime(hot.current.fd);
+      return { ...existing, mtimeMs: this.#stampTime(hot.current.fd, existing) };
     }
     const fd = openSync(hot.path, STAMP_FLAGS);
     try {
       writeSync(fd, startup, 0, startup.length, 0);
-      return this.#stampTime(fd);
+      return { ino: fstatSync(fd).ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) };
     } finally {
       closeSync(fd);
     }
@@ -369,19 +372,33 @@ export class GambasFileStore implements Store<StagedFile> {
    * other programs because what they wrote before is remembered only if it is older than our lag, and what they write later is
    * younger than our stamps. (After the clock was set back ours still grow; then only the nanoseconds tell theirs apart.)
    */
-  #stampTime(fd: number): Revision {
-    let stamp = Math.max(this.#lastStamp + 1, Date.now() * 1000 - STAMP_LAG_MICROS);
-    for (;;) {
-      // Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel.
+  #stampTime(fd: number, existing: Revision | undefined): number {
+    const afterMs = existing === undefined ? 0 : Math.ceil(existing.mtimeMs * 1000) + 1;
+    const stamp = Math.max(this.#lastStamp + 1, afterMs, Date.now() * 1000 - STAMP_LAG_MICROS);
+    // Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel.
+    const seconds = (stamp + 0.5) / 1e6;
+    futimesSync(fd, seconds, seconds);
+    this.#lastStamp = stamp;
+    return this.#givesWholeMicros ? Math.floor(stamp / 1e6) * 1e3 + ((stamp % 1e6) * 1e3) / 1e6 : fstatSync(fd).mtimeMs;
+  }
+}
+
+/**
+ * Tries whether a time given as we give it comes back as the whole microsecond that was meant, so that it need not be read back after
+ * every write. Other versions of Node keep the nanoseconds; then it is.
+ */
+function givesWholeMicros(path: string): boolean {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
+  try {
+    for (let at = 0; at < 64; at++) {
+      const stamp = Date.now() * 1000 + 15_489 * at;
       futimesSync(fd, (stamp + 0.5) / 1e6, (stamp + 0.5) / 1e6);
-      const stat = fstatSync(fd);
-      const given = Math.round(stat.mtimeMs * 1000);
-      if (given > this.#lastStamp || !RUNS_ON_LINUX) {
-        this.#lastStamp = Math.max(given, stamp);
-        return { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
-      }
-      stamp += 1000;
+      if (fstatSync(fd, { bigint: true }).mtimeNs !== BigInt(stamp) * 1000n) return false;
     }
+    return true;
+  } finally {
+    closeSync(fd);
+    removeFile(path);
   }
 }
 
