@@ -9,6 +9,7 @@ import { Connection } from "./connection.ts";
 import { Contents } from "./contents.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "./options.ts";
+import { Transactions } from "./transactions.ts";
 
 /** What a commit carries besides its delta. */
 export interface CommitRequest {
@@ -27,6 +28,8 @@ export interface CommitRequest {
 export interface Grant {
   readonly fence: number;
   readonly contents: Contents;
+  /** When it ends at the latest, as performance.now(). */
+  readonly deadlineMs: number;
   /** Which connection gave it: on another one it is worth nothing. */
   readonly life: number;
 }
@@ -44,6 +47,9 @@ export class Client {
   readonly places: Places;
   readonly #connection: Connection;
   readonly #cache: Cache;
+  readonly transactions: Transactions = new Transactions(this);
+  /** The daemon's default. */
+  #leaseMs = 0;
   #isClosed = false;
 
   constructor(options: ConnectOptions) {
@@ -59,6 +65,7 @@ export class Client {
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
         this.#cache.directory = hello.directory;
+        this.#leaseMs = hello.leaseMs;
       },
     });
   }
@@ -190,7 +197,8 @@ export class Client {
     const { fence, ...state } = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0);
     const contents = this.#adopt(id, state, known);
     if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
-    return { fence, contents, life: this.#connection.life };
+    const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
+    return { fence, contents, deadlineMs, life: this.#connection.life };
   }
 
   async release(id: string, grant: Grant): Promise<void> {

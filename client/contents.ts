@@ -4,6 +4,7 @@
 import {
   applyDelta,
   type Change,
+  encodeDelta,
   type Layout,
   layoutOf,
   newImage,
@@ -11,6 +12,7 @@ import {
   timeoutSeconds,
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
+import type { Unsaved } from "./handle.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -50,6 +52,13 @@ export class Contents {
   /** From the answer to a commit: `change` on top of `base`, or of nothing for a new session. */
   static fromChange(state: State, base: Contents | undefined, change: Change): Contents {
     return new Contents(state, undefined, { base, change: { ...change, nowMs: state.startupMs } });
+  }
+
+  /** What a change that is not committed yet would make of them. */
+  changedBy({ entries, properties }: Unsaved): Contents {
+    const { ino, size, mtimeMs } = this.revision;
+    const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
+    return Contents.fromChange(state, this, { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties });
   }
 
   /** The same contents at another revision: only the stamp is newer. */

@@ -8,8 +8,10 @@ import { type ConnectOptions, DEFAULTS } from "./options.ts";
 
 export interface Context {
   readonly handle: Handle;
-  /** The handle a transaction that runs now was begun on; its own is `handle`. */
-  readonly transactionOf?: Handle;
+  /** Set while `handle` is that of a transaction. Work that outlives the transaction still has the context. */
+  readonly transaction?: { isRunning: boolean };
+  /** The context this one was begun in. */
+  readonly outer?: Context | undefined;
 }
 
 const storage = new AsyncLocalStorage<Context>();
@@ -27,6 +29,14 @@ export function requireContext(): Context {
   const context = storage.getStore();
   if (context === undefined) throw new SessionError("ERR_NO_SESSION_CONTEXT");
   return context;
+}
+
+/** The running transaction on this session that the present code is part of, if any. */
+export function contextOfTransaction(id: string): Context | undefined {
+  for (let context = storage.getStore(); context !== undefined; context = context.outer) {
+    if (context.transaction?.isRunning === true && context.handle.id === id) return context;
+  }
+  return undefined;
 }
 
 /** What new sessions of this process get when nothing nearer says otherwise. */

@@ -8,7 +8,7 @@ import { SessionError } from "../protocol/errors.ts";
 import { decodeAll, encodeDelta, keyBytes, type Share, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
-import type { Client, Grant } from "./client.ts";
+import type { Client } from "./client.ts";
 import type { Contents } from "./contents.ts";
 import { DEFAULTS } from "./options.ts";
 
@@ -38,9 +38,15 @@ interface Live {
   readonly baseline: Buffer;
 }
 
-interface Collected {
-  readonly entries: Map<string, Buffer | undefined>;
-  readonly shares: Share[];
+/** Everything that is not saved, as it is now. */
+export interface Unsaved {
+  readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  readonly shares: readonly Share[];
+  readonly isUnique: boolean;
+  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
+  /** Must be committed on its own: it says more than single keys can. */
+  readonly isApart: boolean;
+  readonly changes: ReadonlyMap<string, Changed>;
 }
 
 /** A session that has ended: for the cookie that must be removed. */
@@ -52,7 +58,6 @@ export interface Ended {
 /** Gambas' own key: the path of the cookie in use (REFERENCE 3.9). */
 const COOKIE_PATH_KEY = "_";
 const TOUCH_AFTER_MS = 1000;
-const MAX_TRANSACTION_RUNS = 10;
 
 export class Handle {
   readonly #client: Client;
@@ -73,8 +78,8 @@ export class Handle {
   /** Calls of this handle that change the session run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
-  /** Inside a transaction: saves wait for its end. */
-  #grant: Grant | undefined;
+  /** Inside a transaction, whose end commits: gives its lease back. */
+  #endLease: (() => Promise<void>) | undefined;
   #wasUsed = false;
   #wasCreated = false;
   #cookieMoved = false;
@@ -245,7 +250,7 @@ export class Handle {
   save(): Promise<void> {
     this.#use();
     // What a transaction changed is committed as one, at its end.
-    if (this.#grant !== undefined) return Promise.resolve();
+    if (this.#endLease !== undefined) return Promise.resolve();
     return this.#inTurn(() => this.#commit());
   }
 
@@ -267,12 +272,12 @@ export class Handle {
     const id = this.#id;
     if (id === null) return Promise.resolve();
     const isSaved = this.#contents !== undefined;
-    const grant = this.#grant;
+    const endLease = this.#endLease;
     this.#noteEnded();
     this.#dropChanges();
     this.#contents = undefined;
     return this.#inTurn(async () => {
-      if (grant !== undefined) await this.#client.release(id, grant);
+      await endLease?.();
       if (isSaved) await this.#client.end(id);
     });
   }
@@ -293,15 +298,62 @@ export class Handle {
    */
   transaction<T>(fn: (session: Handle) => T | Promise<T>, options: { readonly leaseMs?: number } = {}): Promise<T> {
     this.#use();
+    // Already alone: the outer transaction commits, unless this part of it fails.
+    if (this.#endLease !== undefined) return this.attempt(async () => fn(this));
     return this.#inTurn(async () => {
-      if (this.#id === null) return this.#withoutSession(fn);
+      const id = this.#id;
+      if (id === null) return this.#withoutSession(fn);
       await this.#commit();
-      for (let run = 1; ; run++) {
-        const outcome = await this.#runLeased(this.#id, fn, options.leaseMs ?? 0);
-        if (outcome.isDone) return outcome.value;
-        if (run === MAX_TRANSACTION_RUNS) throw outcome.error;
+      try {
+        const request = { id, fn, leaseMs: options.leaseMs ?? 0, handleOptions: this.#innerOptions() };
+        const { value, handle } = await this.#client.transactions.run(request);
+        this.#adoptFrom(handle);
+        return value;
+      } catch (error) {
+        if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
+        throw error;
       }
     });
+  }
+
+  // -- for the transactions of a worker
+
+  beginTransaction(endLease: () => Promise<void>): void {
+    this.#endLease = endLease;
+  }
+
+  /** Waits for what was begun inside and not awaited. */
+  async finishTransaction(): Promise<void> {
+    while (this.#waiting > 0) await this.#turn;
+    this.#endLease = undefined;
+  }
+
+  /** What is not saved; undefined when everything is. */
+  unsaved(): Unsaved | undefined {
+    if (this.#id === null) return undefined;
+    const { entries, shares } = this.#collect();
+    if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
+    const isNew = this.#contents === undefined;
+    const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
+    const isApart = shares.length > 0 || isUnique;
+    return {
+      entries,
+      shares,
+      isUnique,
+      isApart,
+      properties: this.#propertiesToSend(isNew),
+      changes: new Map(this.#changes),
+    };
+  }
+
+  /** `unsaved` is in `contents` now. What was changed since then still is not. */
+  noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
+    this.#contents = contents;
+    if (unsaved === undefined) return;
+    this.#forgetSaved(unsaved);
+    const { timeoutSeconds, cookiePath } = unsaved.properties;
+    if (this.#timeout === timeoutSeconds) this.#timeout = undefined;
+    if (this.#cookiePath === cookiePath) this.#cookiePath = undefined;
   }
 
   /** Runs `fn`; if it fails, everything is as it was before, and the error goes on. */
@@ -447,7 +499,7 @@ export class Handle {
   }
 
   /** What is to be sent, as of now. */
-  #collect(): Collected {
+  #collect(): { entries: Map<string, Buffer | undefined>; shares: Share[] } {
     const entries = new Map<string, Buffer | undefined>();
     const seen = new Map<object, { key: string; object: number }>();
     const shares: Share[] = [];
@@ -471,32 +523,23 @@ export class Handle {
 
   async #commit(): Promise<void> {
     const id = this.#id;
-    if (id === null) return;
-    const { entries, shares } = this.#collect();
-    if (entries.size === 0 && !this.#hasPlainChanges) {
-      if (this.#grant !== undefined) await this.#client.release(id, this.#grant);
-      return;
-    }
-    const isNew = this.#contents === undefined;
-    const sent = new Map(this.#changes);
-    const [timeout, cookiePath] = [this.#timeout, this.#cookiePath];
+    const unsaved = this.unsaved();
+    if (id === null || unsaved === undefined) return;
+    const { entries, shares, isUnique, properties } = unsaved;
+    const [base, isNew] = [this.#contents, this.#contents === undefined];
     try {
       const contents = await this.#client.apply({
         id,
-        base: this.#contents,
+        base,
         delta: encodeDelta(entries),
         isNew,
-        isUnique: isNew ? this.isUnique : this.#isUniqueDue,
+        isUnique,
         shares,
-        ...this.#propertiesToSend(isNew),
-        ...(this.#grant === undefined ? {} : { fence: this.#grant.fence }),
+        ...properties,
       });
       if (this.#id !== id) return;
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
-      this.#contents = contents;
-      this.#forgetSaved(entries, sent);
-      if (this.#timeout === timeout) this.#timeout = undefined;
-      if (this.#cookiePath === cookiePath) this.#cookiePath = undefined;
+      this.noteSaved(contents, unsaved);
     } catch (error) {
       if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
       throw error;
@@ -513,11 +556,11 @@ export class Handle {
   }
 
   /** What was sent is saved now, unless it was changed again meanwhile. Objects stay live. */
-  #forgetSaved(entries: ReadonlyMap<string, Buffer | undefined>, sent: ReadonlyMap<string, Changed>): void {
-    for (const [key, bytes] of entries) {
+  #forgetSaved(unsaved: Unsaved): void {
+    for (const [key, bytes] of unsaved.entries) {
       const change = this.#changes.get(key);
       const live = this.#live.get(key);
-      if (change !== undefined && change === sent.get(key)) {
+      if (change !== undefined && change === unsaved.changes.get(key)) {
         this.#changes.delete(key);
         if (bytes !== undefined && isGambasObject(change.value))
           this.#live.set(key, { value: change.value, baseline: bytes });
@@ -544,48 +587,6 @@ export class Handle {
     if (inner.#id !== null) await inner.#commit();
     this.#adoptFrom(inner);
     return value;
-  }
-
-  async #runLeased<T>(
-    id: string,
-    fn: (session: Handle) => T | Promise<T>,
-    leaseMs: number,
-  ): Promise<{ isDone: true; value: T } | { isDone: false; error: unknown }> {
-    const grant = await this.#lease(id, leaseMs);
-    const inner = new Handle(this.#client, { id, contents: grant.contents }, this.#innerOptions());
-    inner.#grant = grant;
-    let value: T;
-    try {
-      value = await fn(inner);
-    } catch (error) {
-      await this.#client.release(id, grant);
-      throw error;
-    }
-    try {
-      if (inner.#id === id) await inner.#commit();
-    } catch (error) {
-      if (!this.#mayRunAgain(error, grant)) throw error;
-      return { isDone: false, error };
-    }
-    inner.#grant = undefined;
-    await inner.#turn;
-    this.#adoptFrom(inner);
-    return { isDone: true, value };
-  }
-
-  async #lease(id: string, leaseMs: number): Promise<Grant> {
-    try {
-      return await this.#client.lease(id, leaseMs);
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
-      throw error;
-    }
-  }
-
-  /** A foreign save, or a lease that ended with its daemon: that was not the fault of `fn`. */
-  #mayRunAgain(error: unknown, grant: Grant): boolean {
-    if (!(error instanceof SessionError)) return false;
-    return error.code === "ERR_CONFLICT" || (error.code === "ERR_LEASE_LOST" && !this.#client.isInForce(grant));
   }
 
   #innerOptions(): HandleOptions {

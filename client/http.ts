@@ -7,7 +7,7 @@ import { Client, type Opened } from "./client.ts";
 import { offerAsDefault, processDefaults, runInContext } from "./context.ts";
 import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle } from "./handle.ts";
-import { DEFAULTS, type SessionOptions } from "./options.ts";
+import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
 import { clientAddress, isSecure } from "./request.ts";
 import { ResponseGate } from "./response-gate.ts";
 
@@ -43,9 +43,7 @@ function checkOptions(options: SessionOptions): void {
   if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) {
     throw badOption("timeout", timeout, "a number of seconds");
   }
-  if (options.cookiePath !== undefined && !/^[\x21-\x3a\x3c-\x7e]*$/.test(options.cookiePath)) {
-    throw badOption("cookiePath", options.cookiePath, 'printable ASCII without ";"');
-  }
+  if (options.cookiePath !== undefined) checkCookiePath(options.cookiePath);
 }
 
 function badOption(name: string, value: unknown, allowed: string): SessionError {

@@ -2,8 +2,17 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
-import { clientOfProcess, currentContext, processDefaults, requireContext, runInContext } from "./context.ts";
+import {
+  type Context,
+  clientOfProcess,
+  contextOfTransaction,
+  currentContext,
+  processDefaults,
+  requireContext,
+  runInContext,
+} from "./context.ts";
 import { Handle } from "./handle.ts";
+import { checkCookiePath } from "./options.ts";
 import { addressPrefix } from "./request.ts";
 
 export interface RunOptions {
@@ -108,7 +117,7 @@ const members = {
   },
   set Type(type: string) {
     if (String(type).toLowerCase() === "file") return;
-    throw new SessionError("ERR_BAD_OPTION", `Unknown session type ${JSON.stringify(type)}; there is "file".`);
+    throw new SessionError("ERR_BAD_OPTION", `Unknown session type "${String(type)}"; there is "file".`);
   },
   get Unique(): boolean {
     return currentContext()?.handle.isUnique ?? processDefaults.isUnique ?? false;
@@ -123,7 +132,7 @@ const members = {
   },
   set CookiePath(path: string) {
     const context = currentContext();
-    if (context === undefined) processDefaults.cookiePath = path;
+    if (context === undefined) processDefaults.cookiePath = checkCookiePath(path);
     else context.handle.cookiePath = path;
   },
 
@@ -155,27 +164,39 @@ const members = {
   async Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const context = requireContext();
     // Already alone on this session: the outer transaction commits, unless this part of it fails.
-    if (context.transactionOf !== undefined) return context.handle.attempt(async () => fn());
-    const outer = context.handle;
-    return outer.transaction(async (inner) => runInContext({ handle: inner, transactionOf: outer }, fn), options);
+    if (context.transaction?.isRunning === true) return context.handle.attempt(async () => fn());
+    return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);
   },
 
   async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
+    const id = options.id ?? null;
+    // Alone on this session already: waiting for the turn would be waiting for itself.
+    const joined = id === null ? undefined : contextOfTransaction(id);
+    if (joined !== undefined) return runInContext(joined, () => joined.handle.attempt(async () => fn()));
     const client = clientOfProcess();
     await client.ready();
-    const id = options.id ?? null;
     const opened = id === null ? {} : await client.find(id);
     const inner = new Handle(
       client,
       { id: opened.contents === undefined ? null : id, ...opened },
       optionsOfRun(options),
     );
-    const result = await runInContext({ handle: inner }, async () => fn());
+    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
+    if (!inner.wasUsed) return result;
     await inner.settle();
     await inner.touch();
     return result;
   },
 } satisfies Record<string, unknown>;
+
+async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Promise<T> {
+  const transaction = { isRunning: true };
+  try {
+    return await runInContext({ ...context, transaction }, fn);
+  } finally {
+    transaction.isRunning = false;
+  }
+}
 
 function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
   const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
@@ -191,6 +212,9 @@ function checkedSeconds(seconds: number): number {
   if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
   throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
 }
+
+// Listing `Session` lists the keys: members are found by name only.
+for (const name of Object.keys(members)) Object.defineProperty(members, name, { enumerable: false });
 
 /** Names the language itself asks every object for: they are neither members nor, by index, keys. */
 function isReserved(name: string | symbol): boolean {
@@ -231,6 +255,10 @@ const indexed: ProxyHandler<typeof members> = {
     if (isReserved(name) || context?.handle.has(name as string) !== true) return undefined;
     return { value: context.handle.get(name as string), writable: true, enumerable: true, configurable: true };
   },
+  // What is put on the object itself would be seen by every request of the process.
+  defineProperty: () => false,
+  preventExtensions: () => false,
+  setPrototypeOf: () => false,
 };
 
 function setMember(target: typeof members, name: string | symbol, value: unknown): boolean {

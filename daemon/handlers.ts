@@ -67,8 +67,8 @@ function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): vo
     throw new SessionError("ERR_PROTOCOL", "A client's name has 1 to 64 printable ASCII characters without blanks.");
   }
   call.connection.client = request.client;
-  const { maxLeaseMs, maxSessionBytes } = parts.config;
-  call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, maxLeaseMs, maxSessionBytes);
+  const { leaseMs, maxLeaseMs, maxSessionBytes } = parts.config;
+  call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, leaseMs, maxLeaseMs, maxSessionBytes);
 }
 
 function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): void {

@@ -61,7 +61,15 @@ export const OPERATIONS = {
     meaning:
       "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once.",
     request: { version: uint, client: text },
-    response: { version: uint, pid: uint, instance: text, directory: text, maxLeaseMs: uint, maxSessionBytes: uint },
+    response: {
+      version: uint,
+      pid: uint,
+      instance: text,
+      directory: text,
+      leaseMs: uint,
+      maxLeaseMs: uint,
+      maxSessionBytes: uint,
+    },
     errors: ["ERR_PROTOCOL_VERSION"],
   },
   open: {

@@ -1,0 +1,225 @@
+// Transactions of one worker: waits for the session's lease, runs what waits for it, commits, and runs again what must.
+//
+// Those of one worker on one session that wait at the same time share a lease: they run one after the other, each on what the one before
+// left, and are committed together. Nobody sees the steps in between, so each of them still was alone; and one that fails leaves nothing.
+
+import { SessionError } from "../protocol/errors.ts";
+import { encodeDelta } from "../protocol/image.ts";
+import type { Client, Grant } from "./client.ts";
+import type { Contents } from "./contents.ts";
+import { Handle, type HandleOptions, type Unsaved } from "./handle.ts";
+
+export interface TransactionRequest<T> {
+  readonly id: string;
+  readonly fn: (session: Handle) => T | Promise<T>;
+  /** 0: the daemon's default. */
+  readonly leaseMs: number;
+  readonly handleOptions: HandleOptions;
+}
+
+/** A transaction that was committed: its result, and the handle it ran on. */
+export interface Finished<T> {
+  readonly value: T;
+  readonly handle: Handle;
+}
+
+interface Job {
+  readonly request: TransactionRequest<unknown>;
+  readonly resolve: (finished: Finished<unknown>) => void;
+  readonly reject: (error: unknown) => void;
+  runs: number;
+}
+
+/** A job that has run under a lease and is not committed yet. */
+interface Ran extends Finished<unknown> {
+  readonly job: Job;
+  readonly unsaved: Unsaved | undefined;
+}
+
+const MAX_RUNS = 10;
+/** Others wait for the session too: after so many jobs, or so long, the lease is given back. */
+const MAX_JOBS = 64;
+const MAX_SHARED_MS = 10;
+
+export class Transactions {
+  readonly #client: Client;
+  readonly #queues = new Map<string, Job[]>();
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  run<T>(request: TransactionRequest<T>): Promise<Finished<T>> {
+    return new Promise<Finished<unknown>>((resolve, reject) => {
+      const job: Job = { request, resolve, reject, runs: 0 };
+      const queue = this.#queues.get(request.id);
+      if (queue !== undefined) {
+        queue.push(job);
+        return;
+      }
+      this.#queues.set(request.id, [job]);
+      void this.#drive(request.id);
+    }) as Promise<Finished<T>>;
+  }
+
+  async #drive(id: string): Promise<void> {
+    const queue = this.#queues.get(id) ?? [];
+    while (queue.length > 0) {
+      const leaseMs = queue[0]?.request.leaseMs ?? 0;
+      const hasSameLease = ({ request }: Job): boolean => request.leaseMs === leaseMs;
+      try {
+        const grant = await this.#client.lease(id, leaseMs);
+        queue.unshift(...(await this.#useLease(id, grant, takeFrom(queue, hasSameLease, MAX_JOBS))));
+      } catch (error) {
+        for (const job of takeFrom(queue, hasSameLease, queue.length)) job.reject(error);
+      }
+    }
+    this.#queues.delete(id);
+  }
+
+  /** Returns the jobs that must run (again). */
+  async #useLease(id: string, grant: Grant, jobs: readonly Job[]): Promise<Job[]> {
+    const ran: Ran[] = [];
+    const left = [...jobs];
+    let contents: Contents | undefined = grant.contents;
+    const beganMs = performance.now();
+    for (let job = left.shift(); job !== undefined; job = left.shift()) {
+      const one = await this.#runJob(job, grant, contents);
+      if (one === "stalled") return [...ran.map((earlier) => earlier.job), ...left];
+      if (one !== "failed") {
+        ran.push(one);
+        // Ended by its own transaction: the lease is gone with the session, and so is what ran before on it.
+        if (one.handle.ended.length > 0) return [...this.#settleEnded(ran), ...left];
+        contents = one.unsaved === undefined ? contents : contents.changedBy(one.unsaved);
+        if (one.unsaved?.isApart === true) break;
+      }
+      if (performance.now() - beganMs > MAX_SHARED_MS) break;
+    }
+    return [...(await this.#commit(id, grant, ran)), ...left];
+  }
+
+  async #runJob(job: Job, grant: Grant, contents: Contents): Promise<Ran | "failed" | "stalled"> {
+    const { id, fn, handleOptions } = job.request;
+    const handle = new Handle(this.#client, { id, contents }, handleOptions);
+    handle.beginTransaction(() => this.#client.release(id, grant));
+    job.runs += 1;
+    try {
+      const value = await inTime(fn(handle), grant.deadlineMs);
+      if (value === TOO_LATE) throw stalled(id);
+      await handle.finishTransaction();
+      return { job, value, handle, unsaved: handle.unsaved() };
+    } catch (error) {
+      job.reject(error);
+      return error instanceof SessionError && error.code === "ERR_LEASE_LOST" ? "stalled" : "failed";
+    }
+  }
+
+  #settleEnded(ran: Ran[]): Job[] {
+    const last = ran.pop();
+    last?.job.resolve(last);
+    return ran.map(({ job }) => job);
+  }
+
+  async #commit(id: string, grant: Grant, ran: readonly Ran[]): Promise<Job[]> {
+    const merged = mergeUnsaved(ran);
+    try {
+      if (merged === undefined) {
+        await this.#client.release(id, grant);
+        for (const one of ran) one.job.resolve(one);
+        return [];
+      }
+      const { entries, shares, isUnique, properties } = merged;
+      const request = { id, base: grant.contents, isNew: false, isUnique, shares, fence: grant.fence, ...properties };
+      const contents = await this.#client.apply({ ...request, delta: encodeDelta(entries) });
+      for (const one of ran) {
+        if (contents !== undefined) one.handle.noteSaved(contents, one.unsaved);
+        one.job.resolve(one);
+      }
+      return [];
+    } catch (error) {
+      return this.#afterFailure(error, grant, ran);
+    }
+  }
+
+  #afterFailure(error: unknown, grant: Grant, ran: readonly Ran[]): Job[] {
+    const jobs = ran.map(({ job }) => job);
+    // Another program saved, or the lease ended with its daemon: that was nobody's fault.
+    if (isCode(error, "ERR_CONFLICT") || (isCode(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant))) {
+      return jobs.filter((job) => isRejected(job, error));
+    }
+    // A lease is shared for a few milliseconds only: whoever outlived it was the last.
+    const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
+    for (const job of guilty) job.reject(error);
+    return jobs;
+  }
+}
+
+const TOO_LATE = Symbol("the lease is over");
+
+/** What `result` resolves to, or TOO_LATE when the deadline (performance.now()) passes before: then nobody waits for it any longer. */
+async function inTime(result: unknown, deadlineMs: number): Promise<unknown> {
+  if (!(result instanceof Promise)) return result;
+  let timer: NodeJS.Timeout | undefined;
+  const lateness = new Promise((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, deadlineMs - performance.now()), TOO_LATE);
+  });
+  try {
+    return await Promise.race([result, lateness]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function stalled(id: string): SessionError {
+  return new SessionError(
+    "ERR_LEASE_LOST",
+    `The transaction on session ${id} took longer than its lease; nothing of it was written.`,
+  );
+}
+
+function takeFrom(queue: Job[], isWanted: (job: Job) => boolean, max: number): Job[] {
+  const taken = queue.filter(isWanted).slice(0, max);
+  const left = queue.filter((job) => !taken.includes(job));
+  queue.splice(0, queue.length, ...left);
+  return taken;
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof SessionError && error.code === code;
+}
+
+/** False, and the job rejected, when it has run often enough. */
+function isRejected(job: Job, error: unknown): boolean {
+  if (job.runs < MAX_RUNS) return true;
+  job.reject(error);
+  return false;
+}
+
+/** What all of them changed, as one change; of one key the last value counts. */
+function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
+  let merged: Unsaved | undefined;
+  for (const { unsaved } of ran) {
+    if (unsaved === undefined) continue;
+    if (merged === undefined) merged = unsaved;
+    else
+      merged = {
+        ...unsaved,
+        entries: mergeEntries(merged.entries, unsaved.entries),
+        properties: { ...merged.properties, ...unsaved.properties },
+      };
+  }
+  return merged;
+}
+
+function mergeEntries(
+  first: ReadonlyMap<string, Buffer | undefined>,
+  second: ReadonlyMap<string, Buffer | undefined>,
+): Map<string, Buffer | undefined> {
+  const merged = new Map(first);
+  for (const [key, bytes] of second) {
+    // Removed and set again: the key moves to the end, as it would have one by one.
+    if (merged.get(key) === undefined) merged.delete(key);
+    merged.set(key, bytes);
+  }
+  return merged;
+}
