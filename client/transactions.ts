@@ -85,7 +85,10 @@ export class Transactions {
     const beganMs = performance.now();
     for (let job = left.shift(); job !== undefined; job = left.shift()) {
       const one = await this.#runJob(job, grant, contents);
-      if (one === "stalled") return [...ran.map((earlier) => earlier.job), ...left];
+      if (one === "stalled") {
+        await this.#client.release(id, grant);
+        return [...ran.map((earlier) => earlier.job), ...left];
+      }
       if (one !== "failed") {
         ran.push(one);
         // Ended by its own transaction: the lease is gone with the session, and so is what ran before on it.
