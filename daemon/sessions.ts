@@ -51,7 +51,8 @@ export class Sessions {
   readonly #surroundings: Surroundings;
   readonly #sessions = new Map<string, Session>();
   readonly #scheduled = new Set<Session>();
-  #bytes = 0;
+  /** What may have come into memory since the last count; at most too much. */
+  #bytesSinceCount = 0;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
@@ -71,9 +72,11 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** Bytes of contents in memory, as of the last look at each session. */
+  /** Bytes of contents in memory. Counts them. */
   get bytes(): number {
-    return this.#bytes;
+    let bytes = 0;
+    for (const session of this.#sessions.values()) bytes += session.bytes;
+    return bytes;
   }
 
   get waitingCount(): number {
@@ -248,33 +251,29 @@ export class Sessions {
     }
   }
 
+  /** Every load and every write is added up; when that could be a whole budget, what is really there is counted. */
   #noteSize(session: Session): void {
-    // Exact sums are not needed to stay within a budget: the hand recounts when it is passed.
-    this.#bytes += session.bytes + OVERHEAD_BYTES;
-    if (this.#bytes > 2 * this.#parts.config.cacheBytes) this.#evict();
+    this.#bytesSinceCount += session.bytes + OVERHEAD_BYTES;
+    if (this.#bytesSinceCount > this.#parts.config.cacheBytes) this.#evict();
   }
 
-  /** The hand of the clock: a session used since it last passed gets another chance, the others are forgotten. */
+  /** The hand of the clock: what was used since it last passed gets another chance, the rest is forgotten, all down to half the budget. */
   #evict(): void {
-    let bytes = 0;
-    const budget = this.#parts.config.cacheBytes;
-    const kept: Session[] = [];
-    for (const [id, session] of this.#sessions) {
-      if (!session.isIdle) continue;
-      if (session.wasUsed) {
-        session.wasUsed = false;
-        kept.push(session);
-        bytes += session.bytes + OVERHEAD_BYTES;
-      } else {
+    const aim = this.#parts.config.cacheBytes / 2;
+    let bytes = this.bytes + OVERHEAD_BYTES * this.#sessions.size;
+    this.#bytesSinceCount = 0;
+    for (let passes = 0; passes < 2 && bytes > 2 * aim; passes++) {
+      for (const [id, session] of this.#sessions) {
+        if (bytes <= aim) break;
+        if (!session.isIdle) continue;
+        if (session.wasUsed && passes === 0) {
+          session.wasUsed = false;
+          continue;
+        }
+        bytes -= session.bytes + OVERHEAD_BYTES;
         this.#sessions.delete(id);
       }
     }
-    for (const session of kept) {
-      if (bytes <= budget) break;
-      bytes -= session.bytes + OVERHEAD_BYTES;
-      this.#sessions.delete(session.id);
-    }
-    this.#bytes = bytes;
   }
 
   #dropIfUseless(session: Session): void {
