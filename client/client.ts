@@ -91,7 +91,8 @@ export class Client {
    * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE …
    */
   async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
-    const { contents, problem } = await this.find(id);
+    const current = this.current(id);
+    const { contents, problem }: Opened = current === undefined ? await this.find(id) : { contents: current };
     if (problem !== undefined) throw problem;
     return contents && new Handle(this, { id, contents }, options);
   }
@@ -146,9 +147,9 @@ export class Client {
 
   /** Like `current`, and asks the daemon if it must. Never rejects: what failed is in `problem`. */
   async find(id: string): Promise<Opened> {
-    if (!isSessionId(id)) return ABSENT;
     const current = this.current(id);
     if (current !== undefined) return { contents: current };
+    if (!isSessionId(id)) return ABSENT;
     try {
       const contents = await this.load(id);
       return contents === undefined ? ABSENT : { contents };

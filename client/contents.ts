@@ -12,6 +12,7 @@ import {
   timeoutSeconds,
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
+import { decodeValue, isGambasObject } from "../protocol/value.ts";
 import type { Unsaved } from "./handle.ts";
 
 export interface Revision {
@@ -26,6 +27,12 @@ interface Derivation {
   readonly change: Change;
 }
 
+/** Tags of scalars are smaller (REFERENCE 3.4). */
+const FIRST_OBJECT_TAG = 0x40;
+
+/** Said of a value that can be changed in place: it must be decoded anew for each request. */
+export const NOT_SCALAR = Symbol("not a scalar");
+
 export class Contents {
   readonly revision: Revision;
   /** When the session was last saved or stamped, Unix ms. */
@@ -35,6 +42,8 @@ export class Contents {
   #image: Buffer | undefined;
   #derivation: Derivation | undefined;
   #layout: Layout | undefined;
+  /** Decoded values that nobody can change. */
+  #scalars: Map<string, unknown> | undefined;
 
   private constructor(state: State, image: Buffer | undefined, derivation: Derivation | undefined) {
     this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
@@ -65,6 +74,7 @@ export class Contents {
   stamped(state: State): Contents {
     const stamped = new Contents(state, this.#image, this.#derivation);
     stamped.#layout = this.#layout;
+    stamped.#scalars = this.#scalars;
     return stamped;
   }
 
@@ -95,6 +105,19 @@ export class Contents {
     return !(nowMs - this.startupMs < this.timeoutSeconds * 1000);
   }
 
+  /** The value of a key if it is one nobody can change in place; undefined for a key that is not there. */
+  scalar(key: string): unknown {
+    this.#scalars ??= new Map();
+    const known = this.#scalars.get(key);
+    if (known !== undefined) return known;
+    const stored = this.stored(key);
+    if (stored === undefined) return undefined;
+    const value = isObjectTag(stored[0]) ? NOT_SCALAR : decodeValue(stored, 0);
+    const kept = isGambasObject(value) ? NOT_SCALAR : value;
+    this.#scalars.set(key, kept);
+    return kept;
+  }
+
   /** The self-contained bytes of a value. */
   stored(key: string): Buffer | undefined {
     return storedValue(this.image, this.layout, key);
@@ -108,4 +131,9 @@ export class Contents {
     const timeout = change.timeoutSeconds ?? 86_400;
     return applyDelta(base?.image ?? newImage({ nowMs: change.nowMs, timeoutSeconds: timeout }), change);
   }
+}
+
+/** Collections, arrays and references, whatever they hold. */
+function isObjectTag(tag: number | undefined): boolean {
+  return tag !== undefined && tag >= FIRST_OBJECT_TAG;
 }

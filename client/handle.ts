@@ -9,7 +9,7 @@ import { decodeAll, encodeDelta, keyBytes, type Share, typeOf } from "../protoco
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
-import type { Contents } from "./contents.ts";
+import { type Contents, NOT_SCALAR } from "./contents.ts";
 import { DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
@@ -67,8 +67,8 @@ export class Handle {
   #contents: Contents | undefined;
   #changes = new Map<string, Changed>();
   #live = new Map<string, Live>();
-  #unreadable = new Map<string, Error>();
-  #origins = new Origins();
+  #unreadable: Map<string, Error> | undefined;
+  #origins: Origins | undefined;
   #timeout: number | undefined;
   #cookiePath: string | undefined;
   #prefix: string | undefined;
@@ -217,7 +217,7 @@ export class Handle {
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
     const encoded = encodeValue(value, key, at, this.#origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
-    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#origins);
+    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
     if (this.#id === null) this.#create();
     this.#live.delete(key);
     this.#changes.set(key, { bytes: Buffer.from(encoded.bytes), value: seen });
@@ -349,6 +349,7 @@ export class Handle {
   /** `unsaved` is in `contents` now. What was changed since then still is not. */
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
     this.#contents = contents;
+    this.#unreadable = undefined;
     if (unsaved === undefined) return;
     this.#forgetSaved(unsaved);
     const { timeoutSeconds, cookiePath } = unsaved.properties;
@@ -364,7 +365,7 @@ export class Handle {
     } catch (error) {
       this.#dropChanges();
       for (const [key, bytes] of entries) {
-        const value = bytes === undefined ? undefined : decodeValue(bytes, 0, this.#origins);
+        const value = bytes === undefined ? undefined : decodeValue(bytes, 0, this.#rememberOrigins());
         this.#changes.set(key, { bytes, value });
       }
       throw error;
@@ -426,25 +427,33 @@ export class Handle {
   }
 
   #decode(contents: Contents, key: string): unknown {
+    const scalar = contents.scalar(key);
+    if (scalar !== NOT_SCALAR) return scalar;
     if (contents.layout.hasReferences) return this.#decodeShared(contents, key);
     const stored = contents.stored(key);
     if (stored === undefined) return undefined;
-    const value = decodeValue(stored, 0, this.#origins);
+    const value = decodeValue(stored, 0, this.#rememberOrigins());
     if (isGambasObject(value)) this.#live.set(key, { value, baseline: stored });
     return value;
   }
 
   /** Objects may be shared between keys: all are decoded together, once. */
   #decodeShared(contents: Contents, key: string): unknown {
-    if (this.#live.size === 0 && this.#unreadable.size === 0) {
-      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#origins)) {
+    if (this.#unreadable === undefined) {
+      this.#unreadable = new Map();
+      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
-        else if (!this.#changes.has(name)) this.#live.set(name, entry);
+        else if (!this.#changes.has(name) && !this.#live.has(name)) this.#live.set(name, entry);
       }
     }
     const problem = this.#unreadable.get(key);
     if (problem !== undefined) throw problem;
     return this.#live.get(key)?.value;
+  }
+
+  #rememberOrigins(): Origins {
+    this.#origins ??= new Origins();
+    return this.#origins;
   }
 
   #encode(key: string, value: unknown, previous: Buffer): ReturnType<typeof encodeValue> {
@@ -468,8 +477,8 @@ export class Handle {
   #dropChanges(): void {
     this.#changes = new Map();
     this.#live = new Map();
-    this.#unreadable = new Map();
-    this.#origins = new Origins();
+    this.#unreadable = undefined;
+    this.#origins = undefined;
     this.#timeout = undefined;
     this.#cookiePath = undefined;
     this.#isForced = false;
@@ -606,6 +615,7 @@ export class Handle {
     this.#cookieMoved ||= inner.#cookieMoved;
     this.#id = inner.#id;
     this.#contents = inner.#contents;
+    this.#unreadable = undefined;
     for (const [key, change] of inner.#changes) this.#changes.set(key, change);
     for (const [key, { value, baseline }] of this.#live) {
       const stored = this.#contents?.stored(key);

@@ -26,7 +26,6 @@ export async function spawnDaemon(places: Places, options: SpawnOptions): Promis
     env,
     stdio: ["ignore", "ignore", "pipe", "pipe"],
   });
-  child.unref();
   const [errors, ready] = [child.stderr, child.stdio[3]];
   let said = "";
   errors?.setEncoding("utf8").on("data", (text: string) => {
@@ -34,9 +33,10 @@ export async function spawnDaemon(places: Places, options: SpawnOptions): Promis
   });
   const outcome = await Promise.race([
     once(ready as NodeJS.ReadableStream, "data").then(() => "ready"),
-    once(child, "exit").then(([code]) => `it ended with ${code}`),
+    once(child, "close").then(([code, signal]) => `it ended with ${signal ?? code}`),
     once(child, "error").then(([error]) => String(error)),
   ]).catch((error: unknown) => String(error));
+  child.unref();
   errors?.destroy();
   (ready as NodeJS.ReadableStream & { destroy(): void }).destroy();
   if (outcome === "ready") return;
