@@ -78,28 +78,16 @@ function identitiesOf(
   sources: readonly Source[],
   shares: readonly Share[],
 ): Identities {
-  const identities = new Identities(sources);
+  if (shares.length === 0) return new Identities(sources, []);
   const orders = new Map<string, readonly number[]>();
+  for (const [key, { slot }] of entries) orders.set(key, aloneOf(slot.source, slot.at, slot.end).order);
+  const identities = new Identities(sources, orders.values());
   for (const { key, object, otherKey, otherObject } of shares) {
-    const one = idsOf(entries, orders, key)[object - 1];
-    const other = idsOf(entries, orders, otherKey)[otherObject - 1];
+    const one = orders.get(keyBytes(key).toString("latin1"))?.[object - 1];
+    const other = orders.get(keyBytes(otherKey).toString("latin1"))?.[otherObject - 1];
     if (one !== undefined && other !== undefined) identities.unify(one, other);
   }
   return identities;
-}
-
-/** The ids of the objects of an entry, in the order of the entry's own numbers. */
-function idsOf(
-  entries: Map<string, LiveEntry>,
-  orders: Map<string, readonly number[]>,
-  key: string,
-): readonly number[] {
-  const known = orders.get(key);
-  if (known !== undefined) return known;
-  const slot = entries.get(keyBytes(key).toString("latin1"))?.slot;
-  const order = slot === undefined ? [] : aloneOf(slot.source, slot.at, slot.end).order;
-  orders.set(key, order);
-  return order;
 }
 
 function writeEntries(out: Output, entries: Map<string, LiveEntry>, identities: Identities): void {

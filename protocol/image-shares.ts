@@ -12,10 +12,26 @@ interface Node {
 export class Identities {
   readonly #sources: readonly Source[];
   readonly #parents = new Map<number, number>();
+  /** The entries an object, or all that are one with it, is part of; by the id that stands for them. */
+  readonly #entries = new Map<number, Set<number>>();
 
-  /** `sources` in the order of their bases. */
-  constructor(sources: readonly Source[]) {
+  /** `sources` in the order of their bases; `orders` the ids of the objects of each entry. */
+  constructor(sources: readonly Source[], orders: Iterable<readonly number[]>) {
     this.#sources = sources;
+    let entry = 0;
+    for (const ids of orders) {
+      for (const id of ids) this.#entriesOf(id).add(entry);
+      entry++;
+    }
+  }
+
+  #entriesOf(id: number): Set<number> {
+    const root = this.find(id);
+    const known = this.#entries.get(root);
+    if (known !== undefined) return known;
+    const entries = new Set<number>();
+    this.#entries.set(root, entries);
+    return entries;
   }
 
   /** The id that stands for all that are one with `id`. */
@@ -34,11 +50,25 @@ export class Identities {
   unify(left: number, right: number): void {
     const pairs = this.#pairUp(left, right);
     if (pairs === undefined) return;
-    for (const [one, other] of pairs) {
-      const from = this.find(other);
-      const to = this.find(one);
-      if (from !== to) this.#parents.set(from, to);
-    }
+    for (const [one, other] of pairs) if (!this.#canMerge(one, other)) return;
+    for (const [one, other] of pairs) if (this.#canMerge(one, other)) this.#merge(one, other);
+  }
+
+  /** Two objects of one entry are two, whatever is said of them. */
+  #canMerge(one: number, other: number): boolean {
+    if (this.find(one) === this.find(other)) return true;
+    const entries = this.#entriesOf(one);
+    for (const entry of this.#entriesOf(other)) if (entries.has(entry)) return false;
+    return true;
+  }
+
+  #merge(one: number, other: number): void {
+    const to = this.find(one);
+    const from = this.find(other);
+    if (from === to) return;
+    const entries = this.#entriesOf(one);
+    for (const entry of this.#entriesOf(other)) entries.add(entry);
+    this.#parents.set(from, to);
   }
 
   /** Which object of the left corresponds to which of the right, one to one, or undefined when they are not alike. */

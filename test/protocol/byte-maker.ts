@@ -63,7 +63,8 @@ export class ByteMaker {
 
   /** A value as a key or a Variant[] holds it. */
   variant(): Buffer {
-    const kind = this.#dice.roll(18);
+    // Objects have to be frequent for references to be.
+    const kind = this.#dice.roll(this.#shape.hasReferences === true ? 30 : 18);
     if (kind >= 13 && this.#depth < 6) return this.object("Variant");
     if (kind === 12) return Buffer.of(this.#isOdd() ? 0x00 : 0x0f);
     if (kind >= 10) return Buffer.concat([Buffer.of(this.#isOdd() ? 0x0a : 9), this.text()]);
@@ -87,7 +88,7 @@ export class ByteMaker {
   /** An object where `context` may stand: Variant, Object, Collection or an array class. Object and below may be null. */
   object(context: string): Buffer {
     if (context !== "Variant" && this.#dice.once(6)) return Buffer.of(0);
-    if (this.#shape.hasReferences !== false && this.#dice.once(4)) {
+    if (this.#shape.hasReferences !== false && this.#dice.once(3)) {
       const reference = this.#reference(context);
       if (reference !== undefined) return reference;
     }

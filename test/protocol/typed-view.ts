@@ -119,7 +119,8 @@ export class TypedView {
 
   array(context: string, declared: string): Typed {
     const tag = this.#bytes.readUInt8(this.#at++);
-    let name = tag === 0x61 || context === "" ? canonical(this.raw().toString("latin1")) : declared;
+    let name =
+      tag === 0x61 || context === "" ? canonical(this.raw().toString("latin1").split("\0")[0] ?? "") : declared;
     const type = this.#bytes.readUInt8(this.#at++);
     this.#objects++;
     const count = this.length();
