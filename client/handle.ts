@@ -10,7 +10,7 @@ import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session
 import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, NOT_SCALAR } from "./contents.ts";
-import { DEFAULTS } from "./options.ts";
+import { checkCookiePath, DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
   /** Prefix of a new id. Default: empty. */
@@ -49,6 +49,20 @@ export interface Unsaved {
   readonly changes: ReadonlyMap<string, Changed>;
 }
 
+/** What a part of a transaction can be taken back to. */
+interface Remembered {
+  /** The bytes that objects had. */
+  readonly objects: ReadonlyMap<string, Buffer>;
+  readonly id: string | null;
+  readonly wasCreated: boolean;
+  readonly changes: ReadonlyMap<string, Changed>;
+  readonly live: ReadonlyMap<string, Live>;
+  readonly timeout: number | undefined;
+  readonly cookiePath: string | undefined;
+  readonly isForced: boolean;
+  readonly isUniqueDue: boolean;
+}
+
 /** A session that has ended: for the cookie that must be removed. */
 export interface Ended {
   readonly id: string;
@@ -62,7 +76,7 @@ const TOUCH_AFTER_MS = 1000;
 export class Handle {
   readonly #client: Client;
   readonly #options: HandleOptions;
-  readonly #problem: Error | undefined;
+  #problem: Error | undefined;
   #id: string | null;
   #contents: Contents | undefined;
   #changes = new Map<string, Changed>();
@@ -169,6 +183,7 @@ export class Handle {
 
   /** Set on an existing session it ends the others of the prefix with the next save, as Gambas does. */
   set isUnique(isUnique: boolean) {
+    this.#use();
     this.#isUnique = isUnique;
     this.#isUniqueDue = isUnique && this.#id !== null;
   }
@@ -261,17 +276,18 @@ export class Handle {
       if (this.#id === null) return;
       const contents = await this.#client.load(this.#id);
       this.#dropChanges();
-      this.#contents = contents;
       if (contents === undefined) this.#noteEnded();
+      this.#contents = contents;
     });
   }
 
-  /** Ends the session. Afterwards there is none; the next `set` begins another one. */
+  /** Ends the session, readable or not. Afterwards there is none; the next `set` begins another one. */
   abandon(): Promise<void> {
-    this.#use();
+    this.#wasUsed = true;
     const id = this.#id;
     if (id === null) return Promise.resolve();
-    const isSaved = this.#contents !== undefined;
+    // One whose first save is under way is as good as saved.
+    const isSaved = !this.#isUnsaved || this.#waiting > 0;
     const endLease = this.#endLease;
     this.#noteEnded();
     this.#dropChanges();
@@ -300,12 +316,13 @@ export class Handle {
     this.#use();
     // Already alone: the outer transaction commits, unless this part of it fails.
     if (this.#endLease !== undefined) return this.attempt(async () => fn(this));
+    const leaseMs = checkedLeaseMs(options.leaseMs);
     return this.#inTurn(async () => {
       const id = this.#id;
       if (id === null) return this.#withoutSession(fn);
       await this.#commit();
       try {
-        const request = { id, fn, leaseMs: options.leaseMs ?? 0, handleOptions: this.#innerOptions() };
+        const request = { id, fn, leaseMs, handleOptions: this.#innerOptions() };
         const { value, handle } = await this.#client.transactions.run(request);
         this.#adoptFrom(handle);
         return value;
@@ -359,15 +376,11 @@ export class Handle {
 
   /** Runs `fn`; if it fails, everything is as it was before, and the error goes on. */
   async attempt<T>(fn: () => Promise<T>): Promise<T> {
-    const { entries } = this.#collect();
+    const before = this.#remember();
     try {
       return await fn();
     } catch (error) {
-      this.#dropChanges();
-      for (const [key, bytes] of entries) {
-        const value = bytes === undefined ? undefined : decodeValue(bytes, 0, this.#rememberOrigins());
-        this.#changes.set(key, { bytes, value });
-      }
+      this.#restore(before);
       throw error;
     }
   }
@@ -490,8 +503,65 @@ export class Handle {
     }
   }
 
+  /** Nothing of it is in the file, as far as this handle knows. */
+  get #isUnsaved(): boolean {
+    return this.#contents === undefined && this.#problem === undefined;
+  }
+
+  #remember(): Remembered {
+    const objects = new Map<string, Buffer>();
+    const remember = (key: string, value: unknown, previous: Buffer | undefined): void => {
+      if (previous === undefined || !isGambasObject(value)) return;
+      objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
+    };
+    for (const [key, { value, baseline }] of this.#live) remember(key, value, baseline);
+    for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
+    return {
+      objects,
+      id: this.#id,
+      wasCreated: this.#wasCreated,
+      changes: new Map(this.#changes),
+      live: new Map(this.#live),
+      timeout: this.#timeout,
+      cookiePath: this.#cookiePath,
+      isForced: this.#isForced,
+      isUniqueDue: this.#isUniqueDue,
+    };
+  }
+
+  /** Objects that were not changed stay the ones that were handed out. */
+  #restore(before: Remembered): void {
+    // What was ended stays ended.
+    if (before.id !== null && before.id !== this.#id) return;
+    this.#id = before.id;
+    this.#wasCreated = before.wasCreated;
+    this.#changes = new Map(before.changes);
+    this.#live = new Map(before.live);
+    this.#timeout = before.timeout;
+    this.#cookiePath = before.cookiePath;
+    this.#isForced = before.isForced;
+    this.#isUniqueDue = before.isUniqueDue;
+    for (const [key, bytes] of before.objects) {
+      const value = (this.#changes.get(key) ?? this.#live.get(key))?.value;
+      if (this.#isStill(key, value, bytes)) continue;
+      this.#live.delete(key);
+      this.#changes.set(key, { bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+    }
+  }
+
+  #isStill(key: string, value: unknown, bytes: Buffer): boolean {
+    try {
+      return this.#encode(key, value, bytes).bytes.equals(bytes);
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return false;
+      throw error;
+    }
+  }
+
   #noteEnded(): void {
-    if (this.#id !== null && this.#contents !== undefined) {
+    const isUnsaved = this.#isUnsaved;
+    this.#problem = undefined;
+    if (this.#id !== null && !isUnsaved) {
       this.#ended.push({ id: this.#id, cookiePath: this.effectiveCookiePath });
     }
     this.#id = null;
@@ -592,8 +662,11 @@ export class Handle {
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = new Handle(this.#client, { id: null }, this.#innerOptions());
+    inner.beginTransaction(() => Promise.resolve());
     const value = await fn(inner);
-    if (inner.#id !== null) await inner.#commit();
+    await inner.finishTransaction();
+    if (inner.#id === null) return value;
+    await inner.#commit();
     this.#adoptFrom(inner);
     return value;
   }
@@ -633,10 +706,9 @@ function checkKey(key: string): void {
   throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
 }
 
-function checkCookiePath(path: string): void {
-  if (typeof path === "string" && /^[\x20-\x3a\x3c-\x7e]*$/.test(path)) return;
-  throw new SessionError(
-    "ERR_BAD_OPTION",
-    `The cookie path ${JSON.stringify(path)} may only hold printable ASCII without ";".`,
-  );
+/** 0: the daemon's default. How long is too long the daemon says. */
+function checkedLeaseMs(leaseMs: number | undefined): number {
+  if (leaseMs === undefined) return 0;
+  if (Number.isSafeInteger(leaseMs) && leaseMs > 0) return leaseMs;
+  throw new SessionError("ERR_BAD_OPTION", `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`);
 }

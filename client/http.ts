@@ -100,7 +100,7 @@ class Exchange {
     const { problem } = opened;
     const handle = new Handle(
       this.#client,
-      { id: opened.contents === undefined ? null : id, ...opened },
+      { id: opened === ABSENT ? null : id, ...opened },
       this.#handleOptions(),
     );
     if (problem !== undefined) this.#options.onError?.(problem, req, res);

@@ -178,7 +178,7 @@ const members = {
     const opened = id === null ? {} : await client.find(id);
     const inner = new Handle(
       client,
-      { id: opened.contents === undefined ? null : id, ...opened },
+      { id: opened === ABSENT ? null : id, ...opened },
       optionsOfRun(options),
     );
     const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());

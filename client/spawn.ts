@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SessionError } from "../protocol/errors.ts";
 import type { Places } from "./options.ts";
@@ -18,7 +19,8 @@ const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIA
 
 export async function spawnDaemon(places: Places, options: SpawnOptions): Promise<void> {
   const args = ["--root", places.root, "--socket", places.socket, "--ready-fd", "3"];
-  args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability, "--log-level", "warn");
+  args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability);
+  args.push("--log-file", join(places.root, "sessiond.log"));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.includes(name)));
   const child = spawn(process.execPath, [DAEMON, ...args], {
     cwd: "/",

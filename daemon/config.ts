@@ -1,11 +1,13 @@
 // The daemon's settings, in one table: names, defaults, units, flags. Checks what comes from outside; reads no file.
 
-import { lstatSync, mkdirSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, type Stats } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 
 /** A Unix socket's path must fit `sun_path`. */
 export const MAX_SOCKET_PATH_BYTES = 107;
+
+const ROOT_MODE = 0o700;
 
 interface Setting<T> {
   readonly default: T;
@@ -48,6 +50,10 @@ const SETTINGS = {
   maxReplacedValues: { default: 1_000_000, meaning: "replaced values remembered at most" },
   idleExitMs: { default: 0, meaning: "leave after this long without any client; 0: stay" },
   logLevel: { default: "info" as "debug" | "info" | "warn" | "error" | "silent", meaning: "what is logged" },
+  logFile: {
+    default: "" as string,
+    meaning: "where it is logged; empty: standard error. Begun anew at 1 MiB, one old one is kept",
+  },
 } as const satisfies Record<string, Setting<string | number>>;
 
 type SettingName = keyof typeof SETTINGS;
@@ -95,6 +101,7 @@ function checkSetting(name: SettingName, value: string | number): string | numbe
     if (typeof value === "string" && choices.includes(value)) return value;
     throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
   }
+  if (typeof SETTINGS[name].default === "string" && typeof value === "string") return value;
   if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
   throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be a number of 0 or more, not ${value}.`);
 }
@@ -120,11 +127,27 @@ function checkSocketPath(socket: string): void {
  * A wrong mode is repaired, as Gambas does.
  */
 export function prepareRoot(root: string): void {
-  mkdirSync(root, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(root);
+  const stat = makeRoot(root);
   if (stat.isSymbolicLink()) throw badRoot(root, "is a symbolic link");
   if (!stat.isDirectory()) throw badRoot(root, "is not a directory");
   if (stat.uid !== uid()) throw badRoot(root, `belongs to uid ${stat.uid}, not to ${uid()}`);
+  if ((stat.mode & 0o777) !== ROOT_MODE) chmodSync(root, ROOT_MODE);
+}
+
+/** What is at the root's path, be it what it should be or not. */
+function makeRoot(root: string): Stats {
+  try {
+    mkdirSync(root, { recursive: true, mode: ROOT_MODE });
+  } catch (error) {
+    const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+    // Something else has the name, or it is a link that leads nowhere: lstat tells.
+    if (code !== "EEXIST" && code !== "ENOENT") throw badRoot(root, `cannot be made: ${String(error)}`);
+  }
+  try {
+    return lstatSync(root);
+  } catch (error) {
+    throw badRoot(root, `cannot be made: ${String(error)}`);
+  }
 }
 
 function badRoot(root: string, reason: string): SessionError {

@@ -1,17 +1,24 @@
-// Structured log lines on standard error: one JSON object per event that an operator must know of, each event at most a few times a minute.
+// Structured log lines: one JSON object per event that an operator must know of, each event at most a few times a minute.
+// On standard error, or in a file of bounded size for daemons whose standard error nobody reads.
+
+import { appendFileSync, renameSync, statSync } from "node:fs";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
 const MAX_PER_MINUTE = 10;
+const MAX_FILE_BYTES = 1024 * 1024;
 
 export class Log {
   readonly #threshold: number;
+  readonly #file: string;
   readonly #counts = new Map<string, number>();
   #minute = 0;
 
-  constructor(level: LogLevel) {
+  /** @param file empty: standard error. */
+  constructor(level: LogLevel, file = "") {
     this.#threshold = LEVELS.indexOf(level);
+    this.#file = file;
   }
 
   debug(event: string, details: Record<string, unknown> = {}): void {
@@ -36,18 +43,31 @@ export class Log {
     if (minute !== this.#minute) this.#beginMinute(minute);
     const count = (this.#counts.get(event) ?? 0) + 1;
     this.#counts.set(event, count);
-    if (count <= MAX_PER_MINUTE) writeLine({ level, event, ...details });
+    if (count <= MAX_PER_MINUTE) this.#writeLine({ level, event, ...details });
   }
 
   #beginMinute(minute: number): void {
     for (const [event, count] of this.#counts) {
-      if (count > MAX_PER_MINUTE) writeLine({ level: "warn", event, suppressed: count - MAX_PER_MINUTE });
+      if (count > MAX_PER_MINUTE) this.#writeLine({ level: "warn", event, suppressed: count - MAX_PER_MINUTE });
     }
     this.#counts.clear();
     this.#minute = minute;
   }
+
+  #writeLine(line: Record<string, unknown>): void {
+    const text = `${JSON.stringify({ time: new Date().toISOString(), pid: process.pid, ...line })}\n`;
+    if (this.#file === "") process.stderr.write(text);
+    else appendBounded(this.#file, text);
+  }
 }
 
-function writeLine(line: Record<string, unknown>): void {
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), pid: process.pid, ...line })}\n`);
+/** A log that cannot be written must not end what it tells of: the line is lost. */
+function appendBounded(file: string, text: string): void {
+  try {
+    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > MAX_FILE_BYTES) renameSync(file, `${file}.old`);
+    appendFileSync(file, text, { mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+  }
 }

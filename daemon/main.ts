@@ -33,6 +33,7 @@ async function main(): Promise<void> {
 async function run(): Promise<void> {
   const daemon = await startOrJoin();
   if (daemon === undefined) return;
+  process.stderr.on("error", ignoreClosedPipe);
   const stop = (): void => void daemon.stop();
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
@@ -64,8 +65,13 @@ function tellReady(fd: number): void {
     writeSync(fd, "\n");
   } catch (error) {
     // Who waited for us has gone meanwhile; others may still come.
-    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+    ignoreClosedPipe(error as NodeJS.ErrnoException);
   }
+}
+
+/** A client that spawned a daemon listens until it is ready. The log has no reader then, and the daemon goes on. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }
 
 interface Arguments {

@@ -68,7 +68,7 @@ class Life implements Daemon {
   constructor(config: Config) {
     this.#config = config;
     this.socket = config.socket;
-    this.#log = new Log(config.logLevel);
+    this.#log = new Log(config.logLevel, config.logFile);
     this.stopped = new Promise((resolve) => {
       this.#noteStopped = resolve;
     });
