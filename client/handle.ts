@@ -99,13 +99,14 @@ export class Handle {
   #cookieMoved = false;
   readonly #ended: Ended[] = [];
 
+  /** Without contents and without a problem there is no such session, whatever `id` says. */
   constructor(
     client: Client,
     opened: { id: string | null; contents?: Contents; problem?: Error },
     options: HandleOptions,
   ) {
     this.#client = client;
-    this.#id = opened.id;
+    this.#id = opened.contents === undefined && opened.problem === undefined ? null : opened.id;
     this.#contents = opened.contents;
     this.#problem = opened.problem;
     this.#options = options;
@@ -710,5 +711,8 @@ function checkKey(key: string): void {
 function checkedLeaseMs(leaseMs: number | undefined): number {
   if (leaseMs === undefined) return 0;
   if (Number.isSafeInteger(leaseMs) && leaseMs > 0) return leaseMs;
-  throw new SessionError("ERR_BAD_OPTION", `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`);
+  throw new SessionError(
+    "ERR_BAD_OPTION",
+    `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`,
+  );
 }

@@ -98,11 +98,7 @@ class Exchange {
   #continue(opened: Opened, id: string | null, next: Next): void {
     const { req, res } = this.#messages;
     const { problem } = opened;
-    const handle = new Handle(
-      this.#client,
-      { id: opened === ABSENT ? null : id, ...opened },
-      this.#handleOptions(),
-    );
+    const handle = new Handle(this.#client, { id, ...opened }, this.#handleOptions());
     if (problem !== undefined) this.#options.onError?.(problem, req, res);
     new ResponseGate(res, {
       isReady: () => this.#finishAtOnce(handle),

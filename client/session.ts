@@ -176,11 +176,7 @@ const members = {
     const client = clientOfProcess();
     await client.ready();
     const opened = id === null ? {} : await client.find(id);
-    const inner = new Handle(
-      client,
-      { id: opened === ABSENT ? null : id, ...opened },
-      optionsOfRun(options),
-    );
+    const inner = new Handle(client, { id, ...opened }, optionsOfRun(options));
     const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
     if (!inner.wasUsed) return result;
     await inner.settle();

@@ -1,0 +1,81 @@
+// A node:http server on 127.0.0.1 and requests to it, as a browser sends them: one at a time, with what came back in plain form.
+import { once } from "node:events";
+import { type ClientRequest, createServer, type RequestListener, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Ask {
+  readonly method?: string;
+  readonly cookie?: string;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly setCookies: readonly string[];
+  readonly bytes: Buffer;
+  readonly text: string;
+  /** `name=value` pairs of the cookies that were set. */
+  readonly cookie: string;
+}
+
+export class HttpHouse {
+  readonly server: Server;
+  readonly port: number;
+
+  private constructor(server: Server, port: number) {
+    this.server = server;
+    this.port = port;
+  }
+
+  static async open(listener: RequestListener): Promise<HttpHouse> {
+    const server = createServer(listener);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new HttpHouse(server, (server.address() as AddressInfo).port);
+  }
+
+  /** A request that is not ended yet. */
+  begin(path: string, { method = "GET", cookie, headers = {} }: Ask = {}): ClientRequest {
+    const cookies = cookie === undefined ? {} : { cookie };
+    return request({
+      host: "127.0.0.1",
+      port: this.port,
+      path,
+      method,
+      headers: { ...headers, ...cookies },
+      agent: false,
+    });
+  }
+
+  async ask(path: string, ask: Ask = {}): Promise<Reply> {
+    const sent = this.begin(path, ask);
+    sent.end(ask.body);
+    return readReply(sent);
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.server, "close");
+    this.server.close();
+    this.server.closeAllConnections();
+    await closed;
+  }
+}
+
+export async function readReply(sent: ClientRequest): Promise<Reply> {
+  const [response] = await once(sent, "response");
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  const setCookies: string[] = response.headers["set-cookie"] ?? [];
+  const cookie = setCookies.map((line) => line.split(";", 1)[0]).join("; ");
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    setCookies,
+    bytes,
+    text: bytes.toString(),
+    cookie,
+  };
+}
