@@ -1,4 +1,4 @@
-// The tables in PROTOCOL.md are the tables in the code. `vitest run -u` on this file writes them.
+// The tables in PROTOCOL.md are the tables in the code. `npx vitest run test/protocol/protocol-doc.test.ts -u` writes them.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
