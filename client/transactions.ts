@@ -27,7 +27,7 @@ interface Job {
   readonly request: TransactionRequest<unknown>;
   readonly resolve: (finished: Finished<unknown>) => void;
   readonly reject: (error: unknown) => void;
-  runs: number;
+  conflicts: number;
 }
 
 /** A job that has run under a lease and is not committed yet. */
@@ -36,7 +36,7 @@ interface Ran extends Finished<unknown> {
   readonly unsaved: Unsaved | undefined;
 }
 
-const MAX_RUNS = 10;
+const MAX_CONFLICTS = 10;
 /** Others wait for the session too: after so many jobs, or so long, the lease is given back. */
 const MAX_JOBS = 64;
 const MAX_SHARED_MS = 10;
@@ -51,7 +51,7 @@ export class Transactions {
 
   run<T>(request: TransactionRequest<T>): Promise<Finished<T>> {
     return new Promise<Finished<unknown>>((resolve, reject) => {
-      const job: Job = { request, resolve, reject, runs: 0 };
+      const job: Job = { request, resolve, reject, conflicts: 0 };
       const queue = this.#queues.get(request.id);
       if (queue !== undefined) {
         queue.push(job);
@@ -105,7 +105,6 @@ export class Transactions {
     const { id, fn, handleOptions } = job.request;
     const handle = new Handle(this.#client, { id, contents }, handleOptions);
     handle.beginTransaction(() => this.#client.release(id, grant));
-    job.runs += 1;
     try {
       const value = await inTime(fn(handle), grant.deadlineMs);
       if (value === TOO_LATE) throw stalled(id);
@@ -146,10 +145,10 @@ export class Transactions {
 
   #afterFailure(error: unknown, grant: Grant, ran: readonly Ran[]): Job[] {
     const jobs = ran.map(({ job }) => job);
-    // Another program saved, or the lease ended with its daemon: that was nobody's fault.
-    if (isCode(error, "ERR_CONFLICT") || (isCode(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant))) {
-      return jobs.filter((job) => isRejected(job, error));
-    }
+    // The lease ended with its daemon: that was nobody's fault, and what holds the next one up ends in an error of its own.
+    if (isCode(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant)) return jobs;
+    // Another program saved: again on its contents, but not for ever.
+    if (isCode(error, "ERR_CONFLICT")) return jobs.filter((job) => mayRunAgain(job, error));
     // A lease is shared for a few milliseconds only: whoever outlived it was the last.
     const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
     for (const job of guilty) job.reject(error);
@@ -191,9 +190,10 @@ function isCode(error: unknown, code: string): boolean {
   return error instanceof SessionError && error.code === code;
 }
 
-/** False, and the job rejected, when it has run often enough. */
-function isRejected(job: Job, error: unknown): boolean {
-  if (job.runs < MAX_RUNS) return true;
+/** False, and the job rejected, when it has met other programs often enough. */
+function mayRunAgain(job: Job, error: unknown): boolean {
+  job.conflicts += 1;
+  if (job.conflicts < MAX_CONFLICTS) return true;
   job.reject(error);
   return false;
 }

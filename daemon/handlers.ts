@@ -19,6 +19,8 @@ export interface HandlerParts {
   readonly instance: string;
   readonly directory: string;
   readonly report: () => Record<string, unknown>;
+  /** Makes the daemon leave, after what it has to answer. */
+  readonly retire: () => void;
 }
 
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
@@ -54,6 +56,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     },
     status(_request, call) {
       call.answer(JSON.stringify(parts.report()));
+    },
+    retire(_request, call) {
+      call.answer(process.pid);
+      parts.retire();
     },
   };
 }

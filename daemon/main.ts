@@ -4,24 +4,29 @@
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { SessionError } from "../protocol/errors.ts";
+import { retire, status } from "./ask.ts";
 import { type DaemonOptions, describeSettings, resolveConfig, settingFlags } from "./config.ts";
 import { waitUntilServed } from "./join.ts";
 import { startDaemon } from "./start.ts";
 
+const MAX_TAKEOVER_TRIES = 2_000;
+const TAKEOVER_PAUSE_MS = 5;
+
 const USAGE = `gambas-sessiond [run] [--root DIR] [--socket PATH] [--SETTING VALUE ...]   keeps sessions, in the foreground
+gambas-sessiond --takeover [...]                                           takes the place of the one that runs
 gambas-sessiond status [--json] [--root DIR] [--socket PATH]               asks a running one how it is
 
 Settings (as flags: --cache-bytes 1000000):
 ${describeSettings()}
 `;
 
-const { command, options, isJson, readyFd, wantsHelp } = readArguments(process.argv.slice(2));
+const { command, options, isJson, readyFd, wantsHelp, takesOver } = readArguments(process.argv.slice(2));
 if (wantsHelp) process.stdout.write(USAGE);
 else await main();
 
 async function main(): Promise<void> {
   try {
-    if (command === "status") process.stdout.write(`${await (await import("./status.ts")).status(options, isJson)}\n`);
+    if (command === "status") process.stdout.write(`${await status(options, isJson)}\n`);
     else await run();
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
@@ -31,7 +36,7 @@ async function main(): Promise<void> {
 }
 
 async function run(): Promise<void> {
-  const daemon = await startOrJoin();
+  const daemon = takesOver ? await takeOver() : await startOrJoin();
   if (daemon === undefined) return;
   process.stderr.on("error", ignoreClosedPipe);
   const stop = (): void => void daemon.stop();
@@ -60,6 +65,22 @@ async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | 
   }
 }
 
+/**
+ * Asks the one that runs to leave and starts as soon as it has. Workers send what was not answered to the next daemon, whoever that is; if
+ * one of them was quicker to start one, that is asked to leave as well.
+ */
+async function takeOver(): Promise<Awaited<ReturnType<typeof startDaemon>>> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startDaemon(options);
+    } catch (error) {
+      const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
+      if (!isTaken || tries === MAX_TAKEOVER_TRIES) throw error;
+    }
+    if ((await retire(options)) === undefined) await new Promise((resolve) => setTimeout(resolve, TAKEOVER_PAUSE_MS));
+  }
+}
+
 function tellReady(fd: number): void {
   try {
     writeSync(fd, "\n");
@@ -80,13 +101,18 @@ interface Arguments {
   readonly isJson: boolean;
   readonly readyFd: number | undefined;
   readonly wantsHelp: boolean;
+  readonly takesOver: boolean;
 }
 
 function readArguments(args: readonly string[]): Arguments {
   const flags = settingFlags();
   const known = ["root", "socket", "ready-fd", ...flags.map(({ name }) => name)];
   const texts = Object.fromEntries(known.map((name) => [name, { type: "string" as const }]));
-  const booleans = { json: { type: "boolean" as const }, help: { type: "boolean" as const } };
+  const booleans = {
+    json: { type: "boolean" as const },
+    help: { type: "boolean" as const },
+    takeover: { type: "boolean" as const },
+  };
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -116,6 +142,7 @@ function readArguments(args: readonly string[]): Arguments {
       isJson: values.json === true,
       readyFd: ready === undefined ? undefined : Number(ready),
       wantsHelp: values.help === true,
+      takesOver: values.takeover === true,
     };
   } catch (error) {
     process.stderr.write(`gambas-sessiond: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);

@@ -140,7 +140,8 @@ class Life implements Daemon {
     const sweep = new Sweep({ store, sessions, tombstones, log: this.#log, now: () => Date.now() }, config.sweepMs);
     const instance = randomBytes(9).toString("base64url");
     const report = (): Record<string, unknown> => this.#report();
-    const handlers = makeHandlers({ config, sessions, instance, directory: store.directory, report });
+    const retire = (): void => this.#retire();
+    const handlers = makeHandlers({ config, sessions, instance, directory: store.directory, report, retire });
     const dispatch = new Dispatch(handlers, { log: this.#log, metrics: this.#metrics });
     return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, watch: this.#makeWatch(sessions, store) };
   }
@@ -173,6 +174,11 @@ class Life implements Daemon {
   #checkIdle(idleExitMs: number): void {
     if (this.#server.connectionCount > 0) this.#idleSinceMs = Date.now();
     else if (Date.now() - this.#idleSinceMs > idleExitMs) void this.stop();
+  }
+
+  #retire(): void {
+    this.#log.info("retiring", { reason: "another daemon takes over" });
+    void this.stop();
   }
 
   /** Somebody else may be the daemon now: nothing may be written any more. */

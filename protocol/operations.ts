@@ -141,6 +141,15 @@ export const OPERATIONS = {
     response: { json: text },
     errors: [],
   },
+  retire: {
+    number: 8,
+    since: 1,
+    meaning:
+      "Asks the daemon to leave: it takes no new connection, finishes what has arrived, answers it and ends. Whoever asks starts the next one.",
+    request: {},
+    response: { pid: uint },
+    errors: [],
+  },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
