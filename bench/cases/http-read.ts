@@ -1,0 +1,13 @@
+// Question: how many pages a second can be served that read their session? express-session touches the session in its store with
+// every request, gambas-session renews its time stamp once a second: each does what it does for its users.
+
+import type { Case } from "./case.ts";
+import { type HttpCase, httpCaseOf } from "./http-case.ts";
+
+const definition: HttpCase = {
+  name: "http-read",
+  question: "serve a page that reads its session, two workers",
+  path: "/read",
+};
+
+export const httpRead: Case = httpCaseOf(definition);

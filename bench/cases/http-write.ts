@@ -1,0 +1,12 @@
+// Question: how many pages a second can be served that change their session? The response leaves when the change is acknowledged.
+
+import type { Case } from "./case.ts";
+import { type HttpCase, httpCaseOf } from "./http-case.ts";
+
+const definition: HttpCase = {
+  name: "http-write",
+  question: "serve a page that changes a value of its session, two workers; the response waits for the store",
+  path: "/write",
+};
+
+export const httpWrite: Case = httpCaseOf(definition);

@@ -1,0 +1,11 @@
+// Every question, in the order of the table.
+
+import type { Case } from "./case.ts";
+import { httpRead } from "./http-read.ts";
+import { httpWrite } from "./http-write.ts";
+import { memory } from "./memory.ts";
+import { start } from "./start.ts";
+import { caseOf } from "./store-case.ts";
+import { STORE_CASES } from "./store-cases.ts";
+
+export const CASES: readonly Case[] = [...STORE_CASES.map(caseOf), httpRead, httpWrite, start, memory];

@@ -1,0 +1,16 @@
+// The cases whose operations run in worker processes, by name.
+
+import { getMiss } from "./get-miss.ts";
+import { getWarm } from "./get-warm.ts";
+import { increment } from "./increment.ts";
+import { set } from "./set.ts";
+import type { StoreCase } from "./store-case.ts";
+import { touch } from "./touch.ts";
+
+export const STORE_CASES: readonly StoreCase[] = [getWarm, getMiss, set, touch, increment];
+
+export function storeCaseNamed(name: string): StoreCase {
+  const found = STORE_CASES.find((definition) => definition.name === name);
+  if (found === undefined) throw new Error(`There is no case "${name}" for workers.`);
+  return found;
+}

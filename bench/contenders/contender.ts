@@ -1,0 +1,69 @@
+// What every contender is to the harness. "Subject" is a contender opened inside one worker process.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Values } from "../session-values.ts";
+
+/** The process a contender needs beside its workers. */
+export type ServerName = "daemon" | "daemon-tmpfs" | "redis" | "redis-aof" | "memcached" | "echo";
+
+export interface Places {
+  /** Unix socket of the contender's server; "" where it has none. */
+  readonly socket: string;
+  /** A directory for the contender's own files, or the root of its daemon. */
+  readonly directory: string;
+}
+
+export interface OpenOptions {
+  /** False: no copy may be kept in the worker, so that every read goes to the store. */
+  readonly keepsCopies: boolean;
+}
+
+export interface Contender {
+  readonly name: string;
+  readonly server?: ServerName;
+  /** Where `directory` is. Default "disk", the temporary directory. */
+  readonly fileSystem?: "disk" | "tmpfs";
+  /** The physical bound, not something to pick. */
+  readonly isFloor?: boolean;
+  /** Sessions are visible in one process only. */
+  readonly isLocal?: boolean;
+  /** Loads the contender's packages: only the processes that use them pay for that. */
+  readonly load: () => Promise<Entry>;
+}
+
+/** How a contender is opened in a process. */
+export interface Entry {
+  readonly open?: (places: Places, options: OpenOptions) => Promise<Subject>;
+  readonly openSite?: (places: Places) => Promise<Site>;
+}
+
+export interface Subject {
+  /** Stores a new session; resolves to its id when it is acknowledged. */
+  create(values: Values): Promise<string>;
+  /** Reads every value of a session, usable by the application; how many there were. */
+  get(id: string): number | Promise<number>;
+  /** The session as a request has it in hand. */
+  hold(id: string): Promise<Held>;
+  /** The number in `n`, for counting what was lost. */
+  counter?(id: string): Promise<number>;
+  close(): Promise<void> | void;
+}
+
+export interface Held {
+  /** Changes two values; resolves when the store has acknowledged them. */
+  change(visit: number): Promise<void> | void;
+  touch?(): Promise<void> | void;
+  /** Adds one to `n`; resolves when the store has acknowledged it. */
+  increment?(): Promise<void>;
+}
+
+/** A middleware that brings sessions to HTTP, and the session of a request behind it. */
+export interface Site {
+  readonly middleware: (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+  valuesOf(req: IncomingMessage): SiteSession;
+}
+
+export interface SiteSession {
+  get(key: string): unknown;
+  set(key: string, value: unknown): void;
+}

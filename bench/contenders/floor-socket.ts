@@ -1,0 +1,76 @@
+// Floor of everything that asks another process: frames like ours there and back over a Unix socket, all of one turn in one write.
+// A request says how many bytes it wants back; nothing is looked up, decoded or kept.
+
+import { connect, type Socket } from "node:net";
+import { FrameReader, LENGTH_BYTES } from "../../protocol/frame.ts";
+import { sizeOf, type Values } from "../session-values.ts";
+import type { Entry, Held, Subject } from "./contender.ts";
+
+const SMALL_BYTES = 48;
+const MAX_FRAME_BYTES = 1024 * 1024;
+
+class EchoSubject implements Subject {
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader(MAX_FRAME_BYTES);
+  #waiting: (() => void)[] = [];
+  #next = 0;
+  #unsent: Buffer[] = [];
+  #valueBytes = 0;
+  #valueCount = 0;
+  #sessionCount = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Buffer) => this.#reader.read(chunk, () => this.#answered()));
+  }
+
+  async create(values: Values): Promise<string> {
+    this.#valueBytes = sizeOf(values);
+    this.#valueCount = Object.keys(values).length;
+    this.#sessionCount += 1;
+    return `${this.#valueBytes}.${this.#valueCount}.${this.#sessionCount}`;
+  }
+
+  async get(id: string): Promise<number> {
+    const [bytes = 0, count = 0] = id.split(".").map(Number);
+    await this.#ask(SMALL_BYTES, bytes);
+    return count;
+  }
+
+  async hold(id: string): Promise<Held> {
+    const [bytes = 0] = id.split(".").map(Number);
+    return { change: () => this.#ask(bytes, SMALL_BYTES), touch: () => this.#ask(SMALL_BYTES, SMALL_BYTES) };
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #ask(bytes: number, answerBytes: number): Promise<void> {
+    const frame = Buffer.allocUnsafe(LENGTH_BYTES + bytes);
+    frame.writeUInt32BE(bytes, 0);
+    frame.writeUInt32BE(answerBytes, LENGTH_BYTES);
+    if (this.#unsent.push(frame) === 1) setImmediate(() => this.#flush());
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #flush(): void {
+    this.#socket.write(this.#unsent.length === 1 ? (this.#unsent[0] ?? "") : Buffer.concat(this.#unsent));
+    this.#unsent = [];
+  }
+
+  #answered(): void {
+    this.#waiting[this.#next++]?.();
+    if (this.#next < this.#waiting.length) return;
+    this.#waiting = [];
+    this.#next = 0;
+  }
+}
+
+export const floorSocket: Entry = {
+  open: (places) =>
+    new Promise((resolve, reject) => {
+      const socket = connect(places.socket, () => resolve(new EchoSubject(socket)));
+      socket.once("error", reject);
+    }),
+};

@@ -1,0 +1,108 @@
+// gambas-session through its public names: connect() for the store's own cases, session() and Session for HTTP.
+
+import { type Client, connect, type Handle, Session, session } from "../../client/index.ts";
+import { changedValues, type Values } from "../session-values.ts";
+import type { Entry, Held, OpenOptions, Places, Site, Subject } from "./contender.ts";
+
+class GambasSubject implements Subject {
+  readonly #client: Client;
+  readonly #setsEveryKey: boolean;
+
+  constructor(client: Client, setsEveryKey: boolean) {
+    this.#client = client;
+    this.#setsEveryKey = setsEveryKey;
+  }
+
+  async create(values: Values): Promise<string> {
+    const handle = this.#client.create({ prefix: "bench" });
+    setAll(handle, values);
+    await this.#client.commit(handle);
+    return String(handle.id);
+  }
+
+  async get(id: string): Promise<number> {
+    const handle = await this.#open(id);
+    let count = 0;
+    for (const key of handle.keys) if (handle.get(key) !== undefined) count += 1;
+    return count;
+  }
+
+  async hold(id: string): Promise<Held> {
+    return new HeldHandle(this.#client, await this.#open(id), this.#setsEveryKey);
+  }
+
+  async counter(id: string): Promise<number> {
+    const handle = await this.#open(id);
+    await handle.load();
+    return Number(handle.get("n"));
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async #open(id: string): Promise<Handle> {
+    const handle = await this.#client.open(id);
+    if (handle === undefined) throw new Error(`session ${id} is not there`);
+    return handle;
+  }
+}
+
+class HeldHandle implements Held {
+  readonly #client: Client;
+  readonly #handle: Handle;
+  readonly #id: string;
+  /** What is set with every change besides the two values, where a contender sends everything. */
+  readonly #rest: Values;
+
+  constructor(client: Client, handle: Handle, setsEveryKey: boolean) {
+    this.#client = client;
+    this.#handle = handle;
+    this.#id = String(handle.id);
+    this.#rest = setsEveryKey ? Object.fromEntries(handle.keys.map((key) => [key, handle.get(key)])) : {};
+  }
+
+  change(visit: number): Promise<void> {
+    setAll(this.#handle, this.#rest);
+    setAll(this.#handle, changedValues(visit));
+    return this.#client.commit(this.#handle);
+  }
+
+  /** What the middleware does once a second for a session that is only read, here every time. */
+  async touch(): Promise<void> {
+    const contents = this.#client.current(this.#id) ?? (await this.#client.load(this.#id));
+    if (contents === undefined) throw new Error(`session ${this.#id} is not there`);
+    await this.#client.touch(this.#id, contents);
+  }
+
+  increment(): Promise<void> {
+    return this.#client.transaction(this.#handle, (own) => own.set("n", Number(own.get("n")) + 1));
+  }
+}
+
+function setAll(handle: Handle, values: Values): void {
+  for (const key in values) handle.set(key, values[key]);
+}
+
+async function connected(places: Places, options: OpenOptions): Promise<Client> {
+  const { socket, directory } = places;
+  return connect({ root: directory, socket, spawn: false, ...(options.keepsCopies ? {} : { cacheBytes: 0 }) });
+}
+
+async function openSite(places: Places): Promise<Site> {
+  const middleware = session({ root: places.directory, socket: places.socket, spawn: false, prefix: "bench" });
+  return {
+    middleware: middleware as Site["middleware"],
+    valuesOf: () => ({ get: (key) => Session.get(key), set: (key, value) => Session.set(key, value) }),
+  };
+}
+
+export const gambasSession: Entry = {
+  open: async (places, options) => new GambasSubject(await connected(places, options), false),
+  openSite,
+};
+
+/** Sends every value with every change, as the stores of express-session must. */
+export const gambasSessionEveryKey: Entry = {
+  open: async (places, options) => new GambasSubject(await connected(places, options), true),
+};

@@ -1,0 +1,61 @@
+// Everything that is measured, by name. A contender's packages are loaded by the processes that use it, not here.
+
+import type { Contender, Entry } from "./contender.ts";
+
+const gambas = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSession;
+const everyKey = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSessionEveryKey;
+const fileStore = async (): Promise<Entry> => (await import("./session-file-store.ts")).sessionFileStore;
+const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain;
+const nodeRedis = async (): Promise<Entry> => (await import("./node-redis.ts")).plain;
+const exchange = async (): Promise<Entry> => (await import("./floor-file.ts")).floorFile;
+
+export const CONTENDERS: readonly Contender[] = [
+  { name: "gambas-session", server: "daemon", load: gambas },
+  { name: "gambas-session tmpfs", server: "daemon-tmpfs", fileSystem: "tmpfs", load: gambas },
+  { name: "gambas-session, every key", server: "daemon", load: everyKey },
+  { name: "connect-redis/ioredis", server: "redis", load: ioredis },
+  { name: "connect-redis/ioredis AOF", server: "redis-aof", load: ioredis },
+  {
+    name: "ioredis AOF, WATCH/MULTI",
+    server: "redis-aof",
+    load: async () => (await import("./ioredis.ts")).watched,
+  },
+  { name: "ioredis AOF, Lua", server: "redis-aof", load: async () => (await import("./ioredis.ts")).scripted },
+  { name: "connect-redis/node-redis", server: "redis", load: nodeRedis },
+  { name: "connect-redis/node-redis AOF", server: "redis-aof", load: nodeRedis },
+  {
+    name: "node-redis AOF, WATCH/MULTI",
+    server: "redis-aof",
+    load: async () => (await import("./node-redis.ts")).watched,
+  },
+  { name: "node-redis AOF, Lua", server: "redis-aof", load: async () => (await import("./node-redis.ts")).scripted },
+  { name: "session-file-store", load: fileStore },
+  { name: "session-file-store tmpfs", fileSystem: "tmpfs", load: fileStore },
+  {
+    name: "connect-memcached",
+    server: "memcached",
+    load: async () => (await import("./connect-memcached.ts")).connectMemcached,
+  },
+  { name: "MemoryStore", isLocal: true, load: async () => (await import("./memory-store.ts")).memoryStore },
+  { name: "no session", isFloor: true, load: async () => (await import("./no-session.ts")).noSession },
+  {
+    name: "floor: Map",
+    isFloor: true,
+    isLocal: true,
+    load: async () => (await import("./floor-map.ts")).floorMap,
+  },
+  {
+    name: "floor: socket echo",
+    server: "echo",
+    isFloor: true,
+    load: async () => (await import("./floor-socket.ts")).floorSocket,
+  },
+  { name: "floor: file exchange", isFloor: true, load: exchange },
+  { name: "floor: file exchange tmpfs", fileSystem: "tmpfs", isFloor: true, load: exchange },
+];
+
+export function contenderNamed(name: string): Contender {
+  const found = CONTENDERS.find((contender) => contender.name === name);
+  if (found === undefined) throw new Error(`There is no contender "${name}".`);
+  return found;
+}

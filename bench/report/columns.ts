@@ -1,0 +1,64 @@
+// The columns of the result tables, for the terminal and for Markdown alike.
+
+import type { Row } from "../row.ts";
+import type { Goal } from "./goals.ts";
+
+export const ROW_HEAD: readonly string[] = [
+  "contender",
+  "ops/s",
+  "p50 µs",
+  "p99 µs",
+  "CPU µs/op",
+  "server CPU µs/op",
+  "lost",
+];
+export const MEMORY_HEAD: readonly string[] = ["contender", "resident MB", "bytes/session"];
+export const GOAL_HEAD: readonly string[] = ["case", "goal", "reached", ""];
+
+export function cellsOf(row: Row): string[] {
+  if (row.case === "memory") return [row.contender, textOf(row.resident_mb), textOf(row.bytes_per_session)];
+  const figures = [row.ops_per_s, row.p50_us, row.p99_us, row.cpu_us_per_op, row.server_cpu_us_per_op, row.lost];
+  return [row.contender, ...figures.map(textOf)];
+}
+
+export function headOf(row: Row | undefined): readonly string[] {
+  return row?.case === "memory" ? MEMORY_HEAD : ROW_HEAD;
+}
+
+export function goalCells(goal: Goal): string[] {
+  const { reached, unit } = goal;
+  const text = reached === undefined ? "–" : `${withDigits(reached)} ${unit}`;
+  return [goal.case, goal.text, text, verdictOf(goal)];
+}
+
+/** Rows of one case, shape and size: what stands in one table. */
+export function groupsOf(rows: readonly Row[]): ReadonlyMap<string, readonly Row[]> {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const group = groups.get(titleOf(row));
+    if (group === undefined) groups.set(titleOf(row), [row]);
+    else group.push(row);
+  }
+  return groups;
+}
+
+function titleOf({ case: name, procs, concurrency, size }: Row): string {
+  if (name === "start" || name === "memory") return name;
+  return `${name} ${procs} x ${concurrency}, ${size} bytes`;
+}
+
+function verdictOf({ isMet }: Goal): string {
+  if (isMet === undefined) return "not measured";
+  return isMet ? "ok" : "MISSED";
+}
+
+function textOf(value: number | null | undefined): string {
+  return value === null || value === undefined ? "–" : withDigits(value);
+}
+
+function withDigits(value: number): string {
+  const digits = value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2;
+  return value
+    .toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })
+    .replaceAll(",", " ");
+}

@@ -1,0 +1,153 @@
+// The goals the project has set itself, computed from the rows of one run.
+
+import type { Row } from "../row.ts";
+
+export interface Goal {
+  readonly case: string;
+  readonly text: string;
+  /** How the two sides compare; undefined where one was not measured. */
+  readonly reached: number | undefined;
+  readonly target: number;
+  readonly isMet: boolean | undefined;
+  readonly unit: string;
+}
+
+const OURS = "gambas-session";
+const IOREDIS = "connect-redis/ioredis";
+
+interface Where {
+  readonly case: string;
+  readonly procs?: number;
+  readonly contender: string;
+}
+
+export function goalsOf(rows: readonly Row[]): Goal[] {
+  return [
+    ...readGoals(rows),
+    ...setGoals(rows),
+    ...incrementGoals(rows),
+    ...httpGoals(rows),
+    ...startGoals(rows),
+    ...memoryGoals(rows),
+  ];
+}
+
+function readGoals(rows: readonly Row[]): Goal[] {
+  const against = (name: string, procs: number, target: number): Goal => {
+    const ours = rateOf(rows, { case: name, procs, contender: OURS });
+    const theirs = rateOf(rows, { case: name, procs, contender: IOREDIS });
+    const shape = procs === 1 ? "1 x 1" : "4 x 16";
+    return atLeast(name, `${shape}: >= ${target} x ${IOREDIS}`, target, ratio(ours, theirs));
+  };
+  return [against("get-warm", 1, 40), against("get-warm", 4, 4), against("get-miss", 4, 1.6)];
+}
+
+function setGoals(rows: readonly Row[]): Goal[] {
+  const onDisk = setRates(rows, OURS, "session-file-store", "");
+  const onTmpfs = setRates(rows, `${OURS} tmpfs`, "session-file-store tmpfs", ", tmpfs");
+  const p50 = (contender: string): number | undefined =>
+    find(rows, { case: "set", procs: 1, contender })?.p50_us ?? undefined;
+  const slower = (contender: string, suffix: string): Goal =>
+    atMost("set", `1 x 1, p50${suffix}: <= ${IOREDIS} AOF`, 1, ratio(p50(contender), p50(`${IOREDIS} AOF`)));
+  return [...onDisk, ...onTmpfs, slower(OURS, ""), slower(`${OURS} tmpfs`, ", tmpfs")];
+}
+
+function setRates(rows: readonly Row[], ours: string, fileStore: string, suffix: string): Goal[] {
+  const against = (contender: string, target: number): Goal => {
+    const mine = rateOf(rows, { case: "set", procs: 4, contender: ours });
+    const theirs = rateOf(rows, { case: "set", procs: 4, contender });
+    return atLeast("set", `4 x 16${suffix}: >= ${target} x ${contender}`, target, ratio(mine, theirs));
+  };
+  return [against(`${IOREDIS} AOF`, 1), against("connect-redis/node-redis AOF", 1.6), against(fileStore, 30)];
+}
+
+function incrementGoals(rows: readonly Row[]): Goal[] {
+  const ours = find(rows, { case: "increment", contender: OURS });
+  const against = (contender: string): Goal => {
+    const theirs = rateOf(rows, { case: "increment", contender });
+    return atLeast("increment", `>= 3 x ${contender}`, 3, ratio(ours?.ops_per_s ?? undefined, theirs));
+  };
+  const names = ["ioredis AOF, WATCH/MULTI", "ioredis AOF, Lua", "node-redis AOF, WATCH/MULTI", "node-redis AOF, Lua"];
+  return [{ ...atMost("increment", "none lost", 0, ours?.lost ?? undefined), unit: "lost" }, ...names.map(against)];
+}
+
+function httpGoals(rows: readonly Row[]): Goal[] {
+  const against = (name: string, target: number): Goal => {
+    const peers = rows.filter((row) => row.case === name && /^connect-redis.*AOF$/.test(row.contender));
+    const best = peers.length === 0 ? undefined : Math.max(...peers.map((row) => row.ops_per_s ?? 0));
+    const ours = rateOf(rows, { case: name, contender: OURS });
+    return atLeast(name, `>= ${target} x the best express-session + connect-redis`, target, ratio(ours, best));
+  };
+  const bare = rateOf(rows, { case: "http-read", contender: "no session" });
+  const ours = rateOf(rows, { case: "http-read", contender: OURS });
+  return [
+    against("http-read", 2),
+    atLeast("http-read", ">= 0.75 x the page without sessions", 0.75, ratio(ours, bare)),
+    against("http-write", 1.7),
+  ];
+}
+
+function startGoals(rows: readonly Row[]): Goal[] {
+  const time = (contender: string): number | undefined => find(rows, { case: "start", contender })?.p50_us ?? undefined;
+  const files = Math.max(0, ...rows.filter((row) => row.case === "start").map((row) => row.sessions ?? 0));
+  const spawnedUs = time(`${OURS} spawned, 0 files`);
+  const spawnedMs = spawnedUs === undefined ? undefined : spawnedUs / 1000;
+  const same = ratio(time(`${OURS} running, ${files} files`), time(`${OURS} running, 0 files`));
+  return [
+    { ...atMost("start", "first answer of a spawned daemon <= 300 ms", 300, spawnedMs), unit: "ms" },
+    // "The same" within what two runs of the same thing differ by.
+    atMost(
+      "start",
+      `a running daemon with ${files} files on disk answers as with none`,
+      1.25,
+      files === 0 ? undefined : same,
+    ),
+  ];
+}
+
+function memoryGoals(rows: readonly Row[]): Goal[] {
+  const measured = rows.filter((row) => row.case === "memory");
+  const counts = [...new Set(measured.map((row) => row.sessions ?? 0))];
+  const of = (name: string, count: number): Row | undefined =>
+    find(measured, { case: "memory", contender: `${name}, ${count}` });
+  return counts.flatMap((count) => {
+    const cached = of(`${OURS} cached`, count)?.bytes_per_session;
+    const cold = of(`${OURS} cold`, count)?.resident_mb;
+    const text = `${count} files on disk, cold cache: <= 120 MB resident`;
+    return [
+      atMost(
+        "memory",
+        `${count} cached sessions: <= 1 x Redis`,
+        1,
+        ratio(cached, of("connect-redis", count)?.bytes_per_session),
+      ),
+      { ...atMost("memory", text, 120, cold), unit: "MB" },
+    ];
+  });
+}
+
+function find(rows: readonly Row[], where: Where): Row | undefined {
+  // The realistic size comes first.
+  return rows.find(
+    (row) =>
+      row.case === where.case &&
+      row.contender === where.contender &&
+      (where.procs === undefined || row.procs === where.procs),
+  );
+}
+
+function rateOf(rows: readonly Row[], where: Where): number | undefined {
+  return find(rows, where)?.ops_per_s ?? undefined;
+}
+
+function ratio(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a / b;
+}
+
+function atLeast(name: string, text: string, target: number, reached: number | undefined): Goal {
+  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached >= target, unit: "x" };
+}
+
+function atMost(name: string, text: string, target: number, reached: number | undefined): Goal {
+  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached <= target, unit: "x" };
+}
