@@ -92,6 +92,19 @@ describe("a JavaScript value becomes", () => {
     expect(endOfValue(encoded.bytes, 0, newScan())).toBe(encoded.bytes.length);
   });
 
+  test.each([
+    [0, "00"],
+    [127, "7f"],
+    [128, "8080"],
+    [16_383, "bfff"],
+    [16_384, "c0004000"],
+    [1_000_000, "c00f4240"],
+  ])("a string of %i bytes with its length before it", (length, bytes) => {
+    const encoded = encode("x".repeat(length)).bytes;
+    expect(encoded.subarray(1, encoded.length - length).toString("hex")).toBe(bytes);
+    expect(endOfValue(encoded, 0, newScan())).toBe(encoded.length);
+  });
+
   test("the deletion mark for null and undefined", () => {
     expect(encode(null).bytes).toEqual(hex("00"));
     expect(encode(undefined).bytes).toEqual(hex("00"));
@@ -149,6 +162,11 @@ describe("Gambas bytes read as", () => {
       "arrays of arrays",
       `61${name("Integer[][]")}100341040105000000 00 61${name("Integer[]")}0400`.replaceAll(" ", ""),
       [[5], null, []],
+    ],
+    [
+      "an array of Integers that is a Variant[] in Variant[][]",
+      `61${name("Variant[][]")}1001410401 05000000`.replace(" ", ""),
+      [[5]],
     ],
     ["an array of bytes in Variant[][]", `61${name("Variant[][]")}1001410c0102ff`, [[255]]],
   ])("%s", (_what, bytes, value) => {
@@ -231,6 +249,10 @@ describe("overwriting keeps the stored type when it holds the new value exactly"
     ["Float, bigint", "070000000000000a40", 3n, "Long"],
     ["Short, 7", "030080", 7, "Short"],
     ["Short, 40000", "030080", 40_000, "Integer"],
+    ["Short, 32767", "030080", 32_767, "Short"],
+    ["Short, 32768", "030080", 32_768, "Integer"],
+    ["Short, -32768", "030000", -32_768, "Short"],
+    ["Short, -32769", "030000", -32_769, "Integer"],
     ["Short, 1.5", "030080", 1.5, "Float"],
     ["Byte, 255", "0207", 255, "Byte"],
     ["Byte, 256", "0207", 256, "Integer"],
@@ -314,6 +336,27 @@ describe("overwriting keeps the stored type when it holds the new value exactly"
   test("takes the new order when the keys of an object were put in another order", () => {
     const stored = encode({ a: 1, b: 2 }).bytes;
     expect(Object.keys(decodeValue(encode({ b: 2, a: 1 }, stored).bytes, 0) as object)).toEqual(["b", "a"]);
+  });
+
+  test("takes the new order when a live object was put in another order", () => {
+    const stored = encode({ a: 1, b: 2, c: 3 }).bytes;
+    const origins = new Origins();
+    const value = decodeValue(stored, 0, origins) as Record<string, unknown>;
+    delete value.a;
+    value.a = 1;
+    expect(Object.keys(decodeValue(encode(value, stored, origins).bytes, 0) as object)).toEqual(["b", "c", "a"]);
+  });
+
+  test("keeps the elements of a Variant[] in Variant[][] bare as long as they fit", () => {
+    const outer = `61${name("Variant[][]")}1001`;
+    const stored = hex(`${outer} 41 04 01 05000000`);
+    const origins = new Origins();
+    const value = decodeValue(stored, 0, origins) as unknown[][];
+    value[0]?.push(6);
+    expect(encode(value, stored, origins).bytes).toEqual(hex(`${outer} 41 04 02 05000000 06000000`));
+    value[0]?.push("x");
+    const { bytes } = encode(value, stored, origins);
+    expect(bytes).toEqual(hex(`${outer} 41 0c 03 0405000000 0406000000 090178`));
   });
 
   test("follows an object to its new place", () => {
