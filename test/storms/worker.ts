@@ -1,0 +1,71 @@
+// A worker of a storm: uses sessions as applications do, through the package by its name.
+
+import { type Client, connect, type Handle, Session } from "gambas-session";
+import { serveCalls } from "../support/processes.ts";
+import { COUNTER, type Load, REGISTERS, runLoad, type Sessions } from "./load.ts";
+import { Recorder } from "./recorder.ts";
+
+let connecting: Promise<Client> | undefined;
+
+function client(): Promise<Client> {
+  connecting ??= connect({ waitMs: 60_000 });
+  return connecting;
+}
+
+async function open(id: string): Promise<Handle> {
+  const handle = await (await client()).open(id);
+  if (handle === undefined) throw new Error(`session ${id} is not there`);
+  return handle;
+}
+
+let turns = 0;
+
+/** The two interfaces take turns. */
+function isTurnOfStatic(): boolean {
+  turns += 1;
+  return turns % 2 === 0;
+}
+
+const sessions: Sessions = {
+  async read(id, key) {
+    return isTurnOfStatic() ? Session.Run({ id }, () => Session.get(key)) : (await open(id)).get(key);
+  },
+  async commit(id, key, value) {
+    if (isTurnOfStatic()) return Session.Run({ id }, () => Session.set(key, value));
+    const handle = await open(id);
+    handle.set(key, value);
+    await handle.save();
+  },
+  async transaction(id, fn) {
+    if (isTurnOfStatic()) return Session.Run({ id }, () => Session.Transaction(() => fn(Session)));
+    return (await client()).transaction(id, fn);
+  },
+};
+
+serveCalls({
+  async create() {
+    const handle = (await client()).create({ prefix: "storm" });
+    handle.set(COUNTER, 0);
+    await handle.save();
+    return handle.id;
+  },
+  async run(load: Load, path: string) {
+    await client();
+    const recorder = new Recorder(path);
+    await runLoad(load, sessions, recorder);
+    recorder.close();
+  },
+  /** Reads everything once, recorded like any read. */
+  async readAll(sessionIds: readonly string[], keys: readonly string[], path: string) {
+    const recorder = new Recorder(path);
+    for (const id of sessionIds) {
+      const counted = recorder.called("count", `${id}/${COUNTER}`);
+      recorder.ended(counted, (await sessions.read(id, COUNTER)) as number);
+      for (const key of [...REGISTERS, ...keys]) {
+        const number = recorder.called("read", `${id}/${key}`);
+        recorder.ended(number, ((await sessions.read(id, key)) as string | undefined) ?? null);
+      }
+    }
+    recorder.close();
+  },
+});
