@@ -213,14 +213,18 @@ export class Session {
     return prepared;
   }
 
-  /** Second half: makes the staged revision visible and answers those whose changes it holds. */
-  publish(prepared: Prepared): void {
+  /** Second half: makes the staged revision visible. False when it is not: there is nothing to acknowledge then. */
+  publish(prepared: Prepared): boolean {
     try {
-      if (this.#house.store.publish(this.id, prepared.staged)) this.#adoptWritten(prepared);
-      else this.#tryAgain(prepared);
+      if (this.#house.store.publish(this.id, prepared.staged)) {
+        this.#adoptWritten(prepared);
+        return true;
+      }
+      this.#tryAgain(prepared);
     } catch (error) {
       this.#undo(prepared, error);
     }
+    return false;
   }
 
   /** What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between. */

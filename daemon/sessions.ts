@@ -163,7 +163,7 @@ export class Sessions {
     }
     if (prepared.length === 0) return;
     if (this.#parts.config.durability === "fsync") void this.#publishDurably(prepared);
-    else if (this.#publish(prepared)) this.#acknowledge(prepared);
+    else this.#acknowledge(this.#publish(prepared));
   }
 
   /** Some at a time, so that the first are answered while the others are written. */
@@ -209,7 +209,8 @@ export class Sessions {
     this.#parts.requestTurnEnd();
   }
 
-  #publish(prepared: readonly Prepared[]): boolean {
+  /** Those that are visible now: the others begin again, or failed and were answered. */
+  #publish(prepared: readonly Prepared[]): Prepared[] {
     const { journal } = this.#parts;
     try {
       if (journal !== undefined) {
@@ -218,10 +219,9 @@ export class Sessions {
       }
     } catch (error) {
       for (const write of prepared) write.session.abort(write, error);
-      return false;
+      return [];
     }
-    for (const write of prepared) write.session.publish(write);
-    return true;
+    return prepared.filter((write) => write.session.publish(write));
   }
 
   #acknowledge(prepared: readonly Prepared[]): void {
@@ -242,12 +242,13 @@ export class Sessions {
         }
       }),
     );
-    if (staged.length === 0 || !this.#publish(staged)) return;
+    const published = staged.length === 0 ? [] : this.#publish(staged);
+    if (published.length === 0) return;
     try {
       await store.syncPublished();
-      this.#acknowledge(staged);
+      this.#acknowledge(published);
     } catch (error) {
-      for (const write of staged) write.session.abort(write, error);
+      for (const write of published) write.session.abort(write, error);
     }
   }
 
