@@ -1,7 +1,7 @@
 // The daemon's settings, in one table: names, defaults, units, flags. Checks what comes from outside; reads no file.
 
-import { chmodSync, lstatSync, mkdirSync, type Stats } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
+import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 
 /** A Unix socket's path must fit `sun_path`. */
@@ -127,26 +127,35 @@ function checkSocketPath(socket: string): void {
  * A wrong mode is repaired, as Gambas does.
  */
 export function prepareRoot(root: string): void {
-  const stat = makeRoot(root);
+  const stat = ensureRoot(root);
   if (stat.isSymbolicLink()) throw badRoot(root, "is a symbolic link");
   if (!stat.isDirectory()) throw badRoot(root, "is not a directory");
   if (stat.uid !== uid()) throw badRoot(root, `belongs to uid ${stat.uid}, not to ${uid()}`);
   if ((stat.mode & 0o777) !== ROOT_MODE) chmodSync(root, ROOT_MODE);
 }
 
-/** What is at the root's path, be it what it should be or not. */
-function makeRoot(root: string): Stats {
+/** What is there, be it what it should be or not; made if nothing is. */
+function ensureRoot(root: string): Stats {
   try {
-    mkdirSync(root, { recursive: true, mode: ROOT_MODE });
-  } catch (error) {
-    const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-    // Something else has the name, or it is a link that leads nowhere: lstat tells.
-    if (code !== "EEXIST" && code !== "ENOENT") throw badRoot(root, `cannot be made: ${String(error)}`);
-  }
-  try {
+    const stat = lstatSync(root, { throwIfNoEntry: false });
+    if (stat !== undefined) return stat;
+    makeDirectory(root);
     return lstatSync(root);
   } catch (error) {
-    throw badRoot(root, `cannot be made: ${String(error)}`);
+    throw badRoot(root, `cannot be made (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+/** Node's own recursive mkdir never comes back from a symbolic link that leads nowhere. */
+function makeDirectory(path: string): void {
+  const parent = dirname(path);
+  if (statSync(parent, { throwIfNoEntry: false }) === undefined) makeDirectory(parent);
+  try {
+    mkdirSync(path, ROOT_MODE);
+  } catch (error) {
+    // Another daemon that starts at the same time may have been faster.
+    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "EEXIST")) throw error;
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }
 
