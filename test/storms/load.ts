@@ -27,17 +27,33 @@ export interface Load {
   readonly width: number;
 }
 
-export const REGISTERS: readonly string[] = ["r0", "r1", "r2", "r3"];
+const REGISTERS: readonly string[] = ["r0", "r1", "r2", "r3"];
 export const COUNTER = "n";
 
 /** A key that only the load of this name writes. */
-export function ownKey(name: string): string {
+function ownKey(name: string): string {
   return `of ${name}`;
 }
 
 export async function runLoad(load: Load, sessions: Sessions, recorder: Recorder): Promise<void> {
   const runner = new Runner(load, sessions, recorder);
   await Promise.all(Array.from({ length: load.width }, () => runner.run()));
+}
+
+/** Reads every key of every session once, recorded like any read. */
+export async function readEverything(
+  load: { readonly sessionIds: readonly string[]; readonly names: readonly string[] },
+  sessions: Sessions,
+  recorder: Recorder,
+): Promise<void> {
+  for (const id of load.sessionIds) {
+    const counted = recorder.called("count", `${id}/${COUNTER}`);
+    recorder.ended(counted, shown(await sessions.read(id, COUNTER)));
+    for (const key of [...REGISTERS, ...load.names.map(ownKey)]) {
+      const number = recorder.called("read", `${id}/${key}`);
+      recorder.ended(number, shown(await sessions.read(id, key)));
+    }
+  }
 }
 
 class Runner {

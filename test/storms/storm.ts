@@ -16,7 +16,7 @@ import {
   WorkerProcess,
 } from "../support/processes.ts";
 import { Random } from "../support/random.ts";
-import { type Load, ownKey } from "./load.ts";
+import type { Load } from "./load.ts";
 import { type Recorded, readRecords } from "./recorder.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
@@ -133,9 +133,9 @@ class Storm {
   }
 
   async #readAll(): Promise<Recorded[]> {
-    const owned = this.#crews.map(({ name }) => ownKey(name));
+    const names = this.#crews.map(({ name }) => name);
     const path = this.#recordsAt("reader");
-    await this.#reader.call("readAll", this.#sessionIds, owned, path);
+    await this.#reader.call("readAll", this.#sessionIds, names, path);
     return readRecords(path, "reader");
   }
 

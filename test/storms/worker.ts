@@ -2,7 +2,7 @@
 
 import { type Client, connect, type Handle, Session } from "gambas-session";
 import { serveCalls } from "../support/processes.ts";
-import { COUNTER, type Load, REGISTERS, runLoad, type Sessions } from "./load.ts";
+import { COUNTER, type Load, readEverything, runLoad, type Sessions } from "./load.ts";
 import { Recorder } from "./recorder.ts";
 
 let connecting: Promise<Client> | undefined;
@@ -55,17 +55,9 @@ serveCalls({
     await runLoad(load, sessions, recorder);
     recorder.close();
   },
-  /** Reads everything once, recorded like any read. */
-  async readAll(sessionIds: readonly string[], keys: readonly string[], path: string) {
+  async readAll(sessionIds: readonly string[], names: readonly string[], path: string) {
     const recorder = new Recorder(path);
-    for (const id of sessionIds) {
-      const counted = recorder.called("count", `${id}/${COUNTER}`);
-      recorder.ended(counted, (await sessions.read(id, COUNTER)) as number);
-      for (const key of [...REGISTERS, ...keys]) {
-        const number = recorder.called("read", `${id}/${key}`);
-        recorder.ended(number, ((await sessions.read(id, key)) as string | undefined) ?? null);
-      }
-    }
+    await readEverything({ sessionIds, names }, sessions, recorder);
     recorder.close();
   },
 });

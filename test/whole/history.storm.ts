@@ -1,0 +1,31 @@
+// The storms of test/storms, short: random load, random deaths, and every history linearizable.
+
+import { expect, test } from "vitest";
+import { runStorm, type StormOptions } from "../storms/storm.ts";
+
+const STORM: Omit<StormOptions, "seed"> = {
+  workers: 4,
+  sessions: 2,
+  operations: 3_000,
+  width: 3,
+  workerKills: 2,
+  daemonKills: 0,
+};
+
+function newSeed(): number {
+  const seed = Date.now() % 2 ** 32;
+  console.log(`seed ${seed}`);
+  return seed;
+}
+
+test("four workers of which some are killed lose nothing and read nothing stale", async () => {
+  const figures = await runStorm({ ...STORM, seed: newSeed() });
+  expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
+  expect(figures.workersKilled).toBeGreaterThan(0);
+});
+
+test("four workers whose daemon is killed again and again lose nothing, and no call fails", async () => {
+  const figures = await runStorm({ ...STORM, seed: newSeed(), workerKills: 1, daemonKills: 8 });
+  expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
+  expect(figures.daemonsKilled).toBeGreaterThan(3);
+});
