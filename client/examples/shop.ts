@@ -1,0 +1,95 @@
+// What the example does with its session. Here is everything an application writes; nothing here knows of HTTP, workers or the daemon.
+
+import { inspect } from "node:util";
+import { Session, SessionError } from "gambas-session";
+import { type Cart, cartOf, MAX_QUANTITY } from "./menu.ts";
+
+export interface Entry {
+  readonly key: string;
+  /** The exact Gambas type. */
+  readonly type: string;
+  /** undefined for a value that cannot be shown. */
+  readonly value: unknown;
+  /** The value, or why it cannot be shown, for people. */
+  readonly text: string;
+}
+
+/** Everything of the session that is shown. */
+export interface View {
+  readonly id: string | null;
+  readonly path: string | null;
+  readonly size: number;
+  readonly timeoutSeconds: number;
+  readonly visits: number;
+  /** How many of them each worker answered. */
+  readonly answers: readonly number[];
+  readonly user: string | undefined;
+  readonly cart: Cart;
+  readonly entries: readonly Entry[];
+}
+
+const MAX_SHOWN = { depth: 4, maxArrayLength: 40, maxStringLength: 400, breakLength: 64 } as const;
+
+/** Counts exactly, however many workers count at once. */
+export function countVisit(worker: number, workers: number): Promise<void> {
+  return Session.Transaction(() => {
+    const answers = countsOf(Session.answers, workers);
+    Session.visits = countOf(Session.visits) + 1;
+    Session.answers = answers.with(worker - 1, countOf(answers[worker - 1]) + 1);
+    Session.firstVisit ??= new Date();
+    Session.lastVisit = new Date();
+  });
+}
+
+/** Adds to, or takes from, the quantity of a dish. */
+export function order(dish: string, change: number): Promise<void> {
+  return Session.Transaction(() => {
+    const cart = { ...cartOf(Session.cart) };
+    const quantity = Math.min(MAX_QUANTITY, (cart[dish] ?? 0) + change);
+    if (quantity > 0) cart[dish] = quantity;
+    else delete cart[dish];
+    Session.cart = cart;
+  });
+}
+
+export function signIn(name: string): void {
+  Session.user = name;
+}
+
+export function signOut(): void {
+  delete Session.user;
+}
+
+export function look(workers: number): View {
+  return {
+    id: Session.Id,
+    path: Session.Path,
+    size: Session.Size,
+    timeoutSeconds: Session.Timeout,
+    visits: countOf(Session.visits),
+    answers: countsOf(Session.answers, workers),
+    user: typeof Session.user === "string" ? Session.user : undefined,
+    cart: cartOf(Session.cart),
+    entries: Session.Keys.map(entryOf),
+  };
+}
+
+function entryOf(key: string): Entry {
+  try {
+    const value = Session.get(key);
+    return { key, type: Session.TypeOf(key) ?? "", value, text: inspect(value, MAX_SHOWN) };
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    return { key, type: "", value: undefined, text: error.message };
+  }
+}
+
+/** Other programs share the session: what they left under our key may not be a count. */
+function countOf(stored: unknown): number {
+  return typeof stored === "number" && Number.isSafeInteger(stored) && stored >= 0 ? stored : 0;
+}
+
+function countsOf(stored: unknown, length: number): number[] {
+  const counts: readonly unknown[] = Array.isArray(stored) ? stored : [];
+  return Array.from({ length }, (_, index) => countOf(counts[index]));
+}

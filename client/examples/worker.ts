@@ -1,0 +1,180 @@
+// One HTTP worker of the example: routes, forms, answers. Of sessions it knows `session()` only; what is kept in them is in shop.ts.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { inspect } from "node:util";
+import { Session, SessionError, session } from "gambas-session";
+import { Refusal, readForm } from "./form.ts";
+import { MENU, totalCents } from "./menu.ts";
+import { CONTENT_SECURITY_POLICY, renderPage, renderProblem, type Worker } from "./page.ts";
+import { countVisit, type Entry, look, order, signIn, signOut } from "./shop.ts";
+
+interface Call {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly me: Me;
+}
+
+interface Me extends Worker {
+  readonly workers: number;
+}
+
+type Action = (call: Call) => Promise<void> | void;
+
+const ROUTES: ReadonlyMap<string, Readonly<Record<string, Action>>> = new Map<string, Record<string, Action>>([
+  ["/", { GET: showPage, HEAD: showPage }],
+  ["/session.json", { GET: showJson, HEAD: showJson }],
+  ["/cart", { POST: changeCart }],
+  ["/sign-in", { POST: enter }],
+  ["/sign-out", { POST: leave }],
+  ["/abandon", { POST: abandon }],
+]);
+
+/** Serves until SIGTERM, then answers what has been accepted and ends. */
+export function runWorker(): void {
+  const { WORKER, WORKERS, PORT } = process.env;
+  const port = Number(PORT);
+  const me = { number: Number(WORKER), workers: Number(WORKERS), pid: process.pid, url: `http://127.0.0.1:${port}/` };
+  const withSession = session({ onError: (error) => console.error(`Worker ${me.number}: ${error.message}`) });
+  const server = createServer((req, res) => {
+    withSession(req, res, (problem) => void answer({ req, res, me }, problem));
+  });
+  leaveWhenAsked(server);
+  server.once("error", (error) => {
+    console.error(error.message);
+    process.exit(1);
+  });
+  server.listen(port, "127.0.0.1");
+}
+
+async function answer(call: Call, problem: unknown): Promise<void> {
+  const { res } = call;
+  // A browser keeps a connection to one worker for as long as it may; here it is to meet all of them.
+  res.shouldKeepAlive = false;
+  try {
+    if (problem !== undefined) throw problem;
+    await route(call);
+  } catch (error) {
+    if (res.headersSent) res.destroy();
+    else refuse(res, error);
+  }
+}
+
+async function route(call: Call): Promise<void> {
+  const path = call.req.url?.split("?", 1)[0] ?? "";
+  const actions = ROUTES.get(path);
+  if (actions === undefined) throw new Refusal(404, "There is nothing here.");
+  const action = new Map(Object.entries(actions)).get(call.req.method ?? "");
+  if (action !== undefined) return action(call);
+  call.res.setHeader("Allow", Object.keys(actions).join(", "));
+  throw new Refusal(405, `${path} takes ${Object.keys(actions).join(", ")} only.`);
+}
+
+function refuse(res: ServerResponse, error: unknown): void {
+  if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") {
+    // Abandoned while this request was under way: the next one begins a new session.
+    redirect(res, "/");
+    return;
+  }
+  const status =
+    error instanceof Refusal ? error.status : error instanceof SessionError && error.isRetryable ? 503 : 500;
+  if (!(error instanceof Refusal)) console.error(error);
+  const isOurs = error instanceof Refusal || error instanceof SessionError;
+  sendHtml(res, status, renderProblem(status, isOurs ? error.message : "Something went wrong."));
+}
+
+// -- actions
+
+async function showPage({ res, me }: Call): Promise<void> {
+  await countVisit(me.number, me.workers);
+  sendHtml(res, 200, renderPage(look(me.workers), me));
+}
+
+function showJson({ res, me }: Call): void {
+  const { entries, ...view } = look(me.workers);
+  const keys = Object.fromEntries(entries.map((entry) => [entry.key, { type: entry.type, value: jsonOf(entry) }]));
+  const shown = { worker: me.number, pid: me.pid, ...view, totalCents: totalCents(view.cart), keys };
+  res.setHeader("Content-Type", "application/json; charset=utf-8");
+  send(res, 200, `${JSON.stringify(shown, undefined, 2)}\n`);
+}
+
+async function changeCart({ req, res }: Call): Promise<void> {
+  const form = await readForm(req);
+  const [dish, change] = [form.get("dish") ?? "", form.get("change") ?? ""];
+  if (!MENU.has(dish)) throw new Refusal(400, "That is not on the menu.");
+  if (change !== "1" && change !== "-1") throw new Refusal(400, "A change is 1 or -1.");
+  await order(dish, Number(change));
+  redirect(res, "/#cart");
+}
+
+async function enter({ req, res }: Call): Promise<void> {
+  const name = (await readForm(req)).get("name")?.trim() ?? "";
+  if (!/^[^\p{Cc}\p{Cs}]{1,40}$/u.test(name)) throw new Refusal(400, "A name has 1 to 40 characters.");
+  signIn(name);
+  redirect(res, "/#you");
+}
+
+function leave({ req, res }: Call): void {
+  req.resume();
+  signOut();
+  redirect(res, "/#you");
+}
+
+async function abandon({ req, res }: Call): Promise<void> {
+  req.resume();
+  await Session.Abandon();
+  redirect(res, "/");
+}
+
+// -- answers
+
+function redirect(res: ServerResponse, location: string): void {
+  res.setHeader("Location", location);
+  send(res, 303, "");
+}
+
+function sendHtml(res: ServerResponse, status: number, page: string): void {
+  res.setHeader("Content-Type", "text/html; charset=utf-8");
+  res.setHeader("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+  send(res, status, page);
+}
+
+function send(res: ServerResponse, status: number, body: string): void {
+  res.statusCode = status;
+  res.setHeader("Cache-Control", "no-store");
+  res.setHeader("X-Content-Type-Options", "nosniff");
+  res.setHeader("Referrer-Policy", "same-origin");
+  res.end(body);
+}
+
+/** A value as JSON has it; what JSON has no form for (a Long beyond 2^53, a circle) as text. */
+function jsonOf({ value, text }: Entry): unknown {
+  if (value === undefined) return text;
+  try {
+    JSON.stringify(value);
+    return value;
+  } catch {
+    return inspect(value);
+  }
+}
+
+function leaveWhenAsked(server: Server): void {
+  let underWay = 0;
+  let isLeaving = false;
+  const leaveIfIdle = (): void => {
+    if (isLeaving && underWay === 0) server.closeAllConnections();
+  };
+  server.on("request", (_req, res) => {
+    underWay += 1;
+    res.once("close", () => {
+      underWay -= 1;
+      leaveIfIdle();
+    });
+  });
+  // Ctrl-C reaches every process of the terminal; when to leave is for the primary to say.
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
+  process.once("SIGTERM", () => {
+    isLeaving = true;
+    server.close(() => process.exit(0));
+    leaveIfIdle();
+  });
+}

@@ -1,0 +1,256 @@
+// What `npm start` runs, used as people use it: a browser's cookie jar against four workers, and Ctrl-C.
+
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  daemonPid,
+  daemonsOf,
+  freshRoot,
+  isAlive,
+  kill,
+  killAndWait,
+  removeRoot,
+  until,
+} from "../support/processes.ts";
+import { repository } from "../support/repository.ts";
+
+const EXAMPLE = join(repository, "dist/client/examples/cluster.js");
+const WORKERS = [1, 2, 3, 4];
+
+interface SessionJson {
+  readonly worker: number;
+  readonly pid: number;
+  readonly id: string | null;
+  readonly path: string | null;
+  readonly size: number;
+  readonly visits: number;
+  readonly answers: readonly number[];
+  readonly user?: string;
+  readonly cart: Readonly<Record<string, number>>;
+  readonly totalCents: number;
+  readonly keys: Readonly<Record<string, { readonly type: string; readonly value: unknown }>>;
+}
+
+class Example {
+  readonly exited: Promise<number | string>;
+  url = "";
+  readonly #process: ChildProcessByStdio<null, Readable, null>;
+
+  constructor(root: string, port = "0") {
+    const env = { ...process.env, GAMBAS_SESSION_ROOT: root, PORT: port };
+    // A process group of its own, as a terminal gives it.
+    this.#process = spawn(process.execPath, [EXAMPLE], { env, detached: true, stdio: ["ignore", "pipe", "ignore"] });
+    this.exited = once(this.#process, "close").then(([code, signal]) => signal ?? code);
+  }
+
+  static async start(root: string): Promise<Example> {
+    const example = new Example(root);
+    await example.ready();
+    return example;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  async ready(): Promise<void> {
+    let said = "";
+    for await (const text of this.#process.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
+      said += text;
+      this.url = /^Ready: (\S+)/m.exec(said)?.[1] ?? "";
+      if (this.url !== "") break;
+    }
+    this.#process.stdout.resume();
+  }
+
+  /** The same to every process of the group, as Ctrl-C does. */
+  signalAll(signal: NodeJS.Signals): Promise<number | string> {
+    process.kill(-this.pid, signal);
+    return this.exited;
+  }
+
+  signal(signal: NodeJS.Signals): Promise<number | string> {
+    kill(this.pid, signal);
+    return this.exited;
+  }
+}
+
+/** One cookie, kept and sent as a browser does. */
+class Browser {
+  cookie = "";
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  async ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { ...init.headers, ...(this.cookie === "" ? {} : { cookie: this.cookie }) };
+    const response = await fetch(new URL(path, this.#url), { redirect: "manual", ...init, headers });
+    for (const line of response.headers.getSetCookie()) {
+      this.cookie = line.includes("expires=") ? "" : (line.split(";", 1)[0] ?? "");
+    }
+    return response;
+  }
+
+  /** Submits a form, expects to be sent on, and goes there. */
+  async submit(path: string, fields: Readonly<Record<string, string>> = {}): Promise<string> {
+    const response = await this.ask(path, { method: "POST", body: new URLSearchParams(fields) });
+    expect(response.status).toBe(303);
+    return this.page();
+  }
+
+  async page(): Promise<string> {
+    const response = await this.ask("/");
+    expect(response.status).toBe(200);
+    return response.text();
+  }
+
+  async session(): Promise<SessionJson> {
+    return (await (await this.ask("/session.json")).json()) as SessionJson;
+  }
+
+  /** What each of the workers says, by its number. */
+  async sessionByWorker(): Promise<readonly SessionJson[]> {
+    const seen = new Map<number, SessionJson>();
+    while (seen.size < WORKERS.length) {
+      const session = await this.session();
+      seen.set(session.worker, session);
+    }
+    return WORKERS.map((number) => seen.get(number)).filter((session) => session !== undefined);
+  }
+}
+
+let root: string;
+let example: Example | undefined;
+
+beforeEach(() => {
+  root = freshRoot();
+});
+
+afterEach(async () => {
+  if (example !== undefined && isAlive(example.pid)) await example.signalAll("SIGKILL");
+  example = undefined;
+  await removeRoot(root);
+});
+
+/** What of ours is left: processes, and files that only a running daemon has. */
+function leftOf(root: string, pids: readonly number[]): readonly (string | number)[] {
+  const files = readdirSync(root).filter((name) => /\.(?:sock|lock|pid)$/.test(name));
+  return [...files, ...daemonsOf(root), ...pids.filter(isAlive)];
+}
+
+describe("npm start", () => {
+  test("shares one session between four workers, and Ctrl-C leaves nothing", async () => {
+    example = await Example.start(root);
+    const browser = new Browser(example.url);
+    for (let visit = 0; visit < 8; visit++) await browser.page();
+    await browser.submit("/sign-in", { name: 'Ana <b>&"' });
+    await browser.submit("/cart", { dish: "ajillo", change: "1" });
+    await browser.submit("/cart", { dish: "ajillo", change: "1" });
+    await browser.submit("/cart", { dish: "pan", change: "1" });
+    const page = await browser.submit("/cart", { dish: "pan", change: "-1" });
+    expect(page).toContain("Ana &#60;b&#62;&#38;&#34;");
+
+    const sessions = await browser.sessionByWorker();
+    expect(new Set(sessions.map(({ pid }) => pid)).size).toBe(4);
+    for (const session of sessions) {
+      expect(session).toMatchObject({ visits: 13, user: 'Ana <b>&"', cart: { ajillo: 2 }, totalCents: 1900 });
+      expect(session.answers.reduce((sum, count) => sum + count)).toBe(13);
+      expect(session.path).toBe(join(root, "session", session.id ?? ""));
+    }
+    const types = Object.entries(sessions[0]?.keys ?? {}).map(([key, { type }]) => [key, type]);
+    expect(Object.fromEntries(types)).toEqual({
+      ...{ visits: "Integer", answers: "Integer[]", firstVisit: "Date", lastVisit: "Date" },
+      ...{ user: "String", cart: "Collection" },
+    });
+
+    const pids = [example.pid, ...sessions.map(({ pid }) => pid)];
+    expect(await example.signalAll("SIGINT")).toBe(0);
+    expect(leftOf(root, pids)).toEqual([]);
+  });
+
+  test("counts exactly while browsers ask at the same time, a worker is killed and the daemon as well", async () => {
+    example = await Example.start(root);
+    const browser = new Browser(example.url);
+    await browser.page();
+    const [first] = await browser.sessionByWorker();
+    const rounds = Array.from({ length: 8 }, async (_, place) => {
+      for (let visit = 0; visit < 10; visit++) {
+        await browser.page();
+        if (place === 0 && visit === 3) await killAndWait(await until(() => daemonPid(root)));
+      }
+    });
+    await Promise.all(rounds);
+    await killAndWait(first?.pid ?? 0);
+    expect((await browser.session()).visits).toBe(81);
+    const again = await browser.sessionByWorker();
+    expect(again.map(({ visits }) => visits)).toEqual([81, 81, 81, 81]);
+    expect(again[0]?.pid).not.toBe(first?.pid);
+    expect(await example.signalAll("SIGINT")).toBe(0);
+    await until(() => leftOf(root, []).length === 0);
+  });
+
+  test("abandons a session for good", async () => {
+    example = await Example.start(root);
+    const browser = new Browser(example.url);
+    await browser.page();
+    const old = browser.cookie;
+    const { id } = await browser.session();
+    await browser.ask("/abandon", { method: "POST" });
+    expect(browser.cookie).toBe("");
+    const other = new Browser(example.url);
+    other.cookie = old;
+    expect((await other.sessionByWorker()).map((session) => session.id)).toEqual([null, null, null, null]);
+    expect(readdirSync(join(root, "session"))).not.toContain(id);
+    await browser.page();
+    expect(await browser.session()).toMatchObject({ visits: 1, cart: {} });
+    expect(browser.cookie).not.toBe(old);
+  });
+
+  test("refuses what is no request of its own, and changes nothing", async () => {
+    example = await Example.start(root);
+    const browser = new Browser(example.url);
+    await browser.page();
+    const before = await browser.session();
+    const form = (body: string): RequestInit => ({
+      method: "POST",
+      body,
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+    });
+    const statusOf = async (path: string, init?: RequestInit): Promise<number> =>
+      (await browser.ask(path, init)).status;
+    expect(await statusOf("/nothing")).toBe(404);
+    expect(await statusOf("/cart")).toBe(405);
+    expect(await statusOf("/", { method: "DELETE" })).toBe(405);
+    expect(await statusOf("/cart", { method: "POST", body: "{}" })).toBe(415);
+    expect(await statusOf("/cart", form("dish=__proto__&change=1"))).toBe(400);
+    expect(await statusOf("/cart", form("dish=pan&change=1e9"))).toBe(400);
+    expect(await statusOf("/sign-in", form("name=+"))).toBe(400);
+    expect(await statusOf("/sign-in", form("name=%00"))).toBe(400);
+    expect(await statusOf("/sign-in", form(`name=${"a".repeat(5000)}`))).toBe(413);
+    expect((await browser.session()).keys).toEqual(before.keys);
+  });
+
+  test("leaves a daemon running that was there before", async () => {
+    const daemon = spawn(process.execPath, [join(repository, "dist/daemon/main.js"), "--root", root], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    await once(daemon.stdout, "data");
+    example = await Example.start(root);
+    await new Browser(example.url).page();
+    expect(await example.signal("SIGTERM")).toBe(0);
+    expect(daemonPid(root)).toBe(daemon.pid);
+  });
+
+  test("says so and leaves nothing when its port is taken", async () => {
+    example = await Example.start(root);
+    const second = new Example(root, new URL(example.url).port);
+    expect(await second.exited).toBe(1);
+    expect((await new Browser(example.url).ask("/")).status).toBe(200);
+  });
+});
