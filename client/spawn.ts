@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { SessionError } from "../protocol/errors.ts";
 import type { Places } from "./options.ts";
 
+const KILLED = "killed";
+
 export interface SpawnOptions {
   readonly idleExitMs: number;
   readonly durability: string;
@@ -35,13 +37,14 @@ export async function spawnDaemon(places: Places, options: SpawnOptions): Promis
   });
   const outcome = await Promise.race([
     once(ready as NodeJS.ReadableStream, "data").then(() => "ready"),
-    once(child, "close").then(([code, signal]) => `it ended with ${signal ?? code}`),
+    once(child, "close").then(([code, signal]) => (signal === null ? `it ended with ${code}` : KILLED)),
     once(child, "error").then(([error]) => String(error)),
   ]).catch((error: unknown) => String(error));
   child.unref();
   errors?.destroy();
   (ready as NodeJS.ReadableStream & { destroy(): void }).destroy();
-  if (outcome === "ready") return;
+  // Killed while it started: whoever needs a daemon tries again, as long as it is willing to wait.
+  if (outcome === "ready" || outcome === KILLED) return;
   throw new SessionError(
     "ERR_DAEMON_UNAVAILABLE",
     `A daemon for ${places.root} could not be started: ${outcome}. ${said.trim()}`,

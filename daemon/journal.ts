@@ -9,13 +9,15 @@
 //   cancelled  the same, for a commit whose publication failed
 //   ended      f64 when (Unix ms), the rest: id
 
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Revision } from "./store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3 } as const;
 const LENGTH_BYTES = 4;
 /** When a file has grown to this a new one is begun; one old one is kept. */
 const MAX_BYTES = 4 * 1024 * 1024;
+/** Commits of the last daemon that a new one tells the next: more than all workers have in flight. */
+const MAX_CARRIED_COMMITS = 32_768;
 const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 1;
 
 export interface CommitMark {
@@ -65,13 +67,18 @@ class Batch {
     this.#end(start, id);
   }
 
-  /** Bytes appended. They are forgotten only when all of them were written. */
-  appendTo(fd: number): number {
+  /** Appends to a file of `size` bytes and returns its new size. When it fails, the file is as it was and nothing is forgotten. */
+  appendTo(fd: number, size: number): number {
     this.#buffer.writeUInt32LE(this.#at - LENGTH_BYTES, 0);
-    for (let at = 0; at < this.#at; ) at += writeSync(fd, this.#buffer, at, this.#at - at);
-    const bytes = this.#at;
+    try {
+      for (let at = 0; at < this.#at; ) at += writeSync(fd, this.#buffer, at, this.#at - at, size + at);
+    } catch (error) {
+      ftruncateSync(fd, size);
+      throw error;
+    }
+    const end = size + this.#at;
     this.#at = LENGTH_BYTES;
-    return bytes;
+    return end;
   }
 
   #begin(bytes: number): number {
@@ -98,14 +105,21 @@ export class Journal {
   #fd: number;
   #size: number;
 
-  /** @param snapshot the ended sessions that still count, for when a new file is begun. */
-  constructor(path: string, snapshot: () => Iterable<readonly [string, number]>) {
+  /**
+   * Begins a new file with what the old one told and still counts. What a crash left may end in the middle of a record and names commits
+   * that were lost: nothing is appended behind it, and it is replaced in one step.
+   *
+   * @param applied the commits that were applied: their workers may still send them again.
+   * @param snapshot the ended sessions that still count, now and whenever a new file is begun.
+   */
+  constructor(path: string, applied: readonly JournaledCommit[], snapshot: () => Iterable<readonly [string, number]>) {
     this.#path = path;
     this.#snapshot = snapshot;
-    this.#fd = openSync(path, "a", 0o600);
-    this.#size = fstatSync(this.#fd).size;
-    // What a crash left may end in the middle of a record: nothing is appended behind it.
-    if (this.#size > 0) this.#beginNewFile();
+    const first = new Batch();
+    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.commit, commit, commit.revision);
+    [this.#fd, this.#size] = this.#writeNewFile(first);
+    renameSync(`${path}.new`, path);
+    rmSync(`${path}.old`, { force: true });
   }
 
   noteCommit(mark: CommitMark, revision: Revision): void {
@@ -124,7 +138,7 @@ export class Journal {
   append(): void {
     if (this.#batch.isEmpty) return;
     if (this.#size > MAX_BYTES) this.#beginNewFile();
-    this.#size += this.#batch.appendTo(this.#fd);
+    this.#size = this.#batch.appendTo(this.#fd, this.#size);
   }
 
   close(): void {
@@ -133,16 +147,18 @@ export class Journal {
 
   /** The full file stays as `.old`, for commits whose answers may still be on their way; the ended sessions are copied. */
   #beginNewFile(): void {
-    const snapshot = new Batch();
-    for (const [id, whenMs] of this.#snapshot()) snapshot.noteEnded(id, whenMs);
-    const path = `${this.#path}.new`;
-    const fd = openSync(path, "w", 0o600);
-    const size = snapshot.isEmpty ? 0 : snapshot.appendTo(fd);
+    const [fd, size] = this.#writeNewFile(new Batch());
     renameSync(this.#path, `${this.#path}.old`);
-    renameSync(path, this.#path);
+    renameSync(`${this.#path}.new`, this.#path);
     closeSync(this.#fd);
     this.#fd = fd;
     this.#size = size;
+  }
+
+  #writeNewFile(first: Batch): [fd: number, size: number] {
+    for (const [id, whenMs] of this.#snapshot()) first.noteEnded(id, whenMs);
+    const fd = openSync(`${this.#path}.new`, "w", 0o600);
+    return [fd, first.isEmpty ? 0 : first.appendTo(fd, 0)];
   }
 }
 

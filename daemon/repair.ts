@@ -2,8 +2,9 @@
 //
 // A Gambas program writes back everything it loaded (REFERENCE 4.5). Where its save brings a key back to exactly the bytes that a commit
 // of ours had replaced, it wrote a copy from before that commit. A value that is neither ours nor one of those is a change of its own.
-// One doubt remains: it may have loaded ours and set the old value on purpose. Whether anybody has read our last revision at all, its
-// access time tells: nobody did means stale. Somebody did and the commit is not recent means on purpose.
+// One doubt remains: it may have loaded ours and set the old value on purpose. Two things tell. The access time of our last revision:
+// nobody read it means stale. And who was running when we wrote it: if nobody was and somebody came since, he can only have loaded ours.
+// What is left in doubt counts as stale for some seconds after our commit, and as on purpose later.
 
 import { applyDelta, encodeDelta, layoutOf, startupMs, valueOf as storedValue } from "../protocol/image.ts";
 import type { Surroundings } from "./sessions.ts";
@@ -11,13 +12,16 @@ import type { Revision } from "./store/store.ts";
 
 /** Written by Gambas itself at every load; nobody's data (REFERENCE 3.9). */
 const COOKIE_PATH_KEY = "_";
-/** Within this time of a commit an old value counts as stale, even if our revision has been read since. */
+/** Within this time of a commit an old value counts as stale where nothing tells. */
 const DOUBT_MS = 10_000;
 
 export interface ForeignSave {
   readonly id: string;
   readonly ours: { readonly image: Buffer; readonly revision: Revision };
   readonly theirs: Buffer;
+  /** When our revision was written (Unix ms), and whether another program that could hold an older one was running then. */
+  readonly writtenMs: number;
+  readonly mayBeHeld: boolean;
 }
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */
@@ -34,16 +38,22 @@ function findUndone(house: Surroundings, save: ForeignSave): Map<string, Buffer 
   const ours = layoutOf(save.ours.image);
   const theirs = layoutOf(save.theirs);
   const undone = new Map<string, Buffer | undefined>();
-  const doubtMs = house.store.wasRead(save.id, save.ours.revision) === false ? Number.POSITIVE_INFINITY : DOUBT_MS;
+  const staleForMs = howLongStale(house, save);
   for (const key of new Set([...ours.entries.keys(), ...theirs.entries.keys()])) {
     if (key === COOKIE_PATH_KEY) continue;
     const our = storedValue(save.ours.image, ours, key);
     const their = storedValue(save.theirs, theirs, key);
     if (isEqual(our, their)) continue;
     const replacedMs = house.replaced.lastReplacedMs(save.id, key, their);
-    if (replacedMs !== undefined && house.now() - replacedMs < doubtMs) undone.set(key, our);
+    if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) undone.set(key, our);
   }
   return undone;
+}
+
+/** For how long after our commit the value it replaced counts as stale. */
+function howLongStale({ store }: Surroundings, { id, ours, writtenMs, mayBeHeld }: ForeignSave): number {
+  if (store.wasRead(id, ours.revision) === false) return Number.POSITIVE_INFINITY;
+  return !mayBeHeld && store.hadForeignersSince(writtenMs) ? 0 : DOUBT_MS;
 }
 
 function isEqual(a: Buffer | undefined, b: Buffer | undefined): boolean {

@@ -1,5 +1,6 @@
 // Remembers which values our commits replaced lately, so that a foreign save which brings one back is recognised as stale.
-// Holds 64-bit fingerprints, not values: bounded memory, and a chance of 2^-64 per look-up to mistake a real change for a stale one.
+// Holds 64-bit fingerprints, not values: bounded memory, and with a million of them a chance of about 2^-44 per look-up to mistake a real
+// change for a stale one. They are no cryptographic hash: whoever can choose a session's values could make his own collide.
 
 import { createHash } from "node:crypto";
 

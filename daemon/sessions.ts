@@ -6,6 +6,7 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { layoutOf, valueOf as storedValue } from "../protocol/image.ts";
+import { KIND } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
@@ -40,6 +41,8 @@ export interface Surroundings extends Parts {
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
   valueIn(image: Buffer | undefined, key: string): OldValue;
+  /** Whether other programs that use the store may be running; asked once a turn of the event loop. */
+  hasForeigners(): boolean;
 }
 
 const SESSIONS_PER_FLUSH = 16;
@@ -53,6 +56,7 @@ export class Sessions {
   readonly #scheduled = new Set<Session>();
   /** What may have come into memory since the last count; at most too much. */
   #bytesSinceCount = 0;
+  #foreigners: boolean | undefined;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
@@ -64,6 +68,10 @@ export class Sessions {
       schedule: (session) => this.#schedule(session),
       grew: (session) => this.#noteSize(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
+      hasForeigners: () => {
+        this.#foreigners ??= parts.store.hasForeigners;
+        return this.#foreigners;
+      },
       valueIn: (image, key) => (image === undefined ? undefined : storedValue(image, layoutOf(image), key)),
     };
   }
@@ -221,7 +229,20 @@ export class Sessions {
       for (const write of prepared) write.session.abort(write, error);
       return [];
     }
-    return prepared.filter((write) => write.session.publish(write));
+    this.#foreigners = undefined;
+    const published = prepared.filter((write) => write.session.publish(write));
+    // Only now is all of the batch decided: what was taken back must not count as done if we are killed.
+    if (published.length < prepared.length) this.#appendQuietly();
+    return published;
+  }
+
+  #appendQuietly(): void {
+    try {
+      this.#parts.journal?.append();
+    } catch (error) {
+      // What was noted is kept and goes with the next batch.
+      this.#parts.log.error("journal-failed", { error: String(error) });
+    }
   }
 
   #acknowledge(prepared: readonly Prepared[]): void {
@@ -286,6 +307,11 @@ export class Sessions {
     const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
       this.commit(id, { ...turn, answer, fail });
     });
+    // Sent again after a newer one has ended it: the newer one stays.
+    if (state.kind === KIND.absent) {
+      turn.answer(state);
+      return;
+    }
     const others: Promise<void>[] = [];
     for await (const other of this.#parts.store.ids()) {
       if (other !== id && prefixOf(other) === prefix) others.push(this.#endOther(other, turn));

@@ -116,7 +116,9 @@ class Life implements Daemon {
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
-    const journal = config.engine === "memory" ? undefined : new Journal(journalPath, () => tombstones.entries());
+    const applied = replay.commits.filter((commit) => !commit.isLast || store.wasPublished(commit.id, commit.revision));
+    const journal =
+      config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const sessions = new Sessions({
       config,
       store,
@@ -129,12 +131,6 @@ class Life implements Daemon {
       now: () => Date.now(),
       requestTurnEnd: () => turnEnd.request(),
     });
-    const [applied, lost] = [replay.commits.filter(wasApplied), replay.commits.filter((commit) => !wasApplied(commit))];
-    function wasApplied(commit: (typeof replay.commits)[number]): boolean {
-      return !commit.isLast || store.wasPublished(commit.id, commit.revision);
-    }
-    for (const commit of lost) journal?.noteCancelled(commit, commit.revision);
-    journal?.append();
     sessions.recall(applied);
     store.removeLeftovers();
     const sweep = new Sweep({ store, sessions, tombstones, log: this.#log, now: () => Date.now() }, config.sweepMs);

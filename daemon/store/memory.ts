@@ -10,6 +10,7 @@ interface StagedImage extends Staged {
 export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
+  readonly hasForeigners = false;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 
@@ -57,6 +58,10 @@ export class MemoryStore implements Store<StagedImage> {
 
   wasRead(_id: string, _revision: Revision): boolean | undefined {
     return undefined;
+  }
+
+  hadForeignersSince(_sinceMs: number): boolean {
+    return false;
   }
 
   wasPublished(_id: string, _revision: Revision): boolean {

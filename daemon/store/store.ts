@@ -46,6 +46,10 @@ export interface Store<S extends Staged = Staged> {
   remove(id: string): void;
   /** Whether another program has read this revision since we wrote it; undefined when that cannot be told. */
   wasRead(id: string, revision: Revision): boolean | undefined;
+  /** Whether a program that shares the store, other than us, may be running. */
+  readonly hasForeigners: boolean;
+  /** Whether one came or went since then (Unix ms). */
+  hadForeignersSince(sinceMs: number): boolean;
   /** Whether a revision that was about to be published before a crash had been: false only if it still lies aside. */
   wasPublished(id: string, revision: Revision): boolean;
   /** Deletes what an earlier daemon left lying aside. */

@@ -27,6 +27,7 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
 import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
+import { Presence } from "./presence.ts";
 import { RecordLock } from "./record-lock.ts";
 
 /** Absent outside Linux. */
@@ -106,12 +107,14 @@ export class GambasFileStore implements Store<StagedFile> {
   /** Sessions that have a twin file, in the order of use. */
   readonly #twins = new Set<string>();
   readonly #maxTwins: number;
+  readonly #presence: Presence;
   readonly #recordsReads: boolean;
   readonly #givesWholeMicros: boolean;
   #lastStamp = 0;
 
   constructor(options: GambasFileOptions) {
     this.#places = new Places(options.root);
+    this.#presence = new Presence(options.root);
     this.#openSessions = Math.max(1, options.openSessions);
     this.#maxTwins = 20 * this.#openSessions;
     mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
@@ -197,7 +200,7 @@ export class GambasFileStore implements Store<StagedFile> {
       this.#twins.delete(id);
       return true;
     }
-    native.exchange(hot.twinPath, hot.path);
+    if (!exchangeIfThere(hot)) return false;
     if (!isSameRevision(statSync(hot.twinPath), staged.existing)) {
       // Since our last look somebody saved: give the name back to what he wrote.
       native.exchange(hot.twinPath, hot.path);
@@ -247,6 +250,14 @@ export class GambasFileStore implements Store<StagedFile> {
     const current = this.#hot.get(id)?.current;
     if (!this.#recordsReads || current?.ino !== revision.ino) return undefined;
     return current.wasRead || wasReadSinceStamp(current.fd);
+  }
+
+  get hasForeigners(): boolean {
+    return this.#presence.isAnybodyThere;
+  }
+
+  hadForeignersSince(sinceMs: number): boolean {
+    return this.#presence.changedMs > sinceMs;
   }
 
   wasPublished(id: string, revision: Revision): boolean {
@@ -370,7 +381,8 @@ export class GambasFileStore implements Store<StagedFile> {
    * Gives the file a modification time that is younger than every one given before, and older than any the kernel gives from
    * now on. So no two revisions of a session share one: ours differ from each other because they only grow, and from those of
    * other programs because what they wrote before is remembered only if it is older than our lag, and what they write later is
-   * younger than our stamps. (After the clock was set back ours still grow; then only the nanoseconds tell theirs apart.)
+   * younger than our stamps. (Just after a foreign save ours must be younger than that and may be ahead of the kernel's clock: such a
+   * save is fleeting, in nobody's memory. After the clock was set back ours still grow; then only the nanoseconds tell theirs apart.)
    */
   #stampTime(fd: number, existing: Revision | undefined): number {
     const afterMs = existing === undefined ? 0 : Math.ceil(existing.mtimeMs * 1000) + 1;
@@ -399,6 +411,18 @@ function givesWholeMicros(path: string): boolean {
   } finally {
     closeSync(fd);
     removeFile(path);
+  }
+}
+
+/** False when one of the two is gone: another program ended the session, or somebody cleaned up. */
+function exchangeIfThere(hot: HotSession): boolean {
+  try {
+    native?.exchange(hot.twinPath, hot.path);
+    return true;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    hot.forgetFiles();
+    return false;
   }
 }
 
