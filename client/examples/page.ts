@@ -6,6 +6,10 @@ import { type Cart, type Dish, formatCents, MENU, totalCents } from "./menu.ts";
 import { FAVICON, LOGO, STYLE } from "./page-style.ts";
 import type { Entry, View } from "./shop.ts";
 
+const abandonForm = html`<form method="post" action="/abandon">
+  <button class="button danger">Abandon this session</button>
+</form>`;
+
 /** Who answers. */
 export interface Worker {
   readonly number: number;
@@ -33,15 +37,16 @@ export function renderPage(view: View, worker: Worker): string {
   );
 }
 
-export function renderProblem(status: number, message: string): string {
-  return frame(
-    `${status}`,
-    html`<section class="card problem">
-      <h2>${status}</h2>
-      <p>${message}</p>
-      <p><a class="button" href="/">Back to the bar</a></p>
-    </section>`,
-  );
+export interface Problem {
+  readonly status: number;
+  readonly message: string;
+  /** The session itself cannot be read: every page would say so. */
+  readonly isOfSession: boolean;
+}
+
+export function renderProblem({ status, message, isOfSession }: Problem): string {
+  const wayOut = isOfSession ? abandonForm : html`<p><a class="button" href="/">Back to the bar</a></p>`;
+  return frame(`${status}`, html`<section class="card problem"><h2>${status}</h2><p>${message}</p>${wayOut}</section>`);
 }
 
 function frame(title: string, content: Html): string {
@@ -134,7 +139,7 @@ function sessionFacts(view: View): Html {
       <dt>Size</dt><dd>${view.size} bytes</dd>
       <dt>Timeout</dt><dd>${view.timeoutSeconds} s after the last use</dd>
     </dl>
-    <form method="post" action="/abandon"><button class="button danger">Abandon this session</button></form>
+    ${abandonForm}
   </section>`;
 }
 

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import { Session, SessionError, session } from "gambas-session";
 import { Refusal, readForm } from "./form.ts";
 import { MENU, totalCents } from "./menu.ts";
-import { CONTENT_SECURITY_POLICY, renderPage, renderProblem, type Worker } from "./page.ts";
+import { CONTENT_SECURITY_POLICY, type Problem, renderPage, renderProblem, type Worker } from "./page.ts";
 import { countVisit, type Entry, look, order, signIn, signOut } from "./shop.ts";
 
 interface Call {
@@ -75,11 +75,16 @@ function refuse(res: ServerResponse, error: unknown): void {
     redirect(res, "/");
     return;
   }
-  const status =
-    error instanceof Refusal ? error.status : error instanceof SessionError && error.isRetryable ? 503 : 500;
   if (!(error instanceof Refusal)) console.error(error);
-  const isOurs = error instanceof Refusal || error instanceof SessionError;
-  sendHtml(res, status, renderProblem(status, isOurs ? error.message : "Something went wrong."));
+  const problem = problemOf(error);
+  sendHtml(res, problem.status, renderProblem(problem));
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) return { status: error.status, message: error.message, isOfSession: false };
+  if (!(error instanceof SessionError)) return { status: 500, message: "Something went wrong.", isOfSession: false };
+  const status = error.isRetryable ? 503 : 500;
+  return { status, message: error.message, isOfSession: error.code === "ERR_UNREADABLE" };
 }
 
 // -- actions
