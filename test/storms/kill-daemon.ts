@@ -14,7 +14,7 @@ const figures = await runStorm({
   workers: 4,
   sessions: 3,
   // More than are needed between the kills: the load goes on behind the last of them.
-  operations: OPERATIONS_PER_KILL * (kills + 20),
+  operations: OPERATIONS_PER_KILL * (kills + 40),
   width: 3,
   workerKills: 0,
   daemonKills: kills,

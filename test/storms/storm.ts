@@ -41,7 +41,7 @@ export interface Figures extends Verdict {
 }
 
 /** Bytes a recorded operation takes in a file, roughly: by the size of the files the storm knows how far it is. */
-const BYTES_PER_OPERATION = 130;
+const BYTES_PER_OPERATION = 100;
 
 export async function runStorm(options: StormOptions): Promise<Figures> {
   const storm = new Storm(options);
