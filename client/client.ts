@@ -1,5 +1,6 @@
 // One worker's way to its sessions: the connection, the copies, and the calls that keep both in step.
 
+import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import type { Share } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
@@ -51,6 +52,8 @@ export class Client {
   /** The daemon's default. */
   #leaseMs = 0;
   #isClosed = false;
+  /** 0: no daemon has said it yet. */
+  #maxSessionBytes = 0;
 
   constructor(options: ConnectOptions) {
     this.places = resolvePlaces(options);
@@ -64,6 +67,7 @@ export class Client {
       spawn: (options.spawn ?? DEFAULTS.spawn) ? spawn : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
+        this.#maxSessionBytes = hello.maxSessionBytes;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
       },
@@ -74,9 +78,9 @@ export class Client {
     return this.#isClosed;
   }
 
-  /** Directory of the session files; "" as long as no daemon said so. */
+  /** Directory of the session files. */
   get directory(): string {
-    return this.#cache.directory;
+    return this.#cache.directory || join(this.places.root, "session");
   }
 
   /** Resolves when a daemon answers. */
@@ -167,6 +171,7 @@ export class Client {
 
   async apply(request: CommitRequest): Promise<Contents | undefined> {
     const { id, base, delta, timeoutSeconds, cookiePath, shares } = request;
+    await this.#checkSize(delta.length);
     const sequence = this.#connection.nextSequence();
     const state = await this.#connection.call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request));
     if (state.kind !== KIND.same) return this.#adopt(id, state, undefined);
@@ -180,6 +185,14 @@ export class Client {
     const contents = Contents.fromChange(state, base, change);
     this.#cache.keep(id, contents);
     return contents;
+  }
+
+  /** A frame that no session could hold would only cost the connection. */
+  async #checkSize(bytes: number): Promise<void> {
+    if (this.#maxSessionBytes === 0) await this.ready();
+    if (bytes <= this.#maxSessionBytes) return;
+    const what = `The changes take ${bytes} bytes; a session may have ${this.#maxSessionBytes}.`;
+    throw new SessionError("ERR_TOO_LARGE", what);
   }
 
   async touch(id: string, contents: Contents): Promise<Contents | undefined> {
