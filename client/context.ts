@@ -1,6 +1,7 @@
 // Which session belongs to the code that runs now: one AsyncLocalStorage for the whole process.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
 import { Client } from "./client.ts";
 import type { Handle } from "./handle.ts";
@@ -18,6 +19,12 @@ const storage = new AsyncLocalStorage<Context>();
 
 export function runInContext<T>(context: Context, fn: () => T): T {
   return storage.run(context, fn);
+}
+
+/** Listeners of a request or response run where the server emits; this brings them into the context of the request. */
+export function bindEvents(emitter: EventEmitter, context: Context): void {
+  const { emit } = emitter;
+  emitter.emit = (...args: unknown[]): boolean => storage.run(context, Reflect.apply, emit, emitter, args);
 }
 
 export function currentContext(): Context | undefined {

@@ -23,6 +23,12 @@ export function readCookie(header: string | undefined, name: string): string | u
   return found === undefined || found === "" ? undefined : fromHeader(found);
 }
 
+/** Gambas writes a path as it is; this is as far as a browser would have read it, and what a header can hold. */
+function pathIn(path: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they end the path
+  return toHeader(path.split(/[\x00-\x1f\x7f;]/, 1)[0] ?? "");
+}
+
 export interface CookieAttributes {
   readonly name: string;
   readonly path: string;
@@ -31,10 +37,10 @@ export interface CookieAttributes {
 }
 
 export function sessionCookie(id: string, { name, path, sameSite, isSecure }: CookieAttributes): string {
-  return `${name}=${toHeader(id)};path=${path};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+  return `${name}=${toHeader(id)};path=${pathIn(path)};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
 }
 
 export function removalCookie({ name, path, sameSite, isSecure }: CookieAttributes): string {
   const expires = "expires=Thu, 01 Jan 1970 00:00:00 GMT";
-  return `${name}=;${expires};path=${path};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+  return `${name}=;${expires};path=${pathIn(path)};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
 }

@@ -96,7 +96,8 @@ export class Handle {
   #endLease: (() => Promise<void>) | undefined;
   #wasUsed = false;
   #wasCreated = false;
-  #cookieMoved = false;
+  /** Where the browser has the cookie, once this request has chosen another path. */
+  #cookieHome: string | undefined;
   readonly #ended: Ended[] = [];
 
   /** Without contents and without a problem there is no such session, whatever `id` says. */
@@ -166,7 +167,7 @@ export class Handle {
   set cookiePath(path: string) {
     this.#use();
     checkCookiePath(path);
-    this.#cookieMoved ||= path !== this.cookiePath;
+    if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
     this.#cookiePath = path;
   }
 
@@ -407,7 +408,13 @@ export class Handle {
 
   /** Whether the browser must be told of a new id or path. */
   get needsCookie(): boolean {
-    return this.#id !== null && (this.#wasCreated || this.#cookieMoved);
+    return this.#id !== null && (this.#wasCreated || this.cookieMovedFrom !== undefined);
+  }
+
+  /** The path the browser has the cookie under, if that is no longer the right one. */
+  get cookieMovedFrom(): string | undefined {
+    const hasMoved = this.#cookieHome !== undefined && this.#cookieHome !== this.effectiveCookiePath;
+    return hasMoved && !this.#wasCreated ? this.#cookieHome : undefined;
   }
 
   get ended(): readonly Ended[] {
@@ -563,8 +570,9 @@ export class Handle {
     const isUnsaved = this.#isUnsaved;
     this.#problem = undefined;
     if (this.#id !== null && !isUnsaved) {
-      this.#ended.push({ id: this.#id, cookiePath: this.effectiveCookiePath });
+      this.#ended.push({ id: this.#id, cookiePath: this.#cookieHome ?? this.effectiveCookiePath });
     }
+    this.#cookieHome = undefined;
     this.#id = null;
     this.#wasCreated = false;
   }
@@ -686,7 +694,7 @@ export class Handle {
   #adoptFrom(inner: Handle): void {
     this.#ended.push(...inner.#ended);
     this.#wasCreated ||= inner.#wasCreated;
-    this.#cookieMoved ||= inner.#cookieMoved;
+    this.#cookieHome ??= inner.#cookieHome;
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#unreadable = undefined;

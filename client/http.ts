@@ -2,9 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
-import { isSessionId } from "../protocol/session-id.ts";
+import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
 import { Client, type Opened } from "./client.ts";
-import { offerAsDefault, processDefaults, runInContext } from "./context.ts";
+import { bindEvents, offerAsDefault, processDefaults, runInContext } from "./context.ts";
 import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
@@ -37,17 +37,22 @@ export function session(options: SessionOptions = {}): Middleware {
 }
 
 function checkOptions(options: SessionOptions): void {
-  const { cookieName = DEFAULTS.cookieName, sameSite = DEFAULTS.sameSite, timeout } = options;
+  const { cookieName = DEFAULTS.cookieName, sameSite = DEFAULTS.sameSite, secure = DEFAULTS.secure, timeout } = options;
   if (!COOKIE_NAME.test(cookieName)) throw badOption("cookieName", cookieName, "a token of RFC 6265");
   if (!["Lax", "Strict", "None"].includes(sameSite)) throw badOption("sameSite", sameSite, "Lax, Strict or None");
+  if (secure !== "auto" && typeof secure !== "boolean") throw badOption("secure", secure, 'true, false or "auto"');
   if (timeout !== undefined && !(typeof timeout === "number" && timeout >= 0)) {
     throw badOption("timeout", timeout, "a number of seconds");
   }
-  if (options.cookiePath !== undefined) checkCookiePath(options.cookiePath);
+  const { trustProxy = false, prefix, cookiePath } = options;
+  const isHops = typeof trustProxy === "number" && Number.isInteger(trustProxy) && trustProxy >= 0;
+  if (typeof trustProxy !== "boolean" && !isHops) throw badOption("trustProxy", trustProxy, "true, false or a count");
+  if (typeof prefix === "string") checkPrefix(prefix);
+  if (cookiePath !== undefined) checkCookiePath(cookiePath);
 }
 
 function badOption(name: string, value: unknown, allowed: string): SessionError {
-  return new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${allowed}, not ${JSON.stringify(value)}.`);
+  return new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${allowed}, not ${String(value)}.`);
 }
 
 interface Messages {
@@ -62,6 +67,12 @@ class Exchange {
   readonly #messages: Messages;
   /** The cookie's name: the one the request came with, or ours. */
   #cookieName: string;
+  /** Why the session of the request could not be read. */
+  #problem: Error | undefined;
+  #wasTouched = false;
+  /** How many of the ended sessions, and the cookie of which session, the response names already. */
+  #endedNamed = 0;
+  #cookieNamed = "";
 
   constructor(client: Client, options: SessionOptions, messages: Messages) {
     this.#client = client;
@@ -72,17 +83,10 @@ class Exchange {
 
   begin(next: Next): void {
     const id = this.#idOfRequest();
-    if (id === undefined) {
-      this.#continue({}, null, next);
-      return;
-    }
-    const contents = this.#client.current(id);
-    if (contents !== undefined) this.#continue({ contents }, id, next);
-    else
-      this.#client
-        .find(id)
-        .then((opened) => this.#continue(opened, id, next))
-        .catch(next);
+    const contents = id === undefined ? undefined : this.#client.current(id);
+    if (id === undefined) this.#continue({}, null, next);
+    else if (contents !== undefined) this.#continue({ contents }, id, next);
+    else void this.#client.find(id).then((opened) => this.#continue(opened, id, next));
   }
 
   #idOfRequest(): string | undefined {
@@ -97,14 +101,24 @@ class Exchange {
 
   #continue(opened: Opened, id: string | null, next: Next): void {
     const { req, res } = this.#messages;
-    const { problem } = opened;
-    const handle = new Handle(this.#client, { id, ...opened }, this.#handleOptions());
-    if (problem !== undefined) this.#options.onError?.(problem, req, res);
-    new ResponseGate(res, {
-      isReady: () => this.#finishAtOnce(handle),
-      prepare: () => this.#finish(handle),
+    let handle: Handle;
+    try {
+      handle = new Handle(this.#client, { id, ...opened }, this.#handleOptions());
+    } catch (error) {
+      next(error);
+      return;
+    }
+    this.#problem = opened.problem;
+    if (opened.problem !== undefined) this.#report(opened.problem);
+    const gate: ResponseGate = new ResponseGate(res, {
+      isReady: () => this.#isFinished(handle),
+      prepare: () => this.#finish(handle, gate),
+      onError: (error) => this.#report(error),
     });
-    runInContext({ handle }, next);
+    const context = { handle };
+    bindEvents(req, context);
+    bindEvents(res, context);
+    runInContext(context, next);
   }
 
   #handleOptions(): ConstructorParameters<typeof Handle>[2] {
@@ -123,34 +137,63 @@ class Exchange {
     };
   }
 
-  /** True when nothing has to be awaited: the session was not used, or only read. */
-  #finishAtOnce(handle: Handle): boolean {
+  /** True when nothing has to be awaited: the session was not used, or only read, or all of it is done. */
+  #isFinished(handle: Handle): boolean {
     if (!handle.wasUsed) return true;
-    if (handle.isBusy || handle.ended.length > 0 || isModified(handle)) return false;
-    handle.touch()?.catch((error: unknown) => this.#report(error));
+    if (handle.isBusy || this.#isModified(handle)) return false;
+    if (!this.#messages.res.headersSent && this.#owesCookies(handle)) return false;
+    if (!this.#wasTouched) handle.touch()?.catch((error: unknown) => this.#report(error));
+    this.#wasTouched = true;
     return true;
+  }
+
+  /** A session that could not be read has nothing to save: whoever used it was told. */
+  #isModified(handle: Handle): boolean {
+    try {
+      return handle.isModified;
+    } catch (error) {
+      return error !== this.#problem;
+    }
   }
 
   /** Resolves to whether the response may go on; false: it is replaced. */
-  async #finish(handle: Handle): Promise<boolean> {
+  async #finish(handle: Handle, gate: ResponseGate): Promise<boolean> {
+    try {
+      await this.#settle(handle);
+      if (!gate.haveHeadersLeft && this.#owesCookies(handle)) this.#addCookies(handle, gate);
+      return true;
+    } catch (error) {
+      this.#report(error);
+      return false;
+    }
+  }
+
+  async #settle(handle: Handle): Promise<void> {
     try {
       await handle.settle();
     } catch (error) {
+      if (!isGone(error)) throw error;
       this.#report(error);
-      if (!isGone(error)) return false;
     }
-    if (!this.#messages.res.headersSent) this.#sendCookies(handle);
-    return true;
   }
 
-  #sendCookies(handle: Handle): void {
-    const { res } = this.#messages;
-    for (const { cookiePath } of handle.ended) {
-      const isReplaced = handle.needsCookie && handle.effectiveCookiePath === cookiePath;
-      if (!isReplaced) res.appendHeader("Set-Cookie", removalCookie(this.#attributes(cookiePath)));
-    }
+  #owesCookies(handle: Handle): boolean {
+    return handle.ended.length > this.#endedNamed || (handle.needsCookie && this.#cookieNamed !== handle.id);
+  }
+
+  #addCookies(handle: Handle, gate: ResponseGate): void {
     const id = handle.needsCookie ? handle.id : null;
-    if (id !== null) res.appendHeader("Set-Cookie", sessionCookie(id, this.#attributes(handle.effectiveCookiePath)));
+    const path = handle.effectiveCookiePath;
+    const left = handle.ended.slice(this.#endedNamed).map(({ cookiePath }) => cookiePath);
+    if (handle.cookieMovedFrom !== undefined && id !== this.#cookieNamed) left.push(handle.cookieMovedFrom);
+    for (const old of left) {
+      // A new cookie of the same path takes the place of the old one by itself.
+      if (id === null || old !== path) gate.addCookie(removalCookie(this.#attributes(old)));
+    }
+    this.#endedNamed = handle.ended.length;
+    if (id === null || id === this.#cookieNamed) return;
+    gate.addCookie(sessionCookie(id, this.#attributes(path)));
+    this.#cookieNamed = id;
   }
 
   #attributes(path: string): CookieAttributes {
@@ -159,22 +202,18 @@ class Exchange {
     return { name: this.#cookieName, path, sameSite, isSecure: secureNow };
   }
 
+  /** What onError throws is its own trouble: the response does not depend on it. */
   #report(error: unknown): void {
     const { req, res } = this.#messages;
     const problem = error instanceof Error ? error : new Error(String(error));
-    this.#options.onError?.(problem, req, res);
+    try {
+      this.#options.onError?.(problem, req, res);
+    } catch (failure) {
+      process.emitWarning(failure instanceof Error ? failure : String(failure));
+    }
   }
 }
 
 function isGone(error: unknown): boolean {
   return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
-}
-
-/** A session that could not be read has nothing to save: whoever used it was told. */
-function isModified(handle: Handle): boolean {
-  try {
-    return handle.isModified || handle.needsCookie;
-  } catch {
-    return false;
-  }
 }

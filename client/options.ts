@@ -63,7 +63,7 @@ export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = 
 /** @throws SessionError ERR_BAD_OPTION for what would end the attribute of a cookie, or its line. */
 export function checkCookiePath(path: string): string {
   if (typeof path === "string" && /^[\x20-\x3a\x3c-\x7e]*$/.test(path)) return path;
-  const what = `The cookie path ${JSON.stringify(path)} may only hold printable ASCII without ";".`;
+  const what = `The cookiePath ${JSON.stringify(path)} may only hold printable ASCII without ";".`;
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 

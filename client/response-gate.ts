@@ -1,20 +1,32 @@
 // Holds a response back until its session is committed: whatever would make the headers leave is kept, in order, and done afterwards.
 // Knows nothing of sessions.
+//
+//   before   nothing has left                               --first call, ready-->      open
+//   holding  `prepare` is under way, calls are kept         --prepared-->               open
+//   open     everything passes; the end asks once more      --end, not ready-->         holding
+//   failed   a 500 has left instead; calls have no effect   <--prepare said no--        holding
+//
+// While calls are kept the response says what it would say if they had been made: `headersSent`, `writableEnded`, and no more headers.
 
 import type { ServerResponse } from "node:http";
 
 export interface GateEvents {
   /** Asked when something is about to leave. True: let it. */
   readonly isReady: () => boolean;
-  /** What must be done first. Resolves to false when the response must not be sent as it is. */
+  /** What must be done first. Resolves to false when the response must not be sent as it is. Never rejects. */
   readonly prepare: () => Promise<boolean>;
+  /** A call that was kept threw when it was made: nobody is left to catch it. */
+  readonly onError: (error: unknown) => void;
 }
 
-type Held = () => void;
 type Method = "writeHead" | "write" | "end" | "flushHeaders";
 
-/** "before": nothing has left. "holding": `prepare` is under way. "open": everything passes. */
-type State = "before" | "holding" | "open";
+interface Call {
+  readonly name: Method;
+  readonly args: readonly unknown[];
+}
+
+type State = "before" | "holding" | "open" | "failed";
 
 const FAILED = "The session could not be saved.\n";
 
@@ -23,7 +35,11 @@ export class ResponseGate {
   readonly #events: GateEvents;
   readonly #original: Pick<ServerResponse, Method>;
   #state: State = "before";
-  #held: Held[] = [];
+  #held: Call[] = [];
+  #cookies: string[] = [];
+  /** A cookie with bytes beyond ASCII: see `asBytes`. */
+  #hasWideCookie = false;
+  #shadow: Shadow | undefined;
   #mustDrain = false;
   #isEnding = false;
 
@@ -37,64 +53,117 @@ export class ResponseGate {
     res.flushHeaders = () => this.#pass("flushHeaders", [], undefined);
   }
 
+  /** Adds a cookie to the headers that are held. Called by `prepare`. */
+  addCookie(line: string): void {
+    this.#cookies.push(line);
+    this.#hasWideCookie ||= /[^\x20-\x7e]/.test(line);
+  }
+
+  /** Whether the headers have really left: while they are held the response itself says that they have. */
+  get haveHeadersLeft(): boolean {
+    return this.#shadow === undefined ? this.#res.headersSent : this.#shadow.headersSent;
+  }
+
   /** Does the call now, or keeps it and answers what a call that has to wait answers. */
   #pass(name: Method, args: unknown[], whenHeld: unknown): never {
     const isLast = name === "end" && !this.#isEnding;
+    if (this.#state === "before" || (this.#state === "open" && isLast)) this.#ask();
+    else if (this.#state === "holding" && name === "writeHead") throw headersHaveLeft("write");
     if (isLast) this.#isEnding = true;
-    if (this.#state !== "holding" && (this.#state === "before" || isLast)) this.#ask();
-    if (this.#state === "open") return this.#do(name, args) as never;
+    if (this.#state === "open") return this.#do({ name, args }) as never;
+    if (this.#state === "failed") return this.#pretend({ name, args }, whenHeld) as never;
     if (name === "write") this.#mustDrain = true;
-    this.#held.push(() => {
-      this.#do(name, args);
-    });
+    this.#held.push({ name, args });
     return whenHeld as never;
   }
 
   /** The first thing to leave, and the end, ask; in between, what was changed after the headers waits for the end. */
   #ask(): void {
-    if (this.#events.isReady()) {
-      this.#state = "open";
-      return;
-    }
+    if (this.#events.isReady()) this.#state = "open";
+    else this.#hold();
+  }
+
+  #hold(): void {
     this.#state = "holding";
+    this.#shadow = new Shadow(this.#res, () => this.#isEnding);
     void this.#events.prepare().then((isFine) => this.#release(isFine));
   }
 
   #release(isFine: boolean): void {
+    this.#shadow?.lift();
+    this.#shadow = undefined;
     this.#state = "open";
-    const held = this.#held;
-    this.#held = [];
     if (!isFine) {
       this.#fail();
       return;
     }
-    for (const call of held) call();
-    if (this.#mustDrain && !this.#res.writableEnded && !this.#res.writableNeedDrain) this.#res.emit("drain");
+    for (const line of this.#cookies.splice(0)) this.#res.appendHeader("Set-Cookie", line);
+    for (let call = this.#held[0]; call !== undefined; call = this.#held[0]) {
+      // What was changed while the calls were kept belongs to the response too.
+      if (call.name === "end" && !this.#events.isReady()) {
+        this.#hold();
+        return;
+      }
+      this.#held.shift();
+      if (!this.#doSafely(call)) return;
+    }
+    this.#drain();
+  }
+
+  #doSafely(call: Call): boolean {
+    try {
+      this.#do(call);
+      return true;
+    } catch (error) {
+      this.#events.onError(error);
+      this.#fail();
+      return false;
+    }
+  }
+
+  #drain(): void {
+    const isDue = this.#mustDrain && !this.#res.writableEnded && !this.#res.writableNeedDrain;
     this.#mustDrain = false;
+    if (isDue) this.#res.emit("drain");
   }
 
   /** What was going to be sent would say that all is well. */
   #fail(): void {
     const res = this.#res;
-    if (res.headersSent) {
-      res.destroy();
-      return;
-    }
+    if (res.headersSent) res.destroy();
+    else this.#sendFailure();
+    this.#state = "failed";
+    for (const call of this.#held.splice(0)) this.#pretend(call, undefined);
+    if (this.#mustDrain) res.emit("drain");
+    this.#mustDrain = false;
+  }
+
+  #sendFailure(): void {
+    const res = this.#res;
     for (const name of res.getHeaderNames()) res.removeHeader(name);
     res.statusCode = 500;
     res.statusMessage = "Internal Server Error";
     res.setHeader("Content-Type", "text/plain; charset=utf-8");
-    this.#original.end.call(res, FAILED, "utf8");
+    res.setHeader("Content-Length", Buffer.byteLength(FAILED));
     this.#isEnding = true;
+    this.#original.end.call(res, FAILED, "utf8");
   }
 
-  #do(name: Method, args: unknown[]): unknown {
+  /** As if it had been done, so that whoever writes on comes to an end. */
+  #pretend({ name, args }: Call, answer: unknown): unknown {
+    const callback = args.findLast((arg) => typeof arg === "function");
+    if (callback !== undefined) process.nextTick(callback as () => void);
+    return name === "write" ? true : answer;
+  }
+
+  #do(call: Call): unknown {
+    const { name, args } = this.#hasWideCookie ? asBytes(call) : call;
     const passed = name === "writeHead" ? this.#withOurCookies(args) : args;
     return Reflect.apply(this.#original[name] as (...args: unknown[]) => unknown, this.#res, passed);
   }
 
   /** Headers given to writeHead would replace those set before of the same name, our cookies among them. */
-  #withOurCookies(args: unknown[]): unknown[] {
+  #withOurCookies(args: readonly unknown[]): readonly unknown[] {
     const headers = args.at(-1);
     if (typeof headers !== "object" || headers === null || !this.#res.hasHeader("set-cookie")) return args;
     const pairs = Array.isArray(headers) ? pairsOf(headers) : Object.entries(headers);
@@ -105,7 +174,61 @@ export class ResponseGate {
   }
 }
 
+/** node:http sends headers as Latin-1, but as UTF-8 when they go out in one piece with a string: then a byte would become two. */
+function asBytes(call: Call): Call {
+  const { name, args } = call;
+  if (name === "flushHeaders") return { name: "write", args: [Buffer.alloc(0)] };
+  const [chunk, encoding, ...rest] = args;
+  if (name === "writeHead" || typeof chunk !== "string") return call;
+  if (typeof encoding !== "string") return { name, args: [Buffer.from(chunk), encoding, ...rest] };
+  return { name, args: [Buffer.from(chunk, encoding as BufferEncoding), ...rest] };
+}
+
 function pairsOf(list: readonly unknown[]): [string, unknown][] {
   if (Array.isArray(list[0])) return list as [string, unknown][];
   return Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1]]);
+}
+
+const HEADER_CHANGES = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+
+/** What a response shows while calls of it are kept, and what it was before. */
+class Shadow {
+  readonly #res: ServerResponse;
+  readonly #before: readonly (readonly [string, PropertyDescriptor | undefined])[];
+  readonly #status: readonly [number, string];
+
+  constructor(res: ServerResponse, isEnding: () => boolean) {
+    this.#res = res;
+    this.#status = [res.statusCode, res.statusMessage];
+    const shown: [string, PropertyDescriptor][] = [
+      ["headersSent", { get: () => true }],
+      ["writableEnded", { get: isEnding }],
+    ];
+    for (const name of HEADER_CHANGES) shown.push([name, { value: refuseHeaders, writable: true }]);
+    this.#before = shown.map(([name]) => [name, Object.getOwnPropertyDescriptor(res, name)]);
+    for (const [name, descriptor] of shown) Object.defineProperty(res, name, { ...descriptor, configurable: true });
+  }
+
+  get headersSent(): boolean {
+    return Reflect.get(Object.getPrototypeOf(this.#res), "headersSent", this.#res) === true;
+  }
+
+  lift(): void {
+    const res = this.#res;
+    for (const [name, descriptor] of this.#before) {
+      if (descriptor === undefined) Reflect.deleteProperty(res, name);
+      else Object.defineProperty(res, name, descriptor);
+    }
+    if (!res.headersSent) [res.statusCode, res.statusMessage] = this.#status;
+  }
+}
+
+function refuseHeaders(): never {
+  throw headersHaveLeft("set");
+}
+
+/** The error node:http throws then. */
+function headersHaveLeft(verb: string): Error {
+  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
+  return Object.assign(error, { code: "ERR_HTTP_HEADERS_SENT" });
 }

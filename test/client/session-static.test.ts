@@ -7,6 +7,7 @@ import { connect } from "../../client/connect.ts";
 import { Session } from "../../client/session.ts";
 import { SessionError } from "../../protocol/errors.ts";
 import { typed } from "../../protocol/value.ts";
+import { deferred } from "../support/deferred.ts";
 import { SessionHouse } from "../support/session-house.ts";
 
 const ID = /^[^:]*(?::[^:]*)*:[0-9A-F]{24}$/;
@@ -1429,19 +1430,6 @@ describe("Transaction", () => {
     expect(await Session.Run({ id }, () => Session.order)).toEqual(["first", "a", "b", "c", "d"]);
   });
 });
-
-interface Deferred {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
-function deferred(): Deferred {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-}
 
 function increment(): void {
   Session.n = (Session.n as number) + 1;
