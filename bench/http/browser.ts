@@ -12,13 +12,14 @@ export class Browser {
   #received = "";
   #resolve: (body: string) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
+  #isClosed = false;
   #requests = new Map<string, string>();
 
   private constructor(socket: Socket, port: number) {
     this.#socket = socket;
     this.#host = `127.0.0.1:${port}`;
     socket.setEncoding("latin1").on("data", (text) => this.#receive(String(text)));
-    socket.on("close", () => this.#reject(new Error("the site closed the connection")));
+    socket.on("close", () => this.#closed());
     socket.on("error", (error) => this.#reject(error));
   }
 
@@ -34,6 +35,7 @@ export class Browser {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
+      if (this.#isClosed) this.#closed();
       this.#socket.write(this.#requestFor(path), "latin1");
     });
   }
@@ -41,6 +43,11 @@ export class Browser {
   close(): void {
     this.#reject = () => undefined;
     this.#socket.destroy();
+  }
+
+  #closed(): void {
+    this.#isClosed = true;
+    this.#reject(new Error("the site closed the connection"));
   }
 
   #requestFor(path: string): string {

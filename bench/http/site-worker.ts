@@ -13,8 +13,11 @@ const entry = await contenderNamed(setup.contender).load();
 if (entry.openSite === undefined) throw new Error(`${setup.contender} is not for HTTP`);
 const site = await entry.openSite(setup.places);
 const listener = setup.frame === "express" ? await inExpress(site) : inNode(site);
+const server = createServer(listener);
+// Connections wait while others are measured: longer than they would be kept.
+server.keepAliveTimeout = 0;
 // One port for all: whoever asks for 0 in a cluster shares what the first one got.
-createServer(listener).listen(0, "127.0.0.1");
+server.listen(0, "127.0.0.1");
 
 function inNode({ middleware, valuesOf }: Site): Listener {
   return (req, res) => {
