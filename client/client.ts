@@ -171,7 +171,8 @@ export class Client {
 
   async apply(request: CommitRequest): Promise<Contents | undefined> {
     const { id, base, delta, timeoutSeconds, cookiePath, shares } = request;
-    await this.#checkSize(delta.length);
+    if (this.#maxSessionBytes === 0) await this.ready();
+    this.#checkSize(delta.length);
     const sequence = this.#connection.nextSequence();
     const state = await this.#connection.call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request));
     if (state.kind !== KIND.same) return this.#adopt(id, state, undefined);
@@ -188,8 +189,7 @@ export class Client {
   }
 
   /** A frame that no session could hold would only cost the connection. */
-  async #checkSize(bytes: number): Promise<void> {
-    if (this.#maxSessionBytes === 0) await this.ready();
+  #checkSize(bytes: number): void {
     if (bytes <= this.#maxSessionBytes) return;
     const what = `The changes take ${bytes} bytes; a session may have ${this.#maxSessionBytes}.`;
     throw new SessionError("ERR_TOO_LARGE", what);

@@ -255,9 +255,8 @@ export class Handle {
     this.#use();
     const change = this.#changes.get(key);
     const live = this.#live.get(key);
-    if (change !== undefined)
-      return change.bytes && typeOfValue(this.#encode(key, change.value, change.bytes).bytes, 0);
-    if (live !== undefined) return typeOfValue(this.#encode(key, live.value, live.baseline).bytes, 0);
+    if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
+    if (live !== undefined) return this.#typeNow(key, live.value, live.baseline);
     return this.#contents && typeOf(this.#contents.image, this.#contents.layout, key);
   }
 
@@ -479,6 +478,11 @@ export class Handle {
 
   #encode(key: string, value: unknown, previous: Buffer): ReturnType<typeof encodeValue> {
     return encodeValue(value, key, { bytes: previous, at: 0 }, this.#origins);
+  }
+
+  /** Only an object may have become something else since it had these bytes. */
+  #typeNow(key: string, value: unknown, bytes: Buffer): string {
+    return typeOfValue(isGambasObject(value) ? this.#encode(key, value, bytes).bytes : bytes, 0);
   }
 
   get #hasPlainChanges(): boolean {
