@@ -1,7 +1,7 @@
 // Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (DESIGN 6).
 //
-// A Gambas program writes back everything it loaded (REFERENCE 4.5). Where its save brings a key back to exactly the bytes that a commit
-// of ours had replaced, it wrote a copy from before that commit. A value that is neither ours nor one of those is a change of its own.
+// A Gambas program writes back everything it loaded (REFERENCE 4.5). Where its save puts, in the place of a value that a commit of ours
+// had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
 // One doubt remains: it may have loaded ours and set the old value on purpose. Two things tell. The access time of our last revision:
 // nobody read it means stale. And who was running when we wrote it: if nobody was and somebody came since, he can only have loaded ours.
 // What is left in doubt counts as stale for some seconds after our commit, and as on purpose later.
@@ -44,8 +44,11 @@ function findUndone(house: Surroundings, save: ForeignSave): Map<string, Buffer 
     const our = storedValue(save.ours.image, ours, key);
     const their = storedValue(save.theirs, theirs, key);
     if (isEqual(our, their)) continue;
-    const replacedMs = house.replaced.lastReplacedMs(save.id, key, their);
+    const isOurs = house.committed.lastNotedMs(save.id, key, our) !== undefined;
+    const replacedMs = isOurs ? house.replaced.lastNotedMs(save.id, key, their) : undefined;
     if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) undone.set(key, our);
+    // What their save replaced may come back by a copy that is older still.
+    else house.replaced.add(save.id, key, our, house.now());
   }
   return undone;
 }

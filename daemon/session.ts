@@ -123,7 +123,7 @@ export class Session {
   #releasedMs = 0;
   #writtenMs = 0;
   /** When we last wrote, a program that could hold an older revision was running. */
-  #mayBeHeld = true;
+  #mayBeHeld = false;
   /** Set by every use, cleared by the hand of the clock that looks for sessions to evict. */
   wasUsed = true;
 
@@ -139,6 +139,11 @@ export class Session {
 
   get hasContents(): boolean {
     return this.#contents !== undefined;
+  }
+
+  /** A program that runs may still save what it loaded before our last commit: only with ours at hand can that be mended. */
+  get mayBeNeededForRepair(): boolean {
+    return this.#mayBeHeld && this.#house.now() - this.#writtenMs < this.#house.config.repairSeconds * 1000;
   }
 
   get isIdle(): boolean {
@@ -593,7 +598,7 @@ export class Session {
 
   /** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
   #noteReplaced(prepared: Prepared): void {
-    const { replaced } = this.#house;
+    const { replaced, committed } = this.#house;
     const nowMs = this.#house.now();
     const values = new Map<string, Buffer | undefined>();
     for (const turn of prepared.turns) {
@@ -601,6 +606,7 @@ export class Session {
       for (const [key, value] of splitDelta(turn.delta)) {
         const old = values.has(key) ? values.get(key) : this.#house.valueIn(prepared.before?.image, key);
         replaced.add(this.id, key, old, nowMs);
+        committed.add(this.id, key, value, nowMs);
         values.set(key, value);
       }
     }

@@ -14,7 +14,7 @@ import type { Journal, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { OldValue, ReplacedValues } from "./replaced-values.ts";
+import type { OldValue, RecentValues } from "./recent-values.ts";
 import { type CommitTurn, markOf, type Prepared, type ReadTurn, Session, type Turn } from "./session.ts";
 import type { Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
@@ -26,7 +26,10 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly fences: Fences;
   readonly tombstones: Tombstones;
-  readonly replaced: ReplacedValues;
+  /** Values that a commit of ours or another program's save replaced. */
+  readonly replaced: RecentValues;
+  /** Values that commits of ours put there. */
+  readonly committed: RecentValues;
   /** Undefined for engines that keep nothing beyond this process. */
   readonly journal: Journal | undefined;
   /** The clock, in Unix ms. */
@@ -287,7 +290,7 @@ export class Sessions {
     for (let passes = 0; passes < 2 && bytes > 2 * aim; passes++) {
       for (const [id, session] of this.#sessions) {
         if (bytes <= aim) break;
-        if (!session.isIdle) continue;
+        if (!session.isIdle || session.mayBeNeededForRepair) continue;
         if (session.wasUsed && passes === 0) {
           session.wasUsed = false;
           continue;
@@ -320,8 +323,15 @@ export class Sessions {
     turn.answer(state);
   }
 
+  /** One that cannot be ended (a directory of that name, say) must not keep the others from it. */
   #endOther(id: string, turn: CommitTurn): Promise<void> {
-    return new Promise((answer, fail) => this.enter(id, { type: "end", caller: turn.caller, answer, fail }));
+    return new Promise((answer) => {
+      const fail = (error: unknown): void => {
+        this.#parts.log.error("unique-failed", { session: id, error: String(error) });
+        answer();
+      };
+      this.enter(id, { type: "end", caller: turn.caller, answer, fail });
+    });
   }
 }
 

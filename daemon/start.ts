@@ -11,7 +11,7 @@ import { Journal, replayJournal } from "./journal.ts";
 import { Fences } from "./lease.ts";
 import { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
-import { ReplacedValues } from "./replaced-values.ts";
+import { RecentValues } from "./recent-values.ts";
 import { Server } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { nativeProblem } from "./store/gambas-file/native.ts";
@@ -126,7 +126,8 @@ class Life implements Daemon {
       metrics: this.#metrics,
       fences: new Fences(),
       tombstones,
-      replaced: new ReplacedValues(config.maxReplacedValues, config.repairSeconds),
+      replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
+      committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
       journal,
       now: () => Date.now(),
       requestTurnEnd: () => turnEnd.request(),

@@ -204,7 +204,6 @@ export class GambasFileStore implements Store<StagedFile> {
     if (!isSameRevision(statSync(hot.twinPath), staged.existing)) {
       // Since our last look somebody saved: give the name back to what he wrote.
       native.exchange(hot.twinPath, hot.path);
-      hot.forgetFiles();
       return false;
     }
     if (hot.current?.ino !== staged.existing.ino) {

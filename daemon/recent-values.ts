@@ -1,4 +1,5 @@
-// Remembers which values our commits replaced lately, so that a foreign save which brings one back is recognised as stale.
+// Remembers values that sessions had lately: those that were replaced, and those that our commits put there. So a foreign save that brings
+// a replaced one back for one of ours is recognised as stale.
 // Holds 64-bit fingerprints, not values: bounded memory, and with a million of them a chance of about 2^-44 per look-up to mistake a real
 // change for a stale one. They are no cryptographic hash: whoever can choose a session's values could make his own collide.
 
@@ -69,7 +70,7 @@ interface Generation {
   readonly values: FingerprintSet;
 }
 
-export class ReplacedValues {
+export class RecentValues {
   readonly #maxCount: number;
   readonly #keepMs: number;
   /** Oldest first. */
@@ -91,8 +92,8 @@ export class ReplacedValues {
     if (this.#newest(nowMs).values.add(low, high)) this.#count += 1;
   }
 
-  /** When a commit of ours last replaced this value (Unix ms, to a few seconds), or undefined. */
-  lastReplacedMs(id: string, key: string, value: OldValue): number | undefined {
+  /** When this value was last noted (Unix ms, to a few seconds), or undefined. */
+  lastNotedMs(id: string, key: string, value: OldValue): number | undefined {
     const [low, high] = fingerprint(id, key, value);
     return this.#generations.findLast(({ values }) => values.has(low, high))?.beganMs;
   }
