@@ -1,11 +1,11 @@
 // A turn on a session that a client ends: granted to one owner, with a deadline and a fencing number that no other lease ever had.
 
-/** Numbers only grow, also over restarts of the daemon, as long as fewer than 4096 leases are granted a millisecond. */
+/** Numbers only grow, also over restarts of the daemon, as long as fewer than 1024 leases are granted a millisecond. */
 export class Fences {
   #last = 0;
 
   next(): number {
-    this.#last = Math.max(this.#last + 1, Date.now() * 4096);
+    this.#last = Math.max(this.#last + 1, Date.now() * 1024);
     return this.#last;
   }
 }

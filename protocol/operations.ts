@@ -91,6 +91,7 @@ export const OPERATIONS = {
       ...SESSION_ERRORS,
       "ERR_OVERLOADED",
       "ERR_BAD_OPTION",
+      "ERR_BAD_KEY",
       "ERR_BAD_VALUE",
       "ERR_SESSION_GONE",
       "ERR_ID_TAKEN",

@@ -70,7 +70,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/applied-commits",
     "type daemon/journal",
     "type daemon/lease",
-    "type daemon/replaced-values",
+    "type daemon/recent-values",
     "type daemon/tombstones",
   ],
   "daemon/session": ["daemon/repair", "daemon/lease", "daemon/store/store", "type daemon/sessions"],
