@@ -24,16 +24,18 @@ interface Waiting {
 
 interface CommitExtras {
   readonly options?: CommitOptions;
-  /** Default: one more than the last. */
+  /** Default: one that was never used. */
   readonly sequence?: number;
 }
+
+/** Below are those that tests choose themselves. */
+let lastSequence = 1000;
 
 export class RawWorker {
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #waiting = new Map<number, Waiting>();
   #lastNumber = 0;
-  #lastSequence = 0;
   #isClosed = false;
 
   private constructor(socket: Socket) {
@@ -101,16 +103,9 @@ export class RawWorker {
 
   /** undefined deletes a key. */
   commit(id: string, changes: Readonly<Record<string, unknown>>, extras: CommitExtras = {}): Promise<State> {
-    this.#lastSequence = extras.sequence ?? this.#lastSequence + 1;
-    const { options } = extras;
-    return this.call(
-      "commit",
-      id,
-      this.#lastSequence,
-      0,
-      deltaOf(changes),
-      options === undefined ? null : { ...options },
-    );
+    lastSequence += 1;
+    const { options, sequence = lastSequence } = extras;
+    return this.call("commit", id, sequence, 0, deltaOf(changes), options === undefined ? null : { ...options });
   }
 
   create(id: string, values: Readonly<Record<string, unknown>>, options: CommitOptions = {}): Promise<State> {

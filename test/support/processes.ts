@@ -1,7 +1,7 @@
 // Whole processes for tests: fresh roots, workers that are called by message, daemons found and killed by pid.
 // Nothing here waits for time to pass: everything waits for a message, an exit, or a condition.
 
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -182,4 +182,17 @@ async function answer(functions: Readonly<Record<string, Callable>>, { number, n
     reply.error = code === undefined ? { message } : { code, message };
   }
   process.send?.(reply);
+}
+
+/** A daemon in the foreground of a process of its own, ready when this resolves. */
+export async function startDaemonProcess(root: string, flags: readonly string[] = []): Promise<ChildProcess> {
+  const args = [join(repository, "dist/daemon/main.js"), "--root", root, "--log-level", "silent", ...flags];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  await Promise.race([once(child.stdout, "data"), failedStart(child)]);
+  return child;
+}
+
+async function failedStart(child: ChildProcess): Promise<never> {
+  const [code, signal] = await once(child, "exit");
+  throw new Error(`the daemon ended with ${signal ?? code}`);
 }
