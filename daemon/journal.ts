@@ -7,12 +7,13 @@
 // A record: u32 length, u8 kind, then
 //   commit     f64 ino, f64 size, f64 mtimeMs, f64 sequence, u8 length + client, the rest: id
 //   cancelled  the same, for a commit whose publication failed
+//   carried    the same, for one that an earlier daemon had applied
 //   ended      f64 when (Unix ms), the rest: id
 
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Revision } from "./store/store.ts";
 
-const KIND = { commit: 1, cancelled: 2, ended: 3 } as const;
+const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
 const LENGTH_BYTES = 4;
 /** When a file has grown to this a new one is begun; one old one is kept. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -116,7 +117,7 @@ export class Journal {
     this.#path = path;
     this.#snapshot = snapshot;
     const first = new Batch();
-    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.commit, commit, commit.revision);
+    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.carried, commit, commit.revision);
     [this.#fd, this.#size] = this.#writeNewFile(first);
     renameSync(`${path}.new`, path);
     rmSync(`${path}.old`, { force: true });
@@ -207,9 +208,9 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
     sequence: record.readDoubleLE(25),
     client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
     id: record.toString("utf8", clientEnd),
-    isLast,
+    isLast: isLast && record[0] === KIND.commit,
   };
-  if (record[0] === KIND.commit) {
+  if (record[0] !== KIND.cancelled) {
     commits.push(commit);
     return;
   }
