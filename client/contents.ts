@@ -27,7 +27,7 @@ interface Derivation {
   readonly change: Change;
 }
 
-/** Tags of scalars are smaller (REFERENCE 3.4). */
+/** Tags of scalars are smaller (GAMBAS.md 3.4). */
 const FIRST_OBJECT_TAG = 0x40;
 
 /** Said of a value that can be changed in place: it must be decoded anew for each request. */

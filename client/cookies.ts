@@ -1,4 +1,4 @@
-// Cookie headers in and out, as Gambas reads and writes them (REFERENCE 5.2 and 5.4). Pure.
+// Cookie headers in and out, as Gambas reads and writes them (GAMBAS.md 5.2 and 5.4). Pure.
 
 /** Header text arrives as Latin-1, one character a byte; ids are UTF-8. */
 function fromHeader(text: string): string {

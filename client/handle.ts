@@ -69,7 +69,7 @@ export interface Ended {
   readonly cookiePath: string;
 }
 
-/** Gambas' own key: the path of the cookie in use (REFERENCE 3.9). */
+/** Gambas' own key: the path of the cookie in use (GAMBAS.md 3.9). */
 const COOKIE_PATH_KEY = "_";
 const TOUCH_AFTER_MS = 1000;
 

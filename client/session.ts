@@ -32,7 +32,7 @@ interface Keyed {
   [key: string]: unknown;
 }
 
-/** See CONTRACT "The static API". Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
+/** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
 export interface SessionStatic extends Keyed {
   /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
   readonly Id: string | null;

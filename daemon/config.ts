@@ -123,7 +123,7 @@ function checkSocketPath(socket: string): void {
 }
 
 /**
- * Makes the root if it is missing (0700) and refuses one that is a symlink, no directory, or another user's (REFERENCE 2.1).
+ * Makes the root if it is missing (0700) and refuses one that is a symlink, no directory, or another user's (GAMBAS.md 2.1).
  * A wrong mode is repaired, as Gambas does.
  */
 export function prepareRoot(root: string): void {

@@ -1,6 +1,6 @@
 // What a new daemon must know of what the old one did: which commits were applied, and which sessions have ended.
 //
-// One append per turn of the event loop, before anything of that turn becomes visible (DESIGN 4): a record names the revision a commit
+// One append per turn of the event loop, before anything of that turn becomes visible: a record names the revision a commit
 // is about to become. Everything before the last append was carried out; of the last one, the store can tell (`wasPublished`).
 // Survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
 //

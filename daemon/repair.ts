@@ -1,6 +1,6 @@
-// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (DESIGN 6).
+// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (ARCHITECTURE.md, "Foreign writers").
 //
-// A Gambas program writes back everything it loaded (REFERENCE 4.5). Where its save puts, in the place of a value that a commit of ours
+// A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
 // One doubt remains: it may have loaded ours and set the old value on purpose. Two things tell. The access time of our last revision:
 // nobody read it means stale. And who was running when we wrote it: if nobody was and somebody came since, he can only have loaded ours.
@@ -10,7 +10,7 @@ import { applyDelta, encodeDelta, layoutOf, startupMs, valueOf as storedValue } 
 import type { Surroundings } from "./sessions.ts";
 import type { Revision } from "./store/store.ts";
 
-/** Written by Gambas itself at every load; nobody's data (REFERENCE 3.9). */
+/** Written by Gambas itself at every load; nobody's data (GAMBAS.md 3.9). */
 const COOKIE_PATH_KEY = "_";
 /** Within this time of a commit an old value counts as stale where nothing tells. */
 const DOUBT_MS = 10_000;

@@ -539,7 +539,7 @@ export class Session {
     if (image === undefined) throw gone(this.id);
     const contents = this.#contents;
     if (contents === undefined || image !== contents.image) return image;
-    // Several workers may have found the same old stamp: once a second is enough (REFERENCE 4.3).
+    // Several workers may have found the same old stamp: once a second is enough (GAMBAS.md 4.3).
     if (this.#house.now() - startupMs(image) <= TOUCH_AFTER_MS) return image;
     const startup = startupBytes(this.#house.now());
     const revision = this.#house.store.stamp(this.id, startup, contents.revision);

@@ -45,7 +45,7 @@ export class EntryReader {
     return true;
   }
 
-  /** Gambas drops the entry when it loads the file: it has no key or no value. An empty string is one here, see CONTRACT "Values". */
+  /** Gambas drops the entry when it loads the file: it has no key or no value. An empty string is one here, see README "Values". */
   get isDead(): boolean {
     const tag = this.#image[this.keyTo];
     return tag === TAG.NULL_OBJECT || tag === TAG.NULL || this.keyFrom === this.keyTo;

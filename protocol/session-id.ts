@@ -12,7 +12,7 @@ const ID = /^[^\0-\x20"/,;=\\\x7f]*:[0-9A-F]{24}$/;
 const PREFIX = /^[^\0-\x20"/,;=\\\x7f]*$/;
 
 /**
- * True for `<prefix>:<24 upper-case hex digits>` (REFERENCE 2.3) of at most {@link MAX_ID_BYTES} bytes, without anything that
+ * True for `<prefix>:<24 upper-case hex digits>` (GAMBAS.md 2.3) of at most {@link MAX_ID_BYTES} bytes, without anything that
  * could leave the directory, break a cookie, or end a C string: no slash, control character, blank, quote, comma, `;`, `=`, `\`.
  */
 export function isSessionId(text: unknown): text is string {

@@ -1,4 +1,4 @@
-// Floor of writing to the file system: new bytes into a twin that is kept open, then the exchange of the two names (DESIGN 4). No
+// Floor of writing to the file system: new bytes into a twin that is kept open, then the exchange of the two names (ARCHITECTURE.md, "How a file is replaced"). No
 // lock, no time stamp, no other process.
 
 import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isSessionId, prefixOf } from "../../../protocol/session-id.ts";
 
-/** Where everything of one root lies (CONTRACT "Places"). */
+/** Where everything of one root lies. */
 export class Places {
   readonly sessions: string;
   /** Our own directory for what is being written, so that `session/` holds nothing Gambas' `Unique` could meet. */

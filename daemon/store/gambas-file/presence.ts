@@ -1,5 +1,5 @@
 // Whether Gambas programs are running. Every interpreter makes a directory of its own in the root, named by its pid, and removes it at
-// its end (REFERENCE 2.1); so the root's modification time tells whether one came or went, and its entries which are there.
+// its end (GAMBAS.md 2.1); so the root's modification time tells whether one came or went, and its entries which are there.
 //
 // Only a program that was running when we replaced a value can hold the one before: this tells stale saves from those on purpose.
 

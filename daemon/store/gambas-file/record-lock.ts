@@ -1,4 +1,4 @@
-// Gambas' lock on one session: a write lock on the whole of `<id>.lock` (REFERENCE 4). Ours belongs to the open file, so that
+// Gambas' lock on one session: a write lock on the whole of `<id>.lock` (GAMBAS.md 4). Ours belongs to the open file, so that
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
