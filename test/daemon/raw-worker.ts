@@ -141,6 +141,11 @@ export class RawWorker {
     await this.call("status");
   }
 
+  /** Lets the answers pile up. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
   async close(): Promise<void> {
     this.#socket.destroy();
     await this.closed;
