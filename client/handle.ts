@@ -304,7 +304,13 @@ export class Handle {
     const [id, contents] = [this.#id, this.#contents];
     if (!this.#wasUsed || id === null || contents === undefined) return undefined;
     if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
-    return this.#client.touch(id, contents).then(() => undefined);
+    return this.#client.touch(id, contents).then(
+      () => undefined,
+      // Whoever only read it has nothing to lose.
+      (error: unknown) => {
+        if (!isGone(error)) throw error;
+      },
+    );
   }
 
   /**
@@ -328,7 +334,7 @@ export class Handle {
         this.#adoptFrom(handle);
         return value;
       } catch (error) {
-        if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
+        if (isGone(error)) this.#lose(id);
         throw error;
       }
     });
@@ -633,7 +639,7 @@ export class Handle {
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.noteSaved(contents, unsaved);
     } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_SESSION_GONE") this.#lose(id);
+      if (isGone(error)) this.#lose(id);
       throw error;
     }
   }
@@ -709,6 +715,10 @@ export class Handle {
       if (isStale && this.#encode(key, value, baseline).bytes.equals(baseline)) this.#live.delete(key);
     }
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
 }
 
 function checkKey(key: string): void {

@@ -202,12 +202,13 @@ class Exchange {
     return { name: this.#cookieName, path, sameSite, isSecure: secureNow };
   }
 
-  /** What onError throws is its own trouble: the response does not depend on it. */
+  /** Without onError a failure is a warning, unless whoever used the session was told. What onError throws is a warning, too. */
   #report(error: unknown): void {
     const { req, res } = this.#messages;
     const problem = error instanceof Error ? error : new Error(String(error));
     try {
-      this.#options.onError?.(problem, req, res);
+      if (this.#options.onError !== undefined) this.#options.onError(problem, req, res);
+      else if (problem !== this.#problem) process.emitWarning(problem);
     } catch (failure) {
       process.emitWarning(failure instanceof Error ? failure : String(failure));
     }

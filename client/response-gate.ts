@@ -195,11 +195,11 @@ const HEADER_CHANGES = ["setHeader", "setHeaders", "appendHeader", "removeHeader
 class Shadow {
   readonly #res: ServerResponse;
   readonly #before: readonly (readonly [string, PropertyDescriptor | undefined])[];
-  readonly #status: readonly [number, string];
+  readonly #statusCode: number;
 
   constructor(res: ServerResponse, isEnding: () => boolean) {
     this.#res = res;
-    this.#status = [res.statusCode, res.statusMessage];
+    this.#statusCode = res.statusCode;
     const shown: [string, PropertyDescriptor][] = [
       ["headersSent", { get: () => true }],
       ["writableEnded", { get: isEnding }],
@@ -219,7 +219,7 @@ class Shadow {
       if (descriptor === undefined) Reflect.deleteProperty(res, name);
       else Object.defineProperty(res, name, descriptor);
     }
-    if (!res.headersSent) [res.statusCode, res.statusMessage] = this.#status;
+    if (!res.headersSent) res.statusCode = this.#statusCode;
   }
 }
 

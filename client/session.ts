@@ -169,7 +169,7 @@ const members = {
   },
 
   async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
-    const id = options.id ?? null;
+    const id = options?.id ?? null;
     // Alone on this session already: waiting for the turn would be waiting for itself.
     const joined = id === null ? undefined : contextOfTransaction(id);
     if (joined !== undefined) return runInContext(joined, () => joined.handle.attempt(async () => fn()));
@@ -197,7 +197,7 @@ async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Pr
 function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
   const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
   return {
-    prefix: prefix ?? addressPrefix(options.remoteAddress),
+    prefix: prefix ?? addressPrefix(options?.remoteAddress),
     timeoutSeconds,
     ...(cookiePath === undefined ? {} : { cookiePath }),
     ...(isUnique === undefined ? {} : { isUnique }),

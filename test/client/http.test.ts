@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { connect as connectSocket } from "node:net";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import { type AddressInfo, connect as connectSocket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -924,6 +925,36 @@ describe("the context", () => {
   });
 });
 
+describe("HTTP/2", () => {
+  it("works through the compatibility API", async () => {
+    const bind = session(house.options);
+    const server = createHttp2Server((req, res) => {
+      bind(req as unknown as IncomingMessage, res as unknown as ServerResponse, () => {
+        Session.n = ((Session.n as number | undefined) ?? 0) + 1;
+        res.setHeader("x-a", "1");
+        res.end(String(Session.n));
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const ask = async (cookie?: string): Promise<{ headers: Record<string, unknown>; text: string }> => {
+      const stream = client.request({ ":path": "/", ...(cookie === undefined ? {} : { cookie }) });
+      const [headers] = await once(stream, "response");
+      let text = "";
+      for await (const chunk of stream) text += chunk;
+      return { headers, text };
+    };
+    const first = await ask();
+    const [line = ""] = first.headers["set-cookie"] as string[];
+    expect([first.text, first.headers["x-a"]]).toEqual(["1", "1"]);
+    expect(line).toMatch(/^SESSION=127\.0\.0\.1:[0-9A-F]{24};path=\/;httponly;SameSite=Lax$/);
+    expect((await ask(line.split(";", 1)[0])).text).toBe("2");
+    client.close();
+    server.close();
+  });
+});
+
 describe("a session that cannot be created any more", () => {
   it("ERR_HEADERS_SENT after the headers have left, and nothing is made", async () => {
     const server = await serve(async (_req, res) => {
@@ -1196,6 +1227,20 @@ describe("when something fails", () => {
     );
     expect((await server.ask("/")).status).toBe(500);
     expect(String((await warned)[0])).toContain("onError itself");
+  });
+
+  it("without onError a failure to save is a warning of the process", async () => {
+    const warned = once(process, "warning");
+    const bind = session(house.options);
+    const server = await HttpHouse.open((req, res) => {
+      bind(req, res, () => {
+        Session.big = big;
+        res.end("all is well");
+      });
+    });
+    servers.push(server);
+    expect((await server.ask("/")).status).toBe(500);
+    expect(((await warned)[0] as SessionError).code).toBe("ERR_TOO_LARGE");
   });
 
   it("a handler that streams on after the failure does not end the process, and its source is drained", async () => {

@@ -1,0 +1,200 @@
+// connect(): the client for those who want no static API, and what it says when there is nobody to talk to.
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Client } from "../../client/client.ts";
+import { connect } from "../../client/connect.ts";
+import { Session } from "../../client/session.ts";
+import { startDaemon } from "../../daemon/start.ts";
+import type { SessionError } from "../../protocol/errors.ts";
+import { FrameReader, FrameWriter, readMessage } from "../../protocol/frame.ts";
+import { makeRoot, SessionHouse } from "../support/session-house.ts";
+
+let house: SessionHouse;
+let client: Client;
+
+beforeAll(async () => {
+  house = await SessionHouse.open({ maxSessionBytes: 1_000_000 });
+  client = await connect(house.options);
+});
+afterAll(() => house.close());
+
+async function make(entries: Record<string, unknown>): Promise<string> {
+  const handle = client.create({ prefix: "made" });
+  for (const [key, value] of Object.entries(entries)) handle.set(key, value);
+  await client.commit(handle);
+  return handle.id ?? "";
+}
+
+describe("a client", () => {
+  it("creates, opens, commits and abandons sessions", async () => {
+    const id = await make({ a: 1 });
+    expect(id).toMatch(/^made:[0-9A-F]{24}$/);
+    const handle = await client.open(id);
+    expect([handle?.id, handle?.get("a"), handle?.keys, handle?.size]).toEqual([id, 1, ["a"], house.fileOf(id).length]);
+    handle?.set("b", [1]);
+    if (handle !== undefined) await client.commit(handle);
+    expect((await house.worker().open(id))?.get("b")).toEqual([1]);
+    await client.abandon(id);
+    expect([house.has(id), await client.open(id)]).toEqual([false, undefined]);
+    await client.abandon(id);
+  });
+
+  it("finds no session for what is no id, and abandons nothing by it", async () => {
+    const before = readdirSync(house.root, { recursive: true });
+    for (const id of ["", "x", "../x", "a\0:0123456789ABCDEF01234567", "x".repeat(10_000)]) {
+      expect(await client.open(id)).toBeUndefined();
+      await expect(client.abandon(id)).rejects.toMatchObject({ code: "ERR_BAD_ID" });
+      await expect(client.transaction(id, () => 1)).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+    }
+    expect(readdirSync(house.root, { recursive: true })).toEqual(before);
+  });
+
+  it("runs transactions on an id or a handle", async () => {
+    const id = await make({ n: 1 });
+    const increment = (session: { get(key: string): unknown; set(key: string, value: unknown): void }): number => {
+      const next = (session.get("n") as number) + 1;
+      session.set("n", next);
+      return next;
+    };
+    expect(await client.transaction(id, increment)).toBe(2);
+    const handle = await client.open(id);
+    if (handle === undefined) throw new Error("it is there");
+    expect(await client.transaction(handle, increment)).toBe(3);
+    expect(handle.get("n")).toBe(3);
+    const unknown = "made:0123456789ABCDEF01234567";
+    await expect(client.transaction(unknown, increment)).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+  });
+
+  it("makes another program's mistakes with a handle visible: ERR_SESSION_GONE, and no resurrection", async () => {
+    const id = await make({ n: 1 });
+    const [one, two] = [await client.open(id), await house.worker().open(id)];
+    await one?.abandon();
+    two?.set("n", 2);
+    await expect(two?.save()).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+    expect([two?.id, house.has(id)]).toEqual([null, false]);
+  });
+
+  it("says what is too large before it costs the connection, and goes on", async () => {
+    const handle = client.create();
+    handle.set("big", "x".repeat(3_000_000));
+    await expect(handle.save()).rejects.toMatchObject({ code: "ERR_TOO_LARGE" });
+    handle.delete("big");
+    handle.set("small", 1);
+    await handle.save();
+    handle.set("big", "x".repeat(999_990));
+    await expect(handle.save()).rejects.toMatchObject({ code: "ERR_TOO_LARGE" });
+    expect(await client.open(await make({ a: 1 }))).toBeDefined();
+  });
+
+  it("keeps what a failed save did not save", async () => {
+    const handle = client.create();
+    handle.set("a", 1);
+    handle.set("big", "x".repeat(3_000_000));
+    await expect(handle.save()).rejects.toThrow();
+    expect([handle.get("a"), handle.isModified]).toEqual([1, true]);
+    handle.delete("big");
+    await handle.save();
+    expect((await house.worker().open(handle.id ?? ""))?.keys).toEqual(["a"]);
+  });
+
+  it("tells what the daemon tells about itself", async () => {
+    expect(await client.status()).toMatchObject({ pid: process.pid, root: house.root, engine: "gambas-file" });
+  });
+
+  it("fails everything that waits when it is closed, and says what to do", async () => {
+    const worker = house.worker();
+    const id = await make({ a: 1 });
+    await worker.ready();
+    const pending = [worker.open(id), worker.status(), worker.transaction(id, () => 1)];
+    worker.close();
+    for (const outcome of await Promise.allSettled(pending)) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ERR_CLOSED" } });
+    }
+    await expect(worker.status()).rejects.toThrow(/connect\(\) again/);
+    worker.close();
+  });
+
+  it("a closed default client is replaced by the next that connects", async () => {
+    const next = await connect(house.options);
+    const id = await make({ a: 1 });
+    expect(await Session.Run({ id }, () => Session.a)).toBe(1);
+    next.close();
+    expect(await Session.Run({ id }, () => Session.a)).toBe(1);
+  });
+
+  it("caches nothing with cacheBytes 0, and sees every change all the same", async () => {
+    const id = await make({ n: 0 });
+    const worker = house.worker({ cacheBytes: 0 });
+    for (let n = 1; n < 5; n++) {
+      await client.transaction(id, (session) => session.set("n", n));
+      expect((await worker.open(id))?.get("n")).toBe(n);
+    }
+  });
+});
+
+describe("connect", () => {
+  it("without a daemon and without leave to start one says so at once", async () => {
+    const root = makeRoot();
+    await expect(connect({ root, spawn: false })).rejects.toMatchObject({
+      code: "ERR_DAEMON_UNAVAILABLE",
+      message: expect.stringContaining(join(root, "sessiond.sock")),
+    });
+    expect(readdirSync(root)).toEqual([]);
+    rmSync(root, { recursive: true });
+  });
+
+  it("refuses a socket path that is too long, with its length and the limit", async () => {
+    await expect(connect({ root: `/tmp/${"é".repeat(60)}`, spawn: false })).rejects.toMatchObject({
+      code: "ERR_SOCKET_PATH",
+      message: expect.stringMatching(/has 139 bytes; at most 107/),
+    });
+  });
+
+  it("names both versions when the daemon speaks another one", async () => {
+    const root = makeRoot();
+    const server = createServer((socket) => {
+      const reader = new FrameReader(1_000_000);
+      socket.on("data", (chunk) =>
+        reader.read(chunk, (frame) => {
+          const [number] = readMessage(frame);
+          const writer = new FrameWriter();
+          const text = "The client speaks version 1 of the protocol, this daemon version 99.";
+          writer.push(number as number, 1, "ERR_PROTOCOL_VERSION", text);
+          socket.end(writer.take());
+        }),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(join(root, "sessiond.sock"), resolve));
+    await expect(connect({ root, spawn: false })).rejects.toMatchObject({
+      code: "ERR_PROTOCOL_VERSION",
+      message: expect.stringMatching(/version 1 .*version 99/),
+    });
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+
+  it("does not believe one that speaks something else entirely", async () => {
+    const root = makeRoot();
+    const server = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    await new Promise<void>((resolve) => server.listen(join(root, "sessiond.sock"), resolve));
+    const outcome = await connect({ root, spawn: false, waitMs: 200 }).catch((error: SessionError) => error.code);
+    expect(["ERR_PROTOCOL", "ERR_DAEMON_UNAVAILABLE"]).toContain(outcome);
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+});
+
+describe("startDaemon", () => {
+  it("refuses a root that is a symbolic link, or no directory, with the reason", async () => {
+    const root = makeRoot();
+    mkdirSync(join(root, "real"));
+    symlinkSync(join(root, "real"), join(root, "link"));
+    await expect(startDaemon({ root: join(root, "link"), logLevel: "silent" })).rejects.toMatchObject({
+      code: "ERR_BAD_ROOT",
+      message: expect.stringContaining("symbolic link"),
+    });
+    rmSync(root, { recursive: true });
+  });
+});
