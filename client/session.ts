@@ -247,9 +247,12 @@ const indexed: ProxyHandler<typeof members> = {
   },
   getOwnPropertyDescriptor(target, name) {
     if (isMember(name)) return Reflect.getOwnPropertyDescriptor(target, name);
+    const key = String(name);
     const context = currentContext();
-    if (isReserved(name) || context?.handle.has(name as string) !== true) return undefined;
-    return { value: context.handle.get(name as string), writable: true, enumerable: true, configurable: true };
+    if (isReserved(name) || context?.handle.has(key) !== true) return undefined;
+    // Listing keys decodes nothing, and one value that cannot be shown does not hide the others.
+    const accessors = { get: () => handle().get(key), set: (value: unknown) => handle().set(key, value) };
+    return { ...accessors, enumerable: true, configurable: true };
   },
   // What is put on the object itself would be seen by every request of the process.
   defineProperty: () => false,
