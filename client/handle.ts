@@ -274,8 +274,11 @@ export class Handle {
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
-      if (this.#id === null) return;
-      const contents = await this.#client.load(this.#id);
+      const id = this.#id;
+      if (id === null) return;
+      const contents = await this.#client.load(id);
+      // Abandoned meanwhile: what was read is nobody's.
+      if (this.#id !== id) return;
       this.#dropChanges();
       if (contents === undefined) this.#noteEnded();
       this.#contents = contents;
@@ -331,7 +334,8 @@ export class Handle {
       try {
         const request = { id, fn, leaseMs, handleOptions: this.#innerOptions() };
         const { value, handle } = await this.#client.transactions.run(request);
-        this.#adoptFrom(handle);
+        // Unless it was abandoned outside of the transaction meanwhile.
+        if (this.#id === id) this.#adoptFrom(handle);
         return value;
       } catch (error) {
         if (isGone(error)) this.#lose(id);

@@ -1064,6 +1064,25 @@ describe("Abandon", () => {
     expect(house.has(id)).toBe(false);
   });
 
+  it("is not undone by a Load or a Save that was under way", async () => {
+    for (const begin of [() => Session.Load(), () => Session.Save()]) {
+      const id = await makeSession({ a: 1 });
+      const next = await Session.Run({ id }, async () => {
+        Session.a = 2;
+        const earlier = begin();
+        for (let step = 0; step < 10; step++) await Promise.resolve();
+        const ending = Session.Abandon();
+        expect([Session.Id, Session.a]).toEqual([null, undefined]);
+        Session.b = 3;
+        await Promise.all([earlier, ending]);
+        expect([Session.a, Session.b]).toEqual([undefined, 3]);
+        return idNow();
+      });
+      expect([house.has(id), next === id]).toEqual([false, false]);
+      expect(await Session.Run({ id: next }, () => ({ ...Session }))).toEqual({ b: 3 });
+    }
+  });
+
   it("a context that still has it cannot bring it back", async () => {
     const id = await makeSession({ a: { n: 1 } });
     await Session.Run({ id }, async () => {
@@ -1329,6 +1348,65 @@ describe("Transaction", () => {
       await late.promise;
     });
     expect(await Session.Run({ id }, () => ({ ...Session }))).toEqual({ n: 2, late: 1 });
+  });
+
+  it("what the context changes meanwhile is its own, and is saved after it", async () => {
+    const id = await makeSession({ n: 1, o: { k: 1 } });
+    await Session.Run({ id }, async () => {
+      const gate = deferred();
+      const running = Session.Transaction(async () => {
+        increment();
+        await gate.promise;
+      });
+      Session.m = 5;
+      (Session.o as { k: number }).k = 7;
+      gate.resolve();
+      await running;
+      expect([Session.n, Session.m, Session.o]).toEqual([2, 5, { k: 7 }]);
+    });
+    expect(await Session.Run({ id }, () => ({ ...Session }))).toEqual({ n: 2, m: 5, o: { k: 7 } });
+  });
+
+  it("a session the context makes meanwhile, while the transaction has none, is one session", async () => {
+    const make = async (write: () => void): Promise<string> =>
+      Session.Run({}, async () => {
+        const gate = deferred();
+        const running = Session.Transaction(async () => {
+          await gate.promise;
+          write();
+        });
+        for (let step = 0; step < 10; step++) await Promise.resolve();
+        Session.outer = 1;
+        gate.resolve();
+        await running;
+        return idNow();
+      });
+    const only = await make(() => undefined);
+    expect(await Session.Run({ id: only }, () => ({ ...Session }))).toEqual({ outer: 1 });
+    const both = await make(() => {
+      Session.inner = 2;
+    });
+    expect(await Session.Run({ id: both }, () => ({ ...Session }))).toEqual({ inner: 2, outer: 1 });
+  });
+
+  it("does not bring back what the context abandons meanwhile", async () => {
+    const id = await makeSession({ n: 1 });
+    const next = await Session.Run({ id }, async () => {
+      const gate = deferred();
+      const running = Session.Transaction(async () => {
+        increment();
+        await gate.promise;
+      });
+      for (let step = 0; step < 10; step++) await Promise.resolve();
+      const ending = Session.Abandon();
+      gate.resolve();
+      await running;
+      await ending;
+      expect(Session.Id).toBeNull();
+      Session.b = 1;
+      return idNow();
+    });
+    expect([house.has(id), house.has(next)]).toEqual([false, true]);
   });
 
   it("many at once that each do nothing, fail, or write leave exactly what was written", async () => {
