@@ -4,7 +4,10 @@ export interface Plan {
   readonly mode: "quick" | "normal" | "full";
   readonly rounds: number;
   readonly roundMs: number;
+  /** One piece of the warm-up; there are as many as it takes to reach `warmOps`, at most 16. */
   readonly warmMs: number;
+  readonly warmOps: number;
+  readonly warmRequests: number;
   /** Sessions that exist in the store cases and are used in turn. */
   readonly sessions: number;
   /** Session files in the start and memory cases. */
@@ -19,7 +22,9 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     mode: "quick",
     rounds: 3,
     roundMs: 200,
-    warmMs: 150,
+    warmMs: 100,
+    warmOps: 20_000,
+    warmRequests: 5_000,
     sessions: 512,
     manyFiles: [100_000],
     startRounds: 5,
@@ -29,7 +34,9 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     mode: "normal",
     rounds: 5,
     roundMs: 1000,
-    warmMs: 500,
+    warmMs: 300,
+    warmOps: 100_000,
+    warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000],
     startRounds: 11,
@@ -39,7 +46,9 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     mode: "full",
     rounds: 7,
     roundMs: 1000,
-    warmMs: 500,
+    warmMs: 300,
+    warmOps: 100_000,
+    warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000, 1_000_000],
     startRounds: 11,

@@ -11,12 +11,10 @@ import { cpuOf } from "../servers/cpu.ts";
 import { SIZES, sizeOf } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
 import type { Case } from "./case.ts";
-import { rowFrom } from "./store-case.ts";
+import { MAX_WARM_UPS, rowFrom } from "./store-case.ts";
 
 const WORKERS = 2;
 const CONNECTIONS = 32;
-const WARM_REQUESTS = 12_000;
-const MAX_WARM_UPS = 10;
 const LOAD = new URL("../http/load-main.js", import.meta.url);
 const SITE = new URL("../http/site-main.js", import.meta.url);
 
@@ -87,21 +85,22 @@ interface Around {
 }
 
 async function makeReady(around: Around, contender: Contender, frame: Frame): Promise<Ready> {
-  const { lab, stage, load, definition } = around;
+  const { stage, load } = around;
   const { places, serverPids } = await stage.placesOf(contender);
   const primary = stage.keep(new Forked<SiteCalls>(SITE));
   const { port, pids } = await primary.ask("start", { contender: contender.name, places, frame, workers: WORKERS });
   const name = nameOf(contender, frame);
   await load.ask("open", { site: name, port, connections: CONNECTIONS });
   const ready: Ready = { name, contender, workerPids: pids, serverPids, measurements: [], warmOps: 0 };
-  await warmUp(load, ready, definition.path, lab.plan.warmMs);
+  await warmUp(around, ready);
   return ready;
 }
 
 /** Code is compiled when it has run often: a site needs that longer than a store, and as long as it takes. */
-async function warmUp(load: Forked<LoadCalls>, site: Ready, path: string, ms: number): Promise<void> {
-  for (let count = 0; count < MAX_WARM_UPS && site.warmOps < WARM_REQUESTS; count++) {
-    site.warmOps += (await measureSite(load, site, path, ms)).ops;
+async function warmUp({ lab, load, definition }: Around, site: Ready): Promise<void> {
+  const { warmMs, warmRequests } = lab.plan;
+  for (let count = 0; count < MAX_WARM_UPS && site.warmOps < warmRequests; count++) {
+    site.warmOps += (await measureSite(load, site, definition.path, warmMs)).ops;
   }
 }
 

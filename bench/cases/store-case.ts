@@ -5,6 +5,7 @@ import { Crew, type Measurement, type Shape } from "../crew/crew.ts";
 import type { Operation } from "../crew/drive.ts";
 import type { Share } from "../crew/worker-calls.ts";
 import type { Lab } from "../lab.ts";
+import type { Plan } from "../plan.ts";
 import { median, type Row, round } from "../row.ts";
 import { SIZES, sizeOf } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
@@ -33,8 +34,7 @@ export const ONE_AT_A_TIME: Shape = { procs: 1, concurrency: 1, size: "realistic
 export const MANY_AT_ONCE: Shape = { procs: 4, concurrency: 16, size: "realistic" };
 export const MANY_LARGE: Shape = { procs: 4, concurrency: 16, size: "large" };
 
-const WARM_OPS = 40_000;
-const MAX_WARM_UPS = 6;
+export const MAX_WARM_UPS = 16;
 
 /** Sessions no other slot uses. */
 export function ownIds({ share, slot, slots }: Slot): string[] {
@@ -100,13 +100,13 @@ async function makeReady(
   await crew.open(places, definition.keepsCopies);
   const ids = await crew.create(definition.isCounter ? 1 : lab.plan.sessions, shape.size, definition.isCounter);
   await crew.prepare(definition.name, shape, ids);
-  return { crew, ids, measurements: [], warmOps: await warmUp(crew, lab.plan.warmMs) };
+  return { crew, ids, measurements: [], warmOps: await warmUp(crew, lab.plan) };
 }
 
 /** Code is compiled when it has run often: the slower it is here, the longer it is warmed up, within bounds. */
-async function warmUp(crew: Crew, ms: number): Promise<number> {
+async function warmUp(crew: Crew, { warmMs, warmOps }: Plan): Promise<number> {
   let ops = 0;
-  for (let count = 0; count < MAX_WARM_UPS && ops < WARM_OPS; count++) ops += (await crew.measure(ms)).ops;
+  for (let count = 0; count < MAX_WARM_UPS && ops < warmOps; count++) ops += (await crew.measure(warmMs)).ops;
   return ops;
 }
 

@@ -16,6 +16,8 @@ const listener = setup.frame === "express" ? await inExpress(site) : inNode(site
 const server = createServer(listener);
 // Connections wait while others are measured: longer than they would be kept.
 server.keepAliveTimeout = 0;
+// Leaves by itself, so that a profile of it is written.
+process.once("SIGTERM", () => process.exit(0));
 // One port for all: whoever asks for 0 in a cluster shares what the first one got.
 server.listen(0, "127.0.0.1");
 
