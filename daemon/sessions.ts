@@ -307,11 +307,12 @@ export class Sessions {
   }
 
   async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
+    const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
     const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
       this.commit(id, { ...turn, answer, fail });
     });
     // Sent again after a newer one has ended it: the newer one stays.
-    if (state.kind === KIND.absent) {
+    if (wasApplied && state.kind === KIND.absent) {
       turn.answer(state);
       return;
     }

@@ -261,6 +261,13 @@ describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine)
       }
     });
 
+    test("ends the others even if it is abandoned in the same moment", async () => {
+      const [other, unique] = [newId("brief"), newId("brief")];
+      await anna.create(other, { n: 0 });
+      await Promise.allSettled([anna.create(unique, { n: 0 }, { unique: true }), bert.abandon(unique)]);
+      expect(await bert.values(other)).toBeUndefined();
+    });
+
     test("is not ended by the retry of an older one, whose answer was lost", async () => {
       const [older, newer] = [newId("retry"), newId("retry")];
       await anna.commit(older, { n: 1 }, { sequence: 50, options: { create: true, unique: true } });
