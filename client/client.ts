@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
-import type { Share } from "../protocol/image.ts";
+import { encodeDelta, type Share } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
 import { isSessionId } from "../protocol/session-id.ts";
 import { Cache } from "./cache.ts";
@@ -15,9 +15,9 @@ import { Transactions } from "./transactions.ts";
 /** What a commit carries besides its delta. */
 export interface CommitRequest {
   readonly id: string;
-  /** What the delta was made on; undefined for a new session. */
+  /** What the changes were made on; undefined for a new session. */
   readonly base: Contents | undefined;
-  readonly delta: Buffer;
+  readonly entries: ReadonlyMap<string, Buffer | undefined>;
   readonly isNew: boolean;
   readonly isUnique: boolean;
   readonly shares: readonly Share[];
@@ -170,7 +170,8 @@ export class Client {
   }
 
   async apply(request: CommitRequest): Promise<Contents | undefined> {
-    const { id, base, delta, timeoutSeconds, cookiePath, shares } = request;
+    const { id, base, entries, timeoutSeconds, cookiePath, shares } = request;
+    const delta = encodeDelta(entries);
     if (this.#maxSessionBytes === 0) await this.ready();
     this.#checkSize(delta.length);
     const sequence = this.#connection.nextSequence();
@@ -183,7 +184,7 @@ export class Client {
       ...(cookiePath === undefined ? {} : { cookiePath }),
       ...(shares.length === 0 ? {} : { shares }),
     };
-    const contents = Contents.fromChange(state, base, change);
+    const contents = Contents.fromChange(state, base, change, entries);
     this.#cache.keep(id, contents);
     return contents;
   }

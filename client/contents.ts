@@ -25,7 +25,15 @@ export interface Revision {
 interface Derivation {
   readonly base: Contents | undefined;
   readonly change: Change;
+  readonly entries: Entries;
+  /** How many derivations lie between here and bytes. */
+  readonly depth: number;
 }
+
+type Entries = ReadonlyMap<string, Buffer | undefined>;
+
+/** Bytes are made at the latest after so many changes. */
+const MAX_DEPTH = 16;
 
 /** Tags of scalars are smaller (GAMBAS.md 3.4). */
 const FIRST_OBJECT_TAG = 0x40;
@@ -42,6 +50,7 @@ export class Contents {
   #image: Buffer | undefined;
   #derivation: Derivation | undefined;
   #layout: Layout | undefined;
+  #timeoutSeconds: number | undefined;
   /** Decoded values that nobody can change. */
   #scalars: Map<string, unknown> | undefined;
 
@@ -58,16 +67,25 @@ export class Contents {
     return new Contents(state, Buffer.from(image), undefined);
   }
 
-  /** From the answer to a commit: `change` on top of `base`, or of nothing for a new session. */
-  static fromChange(state: State, base: Contents | undefined, change: Change): Contents {
-    return new Contents(state, undefined, { base, change: { ...change, nowMs: state.startupMs } });
+  /** From the answer to a commit: `change`, whose delta holds `entries`, on top of `base`, or of nothing for a new session. */
+  static fromChange(state: State, base: Contents | undefined, change: Change, entries: Entries): Contents {
+    const before = base === undefined ? undefined : base.#derivation;
+    const depth = 1 + (before === undefined ? 0 : before.depth);
+    const contents = new Contents(state, undefined, { base, change, entries, depth });
+    if (depth >= MAX_DEPTH) contents.#image = contents.#derive();
+    return contents;
   }
 
   /** What a change that is not committed yet would make of them. */
   changedBy({ entries, properties }: Unsaved): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
-    return Contents.fromChange(state, this, { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties });
+    return Contents.fromChange(
+      state,
+      this,
+      { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties },
+      entries,
+    );
   }
 
   /** The same contents at another revision: only the stamp is newer. */
@@ -75,6 +93,7 @@ export class Contents {
     const stamped = new Contents(state, this.#image, this.#derivation);
     stamped.#layout = this.#layout;
     stamped.#scalars = this.#scalars;
+    stamped.#timeoutSeconds = this.#timeoutSeconds;
     return stamped;
   }
 
@@ -89,7 +108,8 @@ export class Contents {
   }
 
   get timeoutSeconds(): number {
-    return timeoutSeconds(this.image);
+    this.#timeoutSeconds ??= this.#findTimeout();
+    return this.#timeoutSeconds;
   }
 
   get cookiePath(): string {
@@ -120,7 +140,24 @@ export class Contents {
 
   /** The self-contained bytes of a value. */
   stored(key: string): Buffer | undefined {
+    const derivation = this.#derivation;
+    if (derivation?.base !== undefined && !derivation.base.#mayShare) {
+      return derivation.entries.has(key) ? derivation.entries.get(key) : derivation.base.stored(key);
+    }
     return storedValue(this.image, this.layout, key);
+  }
+
+  /** Where objects may be shared between keys, one key's change may move another's bytes. */
+  get #mayShare(): boolean {
+    const derivation = this.#derivation;
+    if (derivation === undefined) return this.layout.hasReferences;
+    return (derivation.change.shares?.length ?? 0) > 0 || derivation.base === undefined || derivation.base.#mayShare;
+  }
+
+  #findTimeout(): number {
+    const derivation = this.#derivation;
+    if (derivation === undefined) return timeoutSeconds(this.image);
+    return derivation.change.timeoutSeconds ?? derivation.base?.timeoutSeconds ?? timeoutSeconds(this.image);
   }
 
   #derive(): Buffer {
@@ -128,8 +165,8 @@ export class Contents {
     if (derivation === undefined) throw new Error("contents without bytes and without a way to them");
     this.#derivation = undefined;
     const { base, change } = derivation;
-    const timeout = change.timeoutSeconds ?? 86_400;
-    return applyDelta(base?.image ?? newImage({ nowMs: change.nowMs, timeoutSeconds: timeout }), change);
+    const [nowMs, timeout] = [this.startupMs, change.timeoutSeconds ?? 86_400];
+    return applyDelta(base?.image ?? newImage({ nowMs, timeoutSeconds: timeout }), { ...change, nowMs });
   }
 }
 

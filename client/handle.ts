@@ -5,7 +5,7 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import { decodeAll, encodeDelta, keyBytes, type Share, typeOf } from "../protocol/image.ts";
+import { decodeAll, keyBytes, type Share, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
@@ -633,7 +633,7 @@ export class Handle {
       const contents = await this.#client.apply({
         id,
         base,
-        delta: encodeDelta(entries),
+        entries,
         isNew,
         isUnique,
         shares,

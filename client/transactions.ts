@@ -4,7 +4,6 @@
 // left, and are committed together. Nobody sees the steps in between, so each of them still was alone; and one that fails leaves nothing.
 
 import { SessionError } from "../protocol/errors.ts";
-import { encodeDelta } from "../protocol/image.ts";
 import type { Client, Grant } from "./client.ts";
 import type { Contents } from "./contents.ts";
 import { Handle, type HandleOptions, type Unsaved } from "./handle.ts";
@@ -131,8 +130,17 @@ export class Transactions {
         return [];
       }
       const { entries, shares, isUnique, properties } = merged;
-      const request = { id, base: grant.contents, isNew: false, isUnique, shares, fence: grant.fence, ...properties };
-      const contents = await this.#client.apply({ ...request, delta: encodeDelta(entries) });
+      const request = {
+        id,
+        base: grant.contents,
+        isNew: false,
+        isUnique,
+        entries,
+        shares,
+        fence: grant.fence,
+        ...properties,
+      };
+      const contents = await this.#client.apply(request);
       for (const one of ran) {
         if (contents !== undefined) one.handle.noteSaved(contents, one.unsaved);
         one.job.resolve(one);

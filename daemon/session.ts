@@ -577,7 +577,7 @@ export class Session {
     }
     try {
       const staged = this.#house.store.stage(this.id, image, contents?.revision);
-      return { ...plan, session: this, staged, image, before: contents };
+      return { session: this, staged, image, before: contents, turns, wasRepaired: plan.wasRepaired };
     } catch (error) {
       this.#contents = undefined;
       const problem = storeError(this.id, error);
