@@ -31,7 +31,7 @@ export function describeMachine(): Machine {
     cores: availableParallelism(),
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     memory_gb: Math.round(totalmem() / 1024 ** 3),
-    kernel: release(),
+    kernel: release().split(".", 2).join("."),
     node: process.versions.node,
     disk: FILE_SYSTEMS[type] ?? `file system 0x${type.toString(16)}`,
     redis: versionOf("redis-server"),

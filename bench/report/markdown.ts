@@ -12,7 +12,7 @@ export function markdownOf(result: Result): string {
     "",
     "## Goals",
     "",
-    tableOf(GOAL_HEAD, result.goals.map(goalCells)),
+    tableOf(GOAL_HEAD, result.goals.map(goalCells), 2),
     ...CASES.flatMap(({ name, question }) => sectionOf(result, name, question)),
     ...skippedOf(result),
     "",
@@ -45,11 +45,12 @@ function skippedOf({ skipped }: Result): string[] {
   return ["", "## Not measured", "", ...lines];
 }
 
-function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
+/** @param textColumns so many columns from the left hold text. */
+function tableOf(head: readonly string[], lines: readonly (readonly string[])[], textColumns = 1): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [
     line(head),
-    `|${head.map((_, column) => (column === 0 ? "---" : "--:")).join("|")}|`,
+    `|${head.map((_, column) => (column < textColumns ? "---" : "--:")).join("|")}|`,
     ...lines.map(line),
   ].join("\n");
 }

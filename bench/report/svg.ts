@@ -3,15 +3,18 @@
 import type { Row } from "../row.ts";
 
 const WIDTH = 760;
-const LABEL_WIDTH = 230;
+const LABEL_WIDTH = 262;
 const VALUE_WIDTH = 90;
 const BAR_HEIGHT = 18;
 const PITCH = 27;
 const TOP = 58;
 const BOTTOM = 22;
 const FLOOR_PITCH = 15;
+/** A floor farther away than this many times the best bar would leave no room for the bars: it stands at the edge, with its figure. */
+const MAX_FLOOR = 2;
 
 const STYLE = `
+  .value { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; }
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f; }
   .title { font-weight: 600; font-size: 15px; }
   .note, .floor-text { fill: #57606a; font-size: 12px; }
@@ -20,6 +23,7 @@ const STYLE = `
   .floor { stroke: #cf222e; stroke-width: 1.5; stroke-dasharray: 5 4; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
+    .value { stroke: #0d1117; }
     .note, .floor-text { fill: #9198a1; }
     .peer { fill: #6e7681; }
     .ours { fill: #4493f8; }
@@ -29,12 +33,14 @@ const STYLE = `
 export function barChart(title: string, note: string, rows: readonly Row[]): string {
   const bars = rows.filter((row) => row.is_floor !== true).toSorted((a, b) => rate(b) - rate(a));
   const floors = rows.filter((row) => row.is_floor === true).toSorted((a, b) => rate(a) - rate(b));
-  const scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / Math.max(...rows.map(rate));
+  const best = Math.max(...bars.map(rate), 1);
+  const scale =
+    (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / Math.max(best, Math.min(MAX_FLOOR * best, ...floors.map(rate).slice(-1)));
   const plotTop = TOP + FLOOR_PITCH * floors.length;
   const height = plotTop + PITCH * bars.length + BOTTOM;
   const parts = [
-    ...bars.map((row, index) => barOf(row, plotTop + PITCH * index, scale)),
     ...floors.map((row, index) => floorOf(row, { y: TOP + FLOOR_PITCH * index, bottom: height - BOTTOM }, scale)),
+    ...bars.map((row, index) => barOf(row, plotTop + PITCH * index, scale)),
   ];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(title)}">
 <style>${STYLE}
@@ -53,15 +59,17 @@ function barOf(row: Row, y: number, scale: number): string {
   return [
     `<text x="${LABEL_WIDTH - 8}" y="${textY}" text-anchor="end">${escaped(row.contender)}</text>`,
     `<rect class="${kind}" x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="3"/>`,
-    `<text x="${(LABEL_WIDTH + width + 6).toFixed(1)}" y="${textY}">${amount(rate(row))}</text>`,
+    `<text class="value" x="${(LABEL_WIDTH + width + 6).toFixed(1)}" y="${textY}">${amount(rate(row))}</text>`,
   ].join("\n");
 }
 
 /** The line of a floor, with its name beside its upper end: left of it where it stands far to the right. */
 function floorOf(row: Row, place: { readonly y: number; readonly bottom: number }, scale: number): string {
-  const x = LABEL_WIDTH + scale * rate(row);
+  const edge = WIDTH - VALUE_WIDTH;
+  const isBeyond = LABEL_WIDTH + scale * rate(row) > edge + 1;
+  const x = isBeyond ? edge : LABEL_WIDTH + scale * rate(row);
   const isFarRight = x > WIDTH / 2;
-  const text = `${row.contender} ${amount(rate(row))}`;
+  const text = `${row.contender} ${amount(rate(row))}${isBeyond ? " (beyond the edge)" : ""}`;
   return [
     `<line class="floor" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${place.y - 8}" y2="${place.bottom}"/>`,
     `<text class="floor-text" x="${(x + (isFarRight ? -5 : 5)).toFixed(1)}" y="${place.y + 1}" text-anchor="${isFarRight ? "end" : "start"}">${escaped(text)}</text>`,
