@@ -165,7 +165,9 @@ function badRoot(root: string, reason: string): SessionError {
 
 /** Every setting as a Markdown table, for README. */
 export function describeSettings(): string {
-  const rows = Object.entries(SETTINGS).map(([name, row]) => `| \`${name}\` | \`${row.default}\` | ${row.meaning} |`);
+  const rows = Object.entries(SETTINGS).map(
+    ([name, row]) => `| \`${name}\` | \`${row.default === "" ? '""' : row.default}\` | ${row.meaning} |`,
+  );
   return ["| setting | default | meaning |", "|---|---|---|", ...rows].join("\n");
 }
 
