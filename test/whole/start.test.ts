@@ -2,7 +2,7 @@
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -65,6 +65,16 @@ class Example {
       if (this.url !== "") break;
     }
     this.#process.stdout.resume();
+  }
+
+  /**
+   * Kills a worker and waits until the primary has started another: what node:cluster hands to a worker that is dead already, and not
+   * yet known to be, is never answered.
+   */
+  async killWorker(pid: number): Promise<void> {
+    const before = new Set(childrenOf(this.pid));
+    await killAndWait(pid);
+    await until(() => childrenOf(this.pid).some((child) => !before.has(child)));
   }
 
   /** The same to every process of the group, as Ctrl-C does. */
@@ -138,6 +148,10 @@ afterEach(async () => {
   await removeRoot(root);
 });
 
+function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+}
+
 /** What of ours is left: processes, and files that only a running daemon has. */
 function leftOf(root: string, pids: readonly number[]): readonly (string | number)[] {
   const files = readdirSync(root).filter((name) => /\.(?:sock|lock|pid)$/.test(name));
@@ -186,7 +200,7 @@ describe("npm start", () => {
       }
     });
     await Promise.all(rounds);
-    await killAndWait(first?.pid ?? 0);
+    await example.killWorker(first?.pid ?? 0);
     expect((await browser.session()).visits).toBe(81);
     const again = await browser.sessionByWorker();
     expect(again.map(({ visits }) => visits)).toEqual([81, 81, 81, 81]);
