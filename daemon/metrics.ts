@@ -7,6 +7,9 @@ import {
   type RecordableHistogram,
 } from "node:perf_hooks";
 
+/** The event loop is asked so often; what it is late is its delay. */
+const LOOP_TICK_MS = 20;
+
 export class Metrics {
   readonly startedMs: number = Date.now();
   opens = 0;
@@ -26,7 +29,7 @@ export class Metrics {
   readonly errors = new Map<string, number>();
   /** From the arrival of a commit to its answer, in nanoseconds. */
   readonly #commitNs: RecordableHistogram = createHistogram();
-  readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: 20 });
+  readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_TICK_MS });
 
   constructor() {
     this.#loopDelay.enable();
@@ -53,13 +56,15 @@ export class Metrics {
       ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
       errors: Object.fromEntries(this.errors),
       commitMicros: microsOf(this.#commitNs),
-      loopDelayMicros: microsOf(this.#loopDelay),
+      loopDelayMicros: microsOf(this.#loopDelay, LOOP_TICK_MS * 1000),
     };
   }
 }
 
-function microsOf(histogram: RecordableHistogram | IntervalHistogram): Record<string, number> {
+/** @param base what a value of nothing would be measured as. */
+function microsOf(histogram: RecordableHistogram | IntervalHistogram, base = 0): Record<string, number> {
   if (histogram.count === 0) return { count: 0 };
   const [p50, p99, max] = [histogram.percentile(50), histogram.percentile(99), histogram.max];
-  return { count: histogram.count, p50: p50 / 1000, p99: p99 / 1000, max: max / 1000 };
+  const micros = (ns: number): number => Math.max(0, ns / 1000 - base);
+  return { count: histogram.count, p50: micros(p50), p99: micros(p99), max: micros(max) };
 }

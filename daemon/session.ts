@@ -121,7 +121,8 @@ export class Session {
   /** Since our last long pause: when we first held the lock, and for how long in all. */
   #streakBeganMs = 0;
   #heldMs = 0;
-  #takenMs = 0;
+  /** While the lock is ours: since when. */
+  #takenMs: number | undefined;
   #releasedMs = 0;
   #writtenMs = 0;
   /** When we last wrote, a program that could hold an older revision was running. */
@@ -253,7 +254,12 @@ export class Session {
 
   /** The turn failed before or at publication; nothing of it is visible. */
   abort(prepared: Prepared, error: unknown): void {
-    this.#house.store.discard(this.id, prepared.staged);
+    try {
+      this.#house.store.discard(this.id, prepared.staged);
+    } catch (discardError) {
+      // It lies aside, invisible, until the next write uses it.
+      this.#house.log.error("discard-failed", { session: this.id, error: String(discardError) });
+    }
     this.#undo(prepared, error);
   }
 
@@ -272,9 +278,10 @@ export class Session {
     if (result === "busy") return this.#waitForLock(nowMs);
     this.#hasLock = result === "held";
     this.#busySinceMs = 0;
-    this.#takenMs = performance.now();
-    if (this.#takenMs - this.#releasedMs < GAP_MS) return true;
-    this.#streakBeganMs = this.#takenMs;
+    const takenMs = performance.now();
+    this.#takenMs = takenMs;
+    if (takenMs - this.#releasedMs < GAP_MS) return true;
+    this.#streakBeganMs = takenMs;
     this.#heldMs = 0;
     return true;
   }
@@ -328,9 +335,11 @@ export class Session {
 
   #unlock(): void {
     this.#house.store.unlock(this.id);
+    // A gap is counted from when we really had the lock: looks that found none to give back would put its end off for ever.
+    if (this.#takenMs === undefined) return;
     this.#releasedMs = performance.now();
-    this.#heldMs += Math.max(0, this.#releasedMs - this.#takenMs);
-    this.#takenMs = this.#releasedMs;
+    this.#heldMs += this.#releasedMs - this.#takenMs;
+    this.#takenMs = undefined;
   }
 
   #finishTurn(): void {
@@ -354,7 +363,7 @@ export class Session {
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
     if (isExpired(loaded.image, this.#house.now())) return this.#expire();
-    layoutOf(loaded.image);
+    this.#checkIsReadable(loaded.image);
     return this.#adoptForeign(loaded, known);
   }
 
@@ -366,9 +375,25 @@ export class Session {
     return !isExpired(contents.image, this.#house.now());
   }
 
+  #checkIsReadable(image: Buffer): void {
+    try {
+      layoutOf(image);
+    } catch (error) {
+      if (!(error instanceof SessionError)) throw error;
+      throw new SessionError(error.code, `The file of session ${this.id} cannot be read. ${error.what}`, {
+        cause: error,
+      });
+    }
+  }
+
   #isCurrent(contents: Contents): boolean {
     if (contents.isFleeting || isExpired(contents.image, this.#house.now())) return false;
-    return isSameRevision(this.#house.store.stat(this.id), contents.revision);
+    try {
+      return isSameRevision(this.#house.store.stat(this.id), contents.revision);
+    } catch {
+      // What cannot be looked at is not known to be current. Loading it tells the reason, to those who wait for it.
+      return false;
+    }
   }
 
   #missing(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
@@ -763,7 +788,7 @@ function leaseLost(id: string): SessionError {
   return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
 }
 
-function storeError(id: string, error: unknown): SessionError {
+export function storeError(id: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new SessionError("ERR_STORE", `The file of session ${id} could not be read or written: ${reason}.`, {

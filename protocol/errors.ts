@@ -121,11 +121,14 @@ export function isErrorCode(code: unknown): code is ErrorCode {
 export class SessionError extends Error {
   override readonly name = "SessionError";
   readonly code: ErrorCode;
+  /** What happened, without the advice at the end of the message. */
+  readonly what: string;
 
   /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
   constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
     super(`${what ?? ERRORS[code].text} ${ERRORS[code].remedy}`, options);
     this.code = code;
+    this.what = what ?? ERRORS[code].text;
   }
 
   get isRetryable(): boolean {
