@@ -63,6 +63,9 @@ export class Sessions {
   #isStopped = false;
   readonly #applied = new AppliedCommits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
+  /** With durability "fsync": what the disk works on, and the commits in it by `nameOf`. */
+  readonly #toDisk = new Set<Promise<void>>();
+  readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -109,6 +112,12 @@ export class Sessions {
 
   /** A commit that was applied before is answered with the present state and not applied again. */
   commit(id: string, turn: CommitTurn): void {
+    const underWay = this.#underWay.size === 0 ? undefined : this.#underWay.get(nameOf(turn));
+    // Its connection broke while the disk worked on it: what became of it is known when the disk is done.
+    if (underWay !== undefined) {
+      void underWay.then(() => this.commit(id, turn));
+      return;
+    }
     if (!this.#applied.has(turn.caller.client, turn.sequence)) {
       this.enter(id, turn);
       return;
@@ -173,7 +182,7 @@ export class Sessions {
       else this.#dropIfUseless(session);
     }
     if (prepared.length === 0) return;
-    if (this.#parts.config.durability === "fsync") void this.#publishDurably(prepared);
+    if (this.#parts.config.durability === "fsync") this.#sendToDisk(prepared);
     else this.#acknowledge(this.#publish(prepared));
   }
 
@@ -191,11 +200,11 @@ export class Sessions {
 
   /** Takes no more turns. What is under way has been answered when this resolves. */
   async stop(): Promise<void> {
-    while (this.#scheduled.size > 0 || this.#uniqueTurns.size > 0) {
-      await Promise.all(this.#uniqueTurns.values());
+    while (this.#scheduled.size > 0 || this.#uniqueTurns.size > 0 || this.#toDisk.size > 0) {
+      await Promise.all([...this.#uniqueTurns.values(), ...this.#toDisk]);
       this.flush();
       await new Promise((resolve) => setImmediate(resolve));
-      if ([...this.#scheduled].every((session) => session.waitingCount === 0)) break;
+      if (this.#toDisk.size === 0 && [...this.#scheduled].every((session) => session.waitingCount === 0)) break;
     }
     this.#isStopped = true;
     for (const session of this.#sessions.values()) session.stop();
@@ -250,6 +259,16 @@ export class Sessions {
 
   #acknowledge(prepared: readonly Prepared[]): void {
     for (const write of prepared) write.session.acknowledge(write);
+  }
+
+  #sendToDisk(prepared: readonly Prepared[]): void {
+    const names = prepared.flatMap(({ turns }) => turns.filter((turn) => turn.type === "commit").map(nameOf));
+    const done = this.#publishDurably(prepared).finally(() => {
+      this.#toDisk.delete(done);
+      for (const name of names) this.#underWay.delete(name);
+    });
+    this.#toDisk.add(done);
+    for (const name of names) this.#underWay.set(name, done);
   }
 
   /** The same with the disk in between: one flush of the directory serves all. */
@@ -345,6 +364,10 @@ const lookingRead: ReadTurn = {
   answer: () => undefined,
   fail: () => undefined,
 };
+
+function nameOf({ caller, sequence }: CommitTurn): string {
+  return `${sequence} ${caller.client}`;
+}
 
 function noteMarks(journal: Journal, write: Prepared): void {
   for (const turn of write.turns) {
