@@ -94,6 +94,8 @@ export class Handle {
   #waiting = 0;
   /** Inside a transaction, whose end commits: gives its lease back. */
   #endLease: (() => Promise<void>) | undefined;
+  /** Why nothing of this transaction will ever be saved. */
+  #lost: Error | undefined;
   #wasUsed = false;
   #wasCreated = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
@@ -265,6 +267,7 @@ export class Handle {
   /** Resolves when everything changed so far is in the file. Rejects with ERR_SESSION_GONE when the session has ended. */
   save(): Promise<void> {
     this.#use();
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // What a transaction changed is committed as one, at its end.
     if (this.#endLease !== undefined) return Promise.resolve();
     return this.#inTurn(() => this.#commit());
@@ -324,6 +327,7 @@ export class Handle {
    */
   transaction<T>(fn: (session: Handle) => T | Promise<T>, options: { readonly leaseMs?: number } = {}): Promise<T> {
     this.#use();
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // Already alone: the outer transaction commits, unless this part of it fails.
     if (this.#endLease !== undefined) return this.attempt(async () => fn(this));
     const leaseMs = checkedLeaseMs(options.leaseMs);
@@ -345,6 +349,12 @@ export class Handle {
   }
 
   // -- for the transactions of a worker
+
+  /** Nobody waits for this transaction any longer, whatever its function still does. Returns the reason. */
+  loseTransaction(reason: Error): Error {
+    this.#lost = reason;
+    return reason;
+  }
 
   beginTransaction(endLease: () => Promise<void>): void {
     this.#endLease = endLease;

@@ -91,7 +91,7 @@ export class Transactions {
       if (one !== "failed") {
         ran.push(one);
         // Ended by its own transaction: the lease is gone with the session, and so is what ran before on it.
-        if (one.handle.ended.length > 0) return [...this.#settleEnded(ran), ...left];
+        if (one.handle.ended.length > 0) return [...(await this.#settleEnded(ran)), ...left];
         contents = one.unsaved === undefined ? contents : contents.changedBy(one.unsaved);
         if (one.unsaved?.isApart === true) break;
       }
@@ -106,7 +106,7 @@ export class Transactions {
     handle.beginTransaction(() => this.#client.release(id, grant));
     try {
       const value = await inTime(fn(handle), grant.deadlineMs);
-      if (value === TOO_LATE) throw stalled(id);
+      if (value === TOO_LATE) throw handle.loseTransaction(stalled(id));
       await handle.finishTransaction();
       return { job, value, handle, unsaved: handle.unsaved() };
     } catch (error) {
@@ -115,9 +115,15 @@ export class Transactions {
     }
   }
 
-  #settleEnded(ran: Ran[]): Job[] {
+  /** What the last one set after it had ended the session is a session of its own. */
+  async #settleEnded(ran: Ran[]): Promise<Job[]> {
     const last = ran.pop();
-    last?.job.resolve(last);
+    try {
+      await last?.handle.save();
+      last?.job.resolve(last);
+    } catch (error) {
+      last?.job.reject(error);
+    }
     return ran.map(({ job }) => job);
   }
 
