@@ -242,7 +242,9 @@ describe("of several daemons", () => {
   test("that start at once for one root exactly one serves, and the others say why not", async () => {
     const starts = await Promise.allSettled(Array.from({ length: 4 }, () => startDaemonProcess(root)));
     const started = starts.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    const reasons = starts.flatMap((outcome) => (outcome.status === "rejected" ? [String(outcome.reason)] : []));
     expect(started).toHaveLength(1);
+    for (const reason of reasons) expect(reason).toMatch(/ERR_DAEMON_RUNNING/);
     expect(readFileSync(join(root, "sessiond.pid"), "utf8").trim()).toBe(String(started[0]?.pid));
     expect((await (await connect()).status()).pid).toBe(started[0]?.pid);
   });

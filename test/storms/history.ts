@@ -1,11 +1,11 @@
-// The long history storm: `node dist/test/storms/history.js [--kill-daemon N] [--kill-workers N] [--workers N] [--operations N] [--seed N]`.
-// Without --workers it runs once with 4 and once with 8. Ends with 1 if anything is wrong.
+// The long history storm: `node dist/test/storms/history.js` with any of --kill-daemon N, --kill-workers N, --workers N, --operations N,
+// --sessions N, --seed N, --durability fsync. Without --workers it runs once with 4 and once with 8. Ends with 1 if anything is wrong.
 
 import { parseArgs } from "node:util";
 import { printFigures, runStorm } from "./storm.ts";
 
 const DEFAULTS = { "kill-daemon": 0, "kill-workers": 20, operations: 100_000, seed: Date.now() % 2 ** 32, sessions: 3 };
-const names = [...Object.keys(DEFAULTS), "workers"];
+const names = [...Object.keys(DEFAULTS), "workers", "durability"];
 const options = Object.fromEntries(names.map((name) => [name, { type: "string" as const }]));
 const values: Partial<Record<string, unknown>> = parseArgs({ options }).values;
 
@@ -23,6 +23,7 @@ for (const workers of values.workers === undefined ? [4, 8] : [Number(values.wor
     width: 3,
     workerKills: number("kill-workers"),
     daemonKills: number("kill-daemon"),
+    durability: values.durability === "fsync" ? "fsync" : "file",
   });
   printFigures(`history storm, ${workers} workers, seed ${seed}`, figures);
   if (figures.violations.length > 0 || figures.torn > 0) process.exitCode = 1;

@@ -18,6 +18,7 @@ const figures = await runStorm({
   width: 3,
   workerKills: 0,
   daemonKills: kills,
+  durability: "file",
 });
 printFigures(`kill storm, 4 workers, seed ${seed}`, figures);
 const { daemonsKilled, failures, violations, lost, doubled, torn } = figures;

@@ -30,6 +30,8 @@ export interface StormOptions {
   readonly width: number;
   readonly workerKills: number;
   readonly daemonKills: number;
+  /** Of the daemons that the workers start. */
+  readonly durability: "file" | "fsync";
 }
 
 export interface Figures extends Verdict {
@@ -106,7 +108,9 @@ class Storm {
   }
 
   #startWorker(): WorkerProcess {
-    return WorkerProcess.start("test/storms/worker.js", [], { GAMBAS_SESSION_ROOT: this.#root });
+    return WorkerProcess.start("test/storms/worker.js", [this.#options.durability], {
+      GAMBAS_SESSION_ROOT: this.#root,
+    });
   }
 
   #recordsAt(name: string): string {

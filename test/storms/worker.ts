@@ -8,7 +8,8 @@ import { Recorder } from "./recorder.ts";
 let connecting: Promise<Client> | undefined;
 
 function client(): Promise<Client> {
-  connecting ??= connect({ waitMs: 60_000 });
+  const durability = process.argv[2] === "fsync" ? "fsync" : "file";
+  connecting ??= connect({ waitMs: 60_000, durability });
   return connecting;
 }
 

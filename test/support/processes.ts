@@ -184,15 +184,16 @@ async function answer(functions: Readonly<Record<string, Callable>>, { number, n
   process.send?.(reply);
 }
 
-/** A daemon in the foreground of a process of its own, ready when this resolves. */
+/** A daemon in the foreground of a process of its own, ready when this resolves. Rejects with what it said if it ended instead. */
 export async function startDaemonProcess(root: string, flags: readonly string[] = []): Promise<ChildProcess> {
   const args = [join(repository, "dist/daemon/main.js"), "--root", root, "--log-level", "silent", ...flags];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  await Promise.race([once(child.stdout, "data"), failedStart(child)]);
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  const ended = once(child, "close").then(([code, signal]) => `the daemon ended with ${signal ?? code}: ${said}`);
+  const problem = await Promise.race([once(child.stdout, "data").then(() => undefined), ended]);
+  if (problem !== undefined) throw new Error(problem);
   return child;
-}
-
-async function failedStart(child: ChildProcess): Promise<never> {
-  const [code, signal] = await once(child, "exit");
-  throw new Error(`the daemon ended with ${signal ?? code}`);
 }

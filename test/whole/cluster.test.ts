@@ -122,6 +122,20 @@ describe("when a worker is killed", () => {
   });
 });
 
+describe("when a worker stalls in a transaction", () => {
+  test("it loses its turn at the deadline, and the daemon, which has to report that, goes on", async () => {
+    await cluster.fork(2);
+    const id = await cluster.call<string>(0, "create", { n: 0 });
+    const pid = daemonPid(root);
+    for (let n = 1; n <= 20; n++) {
+      await cluster.call(0, "holdTurn", id, "n", 1);
+      await cluster.call(1, "add", id, "n", 1);
+    }
+    expect(await cluster.call(1, "get", id, "n")).toBe(20);
+    expect(daemonPid(root)).toBe(pid);
+  });
+});
+
 describe("when the daemon is killed", () => {
   test("another one answers, and nothing that was acknowledged is lost", async () => {
     await cluster.fork(4);

@@ -10,6 +10,7 @@ const STORM: Omit<StormOptions, "seed"> = {
   width: 3,
   workerKills: 2,
   daemonKills: 0,
+  durability: "file",
 };
 
 function newSeed(): number {
@@ -28,4 +29,11 @@ test("four workers whose daemon is killed again and again lose nothing, and no c
   const figures = await runStorm({ ...STORM, seed: newSeed(), workerKills: 1, daemonKills: 8 });
   expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
   expect(figures.daemonsKilled).toBeGreaterThan(3);
+});
+
+test("the same with a daemon that waits for the disk", async () => {
+  const storm: StormOptions = { ...STORM, seed: newSeed(), operations: 1_500, daemonKills: 4, durability: "fsync" };
+  const figures = await runStorm(storm);
+  expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
+  expect(figures.daemonsKilled).toBeGreaterThan(1);
 });
