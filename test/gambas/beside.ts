@@ -119,16 +119,23 @@ export class Neighbours {
     };
   }
 
-  /** Every worker reads the session so many times while a Gambas program saves it over and over. */
-  async look(
-    times: number,
-    pause: number,
-  ): Promise<{ readonly reads: readonly Reads[]; readonly gambasTurns: number }> {
+  /** Every worker reads the session, at least so many times, while a Gambas program loads, changes and saves it so often. */
+  async look(times: number, saves: number, pause: number): Promise<Reads & { readonly gambasLost: number }> {
     const id = await this.newSession();
-    const beside = await this.#begin(id, { kind: "changes", pause });
-    const reads = await Promise.all(this.workers.map((worker) => worker.look(id, "g", times)));
-    const { turns } = await this.#end(beside);
-    return { reads, gambasTurns: turns };
+    const oracle = this.house.startOracle({ cookie: id });
+    await oracle.do("touch");
+    let isOver = false;
+    const loop = oracle.do("increment", { key: "g", times: saves, pause }).finally(() => {
+      isOver = true;
+    });
+    const lookOn = async (worker: NodeSide): Promise<Reads> => {
+      let reads: Reads = { done: 0, lost: 0, empty: 0, older: 0 };
+      while (!isOver || reads.done < times) reads = sum(reads, await worker.look(id, "g", 250));
+      return reads;
+    };
+    const [{ lost = 0 }, ...reads] = await Promise.all([loop, ...this.workers.map(lookOn)]);
+    await oracle.end();
+    return { ...reads.reduce(sum), gambasLost: lost };
   }
 
   /**
@@ -189,6 +196,10 @@ export class Neighbours {
     await oracle.end();
     return { turns, lost };
   }
+}
+
+function sum(a: Reads, b: Reads): Reads {
+  return { done: a.done + b.done, lost: a.lost + b.lost, empty: a.empty + b.empty, older: a.older + b.older };
 }
 
 interface Beside {

@@ -85,7 +85,7 @@ describeGambas("one session in turn: changes", () => {
           expect(await sides.entriesInGambas(id)).toEqual(expected);
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 });

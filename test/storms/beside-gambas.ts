@@ -1,10 +1,11 @@
-// The long run beside the real Gambas: `node dist/test/storms/beside-gambas.js [--workers N] [--transactions N] [--reads N] [--abandons N]`.
+// The long run beside the real Gambas: `node dist/test/storms/beside-gambas.js [--workers N] [--transactions N] [--reads N]
+// [--saves N] [--abandons N]`.
 // Without --workers it runs once with 4 and once with 8, the last of them without a cache. Ends with 1 if anything is wrong.
 
 import { parseArgs } from "node:util";
 import { type Habit, Neighbours, type Outcome } from "../gambas/beside.ts";
 
-const DEFAULTS = { transactions: 1_000, reads: 50_000, abandons: 200 };
+const DEFAULTS = { transactions: 1_000, reads: 50_000, saves: 2_000, abandons: 200 };
 const names = [...Object.keys(DEFAULTS), "workers"];
 const options = Object.fromEntries(names.map((name) => [name, { type: "string" as const }]));
 const values: Partial<Record<string, unknown>> = parseArgs({ options }).values;
@@ -42,12 +43,12 @@ for (const workers of values.workers === undefined ? [4, 8] : [Number(values.wor
       const outcome = await neighbours.work({ transactions, plainCommits: transactions }, habit);
       report(`${workers} workers, Gambas ${name}`, outcome, isFine(outcome, habit));
     }
-    const { reads, gambasTurns } = await neighbours.look(Math.ceil(number("reads") / workers), 0.0005);
-    const sum = { gambasTurns, done: 0, lost: 0, empty: 0, older: 0 };
-    for (const each of reads) {
-      for (const name of ["done", "lost", "empty", "older"] as const) sum[name] += each[name];
+    for (const pause of [0, 0.002]) {
+      const figures = await neighbours.look(Math.ceil(number("reads") / workers), number("saves"), pause);
+      const { lost, empty, older, gambasLost } = figures;
+      const what = `${workers} workers read what Gambas saves ${number("saves")} times, ${1000 * pause} ms apart`;
+      report(what, figures, lost + empty + older + gambasLost === 0);
     }
-    report(`${workers} workers read`, sum, sum.lost + sum.empty + sum.older === 0);
     const ends = await neighbours.abandon(number("abandons"));
     report(`${workers} workers abandon`, { sessions: number("abandons"), ...ends }, ends.found === 0);
   } finally {
