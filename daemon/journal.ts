@@ -10,7 +10,7 @@
 //   carried    the same, for one that an earlier daemon had applied
 //   ended      f64 when (Unix ms), the rest: id
 
-import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Revision } from "./store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
@@ -118,9 +118,10 @@ export class Journal {
     this.#snapshot = snapshot;
     const first = new Batch();
     for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.carried, commit, commit.revision);
-    [this.#fd, this.#size] = this.#writeNewFile(first);
-    renameSync(`${path}.new`, path);
-    rmSync(`${path}.old`, { force: true });
+    [this.#fd, this.#size] = this.#writeNewFile(first, () => {
+      renameSync(`${path}.new`, path);
+      rmSync(`${path}.old`, { force: true });
+    });
   }
 
   noteCommit(mark: CommitMark, revision: Revision): void {
@@ -148,18 +149,28 @@ export class Journal {
 
   /** The full file stays as `.old`, for commits whose answers may still be on their way; the ended sessions are copied. */
   #beginNewFile(): void {
-    const [fd, size] = this.#writeNewFile(new Batch());
-    renameSync(this.#path, `${this.#path}.old`);
-    renameSync(`${this.#path}.new`, this.#path);
+    const [fd, size] = this.#writeNewFile(new Batch(), () => {
+      // A try before this one may have got only so far.
+      if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.old`);
+      renameSync(`${this.#path}.new`, this.#path);
+    });
     closeSync(this.#fd);
     this.#fd = fd;
     this.#size = size;
   }
 
-  #writeNewFile(first: Batch): [fd: number, size: number] {
+  /** `name` gives the names when everything is written. Nothing stays open when anything fails. */
+  #writeNewFile(first: Batch, name: () => void): [fd: number, size: number] {
     for (const [id, whenMs] of this.#snapshot()) first.noteEnded(id, whenMs);
     const fd = openSync(`${this.#path}.new`, "w", 0o600);
-    return [fd, first.isEmpty ? 0 : first.appendTo(fd, 0)];
+    try {
+      const size = first.isEmpty ? 0 : first.appendTo(fd, 0);
+      name();
+      return [fd, size];
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
   }
 }
 

@@ -15,7 +15,7 @@ import type { Fences } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OldValue, RecentValues } from "./recent-values.ts";
-import { type CommitTurn, markOf, type Prepared, type ReadTurn, Session, type Turn } from "./session.ts";
+import { type CommitTurn, markOf, type Prepared, type ReadTurn, Session, storeError, type Turn } from "./session.ts";
 import type { Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
@@ -133,7 +133,9 @@ export class Sessions {
   commitUnique(id: string, turn: CommitTurn): void {
     const prefix = prefixOf(id);
     const earlier = this.#uniqueTurns.get(prefix) ?? Promise.resolve();
-    const mine = earlier.then(() => this.#commitAlone(id, prefix, turn)).catch((error: unknown) => turn.fail(error));
+    const mine = earlier
+      .then(() => this.#commitAlone(id, prefix, turn))
+      .catch((error: unknown) => turn.fail(storeError(id, error)));
     this.#uniqueTurns.set(prefix, mine);
     void mine.then(() => {
       if (this.#uniqueTurns.get(prefix) === mine) this.#uniqueTurns.delete(prefix);
@@ -212,7 +214,13 @@ export class Sessions {
   }
 
   #mayExist(id: string): boolean {
-    return this.#parts.tombstones.has(id) || this.#parts.store.stat(id) !== undefined || this.#parts.store.hasLock(id);
+    const { store, tombstones } = this.#parts;
+    try {
+      return tombstones.has(id) || store.stat(id) !== undefined || store.hasLock(id);
+    } catch {
+      // Whatever the system error: it comes again at the session's turn, which answers with it.
+      return true;
+    }
   }
 
   #session(id: string): Session {

@@ -164,8 +164,13 @@ class Life implements Daemon {
   }
 
   #checkPlace(): void {
-    if (this.#election?.isStillOurs() === false) this.#stepDown("the pid file was replaced");
-    else if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
+    try {
+      if (this.#election?.isStillOurs() === false) this.#stepDown("the pid file was replaced");
+      else if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
+    } catch (error) {
+      // What cannot be looked at now is looked at again in a second.
+      this.#log.warn("place-unknown", { error: String(error) });
+    }
   }
 
   #checkIdle(idleExitMs: number): void {

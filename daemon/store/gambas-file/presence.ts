@@ -20,7 +20,7 @@ export class Presence {
     this.#root = root;
   }
 
-  /** True while at least one Gambas program may be running. One stat when nothing has changed. */
+  /** True while at least one Gambas program may be running. One stat when nothing has changed. Where nothing can be seen, one may be. */
   get isAnybodyThere(): boolean {
     const changedMs = this.changedMs;
     if (changedMs !== this.#seenMs || this.#areThereAny) {
@@ -32,11 +32,21 @@ export class Presence {
 
   /** When one came or went last, at the latest (Unix ms). */
   get changedMs(): number {
-    return statSync(this.#root, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    try {
+      return statSync(this.#root, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    } catch {
+      // Whatever the system error: it may be this very moment.
+      return Date.now();
+    }
   }
 
   #look(): boolean {
-    return readdirSync(this.#root).some((name) => PID.test(name) && this.#isAlive(name));
+    try {
+      return readdirSync(this.#root).some((name) => PID.test(name) && this.#isAlive(name));
+    } catch {
+      // Whatever the system error: a guess in this direction costs a doubt, in the other one a write.
+      return true;
+    }
   }
 
   #isAlive(pid: string): boolean {

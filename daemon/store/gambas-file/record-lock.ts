@@ -1,7 +1,8 @@
 // Gambas' lock on one session: a write lock on the whole of `<id>.lock` (GAMBAS.md 4). Ours belongs to the open file, so that
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { constants, fstatSync, openSync } from "node:fs";
+import { closeDescriptor } from "./files.ts";
 import { native } from "./native.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -29,11 +30,15 @@ export class RecordLock {
   take(mayCreate: boolean): "held" | "busy" | "missing" {
     for (let round = 0; round < MAX_REPLACEMENTS; round++) {
       if (this.#fd === undefined && !this.#open(mayCreate)) return "missing";
-      if (native !== undefined && !native.tryLock(this.#openFd)) return "busy";
-      if (this.#isStillNamed()) {
-        this.#isHeld = true;
-        return "held";
+      try {
+        if (native !== undefined && !native.tryLock(this.#openFd)) return "busy";
+        this.#isHeld = this.#isStillNamed();
+      } catch (error) {
+        // It may be locked by now.
+        this.close();
+        throw error;
       }
+      if (this.#isHeld) return "held";
       // Gambas' Unique deletes lock files: what we locked has no name any more and keeps nobody out.
       this.close();
     }
@@ -43,13 +48,17 @@ export class RecordLock {
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    native?.unlock(this.#openFd);
+    try {
+      native?.unlock(this.#openFd);
+    } catch {
+      // Whatever the system error: closing the file gives the lock back too.
+      this.close();
+    }
   }
 
   close(): void {
     this.#isHeld = false;
-    if (this.#fd === undefined) return;
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) closeDescriptor(this.#fd);
     this.#fd = undefined;
   }
 

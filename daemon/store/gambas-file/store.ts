@@ -5,7 +5,6 @@
 // other revision of the session ever had or will have, so that stat names it (see `#stampTime`).
 
 import {
-  closeSync,
   constants,
   fdatasync,
   fstatSync,
@@ -18,13 +17,13 @@ import {
   renameSync,
   rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from "node:fs";
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
+import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
 import { Presence } from "./presence.ts";
@@ -164,7 +163,7 @@ export class GambasFileStore implements Store<StagedFile> {
       const image = readAll(fd, stat.size);
       return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
     } finally {
-      closeSync(fd);
+      closeDescriptor(fd);
     }
   }
 
@@ -175,13 +174,15 @@ export class GambasFileStore implements Store<StagedFile> {
       const header = Buffer.allocUnsafe(HEADER_BYTES);
       return fstatSync(fd).isFile() && readSync(fd, header, 0, HEADER_BYTES, 0) === HEADER_BYTES ? header : undefined;
     } finally {
-      closeSync(fd);
+      closeDescriptor(fd);
     }
   }
 
   stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
     const hot = this.#heat(id);
     const twin = this.#openTwin(id, hot);
+    // Before it is so: a write that fails half way leaves what the next one must cut off.
+    twin.size = Math.max(twin.size, image.length);
     writeAll(twin.fd, image);
     if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
     twin.size = image.length;
@@ -201,11 +202,7 @@ export class GambasFileStore implements Store<StagedFile> {
       return true;
     }
     if (!exchangeIfThere(hot)) return false;
-    if (!isSameRevision(statSync(hot.twinPath), staged.existing)) {
-      // Since our last look somebody saved: give the name back to what he wrote.
-      native.exchange(hot.twinPath, hot.path);
-      return false;
-    }
+    if (!replacedWhatWasMeant(hot, staged.existing)) return false;
     if (hot.current?.ino !== staged.existing.ino) {
       closeFile(hot.current);
       hot.current = undefined;
@@ -222,15 +219,15 @@ export class GambasFileStore implements Store<StagedFile> {
     const hot = this.#heat(id);
     if (hot.current?.ino === existing.ino) {
       hot.current.wasRead ||= this.#recordsReads && wasReadSinceStamp(hot.current.fd);
-      writeSync(hot.current.fd, startup, 0, startup.length, 0);
+      writeAll(hot.current.fd, startup);
       return { ...existing, mtimeMs: this.#stampTime(hot.current.fd, existing) };
     }
     const fd = openSync(hot.path, STAMP_FLAGS);
     try {
-      writeSync(fd, startup, 0, startup.length, 0);
+      writeAll(fd, startup);
       return { ino: fstatSync(fd).ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) };
     } finally {
-      closeSync(fd);
+      closeDescriptor(fd);
     }
   }
 
@@ -292,7 +289,7 @@ export class GambasFileStore implements Store<StagedFile> {
     try {
       await promisify(fsync)(fd);
     } finally {
-      closeSync(fd);
+      closeDescriptor(fd);
     }
   }
 
@@ -338,11 +335,10 @@ export class GambasFileStore implements Store<StagedFile> {
 
   #openTwin(id: string, hot: HotSession): OpenFile {
     if (hot.twin !== undefined) return hot.twin;
-    const fd = this.#createTwin(hot);
-    const stat = fstatSync(fd);
-    hot.twin = { fd, ino: stat.ino, size: stat.size, wasRead: false };
+    const twin = describeFile(this.#createTwin(hot));
+    hot.twin = twin;
     this.#noteTwin(id);
-    return hot.twin;
+    return twin;
   }
 
   #createTwin(hot: HotSession): number {
@@ -408,7 +404,7 @@ function givesWholeMicros(path: string): boolean {
     }
     return true;
   } finally {
-    closeSync(fd);
+    closeDescriptor(fd);
     removeFile(path);
   }
 }
@@ -419,9 +415,31 @@ function exchangeIfThere(hot: HotSession): boolean {
     native?.exchange(hot.twinPath, hot.path);
     return true;
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    // Which file has which name is not known any more; the next write must not go into the wrong one.
     hot.forgetFiles();
+    if (!isMissing(error)) throw error;
     return false;
+  }
+}
+
+/** False when somebody saved since our last look: what he wrote has its name back then, and so it has when that cannot be found out. */
+function replacedWhatWasMeant(hot: HotSession, existing: Revision): boolean {
+  try {
+    if (isSameRevision(statSync(hot.twinPath), existing)) return true;
+  } catch (error) {
+    exchangeBack(hot);
+    throw error;
+  }
+  exchangeBack(hot);
+  return false;
+}
+
+/** What lies aside now is all there is of somebody's save: it is worth a second try. */
+function exchangeBack(hot: HotSession): void {
+  try {
+    native?.exchange(hot.twinPath, hot.path);
+  } catch {
+    exchangeIfThere(hot);
   }
 }
 
@@ -448,48 +466,27 @@ function recordsReads(path: string): boolean {
     const isQuiet = !wasReadSinceStamp(fd);
     const reader = openSync(path, constants.O_RDONLY);
     readSync(reader, Buffer.alloc(1), 0, 1, 0);
-    closeSync(reader);
+    closeDescriptor(reader);
     return isQuiet && wasReadSinceStamp(fd);
   } finally {
-    closeSync(fd);
+    closeDescriptor(fd);
     removeFile(path);
   }
 }
 
-function readAll(fd: number, size: number): Buffer {
-  const image = Buffer.allocUnsafeSlow(size);
-  let at = 0;
-  while (at < size) {
-    const count = readSync(fd, image, at, size - at, at);
-    if (count === 0) return image.subarray(0, at);
-    at += count;
+/** Closes it where that fails. */
+function describeFile(fd: number): OpenFile {
+  try {
+    const { ino, size } = fstatSync(fd);
+    return { fd, ino, size, wasRead: false };
+  } catch (error) {
+    closeDescriptor(fd);
+    throw error;
   }
-  return image;
-}
-
-function writeAll(fd: number, image: Buffer): void {
-  let at = 0;
-  while (at < image.length) at += writeSync(fd, image, at, image.length - at, at);
 }
 
 function closeFile(file: OpenFile | undefined): void {
-  if (file !== undefined) closeSync(file.fd);
-}
-
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return isSystemError(error, "ENOENT");
-}
-
-function isSystemError(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+  if (file !== undefined) closeDescriptor(file.fd);
 }
 
 function unreadable(id: string, reason: string): SessionError {

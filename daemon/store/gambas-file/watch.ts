@@ -50,9 +50,8 @@ export class Watch {
 
   start(): void {
     if (this.#isStopped) return;
-    const stat = statSync(this.#directory, { throwIfNoEntry: false });
-    this.#ino = stat?.ino ?? 0;
-    if (stat === undefined) return;
+    this.#ino = inoOf(this.#directory);
+    if (this.#ino === 0) return;
     const watcher = new EntryEvents({ depth: 0, ignoreInitial: true });
     watcher.on("raw", (_event, name) => this.#receive(name));
     watcher.on("error", (error) =>
@@ -65,8 +64,7 @@ export class Watch {
   /** Begins again when the directory was replaced. Cheap: one stat. */
   check(): void {
     if (this.#restTimer !== undefined || this.#isStopped) return;
-    const ino = statSync(this.#directory, { throwIfNoEntry: false })?.ino ?? 0;
-    if (ino === this.#ino) return;
+    if (inoOf(this.#directory) === this.#ino) return;
     void this.#closeWatcher();
     this.start();
     this.#events.onMissed();
@@ -114,5 +112,15 @@ export class Watch {
     const watcher = this.#watcher;
     this.#watcher = undefined;
     await watcher?.close();
+  }
+}
+
+/** 0 when there is none, or none that can be looked at. */
+function inoOf(directory: string): number {
+  try {
+    return statSync(directory, { throwIfNoEntry: false })?.ino ?? 0;
+  } catch {
+    // Whatever the system error: `check` tries again.
+    return 0;
   }
 }

@@ -1,0 +1,20 @@
+// What must not stay behind: open files of this process, and locks.
+
+import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
+import type { native as Native } from "../../daemon/store/gambas-file/native.ts";
+
+export function countOpenFiles(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/** Whether another program could lock the session now. */
+export function isLockFree(native: typeof Native, sessionPath: string): boolean {
+  const path = `${sessionPath}.lock`;
+  if (native === undefined || !existsSync(path)) return true;
+  const fd = openSync(path, constants.O_WRONLY);
+  try {
+    return native.tryLock(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
