@@ -24,7 +24,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     roundMs: 200,
     warmMs: 100,
     warmOps: 20_000,
-    warmRequests: 5_000,
+    warmRequests: 12_000,
     sessions: 512,
     manyFiles: [100_000],
     startRounds: 5,

@@ -31,7 +31,10 @@ export const start: Case = {
 
 async function runWith(lab: Lab, stage: Stage, files: number): Promise<Row[]> {
   const root = stage.directory("disk");
-  await writeSessionFiles(root, files, (done) => lab.progress.show(`${NAME}: writing session files ${done}/${files}`));
+  // One in any case: it is what is asked for.
+  await writeSessionFiles(root, Math.max(1, files), (done) =>
+    lab.progress.show(`${NAME}: writing session files ${done}/${files}`),
+  );
   const spawned = await repeat(lab, `spawned, ${files} files`, () => timeOfSpawn(root));
   const server = stage.keep(await ServerProcess.start(commandOf("daemon", root)));
   const running = await repeat(lab, `running, ${files} files`, () => timeOfAnswer(root, server.socket));
