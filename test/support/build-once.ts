@@ -4,7 +4,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./repository.ts";
 
-const sources = ["protocol", "daemon", "client", "test"];
+const sources = ["protocol", "daemon", "client", "bench", "test"];
 const stamp = join(repository, "dist/.tsbuildinfo");
 
 export default function buildOnce(): void {
