@@ -22,21 +22,27 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
   const pidPath = join(root, "sessiond.pid");
   for (;;) {
     const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const { ino } = fstatSync(fd);
-    const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
-    const unlock = await takeBoth(fd, root, onLost);
-    if (unlock === undefined) {
-      closeSync(fd);
-      return undefined;
+    let unlock: Unlock | undefined;
+    let isElected = false;
+    try {
+      const { ino } = fstatSync(fd);
+      const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
+      const release = await takeBoth(fd, root, onLost);
+      unlock = release;
+      if (release === undefined) return undefined;
+      // Otherwise who held it before us left in between and took the file's name along.
+      if (isStillOurs()) {
+        ftruncateSync(fd, 0);
+        writeSync(fd, `${process.pid}\n`, 0);
+        isElected = true;
+        return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
+      }
+    } finally {
+      if (!isElected) {
+        await unlock?.();
+        closeSync(fd);
+      }
     }
-    if (isStillOurs()) {
-      ftruncateSync(fd, 0);
-      writeSync(fd, `${process.pid}\n`, 0);
-      return { isStillOurs, resign: () => resign({ pidPath, fd, unlock, isStillOurs }) };
-    }
-    // Who held it before us left in between and took the file's name along.
-    await unlock();
-    closeSync(fd);
   }
 }
 
@@ -49,9 +55,12 @@ interface Office {
 
 /** The name goes first and the record lock last: who opened the file before finds it nameless, and tries again. */
 async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<void> {
-  await unlock();
-  if (isStillOurs()) rmSync(pidPath, { force: true });
-  closeSync(fd);
+  try {
+    await unlock();
+    if (isStillOurs()) rmSync(pidPath, { force: true });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function takeBoth(fd: number, root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {

@@ -154,9 +154,10 @@ export class Journal {
       if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.old`);
       renameSync(`${this.#path}.new`, this.#path);
     });
-    closeSync(this.#fd);
+    const full = this.#fd;
     this.#fd = fd;
     this.#size = size;
+    closeSync(full);
   }
 
   /** `name` gives the names when everything is written. Nothing stays open when anything fails. */

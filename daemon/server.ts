@@ -68,8 +68,11 @@ export class Server {
 
   /** Takes no new connection and gives the name back. Connections stay, until `close`. */
   stopListening(): void {
-    if (this.isStillNamed) removeSocket(this.#options.socket);
-    this.#net.close();
+    try {
+      if (this.isStillNamed) removeSocket(this.#options.socket);
+    } finally {
+      this.#net.close();
+    }
   }
 
   /** Sends what was answered and closes every connection; resolves when all are closed. */

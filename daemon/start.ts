@@ -41,13 +41,19 @@ const RECONCILE_SLICE = 64;
 /**
  * Runs a daemon in this process.
  *
- * @throws SessionError ERR_DAEMON_RUNNING when one serves this root already; ERR_BAD_ROOT, ERR_SOCKET_PATH, ERR_BAD_OPTION.
+ * @throws SessionError ERR_DAEMON_RUNNING when one serves this root already; ERR_BAD_ROOT, ERR_SOCKET_PATH, ERR_BAD_OPTION,
+ *   ERR_STORE with the system's error.
  */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const config = resolveConfig(options);
   prepareRoot(config.root);
   const life = new Life(config);
-  await life.begin();
+  try {
+    await life.begin();
+  } catch (error) {
+    if (error instanceof SessionError) throw error;
+    throw new SessionError("ERR_STORE", `No daemon could start in ${config.root}: ${error}.`, { cause: error });
+  }
   return life;
 }
 
@@ -92,6 +98,7 @@ class Life implements Daemon {
       this.#parts = this.#makeParts();
       await this.#server.listen();
     } catch (error) {
+      await this.#attempt(() => this.#server.stopListening());
       await this.#takeApart();
       throw error;
     }
@@ -133,7 +140,12 @@ class Life implements Daemon {
       requestTurnEnd: () => turnEnd.request(),
     });
     sessions.recall(applied);
-    store.removeLeftovers();
+    try {
+      store.removeLeftovers();
+    } catch (error) {
+      journal?.close();
+      throw error;
+    }
     const sweep = new Sweep({ store, sessions, tombstones, log: this.#log, now: () => Date.now() }, config.sweepMs);
     const instance = randomBytes(9).toString("base64url");
     const report = (): Record<string, unknown> => this.#report();
@@ -192,9 +204,9 @@ class Life implements Daemon {
   }
 
   async #leave(): Promise<void> {
-    this.#server.stopListening();
+    await this.#attempt(() => this.#server.stopListening());
     await this.#parts?.sweep.stop();
-    await this.#parts?.sessions.stop();
+    await this.#attempt(() => this.#parts?.sessions.stop());
     await this.#server.close();
     await this.#takeApart();
   }
@@ -205,12 +217,21 @@ class Life implements Daemon {
     const parts = this.#parts;
     await parts?.sweep.stop();
     await parts?.watch?.stop();
-    await parts?.sessions.stop();
-    parts?.journal?.close();
-    parts?.store.close();
-    await this.#election?.resign();
+    await this.#attempt(() => parts?.sessions.stop());
+    await this.#attempt(() => parts?.journal?.close());
+    await this.#attempt(() => parts?.store.close());
+    await this.#attempt(() => this.#election?.resign());
     this.#log.info("stopped", { socket: this.socket });
     this.#noteStopped();
+  }
+
+  /** One step of leaving. What fails is left to the next daemon, which expects left-overs; the other steps follow. */
+  async #attempt(step: () => Promise<void> | void): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#log.error("stop-failed", { error: String(error) });
+    }
   }
 
   #report(): Record<string, unknown> {

@@ -13,6 +13,7 @@ import {
   futimesSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -464,9 +465,7 @@ function recordsReads(path: string): boolean {
     writeSync(fd, "x");
     futimesSync(fd, 1, 1);
     const isQuiet = !wasReadSinceStamp(fd);
-    const reader = openSync(path, constants.O_RDONLY);
-    readSync(reader, Buffer.alloc(1), 0, 1, 0);
-    closeDescriptor(reader);
+    readFileSync(path);
     return isQuiet && wasReadSinceStamp(fd);
   } finally {
     closeDescriptor(fd);
