@@ -424,17 +424,17 @@ export class Session {
 
   #adoptForeign(loaded: Loaded, known: Contents | undefined): { image: Buffer; wasRepaired: boolean } {
     if (known === undefined) {
-      this.#contents = { ...loaded, sameAs: [loaded.revision.mtimeMs] };
+      this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
       return { image: loaded.image, wasRepaired: false };
     }
     const isNew = !isSameRevision(loaded.revision, known.revision);
     if (isNew) this.#noteForeignSave();
     const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
     const hasSameBody = isSameBody(loaded.image, known.image);
-    this.#contents = { ...loaded, sameAs: hasSameBody ? sameToo(known, loaded) : [loaded.revision.mtimeMs] };
+    this.#contents = contentsOf(loaded, hasSameBody ? sameToo(known, loaded) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
     // With everything put back the contents are the ones we had: who holds those holds these.
-    if (isSameBody(repaired, known.image)) this.#contents = { ...this.#contents, sameAs: known.sameAs };
+    if (isSameBody(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
     return { image: repaired, wasRepaired: true };
   }
 
@@ -765,6 +765,11 @@ function stateOf(contents: Contents, known: number): State {
   const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
   const image = isKnown ? null : contents.image;
   return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
+}
+
+/** One literal for all, so that a million of them share one hidden class. */
+function contentsOf({ image, revision, isFleeting }: Loaded, sameAs: readonly number[]): Contents {
+  return { image, revision, isFleeting, sameAs };
 }
 
 function sameToo(known: Contents, loaded: Loaded): number[] {

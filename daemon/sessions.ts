@@ -48,7 +48,7 @@ export interface Surroundings extends Parts {
   hasForeigners(): boolean;
 }
 
-const SESSIONS_PER_FLUSH = 16;
+const SESSIONS_PER_FLUSH = 64;
 /** Bytes of a session in memory besides its contents, roughly. */
 const OVERHEAD_BYTES = 512;
 
