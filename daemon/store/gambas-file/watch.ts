@@ -33,7 +33,7 @@ export class Watch {
   readonly #events: WatchEvents;
   readonly #log: Log;
   #watcher: FSWatcher | undefined;
-  #ino = 0;
+  #watched: string | undefined;
   #count = 0;
   #windowBeganMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
@@ -50,8 +50,8 @@ export class Watch {
 
   start(): void {
     if (this.#isStopped) return;
-    this.#ino = inoOf(this.#directory);
-    if (this.#ino === 0) return;
+    this.#watched = identityOf(this.#directory);
+    if (this.#watched === undefined) return;
     const watcher = new EntryEvents({ depth: 0, ignoreInitial: true });
     watcher.on("raw", (_event, name) => this.#receive(name));
     watcher.on("error", (error) =>
@@ -64,7 +64,7 @@ export class Watch {
   /** Begins again when the directory was replaced. Cheap: one stat. */
   check(): void {
     if (this.#restTimer !== undefined || this.#isStopped) return;
-    if (inoOf(this.#directory) === this.#ino) return;
+    if (identityOf(this.#directory) === this.#watched) return;
     void this.#closeWatcher();
     this.start();
     this.#events.onMissed();
@@ -115,12 +115,13 @@ export class Watch {
   }
 }
 
-/** 0 when there is none, or none that can be looked at. */
-function inoOf(directory: string): number {
+/** Which directory has the name: one made anew may well get the inode number of the one before. Undefined: none that can be looked at. */
+function identityOf(directory: string): string | undefined {
   try {
-    return statSync(directory, { throwIfNoEntry: false })?.ino ?? 0;
+    const stat = statSync(directory, { throwIfNoEntry: false });
+    return stat && `${stat.ino} ${stat.birthtimeMs}`;
   } catch {
     // Whatever the system error: `check` tries again.
-    return 0;
+    return undefined;
   }
 }
