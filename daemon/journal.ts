@@ -5,7 +5,8 @@
 // Survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
 //
 // A record: u32 length, u8 kind, then
-//   commit     f64 ino, f64 size, f64 mtimeMs, f64 sequence, u8 length + client, the rest: id
+//   commit     f64 ino, f64 size, f64 mtimeMs, f64 sequence, the revision it is to replace (ino, size, mtimeMs; 0 where there is none),
+//              u8 length + client, the rest: id
 //   cancelled  the same, for a commit whose publication failed
 //   carried    the same, for one that an earlier daemon had applied
 //   ended      f64 when (Unix ms), the rest: id
@@ -19,7 +20,7 @@ const LENGTH_BYTES = 4;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** Commits of the last daemon that a new one tells the next: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
-const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 1;
+const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 24 + 1;
 
 export interface CommitMark {
   readonly id: string;
@@ -27,8 +28,12 @@ export interface CommitMark {
   readonly sequence: number;
 }
 
-export interface JournaledCommit extends CommitMark {
+interface Written {
   readonly revision: Revision;
+  readonly replaced: Revision | undefined;
+}
+
+export interface JournaledCommit extends CommitMark, Written {
   /** In the last append before the end: it may not have become visible. */
   readonly isLast: boolean;
 }
@@ -47,7 +52,7 @@ class Batch {
     return this.#at === LENGTH_BYTES;
   }
 
-  noteCommit(kind: number, mark: CommitMark, revision: Revision): void {
+  noteCommit(kind: number, mark: CommitMark, { revision, replaced }: Written): void {
     const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length));
     const buffer = this.#buffer;
     buffer[this.#at++] = kind;
@@ -55,6 +60,9 @@ class Batch {
     this.#at = buffer.writeDoubleLE(revision.size, this.#at);
     this.#at = buffer.writeDoubleLE(revision.mtimeMs, this.#at);
     this.#at = buffer.writeDoubleLE(mark.sequence, this.#at);
+    this.#at = buffer.writeDoubleLE(replaced?.ino ?? 0, this.#at);
+    this.#at = buffer.writeDoubleLE(replaced?.size ?? 0, this.#at);
+    this.#at = buffer.writeDoubleLE(replaced?.mtimeMs ?? 0, this.#at);
     const length = buffer.write(mark.client, this.#at + 1, "latin1");
     buffer[this.#at] = length;
     this.#at += 1 + length;
@@ -117,19 +125,20 @@ export class Journal {
     this.#path = path;
     this.#snapshot = snapshot;
     const first = new Batch();
-    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.carried, commit, commit.revision);
+    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.carried, commit, commit);
     [this.#fd, this.#size] = this.#writeNewFile(first, () => {
       renameSync(`${path}.new`, path);
       rmSync(`${path}.old`, { force: true });
     });
   }
 
-  noteCommit(mark: CommitMark, revision: Revision): void {
-    this.#batch.noteCommit(KIND.commit, mark, revision);
+  /** @param replaced the revision it is to replace, if there is one. */
+  noteCommit(mark: CommitMark, revision: Revision, replaced?: Revision): void {
+    this.#batch.noteCommit(KIND.commit, mark, { revision, replaced });
   }
 
   noteCancelled(mark: CommitMark, revision: Revision): void {
-    this.#batch.noteCommit(KIND.cancelled, mark, revision);
+    this.#batch.noteCommit(KIND.cancelled, mark, { revision, replaced: undefined });
   }
 
   noteEnded(id: string, whenMs: number): void {
@@ -184,14 +193,20 @@ export function replayJournal(path: string): Replay {
 }
 
 function replayFile(bytes: Buffer, into: Collected, isNewest: boolean): void {
-  let at = 0;
-  while (at + LENGTH_BYTES <= bytes.length) {
-    const start = at + LENGTH_BYTES;
-    const end = start + bytes.readUInt32LE(at);
-    if (end > bytes.length) return;
-    replayBatch(bytes.subarray(start, end), isNewest && end === bytes.length, into);
+  for (let at = 0, end = batchEnd(bytes, at); end !== undefined; ) {
+    const next = batchEnd(bytes, end);
+    // What is torn off behind it may be its cancellation.
+    replayBatch(bytes.subarray(at + LENGTH_BYTES, end), isNewest && next === undefined, into);
     at = end;
+    end = next;
   }
+}
+
+/** Where the batch that begins at `at` ends; undefined when it is not whole, or there is none. */
+function batchEnd(bytes: Buffer, at: number): number | undefined {
+  if (at + LENGTH_BYTES > bytes.length) return undefined;
+  const end = at + LENGTH_BYTES + bytes.readUInt32LE(at);
+  return end > bytes.length ? undefined : end;
 }
 
 interface Collected {
@@ -216,8 +231,9 @@ function replayBatch(batch: Buffer, isLast: boolean, into: Collected): void {
 function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[]): void {
   const clientEnd = FIXED_COMMIT_BYTES + (record[FIXED_COMMIT_BYTES - 1] ?? 0);
   const commit: JournaledCommit = {
-    revision: { ino: record.readDoubleLE(1), size: record.readDoubleLE(9), mtimeMs: record.readDoubleLE(17) },
+    revision: revisionAt(record, 1),
     sequence: record.readDoubleLE(25),
+    replaced: record.readDoubleLE(33) === 0 ? undefined : revisionAt(record, 33),
     client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
     id: record.toString("utf8", clientEnd),
     isLast: isLast && record[0] === KIND.commit,
@@ -228,6 +244,10 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
   }
   const cancelled = commits.findLastIndex((c) => c.client === commit.client && c.sequence === commit.sequence);
   if (cancelled >= 0) commits.splice(cancelled, 1);
+}
+
+function revisionAt(record: Buffer, at: number): Revision {
+  return { ino: record.readDoubleLE(at), size: record.readDoubleLE(at + 8), mtimeMs: record.readDoubleLE(at + 16) };
 }
 
 function readIfThere(path: string): Buffer {

@@ -379,7 +379,8 @@ function nameOf({ caller, sequence }: CommitTurn): string {
 
 function noteMarks(journal: Journal, write: Prepared): void {
   for (const turn of write.turns) {
-    if (turn.type === "commit") journal.noteCommit(markOf(write.session.id, turn), write.staged.revision);
+    if (turn.type !== "commit") continue;
+    journal.noteCommit(markOf(write.session.id, turn), write.staged.revision, write.before?.revision);
   }
 }
 

@@ -123,7 +123,9 @@ class Life implements Daemon {
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
-    const applied = replay.commits.filter((commit) => !commit.isLast || store.wasPublished(commit.id, commit.revision));
+    const applied = replay.commits.filter(
+      ({ isLast, id, revision, replaced }) => !isLast || store.wasPublished(id, revision, replaced),
+    );
     const journal =
       config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const sessions = new Sessions({

@@ -64,7 +64,7 @@ export class MemoryStore implements Store<StagedImage> {
     return false;
   }
 
-  wasPublished(_id: string, _revision: Revision): boolean {
+  wasPublished(): boolean {
     return false;
   }
 

@@ -50,8 +50,11 @@ export interface Store<S extends Staged = Staged> {
   readonly hasForeigners: boolean;
   /** Whether one came or went since then (Unix ms). */
   hadForeignersSince(sinceMs: number): boolean;
-  /** Whether a revision that was about to be published before a crash had been: false only if it still lies aside. */
-  wasPublished(id: string, revision: Revision): boolean;
+  /**
+   * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
+   * something else, namely another program's save: that has its name back then.
+   */
+  wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean;
   /** Deletes what an earlier daemon left lying aside. */
   removeLeftovers(): void;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */

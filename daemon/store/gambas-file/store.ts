@@ -18,12 +18,13 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from "node:fs";
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
+import { layoutOf } from "../../../protocol/image.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
+import { givesWholeMicros, recordsReads, wasReadSinceStamp } from "./file-times.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
@@ -257,9 +258,15 @@ export class GambasFileStore implements Store<StagedFile> {
     return this.#presence.changedMs > sinceMs;
   }
 
-  wasPublished(id: string, revision: Revision): boolean {
+  wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean {
     const twin = statSync(this.#places.twin(id), { throwIfNoEntry: false });
-    return twin === undefined || twin.ino !== revision.ino || twin.mtimeMs !== revision.mtimeMs;
+    if (twin === undefined) return true;
+    if (twin.ino === revision.ino && twin.mtimeMs === revision.mtimeMs) return false;
+    if (replaced === undefined || twin.ino === replaced.ino || !isSameRevision(this.stat(id), revision)) return true;
+    // Neither ours nor what it was to replace: another program had saved in between, and we were killed before it had its name back.
+    if (!isWhole(this.#places.twin(id))) return true;
+    native?.exchange(this.#places.twin(id), this.#places.session(id));
+    return false;
   }
 
   /** Deletes all twins that an earlier daemon left. Only after what they tell (`wasPublished`) has been asked. */
@@ -391,25 +398,6 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 }
 
-/**
- * Tries whether a time given as we give it comes back as the whole microsecond that was meant, so that it need not be read back after
- * every write. Other versions of Node keep the nanoseconds; then it is.
- */
-function givesWholeMicros(path: string): boolean {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
-  try {
-    for (let at = 0; at < 64; at++) {
-      const stamp = Date.now() * 1000 + 15_489 * at;
-      futimesSync(fd, (stamp + 0.5) / 1e6, (stamp + 0.5) / 1e6);
-      if (fstatSync(fd, { bigint: true }).mtimeNs !== BigInt(stamp) * 1000n) return false;
-    }
-    return true;
-  } finally {
-    closeDescriptor(fd);
-    removeFile(path);
-  }
-}
-
 /** False when one of the two is gone: another program ended the session, or somebody cleaned up. */
 function exchangeIfThere(hot: HotSession): boolean {
   try {
@@ -444,32 +432,23 @@ function exchangeBack(hot: HotSession): void {
   }
 }
 
+/** False for what is no session: a write of ours that was cut off, say. */
+function isWhole(path: string): boolean {
+  try {
+    layoutOf(readFileSync(path));
+    return true;
+  } catch (error) {
+    if (error instanceof SessionError) return false;
+    throw error;
+  }
+}
+
 function openSession(id: string, path: string): number | undefined {
   try {
     return openSync(path, READ_FLAGS);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw isSystemError(error, "ELOOP") ? unreadable(id, "is a symbolic link") : error;
-  }
-}
-
-function wasReadSinceStamp(fd: number): boolean {
-  const stat = fstatSync(fd);
-  return stat.atimeMs !== stat.mtimeMs;
-}
-
-/** Tries it: mounted with "noatime" a file does not tell who read it. */
-function recordsReads(path: string): boolean {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, FILE_MODE);
-  try {
-    writeSync(fd, "x");
-    futimesSync(fd, 1, 1);
-    const isQuiet = !wasReadSinceStamp(fd);
-    readFileSync(path);
-    return isQuiet && wasReadSinceStamp(fd);
-  } finally {
-    closeDescriptor(fd);
-    removeFile(path);
   }
 }
 
