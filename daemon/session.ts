@@ -13,11 +13,12 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { applyDelta, isExpired, layoutOf, newImage, splitDelta, startupBytes, startupMs } from "../protocol/image.ts";
-import { type CommitOptions, KIND, type State } from "../protocol/operations.ts";
+import type { CommitOptions, State } from "../protocol/operations.ts";
+import { ABSENT, type Contents, contentsOf, isSameBody, knows, MAX_SAME_AS, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
 import { findRepairs } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
-import { isSameRevision, type Loaded, type Revision, type Staged } from "./store/store.ts";
+import { isSameRevision, type Loaded, type Staged } from "./store/store.ts";
 
 /** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
 export interface Caller {
@@ -66,14 +67,6 @@ export interface LeaseTurn extends Waiting {
 
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
-interface Contents {
-  readonly image: Buffer;
-  readonly revision: Revision;
-  readonly isFleeting: boolean;
-  /** The mtimes of the last revisions that had these contents: who holds one of them holds the contents. */
-  readonly sameAs: readonly number[];
-}
-
 /** What `prepare` found out and did; `publish` makes it visible and answers. */
 export interface Prepared {
   readonly session: Session;
@@ -92,12 +85,10 @@ const PATIENT_MS = 100;
 /** Looks before a file that was there is believed to be gone, and the pause between two: Gambas unlinks before it renames. */
 const VANISHED_LOOKS = 3;
 const VANISHED_PAUSE_MS = 10;
-const MAX_SAME_AS = 16;
 /** Gambas polls for its lock every 0.1 s: where it was seen lately, we leave it a gap of that length now and then. */
 const MAX_STREAK_MS = 200;
 const GAP_MS = 110;
 const FOREIGN_MEMORY_MS = 60_000;
-const HEADER_BYTES = 16;
 const TOUCH_AFTER_MS = 1000;
 
 export class Session {
@@ -745,8 +736,6 @@ export class Session {
   }
 }
 
-const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
-
 /** Asks for a look at the file on nobody's behalf. */
 const nobodyReads: ReadTurn = {
   caller: { owner: {}, client: "" },
@@ -754,32 +743,6 @@ const nobodyReads: ReadTurn = {
   answer: () => undefined,
   fail: () => undefined,
 };
-
-function knows(contents: Contents | undefined, mtimeMs: number): boolean {
-  return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
-}
-
-function stateOf(contents: Contents, known: number): State {
-  const { ino, size, mtimeMs } = contents.revision;
-  const isKnown = knows(contents, known) && !contents.isFleeting;
-  const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
-  const image = isKnown ? null : contents.image;
-  return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
-}
-
-/** One literal for all, so that a million of them share one hidden class. */
-function contentsOf({ image, revision, isFleeting }: Loaded, sameAs: readonly number[]): Contents {
-  return { image, revision, isFleeting, sameAs };
-}
-
-function sameToo(known: Contents, loaded: Loaded): number[] {
-  return [...known.sameAs.slice(1 - MAX_SAME_AS), loaded.revision.mtimeMs];
-}
-
-/** Equal but for the header. */
-function isSameBody(a: Buffer, b: Buffer): boolean {
-  return a === b || a.compare(b, HEADER_BYTES, b.length, HEADER_BYTES, a.length) === 0;
-}
 
 export function markOf(id: string, turn: CommitTurn): { id: string; client: string; sequence: number } {
   return { id, client: turn.caller.client, sequence: turn.sequence };

@@ -1,0 +1,47 @@
+// What the daemon holds of a session that is in memory: the bytes, the revision they are of, and which revisions had the same. Immutable.
+
+import { startupMs } from "../protocol/image.ts";
+import { KIND, type State } from "../protocol/operations.ts";
+import type { Loaded, Revision } from "./store/store.ts";
+
+export interface Contents {
+  readonly image: Buffer;
+  readonly revision: Revision;
+  readonly isFleeting: boolean;
+  /** The mtimes of the last revisions that had these contents: who holds one of them holds the contents. */
+  readonly sameAs: readonly number[];
+}
+
+export const MAX_SAME_AS = 16;
+const HEADER_BYTES = 16;
+
+export const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
+
+/** One literal for all, so that a million of them share one hidden class. */
+export function contentsOf({ image, revision, isFleeting }: Loaded, sameAs: readonly number[]): Contents {
+  return { image, revision, isFleeting, sameAs };
+}
+
+/** Whether a worker that holds the revision of this mtime holds these contents. 0: it holds none. */
+export function knows(contents: Contents | undefined, mtimeMs: number): boolean {
+  return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
+}
+
+/** As it is told to a worker that holds the revision of mtime `known`. */
+export function stateOf(contents: Contents, known: number): State {
+  const { ino, size, mtimeMs } = contents.revision;
+  const isKnown = knows(contents, known) && !contents.isFleeting;
+  const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
+  const image = isKnown ? null : contents.image;
+  return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
+}
+
+/** The mtimes that mean what was loaded, when that is what was known already. */
+export function sameToo(known: Contents, loaded: Loaded): number[] {
+  return [...known.sameAs.slice(1 - MAX_SAME_AS), loaded.revision.mtimeMs];
+}
+
+/** Equal but for the header. */
+export function isSameBody(a: Buffer, b: Buffer): boolean {
+  return a === b || a.compare(b, HEADER_BYTES, b.length, HEADER_BYTES, a.length) === 0;
+}
