@@ -736,8 +736,8 @@ export class Session {
   }
 }
 
-/** Asks for a look at the file on nobody's behalf. */
-const nobodyReads: ReadTurn = {
+/** Asks for a look at the file on nobody's behalf: for what looking at a session does to it. */
+export const nobodyReads: ReadTurn = {
   caller: { owner: {}, client: "" },
   known: 0,
   answer: () => undefined,

@@ -10,12 +10,22 @@ import { KIND } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
+import { ABSENT } from "./contents.ts";
 import type { Journal, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OldValue, RecentValues } from "./recent-values.ts";
-import { type CommitTurn, markOf, type Prepared, type ReadTurn, Session, storeError, type Turn } from "./session.ts";
+import {
+  type CommitTurn,
+  markOf,
+  nobodyReads,
+  type Prepared,
+  type ReadTurn,
+  Session,
+  storeError,
+  type Turn,
+} from "./session.ts";
 import type { Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
@@ -103,7 +113,7 @@ export class Sessions {
     this.#parts.metrics.opens += 1;
     const session = this.#sessions.get(id);
     if (session !== undefined || this.#mayExist(id)) this.#session(id).read(turn);
-    else turn.answer(ABSENT_STATE);
+    else turn.answer(ABSENT);
   }
 
   enter(id: string, turn: Turn): void {
@@ -154,7 +164,7 @@ export class Sessions {
   /** The file of this session may have changed. */
   lookAgain(id: string): void {
     if (this.#sessions.has(id)) this.#sessions.get(id)?.lookAgain();
-    else if (this.#parts.tombstones.has(id)) this.#session(id).read(lookingRead);
+    else if (this.#parts.tombstones.has(id)) this.#session(id).read(nobodyReads);
   }
 
   /** Looks at all sessions in memory, some at a time. */
@@ -167,7 +177,7 @@ export class Sessions {
 
   /** Ends the session if its time is over. */
   endIfExpired(id: string): void {
-    this.#session(id).read(lookingRead);
+    this.#session(id).read(nobodyReads);
   }
 
   /** Called once, with what the journal told. */
@@ -362,16 +372,6 @@ export class Sessions {
     });
   }
 }
-
-const ABSENT_STATE = { kind: 0, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
-
-/** A read on nobody's behalf: for what looking at a session does to it. */
-const lookingRead: ReadTurn = {
-  caller: { owner: {}, client: "" },
-  known: 0,
-  answer: () => undefined,
-  fail: () => undefined,
-};
 
 function nameOf({ caller, sequence }: CommitTurn): string {
   return `${sequence} ${caller.client}`;

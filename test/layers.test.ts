@@ -67,6 +67,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/sweep": ["type daemon/sessions", "type daemon/tombstones"],
   "daemon/sessions": [
     "daemon/session",
+    "daemon/contents",
     "daemon/applied-commits",
     "type daemon/journal",
     "type daemon/lease",
