@@ -106,6 +106,7 @@ export class Session {
   #hasLock = false;
   /** A publication found that somebody had saved. */
   #mustLook = false;
+  /** performance.now() of when it was first found locked; 0 while it is not. */
   #busySinceMs = 0;
   #vanishedLooks = 0;
   #foreignSeenMs = 0;
@@ -292,8 +293,9 @@ export class Session {
 
   #waitForLock(nowMs: number): false {
     this.#foreignSeenMs = nowMs;
-    if (this.#busySinceMs === 0) this.#busySinceMs = nowMs;
-    const waitedMs = nowMs - this.#busySinceMs;
+    const presentMs = performance.now();
+    if (this.#busySinceMs === 0) this.#busySinceMs = presentMs;
+    const waitedMs = Math.round(presentMs - this.#busySinceMs);
     if (waitedMs > this.#house.config.lockWaitMs) {
       this.#busySinceMs = 0;
       const what = `The lock of session ${this.id} has been held by another program for ${waitedMs} ms; nothing was written.`;

@@ -102,7 +102,8 @@ export interface GambasFileOptions {
 export class GambasFileStore implements Store<StagedFile> {
   readonly checksOnPublish: boolean = native !== undefined;
   readonly #places: Places;
-  readonly #openSessions: number;
+  /** Fewer than was asked for where descriptors have run out. */
+  #openSessions: number;
   /** In the order of use: the first one cools first. */
   readonly #hot = new Map<string, HotSession>();
   /** Sessions that have a twin file, in the order of use. */
@@ -134,9 +135,10 @@ export class GambasFileStore implements Store<StagedFile> {
     try {
       return hot.lock.take(mayCreate);
     } catch (error) {
-      if (!mayCreate || !isMissing(error)) throw error;
+      if (isOutOfDescriptors(error)) this.#keepFewerOpen(id);
       // The directory itself is gone: Gambas makes it whenever it creates a session, so do we.
-      mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
+      else if (mayCreate && isMissing(error)) mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
+      else throw error;
       return hot.lock.take(mayCreate);
     }
   }
@@ -155,7 +157,7 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   load(id: string, maxBytes: number): Loaded | undefined {
-    const fd = openSession(id, this.#pathOf(id));
+    const fd = this.#open(id, () => openSession(id, this.#pathOf(id)));
     if (fd === undefined) return undefined;
     try {
       const stat = fstatSync(fd);
@@ -170,7 +172,7 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   header(id: string): Buffer | undefined {
-    const fd = openSession(id, this.#pathOf(id));
+    const fd = this.#open(id, () => openSession(id, this.#pathOf(id)));
     if (fd === undefined) return undefined;
     try {
       const header = Buffer.allocUnsafe(HEADER_BYTES);
@@ -224,7 +226,7 @@ export class GambasFileStore implements Store<StagedFile> {
       writeAll(hot.current.fd, startup);
       return { ...existing, mtimeMs: this.#stampTime(hot.current.fd, existing) };
     }
-    const fd = openSync(hot.path, STAMP_FLAGS);
+    const fd = this.#open(id, () => openSync(hot.path, STAMP_FLAGS));
     try {
       writeAll(fd, startup);
       return { ino: fstatSync(fd).ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) };
@@ -333,6 +335,26 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#hot.set(id, hot);
   }
 
+  /** Opens once more with fewer files kept open, when there were too many. */
+  #open<T>(id: string, open: () => T): T {
+    try {
+      return open();
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      this.#keepFewerOpen(id);
+      return open();
+    }
+  }
+
+  /** From now on half as many as there are. Not those of `id`, which is at its turn. */
+  #keepFewerOpen(id: string): void {
+    this.#openSessions = Math.max(1, this.#hot.size >> 1);
+    for (const [other, hot] of this.#hot) {
+      if (this.#hot.size <= this.#openSessions) return;
+      if (other !== id && !hot.lock.isHeld) this.cool(other);
+    }
+  }
+
   #coolOldest(): void {
     for (const [id, hot] of this.#hot) {
       if (hot.lock.isHeld) continue;
@@ -343,7 +365,7 @@ export class GambasFileStore implements Store<StagedFile> {
 
   #openTwin(id: string, hot: HotSession): OpenFile {
     if (hot.twin !== undefined) return hot.twin;
-    const twin = describeFile(this.#createTwin(hot));
+    const twin = describeFile(this.#open(id, () => this.#createTwin(hot)));
     hot.twin = twin;
     this.#noteTwin(id);
     return twin;
@@ -441,6 +463,10 @@ function isWhole(path: string): boolean {
     if (error instanceof SessionError) return false;
     throw error;
   }
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  return isSystemError(error, "EMFILE") || isSystemError(error, "ENFILE");
 }
 
 function openSession(id: string, path: string): number | undefined {
