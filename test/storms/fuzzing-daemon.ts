@@ -77,7 +77,7 @@ function conversation(): Buffer[] {
 async function sendIds(socket: string, random: Random, count: number): Promise<number> {
   const mutator = new Mutator(random, ids());
   const worker = await RawWorker.connect(socket, "ids");
-  let taken = 0;
+  const used = new Set<string>();
   for (let n = 0; n < count; n++) {
     const id = mutator
       .next()
@@ -86,14 +86,15 @@ async function sendIds(socket: string, random: Random, count: number): Promise<n
     const outcome = await worker.create(id, { n }).catch((error: unknown) => error);
     const isRefused = outcome instanceof SessionError && outcome.code === "ERR_BAD_ID";
     if (isRefused === isSessionId(id)) throw new Error(`${JSON.stringify(id)}: ${outcome}`);
-    if (isRefused) continue;
-    taken += 1;
+    if (isRefused || used.has(id)) continue;
+    if (outcome instanceof Error) throw outcome;
+    used.add(id);
     await worker.commit(id, { n: n + 1 });
     await worker.open(id);
     if (n % 3 === 0) await worker.abandon(id);
   }
   await worker.close();
-  return taken;
+  return used.size;
 }
 
 function checkNames(house: string, root: string): void {
