@@ -8,8 +8,8 @@ import type { Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 const FILES_PER_SLICE = 32;
-/** After a slice the sweep rests this many times as long as it took. */
-const REST_FACTOR = 30;
+/** After a slice the sweep rests this many times as long as its own work took. */
+const REST_FACTOR = 40;
 
 interface SweepParts {
   readonly store: Store;
@@ -50,14 +50,17 @@ export class Sweep {
     const { store, tombstones, now } = this.#parts;
     tombstones.prune(now());
     let count = 0;
-    let beganMs = performance.now();
+    let workedMs = 0;
     for await (const id of store.ids()) {
       if (this.#isStopped) break;
+      // Not the time between two files: a busy daemon does other things then.
+      const beganMs = performance.now();
       this.#check(id);
+      workedMs += performance.now() - beganMs;
       count += 1;
       if (count % FILES_PER_SLICE !== 0) continue;
-      await this.#rest(REST_FACTOR * (performance.now() - beganMs));
-      beganMs = performance.now();
+      await this.#rest(REST_FACTOR * workedMs);
+      workedMs = 0;
     }
     return count;
   }
