@@ -4,7 +4,17 @@ import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs
 import type { native as Native } from "../../daemon/store/gambas-file/native.ts";
 
 export function countOpenFiles(): number {
-  return readdirSync("/proc/self/fd").length;
+  return readdirSync("/proc/self/fd").filter(isFile).length;
+}
+
+/** Node keeps some of the kernel's own kinds for good, as soon as it needs one: that for watching directories, say. */
+function isFile(fd: string): boolean {
+  try {
+    return !readlinkSync(`/proc/self/fd/${fd}`).startsWith("anon_inode:");
+  } catch {
+    // Closed since it was listed.
+    return false;
+  }
 }
 
 /** Whether another program could lock the session now. */
