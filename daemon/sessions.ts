@@ -18,6 +18,7 @@ import type { Metrics } from "./metrics.ts";
 import type { OldValue, RecentValues } from "./recent-values.ts";
 import {
   type CommitTurn,
+  type EndTurn,
   markOf,
   nobodyReads,
   type Prepared,
@@ -117,7 +118,20 @@ export class Sessions {
   }
 
   enter(id: string, turn: Turn): void {
-    this.#session(id).enter(turn);
+    const isDurable = turn.type === "end" && this.#parts.config.durability === "fsync";
+    this.#session(id).enter(isDurable ? this.#answeredFromDisk(id, turn) : turn);
+  }
+
+  /** Who has signed out must not be signed in again by a power cut. */
+  #answeredFromDisk(id: string, turn: EndTurn): EndTurn {
+    const answer = (): void => {
+      const done = this.#parts.store
+        .syncPublished()
+        .then(turn.answer, (error: unknown) => turn.fail(storeError(id, error)))
+        .finally(() => this.#toDisk.delete(done));
+      this.#toDisk.add(done);
+    };
+    return { ...turn, answer };
   }
 
   /** A commit that was applied before is answered with the present state and not applied again. */

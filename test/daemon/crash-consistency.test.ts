@@ -188,7 +188,18 @@ describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", 
   });
 });
 
-test("with fsync the contents are on the disk before the name, and the name before the answer", async () => {
+test.each([
+  [
+    "the contents are on the disk before the name, and the name before the answer",
+    (worker: RawWorker, id: string) => worker.commit(id, { n: 2 }),
+    ["futimesSync", "fdatasync", "exchange", "fsync", "answer"],
+  ],
+  [
+    "the end of a session is on the disk before the answer",
+    (worker: RawWorker, id: string) => worker.abandon(id),
+    ["unlinkSync", "unlinkSync", "unlinkSync", "fsync", "answer"],
+  ],
+])("with fsync %s", async (_, send, order) => {
   const lab = await Lab.open({ durability: "fsync" });
   const worker = await lab.worker();
   const id = newId();
@@ -198,10 +209,9 @@ test("with fsync the contents are on the disk before the name, and the name befo
     calls.push(name);
     return "do";
   });
-  await worker.commit(id, { n: 2 });
+  await send(worker, id);
   calls.push("answer");
   letThrough();
-  const order = ["futimesSync", "fdatasync", "exchange", "fsync", "answer"];
   expect(calls.filter((name) => order.includes(name))).toEqual(order);
   await lab.close();
 });
