@@ -1,6 +1,6 @@
 // What must not stay behind: open files of this process, and locks.
 
-import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import type { native as Native } from "../../daemon/store/gambas-file/native.ts";
 
 export function countOpenFiles(): number {
