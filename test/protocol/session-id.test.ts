@@ -111,7 +111,7 @@ describe("a session id", () => {
     fc.assert(
       fc.property(tried, (id) => {
         if (!isSessionId(id)) return;
-        expect(join("/root/session", id)).toBe(`/root/session/${id}`);
+        expect(join("/base/session", id)).toBe(`/base/session/${id}`);
         expect(Buffer.byteLength(`${id}.lock`)).toBeLessThan(256);
         expect(Buffer.from(id).toString()).toBe(id);
         expect(id).not.toMatch(/[\0-\x20;,="\\/]/);
