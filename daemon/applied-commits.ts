@@ -1,25 +1,40 @@
 // Which commits of which worker were applied lately, so that one that is sent again after a broken connection is not applied again.
-// Bounded: one generation holds more than a worker may have in flight.
+// Bounded: of a worker the last numbers count, more than it may have in flight.
 
-/** Commits of one connection that may wait at once; a generation holds as many. */
+/** Commits of one connection that may wait at once. */
 export const MAX_COMMITS_IN_FLIGHT = 32_768;
-const PER_GENERATION: number = MAX_COMMITS_IN_FLIGHT;
+/** Numbers from the highest one down that are remembered; a worker counts its commits, so those in flight lie close together. */
+const WINDOW: number = 2 * MAX_COMMITS_IN_FLIGHT;
 const CLIENTS_PER_GENERATION = 1024;
 
-/** Two generations of one worker's commit numbers: cheap to fill, forgotten half at a time. */
+/** One worker's commit numbers: a bit for each of the last ones, at its place in a ring. */
 class Sequences {
-  #young = new Set<number>();
-  #old = new Set<number>();
+  readonly #bits = new Uint32Array(WINDOW / 32);
+  #highest = -1;
 
   add(sequence: number): void {
-    this.#young.add(sequence);
-    if (this.#young.size < PER_GENERATION) return;
-    this.#old = this.#young;
-    this.#young = new Set();
+    if (sequence > this.#highest) this.#advanceTo(sequence);
+    else if (sequence <= this.#highest - WINDOW) return;
+    const place = sequence % WINDOW;
+    this.#bits[place >>> 5] = (this.#bits[place >>> 5] as number) | (1 << (place & 31));
   }
 
   has(sequence: number): boolean {
-    return this.#young.has(sequence) || this.#old.has(sequence);
+    if (sequence > this.#highest || sequence <= this.#highest - WINDOW) return false;
+    const place = sequence % WINDOW;
+    return ((this.#bits[place >>> 5] as number) & (1 << (place & 31))) !== 0;
+  }
+
+  /** The places of the numbers in between are those of older ones, which are forgotten. */
+  #advanceTo(sequence: number): void {
+    if (sequence - this.#highest >= WINDOW) this.#bits.fill(0);
+    else {
+      for (let number = this.#highest + 1; number <= sequence; number++) {
+        const place = number % WINDOW;
+        this.#bits[place >>> 5] = (this.#bits[place >>> 5] as number) & ~(1 << (place & 31));
+      }
+    }
+    this.#highest = sequence;
   }
 }
 

@@ -1,7 +1,7 @@
 // One short function per operation; the compiler demands all of them.
 
 import { SessionError } from "../protocol/errors.ts";
-import { splitDelta } from "../protocol/image.ts";
+import { parseDelta } from "../protocol/image.ts";
 import { type OperationName, PROTOCOL_VERSION, type RequestOf, type State } from "../protocol/operations.ts";
 import { isSessionId } from "../protocol/session-id.ts";
 import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
@@ -86,7 +86,7 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     const what = `${connection.waitingCommits} commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${MAX_COMMITS_IN_FLIGHT} of ${config.maxQueuedBytes} may.`;
     throw new SessionError("ERR_OVERLOADED", what);
   }
-  splitDelta(request.delta);
+  const parsed = parseDelta(request.delta);
   connection.addWaiting(bytes);
   const turn: CommitTurn = {
     type: "commit",
@@ -94,6 +94,7 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     sequence: request.sequence,
     base: request.base,
     delta: request.delta,
+    parsed,
     options: request.options ?? {},
     arrivedMs: performance.now(),
     answer: (state) => {

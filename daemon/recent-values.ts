@@ -12,8 +12,15 @@ const GENERATION_MS = 5_000;
 
 /** An open-addressing set of pairs of 32-bit numbers; grows by doubling. */
 class FingerprintSet {
-  #slots = new Uint32Array(2 * FIRST_CAPACITY);
+  #slots: Uint32Array;
   #count = 0;
+
+  /** Room for so many before it has to grow. */
+  constructor(expected: number) {
+    let capacity = FIRST_CAPACITY;
+    while (capacity < 2 * expected) capacity *= 2;
+    this.#slots = new Uint32Array(2 * capacity);
+  }
 
   get count(): number {
     return this.#count;
@@ -62,8 +69,18 @@ class FingerprintSet {
   }
 }
 
-/** What a key held before: its bytes, or undefined when the session did not have the key. */
-export type OldValue = Buffer | undefined;
+/** Bytes `from` up to `to` of a buffer. */
+export interface Run {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** 64 bits, as two unsigned halves; never both 0. */
+export interface Fingerprint {
+  readonly low: number;
+  readonly high: number;
+}
 
 interface Generation {
   readonly beganMs: number;
@@ -87,14 +104,12 @@ export class RecentValues {
     return this.#count;
   }
 
-  add(id: string, key: string, value: OldValue, nowMs: number): void {
-    const [low, high] = fingerprint(id, key, value);
+  add({ low, high }: Fingerprint, nowMs: number): void {
     if (this.#newest(nowMs).values.add(low, high)) this.#count += 1;
   }
 
   /** When this value was last noted (Unix ms, to a few seconds), or undefined. */
-  lastNotedMs(id: string, key: string, value: OldValue): number | undefined {
-    const [low, high] = fingerprint(id, key, value);
+  lastNotedMs({ low, high }: Fingerprint): number | undefined {
     return this.#generations.findLast(({ values }) => values.has(low, high))?.beganMs;
   }
 
@@ -104,40 +119,56 @@ export class RecentValues {
     if (last !== undefined && !isFull && nowMs - last.beganMs < GENERATION_MS && nowMs >= last.beganMs) return last;
     const isKept = ({ beganMs }: Generation): boolean => nowMs - beganMs < this.#keepMs;
     this.#generations = this.#generations.filter(isKept).slice(isFull ? 1 : 0);
-    const newest = { beganMs: nowMs, values: new FingerprintSet() };
+    // As large as the last one has become: most of what a full one costs is to grow to that.
+    const newest = { beganMs: nowMs, values: new FingerprintSet(last?.values.count ?? 0) };
     this.#generations.push(newest);
     this.#count = this.#generations.reduce((sum, { values }) => sum + values.count, 0);
     return newest;
   }
 }
 
-/** FNV-1a in two lanes over id, key and value; long values by SHA-1 first, which is faster there. */
-function fingerprint(id: string, key: string, value: OldValue): readonly [number, number] {
-  let low = mixText(0x811c9dc5, id);
-  let high = mixText(0x01000193, key);
-  low = Math.imul(low ^ high, 0x01000193);
-  high = Math.imul(high ^ (low >>> 7), 0x85ebca6b);
-  if (value === undefined) return spread(low, high ^ 0x5bd1e995);
-  const bytes = value.length > LONG_VALUE_BYTES ? createHash("sha1").update(value).digest() : value;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] ?? 0;
-    low = Math.imul(low ^ byte, 0x01000193);
-    high = Math.imul(high ^ byte, 0x85ebca6b) ^ (low >>> 13);
+/** The fingerprints of the values of one key of one session. FNV-1a in two lanes; long values by SHA-1 first, which is faster there. */
+export class Fingerprinter {
+  readonly #low: number;
+  readonly #high: number;
+
+  constructor(id: string, key: Run) {
+    let low = 0x811c9dc5;
+    for (let at = 0; at < id.length; at++) low = Math.imul(low ^ id.charCodeAt(at), 0x01000193);
+    let high = 0x01000193;
+    for (let at = key.from; at < key.to; at++) high = Math.imul(high ^ (key.bytes[at] as number), 0x01000193);
+    this.#low = Math.imul(low ^ high, 0x01000193);
+    this.#high = Math.imul(high ^ (this.#low >>> 7), 0x85ebca6b);
   }
-  return spread(low, high ^ bytes.length);
+
+  /** undefined: the session does not have the key. */
+  of(value: Run | undefined): Fingerprint {
+    if (value === undefined) return spread(this.#low, this.#high ^ 0x5bd1e995);
+    const { bytes, from, to } = value.to - value.from > LONG_VALUE_BYTES ? digestOf(value) : value;
+    let low = this.#low;
+    let high = this.#high;
+    for (let at = from; at < to; at++) {
+      const byte = bytes[at] as number;
+      low = Math.imul(low ^ byte, 0x01000193);
+      high = Math.imul(high ^ byte, 0x85ebca6b) ^ (low >>> 13);
+    }
+    return spread(low, high ^ (to - from));
+  }
 }
 
-function mixText(seed: number, text: string): number {
-  let hash = seed;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return hash;
+export function runOf(bytes: Uint8Array): Run {
+  return { bytes, from: 0, to: bytes.length };
+}
+
+function digestOf({ bytes, from, to }: Run): Run {
+  return runOf(createHash("sha1").update(bytes.subarray(from, to)).digest());
 }
 
 /** Every bit of the result depends on every bit before; 0, 0 is kept free for empty slots. */
-function spread(low: number, high: number): readonly [number, number] {
+function spread(low: number, high: number): Fingerprint {
   let a = Math.imul(low ^ (low >>> 16), 0x7feb352d);
   let b = Math.imul(high ^ (high >>> 15), 0x846ca68b);
   a = (a ^ (a >>> 15) ^ b) >>> 0;
   b = (b ^ (b >>> 16) ^ Math.imul(a, 0x9e3779b1)) >>> 0;
-  return a === 0 && b === 0 ? [1, 0] : [a, b];
+  return a === 0 && b === 0 ? { low: 1, high: 0 } : { low: a, high: b };
 }

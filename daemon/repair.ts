@@ -1,4 +1,5 @@
-// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (ARCHITECTURE.md, "Foreign writers").
+// Remembers what our commits replaced, recognises what a stale whole-file save of another program undid, and builds the contents with
+// ours put back (ARCHITECTURE.md, "Foreign writers").
 //
 // A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
@@ -6,7 +7,17 @@
 // nobody read it means stale. And who was running when we wrote it: if nobody was and somebody came since, he can only have loaded ours.
 // What is left in doubt counts as stale for some seconds after our commit, and as on purpose later.
 
-import { applyDelta, encodeDelta, layoutOf, startupMs, valueOf as storedValue } from "../protocol/image.ts";
+import {
+  applyDelta,
+  encodeDelta,
+  keyBytes,
+  layoutOf,
+  type Replacement,
+  splitDelta,
+  startupMs,
+  valueOf as storedValue,
+} from "../protocol/image.ts";
+import { Fingerprinter, runOf } from "./recent-values.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Revision } from "./store/store.ts";
 
@@ -15,6 +26,13 @@ const COOKIE_PATH_KEY = "_";
 /** Within this time of a commit an old value counts as stale where nothing tells. */
 const DOUBT_MS = 10_000;
 
+/** A commit: what it was applied to, and what it replaced there (undefined where references make that no question of places). */
+export interface Step {
+  readonly base: Buffer;
+  readonly delta: Buffer;
+  readonly replacements: readonly Replacement[] | undefined;
+}
+
 export interface ForeignSave {
   readonly id: string;
   readonly ours: { readonly image: Buffer; readonly revision: Revision };
@@ -22,6 +40,36 @@ export interface ForeignSave {
   /** When our revision was written (Unix ms), and whether another program that could hold an older one was running then. */
   readonly writtenMs: number;
   readonly mayBeHeld: boolean;
+}
+
+/** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
+export function noteReplaced(house: Surroundings, id: string, steps: readonly Step[]): void {
+  const { replaced, committed } = house;
+  const nowMs = house.now();
+  for (const step of steps) {
+    if (step.replacements === undefined) {
+      noteReplacedByKey(house, id, step);
+      continue;
+    }
+    const { base, delta: bytes } = step;
+    for (const { changed, oldFrom, oldTo } of step.replacements) {
+      const { keyFrom, keyTo, valueAt, valueEnd } = changed;
+      const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo });
+      replaced.add(prints.of(oldFrom === oldTo ? undefined : { bytes: base, from: oldFrom, to: oldTo }), nowMs);
+      committed.add(prints.of(valueAt === valueEnd ? undefined : { bytes, from: valueAt, to: valueEnd }), nowMs);
+    }
+  }
+}
+
+/** A value with references counts as what it is by itself. */
+function noteReplacedByKey({ replaced, committed, now }: Surroundings, id: string, { base, delta }: Step): void {
+  const layout = layoutOf(base);
+  for (const [key, value] of splitDelta(delta)) {
+    const prints = new Fingerprinter(id, runOf(keyBytes(key)));
+    const old = storedValue(base, layout, key);
+    replaced.add(prints.of(old && runOf(old)), now());
+    committed.add(prints.of(value && runOf(value)), now());
+  }
 }
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */
@@ -44,11 +92,13 @@ function findUndone(house: Surroundings, save: ForeignSave): Map<string, Buffer 
     const our = storedValue(save.ours.image, ours, key);
     const their = storedValue(save.theirs, theirs, key);
     if (isEqual(our, their)) continue;
-    const isOurs = house.committed.lastNotedMs(save.id, key, our) !== undefined;
-    const replacedMs = isOurs ? house.replaced.lastNotedMs(save.id, key, their) : undefined;
+    const prints = new Fingerprinter(save.id, runOf(keyBytes(key)));
+    const ourPrint = prints.of(our && runOf(our));
+    const isOurs = house.committed.lastNotedMs(ourPrint) !== undefined;
+    const replacedMs = isOurs ? house.replaced.lastNotedMs(prints.of(their && runOf(their))) : undefined;
     if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) undone.set(key, our);
     // What their save replaced may come back by a copy that is older still.
-    else house.replaced.add(save.id, key, our, house.now());
+    else house.replaced.add(ourPrint, house.now());
   }
   return undone;
 }

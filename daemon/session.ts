@@ -12,11 +12,19 @@
 // the flush to disk where durability asks for it. What arrives meanwhile waits and is written together.
 
 import { SessionError } from "../protocol/errors.ts";
-import { applyDelta, isExpired, layoutOf, newImage, splitDelta, startupBytes, startupMs } from "../protocol/image.ts";
+import {
+  applyChange,
+  isExpired,
+  layoutOf,
+  newImage,
+  type ParsedDelta,
+  startupBytes,
+  startupMs,
+} from "../protocol/image.ts";
 import type { CommitOptions, State } from "../protocol/operations.ts";
 import { ABSENT, type Contents, contentsOf, isSameBody, knows, MAX_SAME_AS, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
-import { findRepairs } from "./repair.ts";
+import { findRepairs, noteReplaced, type Step } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
 import { isSameRevision, type Loaded, type Staged } from "./store/store.ts";
 
@@ -41,6 +49,7 @@ export interface CommitTurn extends Waiting {
   readonly sequence: number;
   readonly base: number;
   readonly delta: Buffer;
+  readonly parsed: ParsedDelta;
   readonly options: CommitOptions;
   /** performance.now() of its arrival. */
   readonly arrivedMs: number;
@@ -74,6 +83,15 @@ export interface Prepared {
   readonly image: Buffer;
   readonly before: Contents | undefined;
   readonly turns: readonly (CommitTurn | TouchTurn)[];
+  readonly steps: readonly Step[];
+  readonly wasRepaired: boolean;
+}
+
+/** What a turn is about to write, while its calls are taken. */
+interface Plan {
+  image: Buffer | undefined;
+  readonly turns: (CommitTurn | TouchTurn)[];
+  readonly steps: Step[];
   readonly wasRepaired: boolean;
 }
 
@@ -462,28 +480,26 @@ export class Session {
   }
 
   /** Takes turns in order until one must see the others written: a lease. */
-  #takeTurns(refreshed: { image: Buffer | undefined; wasRepaired: boolean }): Prepared | undefined {
-    const turns: (CommitTurn | TouchTurn)[] = [];
-    let image = refreshed.image;
+  #takeTurns({ image, wasRepaired }: { image: Buffer | undefined; wasRepaired: boolean }): Prepared | undefined {
+    const plan: Plan = { image, turns: [], steps: [], wasRepaired };
     if (this.#hasConflict(image)) this.#loseToForeign();
     for (;;) {
       const turn = this.#nextTurn();
       if (turn === undefined) break;
       if (turn.type === "lease") {
-        if (image !== this.#contents?.image || turns.length > 0) break;
+        if (plan.image !== this.#contents?.image || plan.turns.length > 0) break;
         this.#queue.shift();
         this.#grant(turn);
         if (this.#lease !== undefined) break;
       } else if (turn.type === "end") {
         this.#queue.shift();
-        this.#endByTurn(turn, turns);
-        image = this.#contents === undefined ? undefined : image;
+        this.#endByTurn(turn, plan);
       } else {
         this.#shiftTurn();
-        image = this.#takeTurn(turn, image, turns);
+        this.#takeTurn(turn, plan);
       }
     }
-    return this.#stage({ image, turns, wasRepaired: refreshed.wasRepaired });
+    return this.#stage(plan);
   }
 
   #nextTurn(): Turn | undefined {
@@ -495,36 +511,33 @@ export class Session {
     else this.#leased.shift();
   }
 
-  #takeTurn(
-    turn: CommitTurn | TouchTurn,
-    image: Buffer | undefined,
-    turns: (CommitTurn | TouchTurn)[],
-  ): Buffer | undefined {
+  #takeTurn(turn: CommitTurn | TouchTurn, plan: Plan): void {
     try {
-      const next = turn.type === "commit" ? this.#applied(turn, image) : this.#touched(image);
-      turns.push(turn);
-      return next;
+      if (turn.type === "commit") this.#apply(turn, plan);
+      else plan.image = this.#touched(plan.image);
+      plan.turns.push(turn);
     } catch (error) {
       turn.fail(storeError(this.id, error));
-      return image;
     }
   }
 
-  #applied(turn: CommitTurn, image: Buffer | undefined): Buffer {
-    const { options } = turn;
-    if (options.create === true) this.#checkIsFree(image);
-    const base = options.create === true ? this.#emptyImage(options) : image;
+  #apply(turn: CommitTurn, plan: Plan): void {
+    const { delta, parsed, options } = turn;
+    if (options.create === true) this.#checkIsFree(plan.image);
+    const base = options.create === true ? this.#emptyImage(options) : plan.image;
     if (base === undefined) throw gone(this.id);
     const { timeoutSeconds, cookiePath, shares } = options;
-    const nowMs = this.#house.now();
-    return applyDelta(base, {
-      delta: turn.delta,
-      nowMs,
+    const { image, replacements } = applyChange(base, {
+      delta,
+      parsed,
+      nowMs: this.#house.now(),
       maxBytes: this.#house.config.maxSessionBytes,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(cookiePath === undefined ? {} : { cookiePath }),
       ...(shares === undefined ? {} : { shares }),
     });
+    plan.image = image;
+    plan.steps.push({ base, delta, replacements });
   }
 
   #checkIsFree(image: Buffer | undefined): void {
@@ -570,7 +583,7 @@ export class Session {
     return stamped;
   }
 
-  #endByTurn(turn: EndTurn, turns: (CommitTurn | TouchTurn)[]): void {
+  #endByTurn(turn: EndTurn, plan: Plan): void {
     const before = this.#contents;
     try {
       this.#end();
@@ -579,15 +592,14 @@ export class Session {
       return;
     }
     // What came before the end is in nothing that could be lost: it was carried out, and then the session ended.
-    for (const earlier of turns.splice(0)) earlier.answer(before === undefined ? ABSENT : stateOf(before, 0));
+    for (const earlier of plan.turns.splice(0)) earlier.answer(before === undefined ? ABSENT : stateOf(before, 0));
+    plan.steps.length = 0;
+    plan.image = undefined;
     this.#house.metrics.abandons += 1;
     turn.answer();
   }
 
-  #stage(
-    plan: Omit<Prepared, "session" | "staged" | "image" | "before"> & { image: Buffer | undefined },
-  ): Prepared | undefined {
-    const { image, turns } = plan;
+  #stage({ image, turns, steps, wasRepaired }: Plan): Prepared | undefined {
     const contents = this.#contents;
     if (image === undefined || image === contents?.image) {
       if (contents !== undefined) for (const turn of turns) turn.answer(stateOf(contents, turn.base));
@@ -595,7 +607,7 @@ export class Session {
     }
     try {
       const staged = this.#house.store.stage(this.id, image, contents?.revision);
-      return { session: this, staged, image, before: contents, turns, wasRepaired: plan.wasRepaired };
+      return { session: this, staged, image, before: contents, turns, steps, wasRepaired };
     } catch (error) {
       this.#contents = undefined;
       const problem = storeError(this.id, error);
@@ -606,7 +618,7 @@ export class Session {
 
   #adoptWritten(prepared: Prepared): void {
     const { before, image, staged } = prepared;
-    this.#noteReplaced(prepared);
+    noteReplaced(this.#house, this.id, prepared.steps);
     const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
     const sameAs = isUnchanged ? [...before.sameAs.slice(1 - MAX_SAME_AS)] : [];
     this.#contents = {
@@ -621,22 +633,6 @@ export class Session {
     if (this.#lease !== undefined && prepared.turns.length > 0) this.#lease.image = image;
     this.#house.metrics.writes += 1;
     this.#house.grew(this);
-  }
-
-  /** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
-  #noteReplaced(prepared: Prepared): void {
-    const { replaced, committed } = this.#house;
-    const nowMs = this.#house.now();
-    const values = new Map<string, Buffer | undefined>();
-    for (const turn of prepared.turns) {
-      if (turn.type !== "commit") continue;
-      for (const [key, value] of splitDelta(turn.delta)) {
-        const old = values.has(key) ? values.get(key) : this.#house.valueIn(prepared.before?.image, key);
-        replaced.add(this.id, key, old, nowMs);
-        committed.add(this.id, key, value, nowMs);
-        values.set(key, value);
-      }
-    }
   }
 
   #answerTurns(prepared: Prepared, contents: Contents): void {
@@ -734,7 +730,8 @@ export class Session {
     for (const turn of queue) if (turn.type !== "end" || problem.code !== "ERR_UNREADABLE") waiting.push(turn);
     for (const turn of waiting) turn.fail(problem);
     if (problem.code !== "ERR_UNREADABLE") return;
-    for (const turn of queue) if (turn.type === "end") this.#endByTurn(turn, []);
+    for (const turn of queue)
+      if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [], wasRepaired: false });
   }
 }
 

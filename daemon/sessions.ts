@@ -5,7 +5,6 @@
 // to the journal names everything that is about to become visible, then each publishes and answers.
 
 import { SessionError } from "../protocol/errors.ts";
-import { layoutOf, valueOf as storedValue } from "../protocol/image.ts";
 import { KIND } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
@@ -15,7 +14,7 @@ import type { Journal, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { OldValue, RecentValues } from "./recent-values.ts";
+import type { RecentValues } from "./recent-values.ts";
 import {
   type CommitTurn,
   type EndTurn,
@@ -54,7 +53,6 @@ export interface Surroundings extends Parts {
   schedule(session: Session): void;
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
-  valueIn(image: Buffer | undefined, key: string): OldValue;
   /** Whether other programs that use the store may be running; asked once a turn of the event loop. */
   hasForeigners(): boolean;
 }
@@ -89,7 +87,6 @@ export class Sessions {
         this.#foreigners ??= parts.store.hasForeigners;
         return this.#foreigners;
       },
-      valueIn: (image, key) => (image === undefined ? undefined : storedValue(image, layoutOf(image), key)),
     };
   }
 

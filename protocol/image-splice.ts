@@ -5,6 +5,13 @@ import type { EntryReader } from "./image-entries.ts";
 import { HEADER_BYTES } from "./image-header.ts";
 import { TAG } from "./value-format.ts";
 
+/** A changed key, and where in the image before its value was; an empty place for a key that was not there. */
+export interface Replacement {
+  readonly changed: ChangedEntry;
+  readonly oldFrom: number;
+  readonly oldTo: number;
+}
+
 /** Up to here the changed keys are compared one by one. */
 const FEW_CHANGES = 8;
 
@@ -56,6 +63,7 @@ export class Splice {
   readonly #delta: Buffer;
   readonly #changes: Changes;
   readonly #isPlaced: boolean[] = [];
+  readonly #replacements: Replacement[] = [];
   /** Runs to copy: from, to; in the delta when `from` is negative (-1 - from). */
   readonly #runs: number[] = [];
   #count = 0;
@@ -79,7 +87,9 @@ export class Splice {
       this.#keep(start, valueEnd);
       return;
     }
-    const { valueAt, valueEnd: end } = this.#changes.entries[index] as ChangedEntry;
+    const changed = this.#changes.entries[index] as ChangedEntry;
+    const { valueAt, valueEnd: end } = changed;
+    this.#replacements.push({ changed, oldFrom: keyTo, oldTo: valueEnd });
     // The second entry of a key would win over the value that has just been put into the first.
     if (this.#isPlaced[index] !== true && end > valueAt) {
       this.#count++;
@@ -109,11 +119,20 @@ export class Splice {
   }
 
   #addNew(): void {
-    for (const [index, { start, valueAt, valueEnd }] of this.#changes.entries.entries()) {
-      if (this.#isPlaced[index] === true || valueEnd === valueAt || this.#changes.isOverridden(index)) continue;
-      this.#add(start, valueEnd);
+    const { entries } = this.#changes;
+    for (let index = 0; index < entries.length; index++) {
+      if (this.#isPlaced[index] === true || this.#changes.isOverridden(index)) continue;
+      const changed = entries[index] as ChangedEntry;
+      this.#replacements.push({ changed, oldFrom: 0, oldTo: 0 });
+      if (changed.valueEnd === changed.valueAt) continue;
+      this.#add(changed.start, changed.valueEnd);
       this.#count++;
     }
+  }
+
+  /** What was put in the place of what. Of a key that the image had twice the last one counted. */
+  get replacements(): readonly Replacement[] {
+    return this.#replacements;
   }
 
   /** The new image with its header left to be filled in. */

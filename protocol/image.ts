@@ -1,18 +1,19 @@
 // An image is the exact bytes of a session file: header, entries, cookie path. This file knows where its entries are and how a
 // delta is put into it. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
 
-import { parseDelta } from "./delta.ts";
+import { type ParsedDelta, parseDelta } from "./delta.ts";
 import { SessionError } from "./errors.ts";
 import { EntryReader, endOfCookiePath, rawCookiePath } from "./image-entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./image-header.ts";
 import { rewrite } from "./image-rewrite.ts";
-import { Splice } from "./image-splice.ts";
+import { type Replacement, Splice } from "./image-splice.ts";
 import { lengthBytes, TAG } from "./value-format.ts";
 import { newScan } from "./value-scan.ts";
 import { keyBytes, readKey } from "./value-text.ts";
 
-export { encodeDelta, splitDelta } from "./delta.ts";
+export { encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
 export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
+export type { Replacement } from "./image-splice.ts";
 export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./image-values.ts";
 export { keyBytes, readKey } from "./value-text.ts";
 
@@ -43,6 +44,8 @@ export interface Share {
 
 export interface Change {
   readonly delta: Buffer;
+  /** `parseDelta(delta)`, where somebody has it already. */
+  readonly parsed?: ParsedDelta;
   readonly nowMs: number;
   readonly timeoutSeconds?: number;
   readonly cookiePath?: string;
@@ -95,7 +98,18 @@ function pathBytes(cookiePath: string): Buffer {
  * Throws ERR_UNREADABLE for the image, ERR_PROTOCOL and ERR_BAD_VALUE for the delta, ERR_TOO_LARGE.
  */
 export function applyDelta(image: Buffer, change: Change): Buffer {
-  const delta = parseDelta(change.delta);
+  return applyChange(image, change).image;
+}
+
+export interface Applied {
+  readonly image: Buffer;
+  /** What was put in the place of what; undefined where references make that no question of places. */
+  readonly replacements: readonly Replacement[] | undefined;
+}
+
+/** Like `applyDelta`, and tells what it replaced. */
+export function applyChange(image: Buffer, change: Change): Applied {
+  const delta = change.parsed ?? parseDelta(change.delta);
   const scan = newScan(1);
   const splice = new Splice(image, change.delta, delta.entries);
   const reader = new EntryReader(image, scan);
@@ -111,5 +125,5 @@ export function applyDelta(image: Buffer, change: Change): Buffer {
   image.copy(body, 8, 8, HEADER_BYTES);
   writeStartup(body, change.nowMs);
   if (change.timeoutSeconds !== undefined) writeTimeout(body, change.timeoutSeconds);
-  return body;
+  return { image: body, replacements: isPlain ? splice.replacements : undefined };
 }

@@ -76,7 +76,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "daemon/session": ["daemon/contents", "daemon/repair", "daemon/lease", "daemon/store/store", "type daemon/sessions"],
   "daemon/contents": ["type daemon/store/store"],
-  "daemon/repair": ["type daemon/sessions"],
+  "daemon/repair": ["daemon/recent-values", "type daemon/sessions"],
   "daemon/election": ["proper-lockfile", "daemon/store/gambas-file/native"],
   "daemon/store/*": ["type daemon/store/store"],
   "daemon/store/gambas-file/*": ["daemon/store/gambas-file/*", "daemon/store/store", "type daemon/log"],

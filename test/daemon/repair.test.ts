@@ -3,12 +3,13 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { Log } from "../../daemon/log.ts";
 import { Metrics } from "../../daemon/metrics.ts";
-import { RecentValues } from "../../daemon/recent-values.ts";
+import { Fingerprinter, RecentValues, runOf } from "../../daemon/recent-values.ts";
 import { findRepairs } from "../../daemon/repair.ts";
 import type { Surroundings } from "../../daemon/sessions.ts";
 import {
   applyDelta,
   encodeDelta,
+  keyBytes,
   layoutOf,
   newImage,
   startupMs,
@@ -56,8 +57,9 @@ function commit(before: Values, ours: Values): void {
   for (const key of new Set([...from.entries.keys(), ...to.entries.keys()])) {
     const [value, other] = [storedValue(old, from, key), storedValue(young, to, key)];
     if (value === undefined || other === undefined || !value.equals(other)) {
-      replaced.add(ID, key, value, COMMITTED_MS);
-      committed.add(ID, key, other, COMMITTED_MS);
+      const prints = new Fingerprinter(ID, runOf(keyBytes(key)));
+      replaced.add(prints.of(value && runOf(value)), COMMITTED_MS);
+      committed.add(prints.of(other && runOf(other)), COMMITTED_MS);
     }
   }
 }

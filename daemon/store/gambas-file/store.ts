@@ -26,10 +26,10 @@ import { layoutOf } from "../../../protocol/image.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
 import { givesWholeMicros, recordsReads, wasReadSinceStamp } from "./file-times.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
+import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
 import { idOfName, Places } from "./layout.ts";
 import { native } from "./native.ts";
 import { Presence } from "./presence.ts";
-import { RecordLock } from "./record-lock.ts";
 
 /** Absent outside Linux. */
 const O_NOATIME: number = constants.O_NOATIME ?? 0;
@@ -46,49 +46,6 @@ const STAMP_LAG_MICROS = 20_000;
 /** A file younger than this could be saved again within the same tick: its revision names it only for now. */
 const FLEETING_MS = 50;
 
-/** A file of one session that is kept open: the one that has the session's name, or its twin. */
-interface OpenFile {
-  readonly fd: number;
-  readonly ino: number;
-  size: number;
-  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
-  wasRead: boolean;
-}
-
-/** What is kept open for one hot session. */
-class HotSession {
-  readonly path: string;
-  readonly twinPath: string;
-  readonly lock: RecordLock;
-  current: OpenFile | undefined;
-  twin: OpenFile | undefined;
-
-  constructor(places: Places, id: string) {
-    this.path = places.session(id);
-    this.twinPath = places.twin(id);
-    this.lock = new RecordLock(places.lock(id));
-  }
-
-  /** What was the session is the twin now, and the other way round. */
-  exchange(): void {
-    const twin = this.twin;
-    this.twin = this.current;
-    this.current = twin;
-  }
-
-  forgetFiles(): void {
-    closeFile(this.current);
-    closeFile(this.twin);
-    this.current = undefined;
-    this.twin = undefined;
-  }
-
-  close(): void {
-    this.lock.close();
-    this.forgetFiles();
-  }
-}
-
 interface StagedFile extends Staged {
   readonly existing: Revision | undefined;
 }
@@ -102,10 +59,7 @@ export interface GambasFileOptions {
 export class GambasFileStore implements Store<StagedFile> {
   readonly checksOnPublish: boolean = native !== undefined;
   readonly #places: Places;
-  /** Fewer than was asked for where descriptors have run out. */
-  #openSessions: number;
-  /** In the order of use: the first one cools first. */
-  readonly #hot = new Map<string, HotSession>();
+  readonly #hot: HotSessions;
   /** Sessions that have a twin file, in the order of use. */
   readonly #twins = new Set<string>();
   readonly #maxTwins: number;
@@ -117,8 +71,9 @@ export class GambasFileStore implements Store<StagedFile> {
   constructor(options: GambasFileOptions) {
     this.#places = new Places(options.root);
     this.#presence = new Presence(options.root);
-    this.#openSessions = Math.max(1, options.openSessions);
-    this.#maxTwins = 20 * this.#openSessions;
+    const openSessions = Math.max(1, options.openSessions);
+    this.#hot = new HotSessions(this.#places, openSessions);
+    this.#maxTwins = 20 * openSessions;
     mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
     mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
     this.#recordsReads = recordsReads(`${this.#places.twins}/access-time`);
@@ -131,11 +86,11 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   lock(id: string, mayCreate: boolean): LockResult {
-    const hot = this.#heat(id);
+    const hot = this.#hot.heat(id);
     try {
       return hot.lock.take(mayCreate);
     } catch (error) {
-      if (isOutOfDescriptors(error)) this.#keepFewerOpen(id);
+      if (isOutOfDescriptors(error)) this.#hot.keepFewer(id);
       // The directory itself is gone: Gambas makes it whenever it creates a session, so do we.
       else if (mayCreate && isMissing(error)) mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
       else throw error;
@@ -183,7 +138,7 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
-    const hot = this.#heat(id);
+    const hot = this.#hot.heat(id);
     const twin = this.#openTwin(id, hot);
     // Before it is so: a write that fails half way leaves what the next one must cut off.
     twin.size = Math.max(twin.size, image.length);
@@ -196,7 +151,7 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   publish(id: string, staged: StagedFile): boolean {
-    const hot = this.#heat(id);
+    const hot = this.#hot.heat(id);
     if (staged.existing === undefined || native === undefined) {
       renameSync(hot.twinPath, hot.path);
       closeFile(hot.current);
@@ -220,7 +175,7 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   stamp(id: string, startup: Buffer, existing: Revision): Revision {
-    const hot = this.#heat(id);
+    const hot = this.#hot.heat(id);
     if (hot.current?.ino === existing.ino) {
       hot.current.wasRead ||= this.#recordsReads && wasReadSinceStamp(hot.current.fd);
       writeAll(hot.current.fd, startup);
@@ -304,35 +259,16 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   cool(id: string): void {
-    this.#hot.get(id)?.close();
-    this.#hot.delete(id);
+    this.#hot.cool(id);
   }
 
   close(): void {
-    for (const hot of this.#hot.values()) hot.close();
-    this.#hot.clear();
+    this.#hot.close();
     rmSync(this.#places.twins, { recursive: true, force: true });
   }
 
   #pathOf(id: string): string {
     return this.#hot.get(id)?.path ?? this.#places.session(id);
-  }
-
-  #heat(id: string): HotSession {
-    const known = this.#hot.get(id);
-    if (known !== undefined) {
-      if (this.#hot.size >= this.#openSessions / 2) this.#moveToEnd(id, known);
-      return known;
-    }
-    const hot = new HotSession(this.#places, id);
-    this.#hot.set(id, hot);
-    if (this.#hot.size > this.#openSessions) this.#coolOldest();
-    return hot;
-  }
-
-  #moveToEnd(id: string, hot: HotSession): void {
-    this.#hot.delete(id);
-    this.#hot.set(id, hot);
   }
 
   /** Opens once more with fewer files kept open, when there were too many. */
@@ -341,25 +277,8 @@ export class GambasFileStore implements Store<StagedFile> {
       return open();
     } catch (error) {
       if (!isOutOfDescriptors(error)) throw error;
-      this.#keepFewerOpen(id);
+      this.#hot.keepFewer(id);
       return open();
-    }
-  }
-
-  /** From now on half as many as there are. Not those of `id`, which is at its turn. */
-  #keepFewerOpen(id: string): void {
-    this.#openSessions = Math.max(1, this.#hot.size >> 1);
-    for (const [other, hot] of this.#hot) {
-      if (this.#hot.size <= this.#openSessions) return;
-      if (other !== id && !hot.lock.isHeld) this.cool(other);
-    }
-  }
-
-  #coolOldest(): void {
-    for (const [id, hot] of this.#hot) {
-      if (hot.lock.isHeld) continue;
-      this.cool(id);
-      return;
     }
   }
 
@@ -487,10 +406,6 @@ function describeFile(fd: number): OpenFile {
     closeDescriptor(fd);
     throw error;
   }
-}
-
-function closeFile(file: OpenFile | undefined): void {
-  if (file !== undefined) closeDescriptor(file.fd);
 }
 
 function unreadable(id: string, reason: string): SessionError {

@@ -1,0 +1,119 @@
+// The sessions whose files are kept open: those used lately, a bounded number. Knows which files a session has and not what is in them.
+
+import { closeDescriptor } from "./files.ts";
+import type { Places } from "./layout.ts";
+import { RecordLock } from "./record-lock.ts";
+
+/** A file of one session that is kept open: the one that has the session's name, or its twin. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly ino: number;
+  size: number;
+  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
+  wasRead: boolean;
+}
+
+/** What is kept open for one hot session. */
+export class HotSession {
+  readonly path: string;
+  readonly twinPath: string;
+  readonly lock: RecordLock;
+  current: OpenFile | undefined;
+  twin: OpenFile | undefined;
+  /** Set by every use, cleared by the hand of the clock that looks for one to close. */
+  wasUsed = true;
+
+  constructor(places: Places, id: string) {
+    this.path = places.session(id);
+    this.twinPath = places.twin(id);
+    this.lock = new RecordLock(places.lock(id));
+  }
+
+  /** What was the session is the twin now, and the other way round. */
+  exchange(): void {
+    const twin = this.twin;
+    this.twin = this.current;
+    this.current = twin;
+  }
+
+  forgetFiles(): void {
+    closeFile(this.current);
+    closeFile(this.twin);
+    this.current = undefined;
+    this.twin = undefined;
+  }
+
+  close(): void {
+    this.lock.close();
+    this.forgetFiles();
+  }
+}
+
+export class HotSessions {
+  readonly #places: Places;
+  /** Fewer than was asked for where descriptors have run out. */
+  #max: number;
+  /** The hand of the clock is at the first one. */
+  readonly #sessions = new Map<string, HotSession>();
+
+  constructor(places: Places, max: number) {
+    this.#places = places;
+    this.#max = max;
+  }
+
+  get(id: string): HotSession | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /** From now on its files stay open, until there are too many. */
+  heat(id: string): HotSession {
+    const known = this.#sessions.get(id);
+    if (known !== undefined) {
+      known.wasUsed = true;
+      return known;
+    }
+    // Before it is one of them: where all others are locked it would be the one to go, and the lock that is taken next with it.
+    if (this.#sessions.size >= this.#max) this.#coolOne();
+    const hot = new HotSession(this.#places, id);
+    this.#sessions.set(id, hot);
+    return hot;
+  }
+
+  /** For when descriptors run out: from now on half as many as there are. Not those of `id`, which is at its turn. */
+  keepFewer(id: string): void {
+    this.#max = Math.max(1, this.#sessions.size >> 1);
+    for (const [other, hot] of this.#sessions) {
+      if (this.#sessions.size <= this.#max) return;
+      if (other !== id && !hot.lock.isHeld) this.cool(other);
+    }
+  }
+
+  cool(id: string): void {
+    this.#sessions.get(id)?.close();
+    this.#sessions.delete(id);
+  }
+
+  close(): void {
+    for (const hot of this.#sessions.values()) hot.close();
+    this.#sessions.clear();
+  }
+
+  /** What was used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
+  #coolOne(): void {
+    let left = 2 * this.#sessions.size;
+    for (const [id, hot] of this.#sessions) {
+      if (left-- === 0) return;
+      if (!hot.wasUsed && !hot.lock.isHeld) {
+        this.cool(id);
+        return;
+      }
+      hot.wasUsed = false;
+      this.#sessions.delete(id);
+      this.#sessions.set(id, hot);
+    }
+  }
+}
+
+export function closeFile(file: OpenFile | undefined): void {
+  if (file !== undefined) closeDescriptor(file.fd);
+}
