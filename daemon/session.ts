@@ -259,6 +259,7 @@ export class Session {
     this.#isWriting = false;
     const contents = this.#contents;
     if (contents !== undefined) this.#answerTurns(prepared, contents);
+    this.#grantNext();
     this.#finishTurn();
   }
 
@@ -652,7 +653,7 @@ export class Session {
     this.#house.noteApplied(turn.caller.client, turn.sequence);
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence) return;
-    if (turn.options.release === true) this.#endLease();
+    if (turn.options.release === true) this.#closeLease();
   }
 
   // -- leases
@@ -683,10 +684,23 @@ export class Session {
     this.#endLease();
   }
 
-  #endLease(): void {
+  /** What was just written is what the next holder is to see, and the lock is still ours. Where others may want it they have their turn. */
+  #grantNext(): void {
+    const next = this.#queue[0];
+    if (this.#lease !== undefined || next?.type !== "lease" || this.#contents === undefined) return;
+    if (this.#house.hasForeigners() || this.#house.now() - this.#foreignSeenMs <= FOREIGN_MEMORY_MS) return;
+    this.#queue.shift();
+    this.#grant(next);
+  }
+
+  #closeLease(): void {
     this.#lease?.end();
     this.#lease = undefined;
     for (const turn of this.#leased.splice(0)) turn.fail(leaseLost(this.id));
+  }
+
+  #endLease(): void {
+    this.#closeLease();
     if (!this.#isWriting) this.#unlock();
     if (this.#hasWork) this.#house.schedule(this);
   }
