@@ -17,7 +17,7 @@ export interface Options {
 
 export const USAGE: string = `npm run bench -- [options]
 
-  --quick              short rounds; everything in less than two minutes
+  --quick              short rounds and fewer peers; everything in less than two minutes
   --full               longer, and with 1 000 000 sessions where their number matters
   --only CASE          only this case (may be repeated): ${CASES.map(({ name }) => name).join(", ")}
   --contender NAME     only this contender (may be repeated): ${CONTENDERS.map(({ name }) => name).join("; ")}

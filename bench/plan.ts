@@ -4,8 +4,9 @@ export interface Plan {
   readonly mode: "quick" | "normal" | "full";
   readonly rounds: number;
   readonly roundMs: number;
-  /** One piece of the warm-up; there are as many as it takes to reach `warmOps`, at most 16. */
+  /** One piece of the warm-up; there are as many as it takes to reach `warmOps`, at most `maxWarmUps`. */
   readonly warmMs: number;
+  readonly maxWarmUps: number;
   readonly warmOps: number;
   readonly warmRequests: number;
   /** Sessions that exist in the store cases and are used in turn. */
@@ -15,43 +16,51 @@ export interface Plan {
   readonly startRounds: number;
   /** Also sessions of 8 KB. */
   readonly measuresLarge: boolean;
+  /** Contenders that are left out because others of their kind are there. */
+  readonly leavesOut: readonly string[];
 }
 
 export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
   quick: {
     mode: "quick",
     rounds: 3,
-    roundMs: 200,
+    roundMs: 150,
     warmMs: 100,
+    maxWarmUps: 8,
     warmOps: 20_000,
-    warmRequests: 12_000,
+    warmRequests: 8_000,
     sessions: 512,
-    manyFiles: [100_000],
-    startRounds: 5,
+    manyFiles: [20_000],
+    startRounds: 3,
     measuresLarge: false,
+    leavesOut: ["connect-memcached", "connect-redis/node-redis", "gambas-session, every key"],
   },
   normal: {
     mode: "normal",
     rounds: 5,
     roundMs: 1000,
     warmMs: 300,
+    maxWarmUps: 16,
     warmOps: 100_000,
     warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000],
     startRounds: 11,
     measuresLarge: true,
+    leavesOut: [],
   },
   full: {
     mode: "full",
     rounds: 7,
     roundMs: 1000,
     warmMs: 300,
+    maxWarmUps: 16,
     warmOps: 100_000,
     warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000, 1_000_000],
     startRounds: 11,
     measuresLarge: true,
+    leavesOut: [],
   },
 };

@@ -11,7 +11,7 @@ import { cpuOf } from "../servers/cpu.ts";
 import { SIZES, sizeOf } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
 import type { Case } from "./case.ts";
-import { MAX_WARM_UPS, rowFrom } from "./store-case.ts";
+import { rowFrom } from "./store-case.ts";
 
 const WORKERS = 2;
 const CONNECTIONS = 32;
@@ -98,8 +98,8 @@ async function makeReady(around: Around, contender: Contender, frame: Frame): Pr
 
 /** Code is compiled when it has run often: a site needs that longer than a store, and as long as it takes. */
 async function warmUp({ lab, load, definition }: Around, site: Ready): Promise<void> {
-  const { warmMs, warmRequests } = lab.plan;
-  for (let count = 0; count < MAX_WARM_UPS && site.warmOps < warmRequests; count++) {
+  const { warmMs, maxWarmUps, warmRequests } = lab.plan;
+  for (let count = 0; count < maxWarmUps && site.warmOps < warmRequests; count++) {
     site.warmOps += (await measureSite(load, site, definition.path, warmMs)).ops;
   }
 }

@@ -34,8 +34,6 @@ export const ONE_AT_A_TIME: Shape = { procs: 1, concurrency: 1, size: "realistic
 export const MANY_AT_ONCE: Shape = { procs: 4, concurrency: 16, size: "realistic" };
 export const MANY_LARGE: Shape = { procs: 4, concurrency: 16, size: "large" };
 
-export const MAX_WARM_UPS = 16;
-
 /** Sessions no other slot uses. */
 export function ownIds({ share, slot, slots }: Slot): string[] {
   return share.ids.filter((_, index) => index % slots === slot);
@@ -104,9 +102,9 @@ async function makeReady(
 }
 
 /** Code is compiled when it has run often: the slower it is here, the longer it is warmed up, within bounds. */
-async function warmUp(crew: Crew, { warmMs, warmOps }: Plan): Promise<number> {
+async function warmUp(crew: Crew, { warmMs, maxWarmUps, warmOps }: Plan): Promise<number> {
   let ops = 0;
-  for (let count = 0; count < MAX_WARM_UPS && ops < warmOps; count++) ops += (await crew.measure(warmMs)).ops;
+  for (let count = 0; count < maxWarmUps && ops < warmOps; count++) ops += (await crew.measure(warmMs)).ops;
   return ops;
 }
 
