@@ -686,9 +686,10 @@ export class Session {
 
   /** What was just written is what the next holder is to see, and the lock is still ours. Where others may want it they have their turn. */
   #grantNext(): void {
-    const next = this.#queue[0];
-    if (this.#lease !== undefined || next?.type !== "lease" || this.#contents === undefined) return;
-    if (this.#house.hasForeigners() || this.#house.now() - this.#foreignSeenMs <= FOREIGN_MEMORY_MS) return;
+    const [next, contents, nowMs] = [this.#queue[0], this.#contents, this.#house.now()];
+    if (this.#lease !== undefined || next?.type !== "lease" || contents === undefined) return;
+    if (this.#house.hasForeigners() || nowMs - this.#foreignSeenMs <= FOREIGN_MEMORY_MS) return;
+    if (isExpired(contents.image, nowMs)) return;
     this.#queue.shift();
     this.#grant(next);
   }

@@ -124,6 +124,25 @@ describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine)
   describe("a lease", () => {
     beforeEach(() => anna.create(id, { n: 0 }));
 
+    test("that waits for another one begins with what that one has written", async () => {
+      const { fence } = await anna.lease(id);
+      const [next, last] = [bert.lease(id), anna.lease(id)];
+      await bert.settle();
+      await anna.commitLeased(id, { n: 1 }, fence);
+      const second = await next;
+      expect(valuesOf(second)).toMatchObject({ n: 1 });
+      await bert.commitLeased(id, { n: 2 }, second.fence);
+      expect(valuesOf(await last)).toMatchObject({ n: 2 });
+    });
+
+    test("is not given on a session that the one before let expire", async () => {
+      const { fence } = await anna.lease(id);
+      const waiting = codeOf(bert.lease(id));
+      await bert.settle();
+      await anna.commit(id, { n: 1 }, { options: { fence, release: true, timeoutSeconds: 0 } });
+      expect(await waiting).toBe("ERR_SESSION_GONE");
+    });
+
     test("is granted first come, first served", async () => {
       const first = await anna.lease(id);
       const order: string[] = [];
