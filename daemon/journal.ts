@@ -10,15 +10,23 @@
 //   cancelled  the same, for a commit whose publication failed
 //   carried    the same, for one that an earlier daemon had applied
 //   ended      f64 when (Unix ms), the rest: id
+// While Gambas programs run, a commit also tells what it changed, so that the next daemon can put right what a stale save undoes: bit 7 of its kind
+// is set then, and behind the client come u16 length + id, f64 when (Unix ms), u32 length + delta, and for each key two fingerprints
+// (two u32 each): that of the value before and that of the new one.
 
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import type { Fingerprint } from "./recent-values.ts";
 import type { Revision } from "./store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
+/** Set in a kind: it comes with what the commit changed. */
+const WITH_CHANGE = 0x80;
+/** Larger ones are not kept: they would crowd out the others. */
+const MAX_DELTA_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
 /** When a file has grown to this a new one is begun; one old one is kept. */
 const MAX_BYTES = 4 * 1024 * 1024;
-/** Commits of the last daemon that a new one tells the next: more than all workers have in flight. */
+/** Commits of the last daemon that a new one tells the next, with what they changed: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
 const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 24 + 1;
 
@@ -28,9 +36,18 @@ export interface CommitMark {
   readonly sequence: number;
 }
 
+/** What a commit changed: for recognising a stale save of another program, and putting ours back. */
+export interface JournaledChange {
+  readonly whenMs: number;
+  readonly delta: Buffer;
+  /** Of each key the value before and the new one. */
+  readonly prints: readonly { readonly old: Fingerprint; readonly young: Fingerprint }[];
+}
+
 interface Written {
   readonly revision: Revision;
-  readonly replaced: Revision | undefined;
+  readonly replaced?: Revision | undefined;
+  readonly change?: JournaledChange | undefined;
 }
 
 export interface JournaledCommit extends CommitMark, Written {
@@ -52,10 +69,12 @@ class Batch {
     return this.#at === LENGTH_BYTES;
   }
 
-  noteCommit(kind: number, mark: CommitMark, { revision, replaced }: Written): void {
-    const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length));
+  noteCommit(kind: number, mark: CommitMark, { revision, replaced, change }: Written): void {
+    const kept = change !== undefined && change.delta.length <= MAX_DELTA_BYTES ? change : undefined;
+    const changeBytes = kept === undefined ? 0 : 2 + 8 + 4 + kept.delta.length + 16 * kept.prints.length;
+    const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length) + changeBytes);
     const buffer = this.#buffer;
-    buffer[this.#at++] = kind;
+    buffer[this.#at++] = kept === undefined ? kind : kind | WITH_CHANGE;
     this.#at = buffer.writeDoubleLE(revision.ino, this.#at);
     this.#at = buffer.writeDoubleLE(revision.size, this.#at);
     this.#at = buffer.writeDoubleLE(revision.mtimeMs, this.#at);
@@ -66,7 +85,8 @@ class Batch {
     const length = buffer.write(mark.client, this.#at + 1, "latin1");
     buffer[this.#at] = length;
     this.#at += 1 + length;
-    this.#end(start, mark.id);
+    if (kept === undefined) this.#end(start, mark.id);
+    else this.#endWithChange(start, mark.id, kept);
   }
 
   noteEnded(id: string, whenMs: number): void {
@@ -101,6 +121,19 @@ class Batch {
     return start;
   }
 
+  #endWithChange(start: number, id: string, { whenMs, delta, prints }: JournaledChange): void {
+    const buffer = this.#buffer;
+    const length = buffer.write(id, this.#at + 2, "utf8");
+    this.#at = buffer.writeUInt16LE(length, this.#at) + length;
+    this.#at = buffer.writeDoubleLE(whenMs, this.#at);
+    this.#at = buffer.writeUInt32LE(delta.length, this.#at);
+    this.#at += delta.copy(buffer, this.#at);
+    for (const { old, young } of prints) {
+      for (const half of [old.low, old.high, young.low, young.high]) this.#at = buffer.writeUInt32LE(half, this.#at);
+    }
+    this.#end(start, "");
+  }
+
   #end(start: number, id: string): void {
     this.#at += this.#buffer.write(id, this.#at, "utf8");
     this.#buffer.writeUInt32LE(this.#at - start - LENGTH_BYTES, start);
@@ -132,13 +165,12 @@ export class Journal {
     });
   }
 
-  /** @param replaced the revision it is to replace, if there is one. */
-  noteCommit(mark: CommitMark, revision: Revision, replaced?: Revision): void {
-    this.#batch.noteCommit(KIND.commit, mark, { revision, replaced });
+  noteCommit(mark: CommitMark, written: Written): void {
+    this.#batch.noteCommit(KIND.commit, mark, written);
   }
 
   noteCancelled(mark: CommitMark, revision: Revision): void {
-    this.#batch.noteCommit(KIND.cancelled, mark, { revision, replaced: undefined });
+    this.#batch.noteCommit(KIND.cancelled, mark, { revision });
   }
 
   noteEnded(id: string, whenMs: number): void {
@@ -230,20 +262,39 @@ function replayBatch(batch: Buffer, isLast: boolean, into: Collected): void {
 
 function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[]): void {
   const clientEnd = FIXED_COMMIT_BYTES + (record[FIXED_COMMIT_BYTES - 1] ?? 0);
+  const kind = (record[0] ?? 0) & ~WITH_CHANGE;
   const commit: JournaledCommit = {
     revision: revisionAt(record, 1),
     sequence: record.readDoubleLE(25),
     replaced: record.readDoubleLE(33) === 0 ? undefined : revisionAt(record, 33),
     client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
-    id: record.toString("utf8", clientEnd),
-    isLast: isLast && record[0] === KIND.commit,
+    ...(record[0] === kind ? { id: record.toString("utf8", clientEnd) } : changeAt(record, clientEnd)),
+    isLast: isLast && kind === KIND.commit,
   };
-  if (record[0] !== KIND.cancelled) {
+  if (kind !== KIND.cancelled) {
     commits.push(commit);
     return;
   }
   const cancelled = commits.findLastIndex((c) => c.client === commit.client && c.sequence === commit.sequence);
   if (cancelled >= 0) commits.splice(cancelled, 1);
+}
+
+function changeAt(record: Buffer, at: number): { id: string; change?: JournaledChange } {
+  const idEnd = at + 2 + (at + 2 > record.length ? 0 : record.readUInt16LE(at));
+  const deltaAt = idEnd + 12;
+  const id = record.toString("utf8", at + 2, idEnd);
+  if (deltaAt > record.length) return { id };
+  const deltaEnd = deltaAt + record.readUInt32LE(idEnd + 8);
+  const prints: JournaledChange["prints"][number][] = [];
+  for (let print = deltaEnd; print + 16 <= record.length; print += 16) {
+    prints.push({ old: fingerprintAt(record, print), young: fingerprintAt(record, print + 8) });
+  }
+  const delta = Buffer.from(record.subarray(deltaAt, deltaEnd));
+  return { id, change: { whenMs: record.readDoubleLE(idEnd), delta, prints } };
+}
+
+function fingerprintAt(record: Buffer, at: number): Fingerprint {
+  return { low: record.readUInt32LE(at), high: record.readUInt32LE(at + 4) };
 }
 
 function revisionAt(record: Buffer, at: number): Revision {

@@ -17,7 +17,7 @@ import {
   startupMs,
   valueOf as storedValue,
 } from "../protocol/image.ts";
-import { Fingerprinter, runOf } from "./recent-values.ts";
+import { type Fingerprint, Fingerprinter, runOf } from "./recent-values.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Revision } from "./store/store.ts";
 
@@ -30,6 +30,8 @@ const DOUBT_MS = 10_000;
 export interface Step {
   readonly base: Buffer;
   readonly delta: Buffer;
+  /** When it was applied (Unix ms). */
+  readonly nowMs: number;
   readonly replacements: readonly Replacement[] | undefined;
 }
 
@@ -42,34 +44,40 @@ export interface ForeignSave {
   readonly mayBeHeld: boolean;
 }
 
+/** Of one key that a commit changed the value before and the new one. */
+export interface Prints {
+  readonly old: Fingerprint;
+  readonly young: Fingerprint;
+}
+
+type RecentChanges = Pick<Surroundings, "replaced" | "committed">;
+
 /** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
-export function noteReplaced(house: Surroundings, id: string, steps: readonly Step[]): void {
-  const { replaced, committed } = house;
-  const nowMs = house.now();
-  for (const step of steps) {
-    if (step.replacements === undefined) {
-      noteReplacedByKey(house, id, step);
-      continue;
-    }
-    const { base, delta: bytes } = step;
-    for (const { changed, oldFrom, oldTo } of step.replacements) {
-      const { keyFrom, keyTo, valueAt, valueEnd } = changed;
-      const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo });
-      replaced.add(prints.of(oldFrom === oldTo ? undefined : { bytes: base, from: oldFrom, to: oldTo }), nowMs);
-      committed.add(prints.of(valueAt === valueEnd ? undefined : { bytes, from: valueAt, to: valueEnd }), nowMs);
-    }
+export function noteReplaced({ replaced, committed }: RecentChanges, prints: readonly Prints[], nowMs: number): void {
+  for (const { old, young } of prints) {
+    replaced.add(old, nowMs);
+    committed.add(young, nowMs);
   }
 }
 
+export function printsOf(id: string, { base, delta: bytes, replacements }: Step): readonly Prints[] {
+  if (replacements === undefined) return printsByKey(id, base, bytes);
+  return replacements.map(({ changed, oldFrom, oldTo }) => {
+    const { keyFrom, keyTo, valueAt, valueEnd } = changed;
+    const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo });
+    const old = prints.of(oldFrom === oldTo ? undefined : { bytes: base, from: oldFrom, to: oldTo });
+    return { old, young: prints.of(valueAt === valueEnd ? undefined : { bytes, from: valueAt, to: valueEnd }) };
+  });
+}
+
 /** A value with references counts as what it is by itself. */
-function noteReplacedByKey({ replaced, committed, now }: Surroundings, id: string, { base, delta }: Step): void {
+function printsByKey(id: string, base: Buffer, delta: Buffer): readonly Prints[] {
   const layout = layoutOf(base);
-  for (const [key, value] of splitDelta(delta)) {
+  return [...splitDelta(delta)].map(([key, value]) => {
     const prints = new Fingerprinter(id, runOf(keyBytes(key)));
     const old = storedValue(base, layout, key);
-    replaced.add(prints.of(old && runOf(old)), now());
-    committed.add(prints.of(value && runOf(value)), now());
-  }
+    return { old: prints.of(old && runOf(old)), young: prints.of(value && runOf(value)) };
+  });
 }
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */

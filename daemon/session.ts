@@ -24,7 +24,7 @@ import {
 import type { CommitOptions, State } from "../protocol/operations.ts";
 import { ABSENT, type Contents, contentsOf, isSameBody, knows, MAX_SAME_AS, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
-import { findRepairs, noteReplaced, type Step } from "./repair.ts";
+import { findRepairs, noteReplaced, printsOf, type Step } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
 import { isSameRevision, type Loaded, type Staged } from "./store/store.ts";
 
@@ -435,10 +435,7 @@ export class Session {
   }
 
   #adoptForeign(loaded: Loaded, known: Contents | undefined): { image: Buffer; wasRepaired: boolean } {
-    if (known === undefined) {
-      this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
-      return { image: loaded.image, wasRepaired: false };
-    }
+    if (known === undefined) return this.#adoptFirst(loaded);
     const isNew = !isSameRevision(loaded.revision, known.revision);
     if (isNew) this.#noteForeignSave();
     const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
@@ -450,7 +447,20 @@ export class Session {
     return { image: repaired, wasRepaired: true };
   }
 
-  #findRepairs(ours: Contents, theirs: Buffer): Buffer | undefined {
+  /** Nothing is known of it, unless by the daemon before us, whose last commits a stale save may have undone since. */
+  #adoptFirst(loaded: Loaded): { image: Buffer; wasRepaired: boolean } {
+    this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
+    const inherited = this.#house.inherited.take(this.id, this.#house.now());
+    if (inherited === undefined) return { image: loaded.image, wasRepaired: false };
+    this.#writtenMs = inherited.writtenMs;
+    this.#mayBeHeld = true;
+    const nowMs = startupMs(loaded.image);
+    const ours = applyChange(loaded.image, { delta: inherited.delta, nowMs }).image;
+    const repaired = this.#findRepairs({ image: ours, revision: loaded.revision }, loaded.image);
+    return { image: repaired ?? loaded.image, wasRepaired: repaired !== undefined };
+  }
+
+  #findRepairs(ours: Pick<Contents, "image" | "revision">, theirs: Buffer): Buffer | undefined {
     const [writtenMs, mayBeHeld] = [this.#writtenMs, this.#mayBeHeld];
     return findRepairs(this.#house, { id: this.id, ours, theirs, writtenMs, mayBeHeld });
   }
@@ -528,17 +538,18 @@ export class Session {
     const base = options.create === true ? this.#emptyImage(options) : plan.image;
     if (base === undefined) throw gone(this.id);
     const { timeoutSeconds, cookiePath, shares } = options;
+    const nowMs = this.#house.now();
     const { image, replacements } = applyChange(base, {
       delta,
       parsed,
-      nowMs: this.#house.now(),
+      nowMs,
       maxBytes: this.#house.config.maxSessionBytes,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(cookiePath === undefined ? {} : { cookiePath }),
       ...(shares === undefined ? {} : { shares }),
     });
     plan.image = image;
-    plan.steps.push({ base, delta, replacements });
+    plan.steps.push({ base, delta, nowMs, replacements });
   }
 
   #checkIsFree(image: Buffer | undefined): void {
@@ -619,7 +630,7 @@ export class Session {
 
   #adoptWritten(prepared: Prepared): void {
     const { before, image, staged } = prepared;
-    noteReplaced(this.#house, this.id, prepared.steps);
+    for (const step of prepared.steps) noteReplaced(this.#house, printsOf(this.id, step), step.nowMs);
     const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
     const sameAs = isUnchanged ? [...before.sameAs.slice(1 - MAX_SAME_AS)] : [];
     this.#contents = {

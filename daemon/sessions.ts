@@ -10,11 +10,13 @@ import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
 import { ABSENT } from "./contents.ts";
-import type { Journal, JournaledCommit } from "./journal.ts";
+import type { InheritedChanges } from "./inherited-changes.ts";
+import type { Journal, JournaledChange, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RecentValues } from "./recent-values.ts";
+import { noteReplaced, printsOf, type Step } from "./repair.ts";
 import {
   type CommitTurn,
   type EndTurn,
@@ -40,6 +42,8 @@ export interface Parts {
   readonly replaced: RecentValues;
   /** Values that commits of ours put there. */
   readonly committed: RecentValues;
+  /** What an earlier daemon changed. */
+  readonly inherited: InheritedChanges;
   /** Undefined for engines that keep nothing beyond this process. */
   readonly journal: Journal | undefined;
   /** The clock, in Unix ms. */
@@ -53,7 +57,7 @@ export interface Surroundings extends Parts {
   schedule(session: Session): void;
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
-  /** Whether other programs that use the store may be running; asked once a turn of the event loop. */
+  /** Whether other programs that use the store may be running; asked once for all that is published together. */
   hasForeigners(): boolean;
 }
 
@@ -193,7 +197,11 @@ export class Sessions {
 
   /** Called once, with what the journal told. */
   recall(commits: readonly JournaledCommit[]): void {
-    for (const { client, sequence } of commits) this.#applied.add(client, sequence);
+    const oldestMs = this.#parts.now() - this.#parts.config.repairSeconds * 1000;
+    for (const { client, sequence, change } of commits) {
+      this.#applied.add(client, sequence);
+      if (change !== undefined && change.whenMs > oldestMs) noteReplaced(this.#parts, change.prints, change.whenMs);
+    }
   }
 
   /** Does all the work that is due, once. */
@@ -261,16 +269,17 @@ export class Sessions {
   /** Those that are visible now: the others begin again, or failed and were answered. */
   #publish(prepared: readonly Prepared[]): Prepared[] {
     const { journal } = this.#parts;
+    this.#foreigners = undefined;
     try {
       if (journal !== undefined) {
-        for (const write of prepared) noteMarks(journal, write);
+        const isObserved = this.#surroundings.hasForeigners();
+        for (const write of prepared) noteMarks(journal, write, isObserved);
         journal.append();
       }
     } catch (error) {
       for (const write of prepared) write.session.abort(write, error);
       return [];
     }
-    this.#foreigners = undefined;
     const published = prepared.filter((write) => write.session.publish(write));
     // Only now is all of the batch decided: what was taken back must not count as done if we are killed.
     if (published.length < prepared.length) this.#appendQuietly();
@@ -388,11 +397,19 @@ function nameOf({ caller, sequence }: CommitTurn): string {
   return `${sequence} ${caller.client}`;
 }
 
-function noteMarks(journal: Journal, write: Prepared): void {
-  for (const turn of write.turns) {
-    if (turn.type !== "commit") continue;
-    journal.noteCommit(markOf(write.session.id, turn), write.staged.revision, write.before?.revision);
+/** @param isObserved other programs run that may save what they loaded before: then the next daemon must know what was changed. */
+function noteMarks(journal: Journal, write: Prepared, isObserved: boolean): void {
+  const { session, staged, before, steps } = write;
+  const commits = write.turns.filter((turn) => turn.type === "commit");
+  for (const [at, turn] of commits.entries()) {
+    const step = steps[at];
+    const change = isObserved && step !== undefined ? changeOf(session.id, step) : undefined;
+    journal.noteCommit(markOf(session.id, turn), { revision: staged.revision, replaced: before?.revision, change });
   }
+}
+
+function changeOf(id: string, step: Step): JournaledChange {
+  return { whenMs: step.nowMs, delta: step.delta, prints: printsOf(id, step) };
 }
 
 export function badId(id: string): SessionError {

@@ -7,6 +7,7 @@ import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./c
 import { Dispatch } from "./dispatch.ts";
 import { type Election, elect } from "./election.ts";
 import { makeHandlers } from "./handlers.ts";
+import { InheritedChanges } from "./inherited-changes.ts";
 import { Journal, replayJournal } from "./journal.ts";
 import { Fences } from "./lease.ts";
 import { Log } from "./log.ts";
@@ -137,6 +138,7 @@ class Life implements Daemon {
       tombstones,
       replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
       committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
+      inherited: new InheritedChanges(applied, config.repairSeconds * 1000),
       journal,
       now: () => Date.now(),
       requestTurnEnd: () => turnEnd.request(),

@@ -2,7 +2,7 @@
 
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
@@ -120,6 +120,61 @@ describe("after a kill", () => {
   });
 });
 
+describe("a program that had the session loaded before our last commits, and saves it", () => {
+  let id: string;
+  let loaded: Buffer;
+
+  /** Sessions of two keys, the first of which was changed after the program had loaded them. */
+  beforeEach(async () => {
+    await start();
+    id = newId();
+    const worker = await connect();
+    await worker.create(id, { a: 1, b: 1, old: true });
+    loaded = readFileSync(join(root, "session", id));
+    // As every interpreter does, for as long as it runs.
+    mkdirSync(join(root, String(process.pid)));
+    await worker.commit(id, { a: 2, old: undefined });
+    await worker.commit(id, { a: 3, c: 1 });
+  });
+
+  function saveStale(changes: Readonly<Record<string, unknown>>): void {
+    const aside = join(root, "stale");
+    writeFileSync(aside, applyDelta(loaded, { delta: deltaOf(changes), nowMs: Date.now() }), { mode: 0o600 });
+    renameSync(aside, join(root, "session", id));
+  }
+
+  test.each([1, 2])("does not undo them, when the daemon was killed in between, %i times", async (kills) => {
+    for (let count = 1; count < kills; count++) await restart();
+    await crash();
+    saveStale({ b: 2 });
+    await start();
+    expect(await (await connect("bert")).values(id)).toEqual({ a: 3, b: 2, c: 1 });
+    expect(valuesIn(readFileSync(join(root, "session", id)))).toEqual({ a: 3, b: 2, c: 1 });
+  });
+
+  test("does not undo them either after the next daemon has looked", async () => {
+    await restart();
+    const bert = await connect("bert");
+    expect(await bert.values(id)).toEqual({ a: 3, b: 1, c: 1 });
+    saveStale({ b: 2 });
+    expect(await bert.values(id)).toEqual({ a: 3, b: 2, c: 1 });
+  });
+
+  test("is not held back from what it changed itself", async () => {
+    await crash();
+    saveStale({ a: 10, c: 11, old: undefined });
+    await start();
+    expect(await (await connect("bert")).values(id)).toEqual({ a: 10, b: 1, c: 11 });
+  });
+
+  test("is repaired where there is something to repair, and only there", async () => {
+    await restart();
+    const bert = await connect("bert");
+    expect(await bert.values(id)).toEqual({ a: 3, b: 1, c: 1 });
+    expect((await bert.status()).repairs).toBe(0);
+  });
+});
+
 describe("a kill between the journal and the file", () => {
   const client = "anna";
 
@@ -132,7 +187,7 @@ describe("a kill between the journal and the file", () => {
     if (before === undefined) throw new Error("the session is not there");
     const image = applyDelta(before.image, { delta: deltaOf({ n: 5 }), nowMs: Date.now() });
     const staged = store.stage(id, image, before.revision);
-    journal.noteCommit({ id, client, sequence: 10 }, staged.revision);
+    journal.noteCommit({ id, client, sequence: 10 }, { revision: staged.revision });
     journal.append();
     if (isPublished) expect(store.publish(id, staged)).toBe(true);
     store.unlock(id);
@@ -185,7 +240,7 @@ describe("a journal", () => {
     const path = join(root, "sessiond.journal");
     const journal = new Journal(path, [], () => []);
     for (let sequence = 1; sequence <= 3; sequence++) {
-      journal.noteCommit({ id: newId(), client: "anna", sequence }, revision);
+      journal.noteCommit({ id: newId(), client: "anna", sequence }, { revision });
       journal.append();
     }
     journal.close();
@@ -228,7 +283,7 @@ describe("a journal", () => {
     let sequence = 0;
     while (!existsSync(`${path}.old`)) {
       sequence += 1;
-      journal.noteCommit({ id, client: "anna", sequence }, revision);
+      journal.noteCommit({ id, client: "anna", sequence }, { revision });
       journal.append();
     }
     journal.close();

@@ -118,9 +118,9 @@ test("a full journal whose successor cannot be begun is tried again, and loses n
   for (let place = 0; place < 6; place++) {
     writeFileSync(path, "");
     const journal = new Journal(path, [], () => [["an ended one", Date.now()]]);
-    for (let sequence = 1; sequence <= 40_000; sequence++) journal.noteCommit(mark(sequence), revision);
+    for (let sequence = 1; sequence <= 40_000; sequence++) journal.noteCommit(mark(sequence), { revision });
     journal.append();
-    journal.noteCommit(mark(50_000), revision);
+    journal.noteCommit(mark(50_000), { revision });
     const failed = failAt(place);
     let isAppended = true;
     try {

@@ -1,0 +1,42 @@
+// What the daemon before this one had changed lately in sessions that other programs may have had loaded. The first look at such a session
+// compares the file with it: a stale save may have come after the old daemon's end and before that look. Filled once, from the journal.
+
+import { encodeDelta, splitDelta } from "../protocol/image.ts";
+import type { JournaledCommit } from "./journal.ts";
+
+export interface InheritedChange {
+  /** Every key that was changed, with its last value. */
+  readonly delta: Buffer;
+  /** When the last of it was written (Unix ms). */
+  readonly writtenMs: number;
+}
+
+interface Collected {
+  readonly values: Map<string, Buffer | undefined>;
+  writtenMs: number;
+}
+
+export class InheritedChanges {
+  readonly #sessions = new Map<string, Collected>();
+  readonly #keepMs: number;
+
+  constructor(commits: readonly JournaledCommit[], keepMs: number) {
+    this.#keepMs = keepMs;
+    for (const { id, change } of commits) {
+      if (change === undefined) continue;
+      const collected = this.#sessions.get(id) ?? { values: new Map(), writtenMs: 0 };
+      for (const [key, value] of splitDelta(change.delta)) collected.values.set(key, value);
+      collected.writtenMs = change.whenMs;
+      this.#sessions.set(id, collected);
+    }
+  }
+
+  /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. Once for each session. */
+  take(id: string, nowMs: number): InheritedChange | undefined {
+    const collected = this.#sessions.get(id);
+    if (collected === undefined) return undefined;
+    this.#sessions.delete(id);
+    const { values, writtenMs } = collected;
+    return nowMs - writtenMs < this.#keepMs ? { delta: encodeDelta(values), writtenMs } : undefined;
+  }
+}
