@@ -69,6 +69,23 @@ describeGambas("one session in turn: changes", () => {
     expect(await sides.node.ask(id, "get", "k")).toBe(3);
   });
 
+  it.each(["before it saves", "before it saves, and Node has looked since"])(
+    "a copy from before a change by Node undoes it neither when the daemon is killed %s",
+    async (when) => {
+      const id = await sides.bornInGambas([["k", integer(1)]]);
+      const stale = sides.house.startOracle({ cookie: id });
+      await stale.do("touch");
+      await sides.node.run(id, ["set", "k", 2], ["set", "byNode", true]);
+      await stale.do("put", [["byGambas", integer(1)]]);
+      const { pid } = await sides.node.status();
+      process.kill(Number(pid), "SIGKILL");
+      if (when.includes("looked")) expect(await sides.node.ask(id, "get", "k")).toBe(2);
+      await stale.end();
+      expect(await sides.node.run(id, ["get", "k"], ["get", "byNode"], ["get", "byGambas"])).toEqual([2, true, 1]);
+      expect(await sides.inGambas(id, "k")).toEqual(integer(2));
+    },
+  );
+
   it("any changes of keys by both sides leave the same keys, values and order as a map would", async () => {
     const walks = fc.array(fc.array(change, { minLength: 1, maxLength: 5 }), { minLength: 5, maxLength: 12 });
     await fc.assert(
