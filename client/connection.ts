@@ -2,6 +2,9 @@
 //
 // A call is in `#pending` from when it is made until it is answered or failed. Whenever a connection is (re)made everything pending is sent,
 // in order and with the same numbers; the daemon answers a commit that was applied before and does not apply it again.
+//
+// A daemon that is alive answers hello at any time, however long the calls themselves have to wait: so one that says nothing is asked for
+// it now and then, and one that does not answer that either, because it is stopped, say, is waited for no longer than one that is gone.
 
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
@@ -31,6 +34,12 @@ export interface ConnectionOptions {
 const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
 const RETRY_PAUSE_MS = 20;
 const HELLO = 0;
+/** So often within `waitMs` it is looked whether anything was heard. */
+const LOOKS = 4;
+/** The longest time a timer of Node can be set to: 24 days. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
+/** A daemon that is silent for less than this is only busy, however little a call would wait. */
+const MIN_SILENCE_MS = 1_000;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -46,9 +55,13 @@ export class Connection {
   #life = 0;
   #wasEverConnected = false;
   #closedBy: Error | undefined;
+  /** One for the connection, whatever the number of calls. */
+  #lookout: NodeJS.Timeout | undefined;
+  #wasHeard = false;
+  #silentLooks = 0;
 
   constructor(options: ConnectionOptions) {
-    this.#options = options;
+    this.#options = { ...options, waitMs: Math.min(options.waitMs, MAX_WAIT_MS) };
   }
 
   /** Counts the connections made: what belongs to one is worth nothing on the next. */
@@ -111,8 +124,8 @@ export class Connection {
       const socket = await openSocket(places.socket);
       if (socket !== undefined && (await this.#greet(socket, deadlineMs))) return;
       const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;
-      if (!mayWait) throw unavailable(places);
-      if (socket === undefined && spawn !== undefined) await spawnDaemon(places, spawn);
+      if (!mayWait) throw socket === undefined ? unavailable(places) : unanswering(places, waitMs);
+      if (socket === undefined && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
       else await pause();
     }
   }
@@ -130,6 +143,7 @@ export class Connection {
       };
       const reader = new FrameReader(MAX_FRAME_BYTES);
       socket.on("data", (chunk) => {
+        this.#wasHeard = true;
         try {
           reader.read(chunk, (frame) => take(frame));
         } catch (error) {
@@ -158,6 +172,35 @@ export class Connection {
     this.#writer.take();
     for (const [number, { name, fields }] of this.#pending) this.#send(number, name, fields);
     if (this.#pending.size === 0) socket.unref();
+    this.#silentLooks = 0;
+    this.#lookout = setInterval(() => this.#look(), this.#silenceMs / LOOKS).unref();
+  }
+
+  get #silenceMs(): number {
+    return Math.max(MIN_SILENCE_MS, this.#options.waitMs);
+  }
+
+  /** Counts looks and no time: a worker that was stalled itself hears what has arrived before it judges. */
+  #look(): void {
+    const isSilent = this.#pending.size > 0 && !this.#wasHeard;
+    this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
+    this.#wasHeard = false;
+    if (this.#silentLooks === 1) this.#send(HELLO, "hello", [PROTOCOL_VERSION, this.#clientName]);
+    if (this.#silentLooks > LOOKS) this.#giveUp();
+  }
+
+  /** The next call connects anew. What the daemon finds of this connection when it goes on, it may still carry out. */
+  #giveUp(): void {
+    const socket = this.#leaveSocket();
+    socket?.destroy();
+    this.#failPending(unanswering(this.#options.places, this.#silenceMs));
+  }
+
+  #leaveSocket(): Socket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    clearInterval(this.#lookout);
+    return socket;
   }
 
   #receive(frame: Buffer): void {
@@ -177,14 +220,13 @@ export class Connection {
 
   #lost(socket: Socket): void {
     if (this.#socket !== socket) return;
-    this.#socket = undefined;
+    this.#leaveSocket();
     if (this.#pending.size > 0) this.#reconnect();
   }
 
   #end(reason: Error): void {
     this.#closedBy ??= reason;
-    this.#socket?.destroy();
-    this.#socket = undefined;
+    this.#leaveSocket()?.destroy();
     this.#failPending(reason);
   }
 
@@ -219,6 +261,10 @@ function pause(): Promise<void> {
 
 function unavailable(places: Places): SessionError {
   return new SessionError("ERR_DAEMON_UNAVAILABLE", `No daemon answers on ${places.socket}.`);
+}
+
+function unanswering(places: Places, ms: number): SessionError {
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${places.socket} has not answered for ${ms} ms.`);
 }
 
 /** The message of the other side says what to do already: it is not said twice. */

@@ -8,6 +8,9 @@ import { SessionError } from "../protocol/errors.ts";
 import type { Places } from "./options.ts";
 
 const KILLED = "killed";
+const LATE = "it is not ready yet";
+/** However little a call would wait: on a busy machine a start takes seconds. */
+const MIN_START_MS = 10_000;
 
 export interface SpawnOptions {
   readonly idleExitMs: number;
@@ -19,7 +22,8 @@ const DAEMON = fileURLToPath(new URL("../daemon/main.js", import.meta.url));
 /** What node:cluster tells its workers would make the daemon take part in the cluster. */
 const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_OPTIONS"];
 
-export async function spawnDaemon(places: Places, options: SpawnOptions): Promise<void> {
+/** @param patienceMs how long it is waited for; one that is not ready by then may serve later calls. */
+export async function spawnDaemon(places: Places, options: SpawnOptions, patienceMs: number): Promise<void> {
   const args = ["--root", places.root, "--socket", places.socket, "--ready-fd", "3"];
   args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability);
   args.push("--log-file", join(places.root, "sessiond.log"));
@@ -35,11 +39,16 @@ export async function spawnDaemon(places: Places, options: SpawnOptions): Promis
   errors?.setEncoding("utf8").on("data", (text: string) => {
     said = (said + text).slice(-2000);
   });
+  let timer: NodeJS.Timeout | undefined;
   const outcome = await Promise.race([
     once(ready as NodeJS.ReadableStream, "data").then(() => "ready"),
     once(child, "close").then(([code, signal]) => (signal === null ? `it ended with ${code}` : KILLED)),
     once(child, "error").then(([error]) => String(error)),
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, Math.max(MIN_START_MS, patienceMs), LATE);
+    }),
   ]).catch((error: unknown) => String(error));
+  clearTimeout(timer);
   child.unref();
   errors?.destroy();
   (ready as NodeJS.ReadableStream & { destroy(): void }).destroy();

@@ -4,43 +4,54 @@ import { connect } from "node:net";
 import { SessionError } from "../protocol/errors.ts";
 import { FrameReader, FrameWriter, readMessage } from "../protocol/frame.ts";
 import { OPERATIONS, PROTOCOL_VERSION } from "../protocol/operations.ts";
-import { type DaemonOptions, resolveConfig } from "./config.ts";
+import { type Config, type DaemonOptions, resolveConfig } from "./config.ts";
+import { electedPid } from "./election.ts";
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
+/** One that is alive answers both at once, whatever else it does. */
+const PATIENCE_MS = 5_000;
+
 /** @throws SessionError ERR_DAEMON_UNAVAILABLE, ERR_PROTOCOL_VERSION. */
 export async function status(options: DaemonOptions, isJson: boolean): Promise<string> {
-  const { socket } = resolveConfig(options);
-  const json = String(await ask(socket, "status"));
-  if (isJson) return json;
-  const report: Record<string, unknown> = JSON.parse(json);
+  const config = resolveConfig(options);
+  const json = await ask(config, "status");
+  if (json === undefined) throw new SessionError("ERR_DAEMON_UNAVAILABLE", `No daemon answers on ${config.socket}.`);
+  if (isJson) return String(json);
+  const report: Record<string, unknown> = JSON.parse(String(json));
   return Object.entries(report)
     .map(([name, value]) => `${name.padEnd(22)}${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
     .join("\n");
 }
 
-/** Makes the daemon on this socket leave. Resolves to its pid, or to undefined when there is none. */
+/**
+ * Makes the daemon on this socket leave. Resolves to its pid, or to undefined when there is none.
+ *
+ * @throws SessionError ERR_DAEMON_UNAVAILABLE when there is one that does not answer, ERR_PROTOCOL_VERSION.
+ */
 export async function retire(options: DaemonOptions): Promise<number | undefined> {
-  try {
-    return Number(await ask(resolveConfig(options).socket, "retire"));
-  } catch (error) {
-    if (error instanceof SessionError && error.code === "ERR_DAEMON_UNAVAILABLE") return undefined;
-    throw error;
-  }
+  const pid = await ask(resolveConfig(options), "retire");
+  return pid === undefined ? undefined : Number(pid);
 }
 
-/** The first field of the answer. */
-function ask(path: string, name: "status" | "retire"): Promise<unknown> {
+/** The first field of the answer; undefined when nobody is there, or it has left before it answered. */
+function ask(config: Config, name: "status" | "retire"): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = connect(config.socket);
     const reader = new FrameReader(MAX_ANSWER_BYTES);
     const writer = new FrameWriter();
     writer.push(0, OPERATIONS.hello.number, PROTOCOL_VERSION, name);
     writer.push(1, OPERATIONS[name].number);
     socket.write(writer.take());
-    const unavailable = (): void => reject(new SessionError("ERR_DAEMON_UNAVAILABLE", `No daemon answers on ${path}.`));
-    socket.once("error", unavailable);
-    socket.once("close", unavailable);
+    const patience = setTimeout(() => {
+      reject(silent(config));
+      socket.destroy();
+    }, PATIENCE_MS);
+    socket.once("error", () => socket.destroy());
+    socket.once("close", () => {
+      clearTimeout(patience);
+      resolve(undefined);
+    });
     socket.on("data", (chunk) => {
       reader.read(chunk, (frame) => {
         const [number, failed, first, text] = readMessage(frame);
@@ -50,4 +61,9 @@ function ask(path: string, name: "status" | "retire"): Promise<unknown> {
       });
     });
   });
+}
+
+function silent({ root, socket }: Config): SessionError {
+  const what = `The daemon on ${socket} (pid ${electedPid(root) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
 }

@@ -1,6 +1,6 @@
 // One frame: check, call the handler, answer. The one place where errors become frames.
 
-import { SessionError } from "../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../protocol/errors.ts";
 import { type Field, readMessage } from "../protocol/frame.ts";
 import { OPERATIONS, type OperationName, operationName, type RequestOf } from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
@@ -11,6 +11,17 @@ import type { Metrics } from "./metrics.ts";
 
 const OK = 0;
 const FAILED = 1;
+/** Of one connection: twice as many as its commits may be. */
+const MAX_WAITING_CALLS = 65_536;
+/** Failures that somebody must do something about, and what the log calls them. The others are the caller's own affair. */
+const TO_LOG: { readonly [C in ErrorCode]?: string } = {
+  ERR_STORE: "store-failed",
+  ERR_UNREADABLE: "unreadable",
+  ERR_SESSION_BUSY: "lock-held",
+  ERR_OVERLOADED: "overloaded",
+  ERR_PROTOCOL: "bad-call",
+  ERR_PROTOCOL_VERSION: "other-version",
+};
 
 /** One request and the way back. Exactly one of `answer` and `fail` is called, once. */
 export class Call {
@@ -32,6 +43,8 @@ export class Call {
   fail(error: unknown): void {
     const problem = error instanceof SessionError ? error : this.#unexpected(error);
     this.#problems.metrics.countError(problem.code);
+    const event = TO_LOG[problem.code];
+    if (event !== undefined) this.#problems.log.warn(event, { client: this.connection.client, error: problem.what });
     this.connection.send(this.#number, FAILED, problem.code, problem.message);
   }
 
@@ -57,10 +70,11 @@ export class Dispatch {
     try {
       const fields = readMessage(frame);
       call = new Call(connection, callNumber(fields[0]), this.#problems);
+      checkIsBounded(connection);
       const name = this.#operation(fields[1], connection);
       this.#run(name, fields, call);
     } catch (error) {
-      if (call === undefined) connection.destroy();
+      if (call === undefined) connection.cut(error instanceof Error ? error.message : String(error));
       else call.fail(error);
       if (connection.client === undefined) connection.end();
     }
@@ -77,6 +91,12 @@ export class Dispatch {
     const request = readFields(OPERATIONS[name].request, fields, 2) as RequestOf<N>;
     this.#handlers[name](request, call);
   }
+}
+
+/** Also what waits for a lock or a lease takes memory. */
+function checkIsBounded({ waitingCalls }: Connection): void {
+  if (waitingCalls <= MAX_WAITING_CALLS) return;
+  throw new SessionError("ERR_OVERLOADED", `${MAX_WAITING_CALLS} calls of this connection wait already.`);
 }
 
 function callNumber(field: unknown): number {

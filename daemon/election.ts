@@ -2,7 +2,17 @@
 // lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
 // to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
 
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
 import { native } from "./store/gambas-file/native.ts";
@@ -19,7 +29,7 @@ export interface Election {
 
 /** Wins or does not, at once. `onLost` is called when the lock was taken from us afterwards: write nothing any more. */
 export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
-  const pidPath = join(root, "sessiond.pid");
+  const pidPath = pathOfPid(root);
   for (;;) {
     const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     let unlock: Unlock | undefined;
@@ -44,6 +54,21 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
       }
     }
   }
+}
+
+/** Who wrote the pid file last: for messages only, since a process that was killed leaves it behind. */
+export function electedPid(root: string): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(pathOfPid(root), "latin1"), 10);
+    return pid > 0 ? pid : undefined;
+  } catch {
+    // Whatever the system error: the message does without.
+    return undefined;
+  }
+}
+
+function pathOfPid(root: string): string {
+  return join(root, "sessiond.pid");
 }
 
 interface Office {

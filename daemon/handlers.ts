@@ -72,7 +72,7 @@ function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): vo
   if (!CLIENT_NAME.test(request.client)) {
     throw new SessionError("ERR_PROTOCOL", "A client's name has 1 to 64 printable ASCII characters without blanks.");
   }
-  call.connection.client = request.client;
+  call.connection.greet(request.client);
   const { leaseMs, maxLeaseMs, maxSessionBytes } = parts.config;
   call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, leaseMs, maxLeaseMs, maxSessionBytes);
 }

@@ -11,6 +11,8 @@ import { startDaemon } from "./start.ts";
 
 const MAX_TAKEOVER_TRIES = 2_000;
 const TAKEOVER_PAUSE_MS = 5;
+/** From its election until it answers another daemon takes milliseconds, on a busy machine seconds. */
+const MAX_JOIN_MS = 8_000;
 
 const USAGE = `gambas-sessiond [run] [--root DIR] [--socket PATH] [--SETTING VALUE ...]   keeps sessions, in the foreground
 gambas-sessiond --takeover [...]                                           takes the place of the one that runs
@@ -51,12 +53,13 @@ async function run(): Promise<void> {
 
 /** One that a client spawned finds its place taken as often as not: it waits until the other answers, says so, and leaves. */
 async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | undefined> {
+  const deadlineMs = performance.now() + MAX_JOIN_MS;
   for (;;) {
     try {
       return await startDaemon(options);
     } catch (error) {
       const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
-      if (!isTaken || readyFd === undefined) throw error;
+      if (!isTaken || readyFd === undefined || performance.now() > deadlineMs) throw error;
       if (await waitUntilServed(resolveConfig(options).socket)) {
         tellReady(readyFd);
         return undefined;

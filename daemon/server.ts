@@ -11,12 +11,20 @@ export interface ServerEvents {
   readonly onClose: (connection: Connection) => void;
   /** There is something to flush at the end of this turn. */
   readonly onUnsent: () => void;
+  /** A connection is closed because of what it sent, or did not send. */
+  readonly onCut: (connection: Connection, reason: string) => void;
 }
 
 export interface ServerOptions {
   readonly socket: string;
   readonly maxFrameBytes: number;
 }
+
+const LOOK_MS = 5_000;
+/** Connections that have not said hello yet: beyond these the oldest is closed. */
+const MAX_STRANGERS = 512;
+/** For one that does not read what it was answered: as long as it is there, no other daemon can begin. */
+const LAST_WORDS_MS = 1_000;
 
 /** A socket is made 0600 from the start. */
 const SOCKET_UMASK = 0o177;
@@ -27,6 +35,9 @@ export class Server {
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
   readonly #unsent = new Set<Connection>();
+  /** Those that had not said hello when they were last looked at, oldest first. */
+  readonly #strangers = new Set<Connection>();
+  #lookout: NodeJS.Timeout | undefined;
   #socketIno = 0;
 
   constructor(options: ServerOptions, events: ServerEvents) {
@@ -58,6 +69,7 @@ export class Server {
     }
     if (path !== socket) renameSync(path, socket);
     this.#socketIno = statSync(socket).ino;
+    this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   /** Sends what was answered in this turn: one write a connection. */
@@ -75,17 +87,23 @@ export class Server {
     }
   }
 
-  /** Sends what was answered and closes every connection; resolves when all are closed. */
+  /** Sends what was answered and closes every connection; resolves when all are closed. Who does not read it in time loses it, and asks again. */
   async close(): Promise<void> {
     this.flush();
     const open = [...this.#connections];
     const closed = open.map((connection) => new Promise<void>((resolve) => connection.onceClosed(resolve)));
     for (const connection of open) connection.destroySoon();
+    clearInterval(this.#lookout);
+    const patience = setTimeout(() => {
+      for (const connection of open) connection.destroy();
+    }, LAST_WORDS_MS);
     await Promise.all(closed);
+    clearTimeout(patience);
   }
 
   /** For a daemon that must not answer any more. */
   destroy(): void {
+    clearInterval(this.#lookout);
     for (const connection of this.#connections) connection.destroy();
     this.#net.close();
   }
@@ -95,11 +113,25 @@ export class Server {
       onFrame: this.#events.onFrame,
       onClose: (closed) => {
         this.#connections.delete(closed);
+        this.#strangers.delete(closed);
         this.#events.onClose(closed);
       },
       onUnsent: (unsent) => this.#noteUnsent(unsent),
+      onCut: this.#events.onCut,
     });
     this.#connections.add(connection);
+    this.#strangers.add(connection);
+    if (this.#strangers.size > MAX_STRANGERS) this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    for (const connection of this.#strangers) if (connection.client !== undefined) this.#strangers.delete(connection);
+    const [oldest] = this.#strangers;
+    if (this.#strangers.size > MAX_STRANGERS) oldest?.cut("too many say no hello");
+  }
+
+  #look(): void {
+    for (const connection of this.#connections) connection.look();
   }
 
   #noteUnsent(connection: Connection): void {

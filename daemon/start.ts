@@ -4,8 +4,9 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
+import type { Connection } from "./connection.ts";
 import { Dispatch } from "./dispatch.ts";
-import { type Election, elect } from "./election.ts";
+import { type Election, elect, electedPid } from "./election.ts";
 import { makeHandlers } from "./handlers.ts";
 import { InheritedChanges } from "./inherited-changes.ts";
 import { Journal, replayJournal } from "./journal.ts";
@@ -83,7 +84,8 @@ class Life implements Daemon {
       { socket: config.socket, maxFrameBytes: config.maxSessionBytes + FRAME_OVERHEAD_BYTES },
       {
         onFrame: (connection, frame) => this.#parts?.dispatch.receive(connection, frame),
-        onClose: (connection) => this.#parts?.sessions.forget(connection),
+        onClose: (connection) => this.#forget(connection),
+        onCut: ({ client }, reason) => this.#log.warn("connection-cut", { client, reason }),
         onUnsent: () => this.#parts?.turnEnd.request(),
       },
     );
@@ -93,7 +95,9 @@ class Life implements Daemon {
     this.#election = await elect(this.#config.root, (reason) => this.#stepDown(reason));
     if (this.#election === undefined) {
       this.#metrics.stop();
-      throw new SessionError("ERR_DAEMON_RUNNING", `Another daemon already serves ${this.#config.root}.`);
+      const { root } = this.#config;
+      const what = `Another daemon (pid ${electedPid(root) ?? "unknown"}) already serves ${root}.`;
+      throw new SessionError("ERR_DAEMON_RUNNING", what);
     }
     try {
       this.#parts = this.#makeParts();
@@ -113,6 +117,11 @@ class Life implements Daemon {
   stop(): Promise<void> {
     this.#stopping ??= this.#leave();
     return this.#stopping;
+  }
+
+  /** Who never said hello has nothing anywhere. */
+  #forget(connection: Connection): void {
+    if (connection.client !== undefined) this.#parts?.sessions.forget(connection);
   }
 
   #makeParts(): Parts {

@@ -81,7 +81,8 @@ export const ERRORS = {
   },
   ERR_DAEMON_UNAVAILABLE: {
     text: "No daemon answers on the socket.",
-    remedy: "Start gambas-sessiond, or connect without spawn: false.",
+    remedy:
+      "Start gambas-sessiond, or connect without spawn: false; continue or kill one that is stopped. A write that was under way may have been done.",
     isRetryable: true,
   },
   ERR_DAEMON_RUNNING: {

@@ -141,13 +141,14 @@ export class FrameWriter {
  * Holds at most one incomplete frame, and never allocates more than has arrived plus the same again.
  */
 export class FrameReader {
-  readonly #maxFrameBytes: number;
+  /** May be changed between two frames. */
+  maxFrameBytes: number;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #wanted: number = LENGTH_BYTES;
 
   constructor(maxFrameBytes: number) {
-    this.#maxFrameBytes = maxFrameBytes;
+    this.maxFrameBytes = maxFrameBytes;
   }
 
   /** Bytes of the frame that has begun and not ended. */
@@ -177,10 +178,10 @@ export class FrameReader {
     this.#wanted = LENGTH_BYTES;
     while (bytes.length - at >= LENGTH_BYTES) {
       const length = bytes.readUInt32BE(at);
-      if (length > this.#maxFrameBytes) {
+      if (length > this.maxFrameBytes) {
         throw new SessionError(
           "ERR_PROTOCOL",
-          `A frame of ${length} bytes was announced; at most ${this.#maxFrameBytes} are allowed.`,
+          `A frame of ${length} bytes was announced; at most ${this.maxFrameBytes} are allowed.`,
         );
       }
       const end = at + LENGTH_BYTES + length;

@@ -60,7 +60,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/*": ["type daemon/config", "type daemon/log", "type daemon/metrics", "type daemon/store/store"],
   "daemon/main": ["daemon/start", "daemon/ask", "daemon/join", "daemon/config"],
   "daemon/start": ["daemon/*", "daemon/store/*", "daemon/store/gambas-file/*"],
-  "daemon/ask": ["daemon/config"],
+  "daemon/ask": ["daemon/config", "daemon/election"],
   "daemon/server": ["daemon/connection", "daemon/config"],
   "daemon/dispatch": ["type daemon/connection", "type daemon/handlers"],
   "daemon/handlers": ["daemon/sessions", "daemon/applied-commits", "type daemon/session", "type daemon/dispatch"],

@@ -1,7 +1,7 @@
 // What arrives on the socket and is no proper call: answered or cut off, and nobody else notices.
 
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FrameWriter } from "../../protocol/frame.ts";
 import { OPERATIONS, PROTOCOL_VERSION } from "../../protocol/operations.ts";
 import { codeOf, Lab, newId } from "./lab.ts";
@@ -12,7 +12,9 @@ let neighbour: RawWorker;
 let id: string;
 
 beforeEach(async () => {
-  lab = await Lab.open({ maxSessionBytes: 100_000 });
+  // The daemon looks at its connections every few seconds: here when a test says so.
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  lab = await Lab.open({ maxSessionBytes: 3_000_000 });
   neighbour = await lab.worker("neighbour");
   id = newId();
   await neighbour.create(id, { n: 0 });
@@ -23,7 +25,16 @@ afterEach(async () => {
   await neighbour.commit(id, { n: "still here" });
   expect(await (await lab.worker("late")).values(id)).toMatchObject({ n: "still here" });
   await lab.close();
+  vi.useRealTimers();
 });
+
+/** Some seconds pass, and everything that has arrived is read in between. */
+async function pass(seconds: number): Promise<void> {
+  for (let passed = 0; passed < seconds; passed++) {
+    vi.advanceTimersByTime(1000);
+    await neighbour.settle();
+  }
+}
 
 function frame(payload: Uint8Array): Buffer {
   const length = Buffer.alloc(4);
@@ -41,12 +52,16 @@ describe("a connection is closed", () => {
   test.each<readonly [string, Buffer]>([
     ["that sends noise", Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")],
     ["that announces four gigabytes", Buffer.from("ffffffff", "hex")],
-    ["that announces one byte more than the largest frame", Buffer.from("00100000", "hex")],
+    ["that announces a kilobyte for its hello", Buffer.from("00000401", "hex")],
+    ["that announces one byte more than the largest frame", Buffer.concat([hello(), Buffer.from("002ec6c1", "hex")])],
     ["that sends an empty frame", frame(Buffer.alloc(0))],
     ["that sends a frame which is no array", frame(Buffer.from([0xa3, 0x61, 0x62, 0x63]))],
     ["that sends a frame cut off inside", frame(Buffer.from([0x94, 0x01, 0x00, 0xd9]))],
     ["that sends a call without a number", frame(Buffer.from([0x92, 0xa1, 0x78, 0x00]))],
-    ["that sends a hundred thousand arrays in one another", frame(Buffer.alloc(100_000, 0x91))],
+    [
+      "that sends a hundred thousand arrays in one another",
+      Buffer.concat([hello(), frame(Buffer.alloc(100_000, 0x91))]),
+    ],
   ])("%s", async (_, bytes) => {
     const stranger = await lab.stranger();
     stranger.sendBytes(bytes);
@@ -57,6 +72,52 @@ describe("a connection is closed", () => {
     const stranger = await lab.stranger();
     expect(await codeOf(stranger.open(id))).toBe("ERR_PROTOCOL");
     await stranger.closed;
+  });
+
+  test("that says nothing, half a minute later", async () => {
+    const stranger = await lab.stranger();
+    await pass(10);
+    expect(stranger.isClosed).toBe(false);
+    await pass(20);
+    await stranger.closed;
+    expect(neighbour.isClosed).toBe(false);
+  });
+
+  test("that never ends a frame, however slowly it sends it", async () => {
+    const stranger = await lab.stranger();
+    stranger.sendBytes(Buffer.concat([hello(), frame(Buffer.alloc(50_000)).subarray(0, 20_000)]));
+    for (let count = 0; count < 30 && !stranger.isClosed; count++) {
+      stranger.sendBytes(Buffer.of(0));
+      await pass(1);
+    }
+    await stranger.closed;
+  });
+
+  test("but not one whose frames all end, nor one that waits in silence", async () => {
+    const [busy, idle] = [await lab.worker("busy"), await lab.worker("idle")];
+    const { fence } = await neighbour.lease(id, 60_000);
+    const waiting = idle.lease(id);
+    for (let count = 0; count < 40; count++) {
+      await busy.open(id);
+      await pass(1);
+    }
+    await neighbour.commitLeased(id, { n: 1 }, fence);
+    await idle.call("release", id, (await waiting).fence);
+  });
+
+  test("of a crowd that says no hello the oldest, and workers still come in", async () => {
+    const crowd: RawWorker[] = [];
+    while (crowd.length < 600) {
+      crowd.push(await lab.stranger());
+      await neighbour.settle();
+    }
+    const worker = await lab.worker("worker");
+    expect(await worker.values(id)).toEqual({ n: 0 });
+    await neighbour.settle();
+    const left = crowd.filter(({ isClosed }) => !isClosed);
+    expect(left.length).toBeLessThanOrEqual(512);
+    expect(left.length).toBeGreaterThan(400);
+    await Promise.all(crowd.map((stranger) => stranger.close()));
   });
 
   test("that speaks another version, with both versions named", async () => {
@@ -172,6 +233,44 @@ describe("what one connection does costs others nothing", () => {
     worker.stopReading();
     for (let count = 0; count < 500; count++) void worker.open(id).catch(() => undefined);
     for (let n = 0; n < 20; n++) await neighbour.commit(id, { n });
+  });
+
+  test("when it asks for more than fits into memory and reads nothing of it", async () => {
+    await neighbour.commit(id, { big: "x".repeat(2_000_000) });
+    const worker = await lab.worker("deaf");
+    await neighbour.settle();
+    const before = process.memoryUsage().arrayBuffers;
+    worker.stopReading();
+    const answers = Array.from({ length: 300 }, () => worker.open(id));
+    for (let n = 0; n < 20; n++) await neighbour.commit(id, { n });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(150_000_000);
+    worker.goOnReading();
+    for (const { size } of await Promise.all(answers)) expect(size).toBeGreaterThan(2_000_000);
+  });
+
+  test("when it has more calls waiting than a worker ever has: the rest is refused", async () => {
+    const worker = await lab.worker("greedy");
+    const { fence } = await neighbour.lease(id, 60_000);
+    const outcomes = Array.from({ length: 66_000 }, () =>
+      worker.lease(id).catch((error: { code: string }) => error.code),
+    );
+    const refused = await Promise.all(outcomes.slice(65_600));
+    expect(new Set(refused)).toEqual(new Set(["ERR_OVERLOADED"]));
+    await neighbour.commitLeased(id, { n: 1 }, fence);
+    expect(await outcomes[0]).toMatchObject({ kind: 2 });
+    await worker.close();
+    await Promise.allSettled(outcomes);
+  });
+
+  test("when it reads nothing of its answers, and the daemon is to leave", async () => {
+    const worker = await lab.worker("deaf");
+    await neighbour.commit(id, { big: "x".repeat(2_000_000) });
+    worker.stopReading();
+    for (let count = 0; count < 10; count++) void worker.open(id).catch(() => undefined);
+    await neighbour.settle();
+    await lab.stop();
+    await lab.start();
+    neighbour = await lab.worker("neighbour");
   });
 
   test("when it breaks off with calls under way", async () => {

@@ -1,14 +1,23 @@
 // What may happen to a daemon in operation, and is not a single call that fails: directories that go away, a clock that jumps, descriptors
 // that run out, a process that is stopped, workers that send more than can be written.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { DaemonOptions } from "../../daemon/start.ts";
 import type { SessionError } from "../../protocol/errors.ts";
-import { freshRoot, isAlive, kill, killAndWait, removeRoot, startDaemonProcess, until } from "../support/processes.ts";
+import {
+  freshRoot,
+  isAlive,
+  keepLocked,
+  kill,
+  killAndWait,
+  removeRoot,
+  startDaemonProcess,
+  until,
+} from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 import { codeOf, Lab, newId } from "./lab.ts";
 import { RawWorker } from "./raw-worker.ts";
@@ -153,7 +162,7 @@ describe("when the clock", () => {
     const [anna] = await open({ lockWaitMs: 100 });
     const id = newId();
     await anna.create(id, { n: 0 });
-    const keeper = await lockElsewhere(lab.path(id));
+    const keeper = await keepLocked(`${lab.path(id)}.lock`);
     const commit = codeOf(anna.commit(id, { n: 1 }));
     const beganMs = performance.now();
     await anna.settle();
@@ -164,20 +173,6 @@ describe("when the clock", () => {
     await anna.commit(id, { n: 2 });
   });
 });
-
-/** A process that holds the record lock of a session until it is killed. */
-async function lockElsewhere(path: string): Promise<ChildProcess> {
-  const script = `
-    const { openSync } = require("node:fs");
-    require("fs-native-extensions").tryLock(openSync(process.argv[1] + ".lock", "r+")) && console.log("locked");
-    setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ["-e", script, path], {
-    cwd: repository,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  await once(child.stdout, "data");
-  return child;
-}
 
 describe("a daemon process", () => {
   let root: string;

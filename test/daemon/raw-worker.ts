@@ -146,6 +146,10 @@ export class RawWorker {
     this.#socket.pause();
   }
 
+  goOnReading(): void {
+    this.#socket.resume();
+  }
+
   async close(): Promise<void> {
     this.#socket.destroy();
     await this.closed;

@@ -79,6 +79,18 @@ export async function killAndWait(pid: number): Promise<void> {
   await until(() => !isAlive(pid));
 }
 
+/** A process that holds the record lock of a file until it is killed. */
+export async function keepLocked(path: string): Promise<ChildProcess> {
+  const script = `
+    const { openSync } = require("node:fs");
+    require("fs-native-extensions").tryLock(openSync(process.argv[1], "a+")) && console.log("locked");
+    setInterval(() => {}, 1000);`;
+  const stdio = ["ignore", "pipe", "inherit"] as const;
+  const child = spawn(process.execPath, ["-e", script, path], { cwd: repository, stdio: [...stdio] });
+  await once(child.stdout as NodeJS.ReadableStream, "data");
+  return child;
+}
+
 /** Number 0: the worker is ready. */
 interface Answer {
   readonly number: number;

@@ -6,7 +6,15 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Client } from "../../client/client.ts";
-import { freshRoot, isAlive, killAndWait, removeRoot } from "../support/processes.ts";
+import {
+  daemonsOf,
+  freshRoot,
+  isAlive,
+  keepLocked,
+  killAndWait,
+  removeRoot,
+  WorkerProcess,
+} from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 
 const DAEMON = join(repository, "dist/daemon/main.js");
@@ -34,6 +42,20 @@ test("a process with nothing else to do hears why its daemon could not start", a
   const [code] = await once(child, "close");
   expect(said).toMatch(/^ERR_DAEMON_UNAVAILABLE .*ERR_BAD_ROOT.* is not a directory/s);
   expect(code).toBe(0);
+});
+
+test("a root whose election lock somebody else keeps, and serves nothing, is reported with his pid", async () => {
+  const path = join(root, "sessiond.pid");
+  const keeper = await keepLocked(path);
+  writeFileSync(path, `${keeper.pid}\n`);
+  const worker = WorkerProcess.start("test/whole/worker.js", [], { GAMBAS_SESSION_ROOT: root });
+  await expect(worker.call("hello")).rejects.toMatchObject({
+    code: "ERR_DAEMON_UNAVAILABLE",
+    message: expect.stringMatching(new RegExp(`ERR_DAEMON_RUNNING.*pid ${keeper.pid}`, "s")),
+  });
+  await killAndWait(keeper.pid ?? 0);
+  await worker.kill();
+  expect(daemonsOf(root)).toEqual([]);
 });
 
 test("a daemon goes on when nobody reads its log any more", async () => {
