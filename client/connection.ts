@@ -13,6 +13,7 @@ import { type Field, FrameReader, FrameWriter, readMessage } from "../protocol/f
 import { OPERATIONS, type OperationName, PROTOCOL_VERSION, type ResponseOf } from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
 import type { Places } from "./options.ts";
+import { checkIsOurs } from "./socket-owner.ts";
 import { type SpawnOptions, spawnDaemon } from "./spawn.ts";
 
 interface Pending {
@@ -121,6 +122,7 @@ export class Connection {
     const { places, spawn, waitMs } = this.#options;
     const deadlineMs = performance.now() + waitMs;
     for (;;) {
+      checkIsOurs(places);
       const socket = await openSocket(places.socket);
       if (socket !== undefined && (await this.#greet(socket, deadlineMs))) return;
       const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;

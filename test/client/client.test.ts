@@ -1,5 +1,5 @@
 // connect(): the client for those who want no static API, and what it says when there is nobody to talk to.
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -171,6 +171,25 @@ describe("connect", () => {
       code: "ERR_PROTOCOL_VERSION",
       message: expect.stringMatching(/version 1 .*version 99/),
     });
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+
+  it.runIf(process.getuid?.() === 0)("says nothing to a socket, or in a root, that is another user's", async () => {
+    const root = makeRoot();
+    let visitors = 0;
+    const server = createServer(() => {
+      visitors += 1;
+    });
+    const socket = join(root, "sessiond.sock");
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const refused = { code: "ERR_BAD_ROOT", message: expect.stringMatching(/belongs to uid 12345, not to 0/) };
+    chownSync(socket, 12_345, 12_345);
+    await expect(connect({ root })).rejects.toMatchObject(refused);
+    chownSync(socket, 0, 0);
+    chownSync(root, 12_345, 12_345);
+    await expect(connect({ root })).rejects.toMatchObject(refused);
+    expect(visitors).toBe(0);
     server.close();
     rmSync(root, { recursive: true });
   });
