@@ -7,6 +7,7 @@ import { isSessionId } from "../protocol/session-id.ts";
 import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
 import type { Call } from "./dispatch.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Caller, CommitTurn } from "./session.ts";
 import { badId, type Sessions } from "./sessions.ts";
 
@@ -15,6 +16,7 @@ export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, 
 export interface HandlerParts {
   readonly config: Config;
   readonly sessions: Sessions;
+  readonly metrics: Metrics;
   /** Names this life of the daemon. */
   readonly instance: string;
   readonly directory: string;
@@ -26,11 +28,16 @@ export interface HandlerParts {
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
-  const { sessions, config } = parts;
+  const { sessions, config, metrics } = parts;
   return {
     hello: (request, call) => greet(parts, request, call),
     open({ sid, known }, call) {
-      sessions.read(checkedId(sid), { caller: callerOf(call), known, ...answersState(call) });
+      const arrivedMs = performance.now();
+      const answer = (state: State): void => {
+        metrics.noteOpen(performance.now() - arrivedMs);
+        call.answer(...fieldsOf(state));
+      };
+      sessions.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
     },
     commit: (request, call) => commit(parts, request, call),
     touch({ sid, base }, call) {
@@ -41,12 +48,16 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), answer, fail: failing(call) });
     },
     lease({ sid, leaseMs, known }, call) {
+      const arrivedMs = performance.now();
       sessions.enter(checkedId(sid), {
         type: "lease",
         caller: callerOf(call),
         leaseMs: checkedLeaseMs(leaseMs, config),
         known,
-        answer: (fence, state) => call.answer(fence, ...fieldsOf(state)),
+        answer: (fence, state) => {
+          metrics.noteLease(performance.now() - arrivedMs);
+          call.answer(fence, ...fieldsOf(state));
+        },
         fail: failing(call),
       });
     },

@@ -39,11 +39,16 @@ export class Log {
 
   #write(level: LogLevel, event: string, details: Record<string, unknown>): void {
     if (LEVELS.indexOf(level) < this.#threshold) return;
-    const minute = Math.floor(Date.now() / 60_000);
-    if (minute !== this.#minute) this.#beginMinute(minute);
+    this.tellSuppressed();
     const count = (this.#counts.get(event) ?? 0) + 1;
     this.#counts.set(event, count);
     if (count <= MAX_PER_MINUTE) this.#writeLine({ level, event, ...details });
+  }
+
+  /** What was left out in a minute that is over is told once it is. */
+  tellSuppressed(): void {
+    const minute = Math.floor(Date.now() / 60_000);
+    if (minute !== this.#minute) this.#beginMinute(minute);
   }
 
   #beginMinute(minute: number): void {

@@ -11,7 +11,7 @@ import {
 const LOOP_TICK_MS = 20;
 
 export class Metrics {
-  readonly startedMs: number = Date.now();
+  readonly #startedMs: number = performance.now();
   opens = 0;
   hits = 0;
   commits = 0;
@@ -27,8 +27,10 @@ export class Metrics {
   expired = 0;
   duplicates = 0;
   readonly errors = new Map<string, number>();
-  /** From the arrival of a commit to its answer, in nanoseconds. */
+  /** From the arrival of a call to its answer, in nanoseconds. */
+  readonly #openNs: RecordableHistogram = createHistogram();
   readonly #commitNs: RecordableHistogram = createHistogram();
+  readonly #leaseNs: RecordableHistogram = createHistogram();
   readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_TICK_MS });
 
   constructor() {
@@ -39,8 +41,17 @@ export class Metrics {
     this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
   }
 
+  noteOpen(ms: number): void {
+    record(this.#openNs, ms);
+  }
+
   noteCommit(ms: number): void {
-    this.#commitNs.record(Math.max(1, Math.round(ms * 1e6)));
+    record(this.#commitNs, ms);
+  }
+
+  /** What a transaction waited for those before it. */
+  noteLease(ms: number): void {
+    record(this.#leaseNs, ms);
   }
 
   stop(): void {
@@ -51,20 +62,26 @@ export class Metrics {
     const { opens, hits, commits, writes, touches, abandons, leases, leasesLost, conflicts } = this;
     const { repairs, resurrectionsUndone, foreignSaves, expired, duplicates } = this;
     return {
-      uptimeSeconds: Math.round((Date.now() - this.startedMs) / 1000),
+      uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
       ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons },
       ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
       errors: Object.fromEntries(this.errors),
+      openMicros: microsOf(this.#openNs),
       commitMicros: microsOf(this.#commitNs),
+      leaseMicros: microsOf(this.#leaseNs),
       loopDelayMicros: microsOf(this.#loopDelay, LOOP_TICK_MS * 1000),
     };
   }
 }
 
+function record(histogram: RecordableHistogram, ms: number): void {
+  histogram.record(Math.max(1, Math.round(ms * 1e6)));
+}
+
 /** @param base what a value of nothing would be measured as. */
 function microsOf(histogram: RecordableHistogram | IntervalHistogram, base = 0): Record<string, number> {
   if (histogram.count === 0) return { count: 0 };
-  const [p50, p99, max] = [histogram.percentile(50), histogram.percentile(99), histogram.max];
   const micros = (ns: number): number => Math.max(0, ns / 1000 - base);
-  return { count: histogram.count, p50: micros(p50), p99: micros(p99), max: micros(max) };
+  const percentiles = [50, 90, 99, 99.9].map((part) => [`p${part}`, micros(histogram.percentile(part))]);
+  return { count: histogram.count, ...Object.fromEntries(percentiles), max: micros(histogram.max) };
 }

@@ -50,6 +50,16 @@ export class Server {
     return this.#connections.size;
   }
 
+  /** What all connections together wait for. Counts. */
+  get waiting(): { readonly waitingCalls: number; readonly waitingBytes: number } {
+    let [waitingCalls, waitingBytes] = [0, 0];
+    for (const connection of this.#connections) {
+      waitingCalls += connection.waitingCalls;
+      waitingBytes += connection.waitingBytes;
+    }
+    return { waitingCalls, waitingBytes };
+  }
+
   /** False when the socket's name has gone to somebody else, or is gone: then nobody new finds us. */
   get isStillNamed(): boolean {
     return statSync(this.#options.socket, { throwIfNoEntry: false })?.ino === this.#socketIno;

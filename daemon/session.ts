@@ -374,8 +374,8 @@ export class Session {
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
-    if (isExpired(loaded.image, this.#house.now())) return this.#expire();
-    this.#checkIsReadable(loaded.image);
+    if (this.#read(() => isExpired(loaded.image, this.#house.now()))) return this.#expire();
+    this.#read(() => layoutOf(loaded.image));
     return this.#adoptForeign(loaded, known);
   }
 
@@ -387,9 +387,10 @@ export class Session {
     return !isExpired(contents.image, this.#house.now());
   }
 
-  #checkIsReadable(image: Buffer): void {
+  /** What `look` finds in the file; when it cannot be read, the error says whose file that is. */
+  #read<T>(look: () => T): T {
     try {
-      layoutOf(image);
+      return look();
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       throw new SessionError(error.code, `The file of session ${this.id} cannot be read. ${error.what}`, {
@@ -736,7 +737,8 @@ export class Session {
     this.#isWriting = false;
     this.#contents = undefined;
     const problem = storeError(this.id, error);
-    this.#house.log.error("write-failed", { session: this.id, error: String(error) });
+    // A repair, which nobody waits for: every other failure is told of where it is answered.
+    if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
     for (const turn of prepared.turns) turn.fail(problem);
     this.#finishTurn();
   }

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
+import { PROTOCOL_VERSION } from "../protocol/operations.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import type { Connection } from "./connection.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -24,6 +25,7 @@ import type { Store } from "./store/store.ts";
 import { Sweep } from "./sweep.ts";
 import { Tombstones } from "./tombstones.ts";
 import { TurnEnd } from "./turn-end.ts";
+import { VERSION } from "./version.ts";
 
 export type { DaemonOptions } from "./config.ts";
 
@@ -39,6 +41,9 @@ export interface Daemon {
 /** Around a session of the largest size. */
 const FRAME_OVERHEAD_BYTES = 64 * 1024;
 const RECONCILE_SLICE = 64;
+const PULSE_MS = 1000;
+/** An event loop that was late by so much is told of. */
+const STALL_MS = 1000;
 
 /**
  * Runs a daemon in this process.
@@ -71,7 +76,8 @@ class Life implements Daemon {
   #stopping: Promise<void> | undefined;
   #election: Election | undefined;
   #parts: Parts | undefined;
-  #idleSinceMs = Date.now();
+  #idleSinceMs = performance.now();
+  #pulseMs = 0;
 
   constructor(config: Config) {
     this.#config = config;
@@ -111,7 +117,7 @@ class Life implements Daemon {
     this.#parts.watch?.start();
     this.#startTimers(this.#parts);
     if (nativeProblem !== undefined) this.#log.warn("no-record-locks", { reason: nativeProblem });
-    this.#log.info("ready", { socket: this.socket, root: this.#config.root });
+    this.#log.info("ready", { version: VERSION, socket: this.socket, root: this.#config.root });
   }
 
   stop(): Promise<void> {
@@ -163,8 +169,10 @@ class Life implements Daemon {
     const instance = randomBytes(9).toString("base64url");
     const report = (): Record<string, unknown> => this.#report();
     const retire = (): void => this.#retire();
-    const handlers = makeHandlers({ config, sessions, instance, directory: store.directory, report, retire });
-    const dispatch = new Dispatch(handlers, { log: this.#log, metrics: this.#metrics });
+    const problems = { log: this.#log, metrics: this.#metrics };
+    const { metrics } = problems;
+    const handlers = makeHandlers({ config, sessions, metrics, instance, directory: store.directory, report, retire });
+    const dispatch = new Dispatch(handlers, problems);
     return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, watch: this.#makeWatch(sessions, store) };
   }
 
@@ -175,17 +183,27 @@ class Life implements Daemon {
   }
 
   #startTimers(parts: Parts): void {
+    this.#pulseMs = performance.now();
     const { reconcileMs, idleExitMs } = this.#config;
     if (reconcileMs > 0 && parts.watch !== undefined) {
       this.#every(reconcileMs, () => reconcile(parts.sessions.lookAgainAtAll()));
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
+    this.#every(PULSE_MS, () => this.#feelPulse());
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
   #every(ms: number, action: () => void): void {
     this.#timers.push(setInterval(action, ms).unref());
+  }
+
+  /** Everybody waits while this process does not run: somebody stopped it, or the machine has no time for it. */
+  #feelPulse(): void {
+    const lateMs = performance.now() - this.#pulseMs - PULSE_MS;
+    this.#pulseMs = performance.now();
+    if (lateMs > STALL_MS) this.#log.warn("stalled", { ms: Math.round(lateMs) });
+    this.#log.tellSuppressed();
   }
 
   #checkPlace(): void {
@@ -199,8 +217,8 @@ class Life implements Daemon {
   }
 
   #checkIdle(idleExitMs: number): void {
-    if (this.#server.connectionCount > 0) this.#idleSinceMs = Date.now();
-    else if (Date.now() - this.#idleSinceMs > idleExitMs) void this.stop();
+    if (this.#server.connectionCount > 0) this.#idleSinceMs = performance.now();
+    else if (performance.now() - this.#idleSinceMs > idleExitMs) void this.stop();
   }
 
   #retire(): void {
@@ -250,15 +268,18 @@ class Life implements Daemon {
   #report(): Record<string, unknown> {
     const { sessions, sweep, tombstones } = this.#parts ?? {};
     return {
+      version: VERSION,
+      protocol: PROTOCOL_VERSION,
       pid: process.pid,
       root: this.#config.root,
       engine: this.#config.engine,
       durability: this.#config.durability,
       hasRecordLocks: nativeProblem === undefined,
       connections: this.#server.connectionCount,
+      ...this.#server.waiting,
       sessionsCached: sessions?.count,
       bytesCached: sessions?.bytes,
-      waiting: sessions?.waitingCount,
+      waitingTurns: sessions?.waitingCount,
       sessionsOnDisk: sweep?.onDisk,
       tombstones: tombstones?.count,
       memoryBytes: process.memoryUsage.rss(),

@@ -8,6 +8,8 @@ import type { Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 const FILES_PER_SLICE = 32;
+/** The first one begins soon: what expired while no daemon ran is gone then, and how many there are is known. */
+const FIRST_PAUSE_MS = 1_000;
 /** After a slice the sweep rests this many times as long as its own work took. */
 const REST_FACTOR = 40;
 
@@ -26,8 +28,8 @@ export class Sweep {
   #wake: (() => void) | undefined;
   #isStopped = false;
   #running: Promise<void> | undefined;
-  /** Sessions seen by the last complete sweep. */
-  onDisk = 0;
+  /** Sessions seen by the last complete sweep; null before there was one. */
+  onDisk: number | null = null;
 
   constructor(parts: SweepParts, pauseMs: number) {
     this.#parts = parts;
@@ -77,8 +79,8 @@ export class Sweep {
   }
 
   async #run(): Promise<void> {
-    while (!this.#isStopped) {
-      await this.#rest(this.#pauseMs);
+    for (let pauseMs = Math.min(FIRST_PAUSE_MS, this.#pauseMs); !this.#isStopped; pauseMs = this.#pauseMs) {
+      await this.#rest(pauseMs);
       if (this.#isStopped) return;
       try {
         this.onDisk = await this.sweepOnce();

@@ -81,6 +81,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/session": ["daemon/contents", "daemon/repair", "daemon/lease", "daemon/store/store", "type daemon/sessions"],
   "daemon/contents": ["type daemon/store/store"],
   "daemon/repair": ["daemon/recent-values", "type daemon/sessions"],
+  "daemon/version": ["gambas-session/package.json"],
   "daemon/election": ["proper-lockfile", "daemon/store/gambas-file/native"],
   "daemon/store/*": ["type daemon/store/store"],
   "daemon/store/gambas-file/*": ["daemon/store/gambas-file/*", "daemon/store/store", "type daemon/log"],
@@ -189,7 +190,7 @@ describe("the arrows", () => {
       devDependencies,
     } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
     const packages = Object.keys({ ...dependencies, express: devDependencies.express });
-    const known = ["node", ours, ...packages, ...all.map(({ name }) => name)];
+    const known = ["node", ours, `${ours}/package.json`, ...packages, ...all.map(({ name }) => name)];
     const patterns = Object.entries(ARROWS).flatMap(([left, right]) => [left, ...right]);
     const unknown = patterns.filter((row) => !known.some((name) => matches(row.replace(/^type /, ""), name)));
     expect(unknown).toEqual([]);
