@@ -475,10 +475,23 @@ export class Session {
   #end(): void {
     const nowMs = this.#house.now();
     this.#house.journal?.noteEnded(this.id, nowMs);
-    this.#house.journal?.append();
+    this.#appendOrMakeRoom();
     this.#house.tombstones.add(this.id, nowMs);
     this.#house.store.remove(this.id);
     this.#contents = undefined;
+  }
+
+  /** On a full disk the end of a session must not fail for want of room: it makes some. */
+  #appendOrMakeRoom(): void {
+    const { journal, store } = this.#house;
+    try {
+      journal?.append();
+    } catch {
+      // Whatever the system error: the second try meets it again.
+      store.remove(this.id);
+      this.#contents = undefined;
+      journal?.append();
+    }
   }
 
   // -- turns
@@ -622,10 +635,21 @@ export class Session {
       const staged = this.#house.store.stage(this.id, image, contents?.revision);
       return { session: this, staged, image, before: contents, turns, steps, wasRepaired };
     } catch (error) {
+      if (contents === undefined) this.#leaveNothing();
       this.#contents = undefined;
       const problem = storeError(this.id, error);
       for (const turn of turns) turn.fail(problem);
       return undefined;
+    }
+  }
+
+  /** A session that could not be made has a lock file all the same: on a full disk one more with every try. */
+  #leaveNothing(): void {
+    const { store, log } = this.#house;
+    try {
+      if (this.#hasLock && store.stat(this.id) === undefined) store.remove(this.id);
+    } catch (error) {
+      log.error("discard-failed", { session: this.id, error: String(error) });
     }
   }
 
@@ -736,6 +760,7 @@ export class Session {
     this.#cancelMarks(prepared);
     this.#isWriting = false;
     this.#contents = undefined;
+    if (prepared.before === undefined) this.#leaveNothing();
     const problem = storeError(this.id, error);
     // A repair, which nobody waits for: every other failure is told of where it is answered.
     if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });

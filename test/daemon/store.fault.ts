@@ -1,7 +1,9 @@
 // Every system call the daemon makes in the life of one session fails once, in every way that fits it. Whatever fails: each call is
 // answered, with success or ERR_STORE; the file is whole; the same call sent again succeeds; nothing stays open or locked.
 
-import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { DaemonOptions } from "../../daemon/start.ts";
 import { native } from "../../daemon/store/gambas-file/native.ts";
 import { applyDelta, layoutOf, startupMs } from "../../protocol/image.ts";
@@ -288,5 +290,51 @@ describe.each(Object.entries(MODES))("%s: whichever system call fails in", (_, o
       }
     }
     expect(problems).toEqual([]);
+  });
+});
+
+describe("on a full disk", () => {
+  let lab: Lab;
+  let worker: RawWorker;
+
+  beforeEach(async () => {
+    lab = await Lab.open();
+    worker = await lab.worker();
+  });
+
+  afterEach(async () => {
+    letThrough();
+    await lab.close();
+  });
+
+  function fill(isFull: (call: SystemCall) => boolean): void {
+    intercept((call) => (isFull(call) ? failure("ENOSPC", call) : "do"));
+  }
+
+  test.each([
+    ["written", ({ name }: SystemCall) => name === "writeSync"],
+    ["journaled", ({ name, path }: SystemCall) => name === "writeSync" && path.includes("sessiond.journal")],
+    ["named", ({ name }: SystemCall) => name === "renameSync"],
+  ])("a session that cannot be %s leaves neither file, nor lock, nor twin", async (_, isFull) => {
+    fill(isFull);
+    for (let count = 0; count < 10; count++) expect(await codeOf(worker.create(newId(), { n: 0 }))).toBe("ERR_STORE");
+    letThrough();
+    expect(readdirSync(join(lab.root, "session"))).toEqual([]);
+    expect(readdirSync(join(lab.root, "sessiond.twins"))).toEqual([]);
+  });
+
+  test("a session may be ended, and is not brought back by the next daemon", async () => {
+    const id = newId();
+    await worker.create(id, { n: 0 });
+    const image = lab.image(id);
+    // The journal has no room as long as the session is there.
+    fill(({ name, path }) => name === "writeSync" && path.includes("sessiond.journal") && lab.hasFile(id));
+    await worker.abandon(id);
+    letThrough();
+    expect(lab.hasFile(id)).toBe(false);
+    await lab.stop();
+    await lab.start();
+    lab.saveAsGambas(id, image);
+    expect(await (await lab.worker()).values(id)).toBeUndefined();
   });
 });
