@@ -14,7 +14,19 @@
 // is set then, and behind the client come u16 length + id, f64 when (Unix ms), u32 length + delta, and for each key two fingerprints
 // (two u32 each): that of the value before and that of the new one.
 
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import type { Fingerprint } from "./recent-values.ts";
 import type { Revision } from "./store/store.ts";
 
@@ -173,8 +185,16 @@ export class Journal {
     this.#batch.noteCommit(KIND.cancelled, mark, { revision });
   }
 
-  noteEnded(id: string, whenMs: number): void {
+  /** Writes that a session has ended. On a full disk that must not fail for want of room: `makeRoom` removes what there is of it. */
+  end(id: string, whenMs: number, makeRoom: () => void): void {
     this.#batch.noteEnded(id, whenMs);
+    try {
+      this.append();
+    } catch {
+      // Whatever the system error: the second try meets it again.
+      makeRoom();
+      this.append();
+    }
   }
 
   /** Writes what was noted, with one call. Throws the system's error; what was noted is kept then. */
@@ -182,6 +202,24 @@ export class Journal {
     if (this.#batch.isEmpty) return;
     if (this.#size > MAX_BYTES) this.#beginNewFile();
     this.#size = this.#batch.appendTo(this.#fd, this.#size);
+  }
+
+  /** Gives it its name back when somebody took it, a cleaner of `/tmp` say: what was written since would be lost with us. One stat. */
+  keepName(): void {
+    if (statSync(this.#path, { throwIfNoEntry: false }) !== undefined) return;
+    const told = Buffer.allocUnsafe(this.#size);
+    readSync(this.#fd, told, 0, told.length, 0);
+    const fd = openSync(`${this.#path}.new`, "w+", 0o600);
+    try {
+      writeFileSync(fd, told);
+      renameSync(`${this.#path}.new`, this.#path);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    const nameless = this.#fd;
+    this.#fd = fd;
+    closeSync(nameless);
   }
 
   close(): void {
@@ -204,7 +242,7 @@ export class Journal {
   /** `name` gives the names when everything is written. Nothing stays open when anything fails. */
   #writeNewFile(first: Batch, name: () => void): [fd: number, size: number] {
     for (const [id, whenMs] of this.#snapshot()) first.noteEnded(id, whenMs);
-    const fd = openSync(`${this.#path}.new`, "w", 0o600);
+    const fd = openSync(`${this.#path}.new`, "w+", 0o600);
     try {
       const size = first.isEmpty ? 0 : first.appendTo(fd, 0);
       name();

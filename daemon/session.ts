@@ -474,24 +474,10 @@ export class Session {
   /** The file, the twin and the memory are empty, and the id stays ended. */
   #end(): void {
     const nowMs = this.#house.now();
-    this.#house.journal?.noteEnded(this.id, nowMs);
-    this.#appendOrMakeRoom();
+    this.#house.journal?.end(this.id, nowMs, () => this.#house.store.remove(this.id));
     this.#house.tombstones.add(this.id, nowMs);
     this.#house.store.remove(this.id);
     this.#contents = undefined;
-  }
-
-  /** On a full disk the end of a session must not fail for want of room: it makes some. */
-  #appendOrMakeRoom(): void {
-    const { journal, store } = this.#house;
-    try {
-      journal?.append();
-    } catch {
-      // Whatever the system error: the second try meets it again.
-      store.remove(this.id);
-      this.#contents = undefined;
-      journal?.append();
-    }
   }
 
   // -- turns

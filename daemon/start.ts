@@ -210,6 +210,7 @@ class Life implements Daemon {
     try {
       if (this.#election?.isStillOurs() === false) this.#stepDown("the pid file was replaced");
       else if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
+      else this.#parts?.journal?.keepName();
     } catch (error) {
       // What cannot be looked at now is looked at again in a second.
       this.#log.warn("place-unknown", { error: String(error) });

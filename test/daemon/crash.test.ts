@@ -2,7 +2,16 @@
 
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
@@ -274,6 +283,26 @@ describe("a journal", () => {
     const id = newId();
     await worker.create(id, { n: 0 });
     expect(await worker.values(id)).toEqual({ n: 0 });
+  });
+
+  test("that somebody deleted is there again within a second, with all it told", async () => {
+    await start();
+    const worker = await connect();
+    const [id, ended] = [newId(), newId()];
+    await worker.create(id, { n: 0 });
+    await worker.create(ended, {});
+    await worker.abandon(ended);
+    const path = join(root, "sessiond.journal");
+    rmSync(path);
+    await worker.commit(id, { n: 1 }, { sequence: 7 });
+    await until(() => existsSync(path));
+    await worker.commit(id, { n: 2 }, { sequence: 8 });
+    await restart();
+    const again = await connect();
+    await again.commit(id, { n: 1 }, { sequence: 7 });
+    await again.commit(id, { n: 3 }, { sequence: 8 });
+    expect(await again.values(id)).toEqual({ n: 2 });
+    expect(await codeOf(again.create(ended, {}))).toBe("ERR_ID_TAKEN");
   });
 
   test("that has begun a new file still knows what was in the one before", async () => {

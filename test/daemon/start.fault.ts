@@ -1,6 +1,6 @@
 // Every system call of a daemon's start and of its end fails once: it starts or says why not, the next one starts, and nothing stays open.
 
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
@@ -138,3 +138,39 @@ test("a full journal whose successor cannot be begun is tried again, and loses n
   }
   return removeRoot(root);
 });
+
+test("a journal that lost its name and cannot get it back is tried again, and loses nothing it told", () => {
+  const root = freshRoot();
+  const path = join(root, "sessiond.journal");
+  const calls: SystemCall[] = [];
+  const live = (place: number): void => {
+    const openBefore = countOpenFiles();
+    writeFileSync(path, "");
+    const journal = new Journal(path, [], () => []);
+    journal.end("an ended one", Date.now(), () => undefined);
+    rmSync(path);
+    if (place < 0) recorded(calls);
+    const failed = place < 0 ? () => undefined : failAt(place);
+    const outcome = attempt(() => journal.keepName());
+    letThrough();
+    if (place >= 0) expect(outcome, failed()?.name).toBeInstanceOf(Error);
+    journal.keepName();
+    journal.end("another", Date.now(), () => undefined);
+    journal.close();
+    expect([...replayJournal(path).ended.keys()], failed()?.name).toEqual(["an ended one", "another"]);
+    expect(countOpenFiles(), failed()?.name).toBe(openBefore);
+  };
+  live(-1);
+  expect(calls.length).toBeGreaterThan(4);
+  for (const place of calls.keys()) live(place);
+  return removeRoot(root);
+});
+
+function attempt(action: () => void): unknown {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
