@@ -10,7 +10,13 @@ import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import { isErrorCode, SessionError } from "../protocol/errors.ts";
 import { type Field, FrameReader, FrameWriter, readMessage } from "../protocol/frame.ts";
-import { OPERATIONS, type OperationName, PROTOCOL_VERSION, type ResponseOf } from "../protocol/operations.ts";
+import {
+  OPERATIONS,
+  type OperationName,
+  olderVersion,
+  PROTOCOL_VERSION,
+  type ResponseOf,
+} from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
 import type { Places } from "./options.ts";
 import { checkIsOurs } from "./socket-owner.ts";
@@ -124,23 +130,30 @@ export class Connection {
     for (;;) {
       checkIsOurs(places);
       const socket = await openSocket(places.socket);
-      if (socket !== undefined && (await this.#greet(socket, deadlineMs))) return;
+      const found = socket === undefined ? "nobody" : await this.#greet(socket, deadlineMs);
+      if (found === "ready") return;
       const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;
       if (!mayWait) throw socket === undefined ? unavailable(places) : unanswering(places, waitMs);
-      if (socket === undefined && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
+      if (found !== "gone" && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
       else await pause();
     }
   }
 
-  /** False when the daemon left before it answered, or did not answer in time. */
-  #greet(socket: Socket, deadlineMs: number): Promise<boolean> {
+  /** "gone": it left before it answered, or did not answer in time. "older": one of ours would take its place. */
+  #greet(socket: Socket, deadlineMs: number): Promise<"ready" | "gone" | "older"> {
     return new Promise((resolve, reject) => {
       const patience = setTimeout(() => socket.destroy(), Math.max(1, deadlineMs - performance.now()));
       let take = (frame: Buffer): void => {
-        this.#options.onHello(readHello(frame));
+        const answer = readMessage(frame);
+        if (this.#options.spawn !== undefined && olderVersion(answer) !== undefined) {
+          resolve("older");
+          socket.destroy();
+          return;
+        }
+        this.#options.onHello(readHello(answer));
         clearTimeout(patience);
         this.#adopt(socket);
-        resolve(true);
+        resolve("ready");
         take = (next) => this.#receive(next);
       };
       const reader = new FrameReader(MAX_FRAME_BYTES);
@@ -157,7 +170,7 @@ export class Connection {
       });
       socket.once("close", () => {
         clearTimeout(patience);
-        resolve(false);
+        resolve("gone");
         this.#lost(socket);
       });
       socket.on("error", () => socket.destroy());
@@ -239,8 +252,7 @@ export class Connection {
   }
 }
 
-function readHello(frame: Buffer): ResponseOf<"hello"> {
-  const fields = readMessage(frame);
+function readHello(fields: readonly unknown[]): ResponseOf<"hello"> {
   if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
   return readFields(OPERATIONS.hello.response, fields, 2);
 }

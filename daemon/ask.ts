@@ -3,7 +3,7 @@
 import { connect } from "node:net";
 import { SessionError } from "../protocol/errors.ts";
 import { FrameReader, FrameWriter, readMessage } from "../protocol/frame.ts";
-import { OPERATIONS, PROTOCOL_VERSION } from "../protocol/operations.ts";
+import { OPERATIONS, olderVersion, PROTOCOL_VERSION } from "../protocol/operations.ts";
 import { type Config, type DaemonOptions, resolveConfig } from "./config.ts";
 import { electedPid } from "./election.ts";
 
@@ -25,22 +25,47 @@ export async function status(options: DaemonOptions, isJson: boolean): Promise<s
 }
 
 /**
- * Makes the daemon on this socket leave. Resolves to its pid, or to undefined when there is none.
+ * Makes the daemon on this socket leave, whatever older version it is of. Resolves to its pid, or to undefined when there is none.
  *
- * @throws SessionError ERR_DAEMON_UNAVAILABLE when there is one that does not answer, ERR_PROTOCOL_VERSION.
+ * @throws SessionError ERR_DAEMON_UNAVAILABLE when there is one that does not answer, ERR_PROTOCOL_VERSION when it is newer.
  */
 export async function retire(options: DaemonOptions): Promise<number | undefined> {
   const pid = await ask(resolveConfig(options), "retire");
   return pid === undefined ? undefined : Number(pid);
 }
 
+/** The same if it is of an older version. Resolves to whether it is. */
+export async function retireOlder(options: DaemonOptions): Promise<boolean> {
+  const config = resolveConfig(options);
+  const { failure } = await askOnce(config, "status", PROTOCOL_VERSION);
+  const version = failure && olderVersion(failure);
+  if (version === undefined) return false;
+  await askOnce(config, "retire", version);
+  return true;
+}
+
 /** The first field of the answer; undefined when nobody is there, or it has left before it answered. */
-function ask(config: Config, name: "status" | "retire"): Promise<unknown> {
+async function ask(config: Config, name: "status" | "retire"): Promise<unknown> {
+  const first = await askOnce(config, name, PROTOCOL_VERSION);
+  const version = first.failure && olderVersion(first.failure);
+  const { answer, failure } = version === undefined ? first : await askOnce(config, name, version);
+  if (failure !== undefined) throw new SessionError("ERR_PROTOCOL_VERSION", String(failure[3]));
+  return answer;
+}
+
+interface Answered {
+  readonly answer?: unknown;
+  /** The message of it. */
+  readonly failure?: readonly unknown[];
+}
+
+/** hello and both questions have been the same in every version. */
+function askOnce(config: Config, name: "status" | "retire", version: number): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const socket = connect(config.socket);
     const reader = new FrameReader(MAX_ANSWER_BYTES);
     const writer = new FrameWriter();
-    writer.push(0, OPERATIONS.hello.number, PROTOCOL_VERSION, name);
+    writer.push(0, OPERATIONS.hello.number, version, name);
     writer.push(1, OPERATIONS[name].number);
     socket.write(writer.take());
     const patience = setTimeout(() => {
@@ -50,13 +75,14 @@ function ask(config: Config, name: "status" | "retire"): Promise<unknown> {
     socket.once("error", () => socket.destroy());
     socket.once("close", () => {
       clearTimeout(patience);
-      resolve(undefined);
+      resolve({});
     });
     socket.on("data", (chunk) => {
       reader.read(chunk, (frame) => {
-        const [number, failed, first, text] = readMessage(frame);
-        if (failed !== 0) reject(new SessionError("ERR_PROTOCOL_VERSION", String(text)));
-        else if (number === 1) resolve(first);
+        const message = readMessage(frame);
+        const [number, failed, answer] = message;
+        if (failed !== 0) resolve({ failure: message });
+        else if (number === 1) resolve({ answer });
         if (failed !== 0 || number === 1) socket.destroy();
       });
     });

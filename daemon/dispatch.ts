@@ -2,7 +2,13 @@
 
 import { type ErrorCode, SessionError } from "../protocol/errors.ts";
 import { type Field, readMessage } from "../protocol/frame.ts";
-import { OPERATIONS, type OperationName, operationName, type RequestOf } from "../protocol/operations.ts";
+import {
+  OPERATIONS,
+  type OperationName,
+  operationName,
+  PROTOCOL_VERSION,
+  type RequestOf,
+} from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
 import type { Connection } from "./connection.ts";
 import type { Handlers } from "./handlers.ts";
@@ -45,7 +51,9 @@ export class Call {
     this.#problems.metrics.countError(problem.code);
     const event = TO_LOG[problem.code];
     if (event !== undefined) this.#problems.log.warn(event, { client: this.connection.client, error: problem.what });
-    this.connection.send(this.#number, FAILED, problem.code, problem.message);
+    if (problem.code !== "ERR_PROTOCOL_VERSION")
+      this.connection.send(this.#number, FAILED, problem.code, problem.message);
+    else this.connection.send(this.#number, FAILED, problem.code, problem.message, PROTOCOL_VERSION);
   }
 
   #unexpected(error: unknown): SessionError {

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 const PAUSE_MS = 10;
 
 /** True when somebody answers on the socket; false when nobody does for a while, so that an election may be tried again. */
-export async function waitUntilServed(socket: string, tries = 20): Promise<boolean> {
+export async function waitUntilServed(socket: string, tries: number): Promise<boolean> {
   for (let count = 0; count < tries; count++) {
     if (await isServed(socket)) return true;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

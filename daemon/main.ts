@@ -4,7 +4,7 @@
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { SessionError } from "../protocol/errors.ts";
-import { retire, status } from "./ask.ts";
+import { retire, retireOlder, status } from "./ask.ts";
 import { type DaemonOptions, describeSettings, resolveConfig, settingFlags } from "./config.ts";
 import { waitUntilServed } from "./join.ts";
 import { startDaemon } from "./start.ts";
@@ -13,6 +13,7 @@ const MAX_TAKEOVER_TRIES = 2_000;
 const TAKEOVER_PAUSE_MS = 5;
 /** From its election until it answers another daemon takes milliseconds, on a busy machine seconds. */
 const MAX_JOIN_MS = 8_000;
+const JOIN_TRIES = 20;
 
 const USAGE = `gambas-sessiond [run] [--root DIR] [--socket PATH] [--SETTING VALUE ...]   keeps sessions, in the foreground
 gambas-sessiond --takeover [...]                                           takes the place of the one that runs
@@ -51,19 +52,24 @@ async function run(): Promise<void> {
   process.exit(0);
 }
 
-/** One that a client spawned finds its place taken as often as not: it waits until the other answers, says so, and leaves. */
+/**
+ * One that a client spawned finds its place taken as often as not: it waits until the other answers, says so, and leaves. If the other is
+ * of an older version, it is the other that leaves.
+ */
 async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | undefined> {
   const deadlineMs = performance.now() + MAX_JOIN_MS;
-  for (;;) {
+  for (let tries = JOIN_TRIES; ; ) {
     try {
       return await startDaemon(options);
     } catch (error) {
       const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
       if (!isTaken || readyFd === undefined || performance.now() > deadlineMs) throw error;
-      if (await waitUntilServed(resolveConfig(options).socket)) {
-        tellReady(readyFd);
-        return undefined;
-      }
+    }
+    // It leaves in a moment, and nobody serves until we do.
+    if (await retireOlder(options)) tries = 1;
+    else if (await waitUntilServed(resolveConfig(options).socket, tries)) {
+      tellReady(readyFd);
+      return undefined;
     }
   }
 }

@@ -4,7 +4,15 @@ import type { ErrorCode } from "./errors.ts";
 import { bool, bytes, type Fields, float, listOf, type Message, mapOf, optional, text, uint } from "./shape.ts";
 
 /** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION: number = 1;
+
+/** The version of the daemon that has refused a hello with this failure, if it is older than ours; undefined otherwise. */
+export function olderVersion(failure: readonly unknown[]): number | undefined {
+  const [, , code, , version] = failure;
+  return code === "ERR_PROTOCOL_VERSION" && typeof version === "number" && version < PROTOCOL_VERSION
+    ? version
+    : undefined;
+}
 
 interface Operation {
   readonly number: number;

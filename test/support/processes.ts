@@ -5,7 +5,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { repository } from "./repository.ts";
 
 /** A directory of its own for one test. Short, because a socket must fit into it. */
@@ -125,9 +125,9 @@ export class WorkerProcess {
     child.on("message", (message) => this.#receive(message as Answer));
   }
 
-  /** Starts a script of `dist`, named without the folder: "test/whole/worker.js". */
+  /** Starts a script of `dist`, named without the folder ("test/whole/worker.js"), or by its whole path. */
   static start(script: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): WorkerProcess {
-    return new WorkerProcess(fork(join(repository, "dist", script), args, { env: { ...process.env, ...env } }));
+    return new WorkerProcess(fork(resolve(repository, "dist", script), args, { env: { ...process.env, ...env } }));
   }
 
   get hasExited(): boolean {
