@@ -42,7 +42,7 @@ const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
 const RETRY_PAUSE_MS = 20;
 const HELLO = 0;
 /** So often within `waitMs` it is looked whether anything was heard. */
-const LOOKS = 4;
+const LOOKS = 10;
 /** The longest time a timer of Node can be set to: 24 days. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
 /** A daemon that is silent for less than this is only busy, however little a call would wait. */
@@ -200,7 +200,7 @@ export class Connection {
     const isSilent = this.#pending.size > 0 && !this.#wasHeard;
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
     this.#wasHeard = false;
-    if (this.#silentLooks === 1) this.#send(HELLO, "hello", [PROTOCOL_VERSION, this.#clientName]);
+    if (this.#silentLooks === 2) this.#send(HELLO, "hello", [PROTOCOL_VERSION, this.#clientName]);
     if (this.#silentLooks > LOOKS) this.#giveUp();
   }
 
