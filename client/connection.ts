@@ -132,7 +132,8 @@ export class Connection {
       const socket = await openSocket(places.socket);
       const found = socket === undefined ? "nobody" : await this.#greet(socket, deadlineMs);
       if (found === "ready") return;
-      const mayWait = (this.#wasEverConnected || spawn !== undefined) && performance.now() < deadlineMs;
+      const isHope = this.#wasEverConnected || spawn !== undefined || found === "gone";
+      const mayWait = isHope && performance.now() < deadlineMs;
       if (!mayWait) throw socket === undefined ? unavailable(places) : unanswering(places, waitMs);
       if (found !== "gone" && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
       else await pause();

@@ -13,6 +13,8 @@ export interface ServerEvents {
   readonly onUnsent: () => void;
   /** A connection is closed because of what it sent, or did not send. */
   readonly onCut: (connection: Connection, reason: string) => void;
+  /** Somebody could not be let in; others may be. */
+  readonly onAcceptFailed: (error: Error) => void;
 }
 
 export interface ServerOptions {
@@ -77,6 +79,7 @@ export class Server {
     } finally {
       process.umask(umask);
     }
+    this.#net.on("error", this.#events.onAcceptFailed);
     if (path !== socket) renameSync(path, socket);
     this.#socketIno = statSync(socket).ino;
     this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();

@@ -6,6 +6,7 @@ import { SessionError } from "../protocol/errors.ts";
 import { PROTOCOL_VERSION } from "../protocol/operations.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import type { Connection } from "./connection.ts";
+import { maxOpenFiles } from "./descriptors.ts";
 import { Dispatch } from "./dispatch.ts";
 import { type Election, elect, electedPid } from "./election.ts";
 import { makeHandlers } from "./handlers.ts";
@@ -41,6 +42,8 @@ export interface Daemon {
 /** Around a session of the largest size. */
 const FRAME_OVERHEAD_BYTES = 64 * 1024;
 const RECONCILE_SLICE = 64;
+/** The session, its twin and its lock. */
+const FILES_PER_SESSION = 3;
 const PULSE_MS = 1000;
 /** An event loop that was late by so much is told of. */
 const STALL_MS = 1000;
@@ -92,6 +95,7 @@ class Life implements Daemon {
         onFrame: (connection, frame) => this.#parts?.dispatch.receive(connection, frame),
         onClose: (connection) => this.#forget(connection),
         onCut: ({ client }, reason) => this.#log.warn("connection-cut", { client, reason }),
+        onAcceptFailed: (error) => this.#log.error("accept-failed", { error: String(error) }),
         onUnsent: () => this.#parts?.turnEnd.request(),
       },
     );
@@ -283,7 +287,7 @@ class Life implements Daemon {
       waitingTurns: sessions?.waitingCount,
       sessionsOnDisk: sweep?.onDisk,
       tombstones: tombstones?.count,
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: memoryBytes(),
       ...this.#metrics.report(),
     };
   }
@@ -300,10 +304,24 @@ interface Parts {
   readonly watch: Watch | undefined;
 }
 
+/** Null when that cannot be found out, for want of a descriptor say: then the rest of the status matters all the more. */
+function memoryBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
+}
+
 function makeStore(config: Config): Store {
   return config.engine === "memory"
     ? new MemoryStore()
-    : new GambasFileStore({ root: config.root, openSessions: config.openSessions });
+    : new GambasFileStore({ root: config.root, openSessions: Math.min(config.openSessions, affordableSessions()) });
+}
+
+/** Half of the descriptors are for connections and whatever else comes. */
+function affordableSessions(): number {
+  return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
 }
 
 /** Walks through all sessions without keeping the event loop for long. */

@@ -6,8 +6,10 @@ import { once } from "node:events";
 import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Client } from "../../client/client.ts";
 import type { DaemonOptions } from "../../daemon/start.ts";
 import type { SessionError } from "../../protocol/errors.ts";
+import { PROTOCOL_VERSION } from "../../protocol/operations.ts";
 import {
   freshRoot,
   isAlive,
@@ -185,16 +187,44 @@ describe("a daemon process", () => {
 
   afterEach(() => removeRoot(root));
 
-  test("that runs out of descriptors keeps fewer files open, and nothing fails", async () => {
+  async function startWithDescriptors(count: number): Promise<void> {
     const args = [join(repository, "dist/daemon/main.js"), "--root", root, "--log-level", "silent"];
-    const limited = ["-c", 'ulimit -n 70 && exec "$0" "$@"', process.execPath, ...args];
+    const limited = ["-c", `ulimit -n ${count} && exec "$0" "$@"`, process.execPath, ...args];
     const child = spawn("sh", limited, { stdio: ["ignore", "pipe", "inherit"] });
     await once(child.stdout, "data");
+  }
+
+  test("that runs out of descriptors keeps fewer files open, and nothing fails", async () => {
+    await startWithDescriptors(70);
     const worker = await RawWorker.connect(socket);
     const ids = Array.from({ length: 60 }, () => newId());
     for (const id of ids) await worker.create(id, { n: 0 });
     for (let n = 1; n <= 3; n++) for (const id of ids) await worker.commit(id, { n });
     for (const id of ids) expect(await worker.values(id)).toEqual({ n: 3 });
+    // Its files leave some of them for those who come now.
+    const others = await Promise.all(Array.from({ length: 10 }, (_, count) => RawWorker.connect(socket, `w${count}`)));
+    for (const other of [worker, ...others]) await other.close();
+  });
+
+  test("that has none left for workers tells how it is, lets those wait who come, and goes on when others have left", async () => {
+    await startWithDescriptors(70);
+    const worker = await RawWorker.connect(socket);
+    const id = newId();
+    await worker.create(id, { n: 0 });
+    const crowd: RawWorker[] = [];
+    for (let isFull = false; !isFull; ) {
+      const one = await RawWorker.connectSilently(socket);
+      isFull = (await one.call("hello", PROTOCOL_VERSION, "crowd").catch(() => undefined)) === undefined;
+      if (!isFull) crowd.push(one);
+    }
+    expect(await worker.status()).toMatchObject({ connections: crowd.length + 1 });
+    expect(await worker.values(id)).toEqual({ n: 0 });
+    const client = new Client({ root, spawn: false, waitMs: 60_000 });
+    const coming = client.ready();
+    for (const one of crowd) await one.close();
+    await coming;
+    client.close();
+    await worker.commit(id, { n: 1 });
     await worker.close();
   });
 
