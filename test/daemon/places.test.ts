@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -144,6 +145,20 @@ test("a daemon whose socket was taken from it leaves and writes nothing any more
   expect(statSync(lab.daemon.socket).isFile()).toBe(true);
   await lab.close();
 });
+
+test.each(["sessiond.sock", "sessiond.pid", "sessiond.lock"])(
+  "a daemon whose %s was deleted leaves, and the next one serves what was there",
+  async (name) => {
+    const lab = await Lab.open();
+    const id = newId();
+    await (await lab.worker()).create(id, { n: 1 });
+    rmSync(join(lab.root, name), { recursive: true });
+    await lab.daemon.stopped;
+    await lab.start();
+    expect(await (await lab.worker()).values(id)).toEqual({ n: 1 });
+    await lab.close();
+  },
+);
 
 test.each<DaemonOptions>([
   { durability: "later" as "file" },
