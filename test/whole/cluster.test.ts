@@ -136,6 +136,36 @@ describe("when a worker stalls in a transaction", () => {
   });
 });
 
+describe("when a worker is stopped", () => {
+  test("in a transaction for longer than its lease, others go on, and what it commits then is refused", async () => {
+    await cluster.fork(2);
+    const id = await cluster.call<string>(0, "create", { n: 0 });
+    const pid = await cluster.call<number>(1, "begin", id, "n", 100);
+    kill(pid, "SIGSTOP");
+    await cluster.call(0, "add", id, "n", 5);
+    kill(pid, "SIGCONT");
+    expect(await cluster.call(1, "finish")).toBe("ERR_LEASE_LOST");
+    expect(await cluster.all("get", id, "n")).toEqual([5, 5]);
+    await cluster.call(1, "add", id, "n", 1);
+    expect(await cluster.call(0, "get", id, "n")).toBe(6);
+  });
+
+  test("and does not read its answers, others go on, and it goes on where it was", async () => {
+    await cluster.fork(3);
+    const id = await cluster.call<string>(0, "create", { n: 0 });
+    const big = await cluster.call<string>(0, "create", { text: "x".repeat(3_000_000) });
+    const pid = await cluster.call<number>(1, "hello");
+    const asking = Array.from({ length: 20 }, () => cluster.call(1, "add", big, "n", 1));
+    kill(pid, "SIGSTOP");
+    await cluster.call(0, "add", id, "n", 20);
+    await cluster.call(2, "add", big, "m", 5);
+    kill(pid, "SIGCONT");
+    await Promise.all(asking);
+    expect(await cluster.all("get", big, "n")).toEqual([20, 20, 20]);
+    expect(await cluster.all("get", big, "m")).toEqual([5, 5, 5]);
+  });
+});
+
 describe("when the daemon is killed", () => {
   test("another one answers, and nothing that was acknowledged is lost", async () => {
     await cluster.fork(4);

@@ -4,6 +4,8 @@ import { type Client, connect, Session } from "gambas-session";
 import { serveCalls } from "../support/processes.ts";
 
 let connecting: Promise<Client> | undefined;
+let begun: Promise<unknown> = Promise.resolve();
+let goOn: () => void = () => undefined;
 
 function client(): Promise<Client> {
   connecting ??= connect();
@@ -54,6 +56,29 @@ serveCalls({
         ),
       ).catch(reject);
     });
+  },
+  /** The same, but ends when `finish` is called, which resolves to the code of its error, or null. */
+  async begin(id: string, key: string, leaseMs: number) {
+    await client();
+    return new Promise((resolve, reject) => {
+      const told = new Promise<void>((tell) => {
+        goOn = tell;
+      });
+      const fn = async (): Promise<void> => {
+        resolve(process.pid);
+        await told;
+        Session.set(key, "committed late");
+      };
+      begun = Session.Run({ id }, () => Session.Transaction(fn, { leaseMs }));
+      begun.catch(reject);
+    });
+  },
+  async finish() {
+    goOn();
+    return begun.then(
+      () => null,
+      (error: { code: string }) => error.code,
+    );
   },
   async exists(id: string) {
     return Session.Run({ id }, () => Session.Id !== null);
