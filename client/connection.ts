@@ -130,11 +130,11 @@ export class Connection {
     for (;;) {
       checkIsOurs(places);
       const socket = await openSocket(places.socket);
-      const found = socket === undefined ? "nobody" : await this.#greet(socket, deadlineMs);
+      const found = typeof socket === "string" ? socket : await this.#greet(socket, deadlineMs);
       if (found === "ready") return;
       const isHope = this.#wasEverConnected || spawn !== undefined || found === "gone";
       const mayWait = isHope && performance.now() < deadlineMs;
-      if (!mayWait) throw socket === undefined ? unavailable(places) : unanswering(places, waitMs);
+      if (!mayWait) throw found === "nobody" ? unavailable(places) : unanswering(places, waitMs);
       if (found !== "gone" && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
       else await pause();
     }
@@ -258,15 +258,15 @@ function readHello(fields: readonly unknown[]): ResponseOf<"hello"> {
   return readFields(OPERATIONS.hello.response, fields, 2);
 }
 
-/** Undefined when nobody listens there. */
-function openSocket(path: string): Promise<Socket | undefined> {
+/** "nobody" listens there, or so many wait to be let in that one has to come again. */
+function openSocket(path: string): Promise<Socket | "nobody" | "gone"> {
   return new Promise((resolve) => {
     const socket = connectSocket(path);
     socket.once("connect", () => {
       socket.removeAllListeners("error");
       resolve(socket);
     });
-    socket.once("error", () => resolve(undefined));
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN" ? "gone" : "nobody"));
   });
 }
 

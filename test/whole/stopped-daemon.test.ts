@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Client } from "../../client/client.ts";
 import type { ConnectOptions } from "../../client/options.ts";
+import { RawWorker } from "../daemon/raw-worker.ts";
 import {
   daemonPid,
   freshRoot,
@@ -88,6 +89,23 @@ describe("when the daemon is stopped", () => {
     kill(daemon.pid ?? 0, "SIGCONT");
     await Promise.all(adding);
     expect((await anna.open(id))?.get("n")).toBe(20);
+  });
+
+  test("and nobody is let in any more, who comes then waits all the same", async () => {
+    const daemon = await startDaemonProcess(root);
+    kill(daemon.pid ?? 0, "SIGSTOP");
+    const crowd: RawWorker[] = [];
+    const enter = (): Promise<void> =>
+      RawWorker.connectSilently(join(root, "sessiond.sock")).then((one) => void crowd.push(one));
+    await expect(
+      (async () => {
+        while (crowd.length < 10_000) await enter();
+      })(),
+    ).rejects.toMatchObject({ code: "EAGAIN" });
+    const coming = client({ waitMs: 60_000 }).ready();
+    kill(daemon.pid ?? 0, "SIGCONT");
+    await coming;
+    await Promise.all(crowd.map((one) => one.close()));
   });
 
   test("and is killed then, the calls that wait are answered by the next one", async () => {
