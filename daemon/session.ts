@@ -374,8 +374,8 @@ export class Session {
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
-    if (this.#read(() => isExpired(loaded.image, this.#house.now()))) return this.#expire();
-    this.#read(() => layoutOf(loaded.image));
+    if (this.#orUnreadable(() => isExpired(loaded.image, this.#house.now()))) return this.#expire();
+    this.#orUnreadable(() => layoutOf(loaded.image));
     return this.#adoptForeign(loaded, known);
   }
 
@@ -387,15 +387,13 @@ export class Session {
     return !isExpired(contents.image, this.#house.now());
   }
 
-  /** What `look` finds in the file; when it cannot be read, the error says whose file that is. */
-  #read<T>(look: () => T): T {
+  #orUnreadable<T>(look: () => T): T {
     try {
       return look();
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
-      throw new SessionError(error.code, `The file of session ${this.id} cannot be read. ${error.what}`, {
-        cause: error,
-      });
+      const what = `The file of session ${this.id} cannot be read. ${error.what}`;
+      throw new SessionError(error.code, what, { cause: error });
     }
   }
 
@@ -631,11 +629,10 @@ export class Session {
 
   /** A session that could not be made has a lock file all the same: on a full disk one more with every try. */
   #leaveNothing(): void {
-    const { store, log } = this.#house;
     try {
-      if (this.#hasLock && store.stat(this.id) === undefined) store.remove(this.id);
+      if (this.#hasLock && this.#house.store.stat(this.id) === undefined) this.#house.store.remove(this.id);
     } catch (error) {
-      log.error("discard-failed", { session: this.id, error: String(error) });
+      this.#house.log.error("discard-failed", { session: this.id, error: String(error) });
     }
   }
 
@@ -748,7 +745,6 @@ export class Session {
     this.#contents = undefined;
     if (prepared.before === undefined) this.#leaveNothing();
     const problem = storeError(this.id, error);
-    // A repair, which nobody waits for: every other failure is told of where it is answered.
     if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
     for (const turn of prepared.turns) turn.fail(problem);
     this.#finishTurn();
