@@ -19,15 +19,9 @@ import {
 } from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
 import type { Places } from "./options.ts";
+import { PendingCall, PendingCalls } from "./pending-calls.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { type SpawnOptions, spawnDaemon } from "./spawn.ts";
-
-interface Pending {
-  readonly name: OperationName;
-  readonly fields: readonly Field[];
-  readonly resolve: (response: never) => void;
-  readonly reject: (error: Error) => void;
-}
 
 export interface ConnectionOptions {
   readonly places: Places;
@@ -52,12 +46,11 @@ export class Connection {
   readonly #options: ConnectionOptions;
   /** Names this worker to every daemon it meets. */
   readonly #clientName: string = randomBytes(12).toString("base64url");
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new PendingCalls();
   readonly #writer = new FrameWriter();
   #socket: Socket | undefined;
   #connecting: Promise<void> | undefined;
   #isFlushDue = false;
-  #lastNumber = HELLO;
   #lastSequence = 0;
   #life = 0;
   #wasEverConnected = false;
@@ -94,12 +87,14 @@ export class Connection {
 
   call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
-    const number = ++this.#lastNumber;
     return new Promise<ResponseOf<N>>((resolve, reject) => {
       if (this.#pending.size === 0) this.#socket?.ref();
-      this.#pending.set(number, { name, fields, resolve, reject });
+      const call = new PendingCall(name, fields);
+      call.resolve = resolve;
+      call.reject = reject;
+      this.#pending.add(call);
       if (this.#socket === undefined) this.#reconnect();
-      else this.#send(number, name, fields);
+      else this.#send(call);
     });
   }
 
@@ -107,7 +102,7 @@ export class Connection {
     this.#end(new SessionError("ERR_CLOSED"));
   }
 
-  #send(number: number, name: OperationName, fields: readonly Field[]): void {
+  #send({ number, name, fields }: PendingCall): void {
     this.#writer.push(number, OPERATIONS[name].number, ...fields);
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
@@ -186,7 +181,7 @@ export class Connection {
     this.#life += 1;
     this.#socket = socket;
     this.#writer.take();
-    for (const [number, { name, fields }] of this.#pending) this.#send(number, name, fields);
+    for (const call of this.#pending.inOrder()) this.#send(call);
     if (this.#pending.size === 0) socket.unref();
     this.#silentLooks = 0;
     this.#lookout = setInterval(() => this.#look(), this.#silenceMs / LOOKS).unref();
@@ -201,7 +196,7 @@ export class Connection {
     const isSilent = this.#pending.size > 0 && !this.#wasHeard;
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
     this.#wasHeard = false;
-    if (this.#silentLooks === 2) this.#send(HELLO, "hello", [PROTOCOL_VERSION, this.#clientName]);
+    if (this.#silentLooks === 2) this.#send(new PendingCall("hello", [PROTOCOL_VERSION, this.#clientName]));
     if (this.#silentLooks > LOOKS) this.#giveUp();
   }
 
@@ -222,9 +217,8 @@ export class Connection {
   #receive(frame: Buffer): void {
     const fields = readMessage(frame);
     const number = fields[0] as number;
-    const pending = this.#pending.get(number);
+    const pending = this.#pending.take(number);
     if (pending === undefined) return;
-    this.#pending.delete(number);
     if (this.#pending.size === 0) this.#socket?.unref();
     try {
       if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
@@ -247,9 +241,7 @@ export class Connection {
   }
 
   #failPending(error: Error): void {
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { reject } of pending) reject(error);
+    for (const { number } of this.#pending.inOrder()) this.#pending.take(number)?.reject(error);
   }
 }
 
