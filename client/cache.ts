@@ -51,9 +51,8 @@ export class Cache {
   }
 
   keep(id: string, contents: Contents): void {
-    this.drop(id);
-    if (contents.isFleeting || bytesOf(contents) > this.#maxBytesYoung) return;
-    this.#add(id, { path: this.#directory === "" ? "" : `${this.#directory}/${id}`, contents });
+    if (contents.isFleeting || bytesOf(contents) > this.#maxBytesYoung) this.drop(id);
+    else this.#add(id, { path: this.#directory === "" ? "" : `${this.#directory}/${id}`, contents });
   }
 
   drop(id: string): void {
@@ -77,8 +76,10 @@ export class Cache {
     return old;
   }
 
+  /** In the place of an older copy: a map whose entries are removed and added all the time costs garbage. */
   #add(id: string, copy: Copy): void {
-    this.#bytesYoung += bytesOf(copy.contents);
+    const older = this.#young.get(id);
+    this.#bytesYoung += bytesOf(copy.contents) - (older === undefined ? 0 : bytesOf(older.contents));
     if (this.#bytesYoung > this.#maxBytesYoung) {
       this.#old = this.#young;
       this.#young = new Map();

@@ -169,21 +169,21 @@ export class Client {
     return this.#adopt(id, state, known);
   }
 
-  async apply(request: CommitRequest): Promise<Contents | undefined> {
-    const { id, base, entries, timeoutSeconds, cookiePath, shares } = request;
-    const delta = encodeDelta(entries);
-    if (this.#maxSessionBytes === 0) await this.ready();
+  /** Not async: a promise that only hands on another one is paid for at every commit. */
+  apply(request: CommitRequest): Promise<Contents | undefined> {
+    if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
+    const { id, base } = request;
+    const delta = encodeDelta(request.entries);
     this.#checkSize(delta.length);
     const sequence = this.#connection.nextSequence();
-    const state = await this.#connection.call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request));
-    if (state.kind !== KIND.same) return this.#adopt(id, state, undefined);
-    const change = {
-      delta,
-      nowMs: state.startupMs,
-      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-      ...(cookiePath === undefined ? {} : { cookiePath }),
-      ...(shares.length === 0 ? {} : { shares }),
-    };
+    return this.#connection
+      .call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request))
+      .then((state) => (state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adopt(id, state)));
+  }
+
+  #adoptCommit(request: CommitRequest, delta: Buffer, state: State): Contents {
+    const { id, base, entries, timeoutSeconds, cookiePath, shares } = request;
+    const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
     const contents = Contents.fromChange(state, base, change, entries);
     this.#cache.keep(id, contents);
     return contents;
@@ -226,7 +226,7 @@ export class Client {
   }
 
   /** @param known what `KIND.same` refers to. */
-  #adopt(id: string, state: State, known: Contents | undefined): Contents | undefined {
+  #adopt(id: string, state: State, known?: Contents): Contents | undefined {
     if (state.kind === KIND.absent) return undefined;
     const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
     if (contents === undefined)
@@ -238,6 +238,8 @@ export class Client {
 
 function optionsOf(request: CommitRequest): object | null {
   const { isNew, isUnique, timeoutSeconds, cookiePath, fence, shares } = request;
+  const isPlain = !isNew && !isUnique && fence === undefined && shares.length === 0;
+  if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
   const options: Record<string, unknown> = {};
   if (isNew) options.create = true;
   if (isUnique) options.unique = true;
@@ -245,5 +247,5 @@ function optionsOf(request: CommitRequest): object | null {
   if (cookiePath !== undefined) options.cookiePath = cookiePath;
   if (fence !== undefined) Object.assign(options, { fence, release: true });
   if (shares.length > 0) options.shares = shares;
-  return Object.keys(options).length === 0 ? null : options;
+  return options;
 }

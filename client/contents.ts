@@ -21,19 +21,22 @@ export interface Revision {
   readonly mtimeMs: number;
 }
 
-/** How to get the bytes from those of the revision before: done only if somebody asks. */
-interface Derivation {
-  readonly base: Contents | undefined;
-  readonly change: Change;
+/** What was changed since an older revision. No object of it is shared between keys, so a key that is not here is as it was there. */
+interface Overlay {
+  /** Has bytes of its own. */
+  readonly base: Contents;
   readonly entries: Entries;
-  /** How many derivations lie between here and bytes. */
-  readonly depth: number;
+  readonly timeoutSeconds: number | undefined;
+  readonly cookiePath: string | undefined;
 }
 
 type Entries = ReadonlyMap<string, Buffer | undefined>;
 
-/** Bytes are made at the latest after so many changes. */
-const MAX_DEPTH = 16;
+/** Bytes are made at the latest when so many keys differ. */
+const MAX_OVERLAY_KEYS = 32;
+
+/** The life time of a session that nothing else is said of. */
+const DAY_SECONDS = 86_400;
 
 /** Tags of scalars are smaller (GAMBAS.md 3.4). */
 const FIRST_OBJECT_TAG = 0x40;
@@ -48,18 +51,19 @@ export class Contents {
   /** May be used for this request and must not be kept: stat could not tell it from a later save. */
   readonly isFleeting: boolean;
   #image: Buffer | undefined;
-  #derivation: Derivation | undefined;
+  #overlay: Overlay | undefined;
   #layout: Layout | undefined;
+  #keys: readonly string[] | undefined;
   #timeoutSeconds: number | undefined;
   /** Decoded values that nobody can change. */
   #scalars: Map<string, unknown> | undefined;
 
-  private constructor(state: State, image: Buffer | undefined, derivation: Derivation | undefined) {
+  private constructor(state: State, image: Buffer | undefined, overlay: Overlay | undefined) {
     this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
     this.startupMs = state.startupMs;
     this.isFleeting = state.kind === KIND.fleeting;
     this.#image = image;
-    this.#derivation = derivation;
+    this.#overlay = overlay;
   }
 
   /** From an answer that brings the bytes. They are copied: the answer is a view of the receive buffer. */
@@ -69,29 +73,26 @@ export class Contents {
 
   /** From the answer to a commit: `change`, whose delta holds `entries`, on top of `base`, or of nothing for a new session. */
   static fromChange(state: State, base: Contents | undefined, change: Change, entries: Entries): Contents {
-    const before = base === undefined ? undefined : base.#derivation;
-    const depth = 1 + (before === undefined ? 0 : before.depth);
-    const contents = new Contents(state, undefined, { base, change, entries, depth });
-    if (depth >= MAX_DEPTH) contents.#image = contents.#derive();
-    return contents;
+    const overlay = base === undefined ? undefined : base.#overlayWith(change, entries);
+    if (overlay !== undefined) return new Contents(state, undefined, overlay);
+    const { startupMs: nowMs } = state;
+    const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DAY_SECONDS });
+    return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
   /** What a change that is not committed yet would make of them. */
   changedBy({ entries, properties }: Unsaved): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
-    return Contents.fromChange(
-      state,
-      this,
-      { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties },
-      entries,
-    );
+    const change = { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties };
+    return Contents.fromChange(state, this, change, entries);
   }
 
   /** The same contents at another revision: only the stamp is newer. */
   stamped(state: State): Contents {
-    const stamped = new Contents(state, this.#image, this.#derivation);
+    const stamped = new Contents(state, this.#image, this.#overlay);
     stamped.#layout = this.#layout;
+    stamped.#keys = this.#keys;
     stamped.#scalars = this.#scalars;
     stamped.#timeoutSeconds = this.#timeoutSeconds;
     return stamped;
@@ -107,13 +108,32 @@ export class Contents {
     return this.#layout;
   }
 
+  /** In file order. */
+  get keys(): readonly string[] {
+    this.#keys ??= this.#findKeys();
+    return this.#keys;
+  }
+
+  has(key: string): boolean {
+    const overlay = this.#overlay;
+    if (overlay === undefined) return this.layout.entries.has(key);
+    return overlay.entries.has(key) ? overlay.entries.get(key) !== undefined : overlay.base.has(key);
+  }
+
+  /** One object may be part of several keys: then all are decoded together. */
+  get mayShareObjects(): boolean {
+    return this.#overlay === undefined && this.layout.hasReferences;
+  }
+
   get timeoutSeconds(): number {
     this.#timeoutSeconds ??= this.#findTimeout();
     return this.#timeoutSeconds;
   }
 
   get cookiePath(): string {
-    return this.layout.cookiePath;
+    return this.#overlay === undefined
+      ? this.layout.cookiePath
+      : (this.#overlay.cookiePath ?? this.#overlay.base.cookiePath);
   }
 
   /** What the daemon knows these contents by; 0 for those it could mistake. */
@@ -127,6 +147,8 @@ export class Contents {
 
   /** The value of a key if it is one nobody can change in place; undefined for a key that is not there. */
   scalar(key: string): unknown {
+    const overlay = this.#overlay;
+    if (overlay !== undefined && !overlay.entries.has(key)) return overlay.base.scalar(key);
     this.#scalars ??= new Map();
     const known = this.#scalars.get(key);
     if (known !== undefined) return known;
@@ -140,34 +162,60 @@ export class Contents {
 
   /** The self-contained bytes of a value. */
   stored(key: string): Buffer | undefined {
-    const derivation = this.#derivation;
-    if (derivation?.base !== undefined && !derivation.base.#mayShare) {
-      return derivation.entries.has(key) ? derivation.entries.get(key) : derivation.base.stored(key);
-    }
-    return storedValue(this.image, this.layout, key);
+    const overlay = this.#overlay;
+    if (overlay === undefined) return storedValue(this.image, this.layout, key);
+    return overlay.entries.has(key) ? overlay.entries.get(key) : overlay.base.stored(key);
   }
 
-  /** Where objects may be shared between keys, one key's change may move another's bytes. */
-  get #mayShare(): boolean {
-    const derivation = this.#derivation;
-    if (derivation === undefined) return this.layout.hasReferences;
-    return (derivation.change.shares?.length ?? 0) > 0 || derivation.base === undefined || derivation.base.#mayShare;
+  /** These contents with a change on top, by keys; undefined where that takes bytes. */
+  #overlayWith({ shares = [], timeoutSeconds, cookiePath }: Change, entries: Entries): Overlay | undefined {
+    if (shares.length > 0 || this.mayShareObjects) return undefined;
+    const before = this.#overlay;
+    const merged = before === undefined ? entries : mergeEntries(before.entries, entries);
+    if (merged === undefined || merged.size > MAX_OVERLAY_KEYS) return undefined;
+    return {
+      base: before?.base ?? this,
+      entries: merged,
+      timeoutSeconds: timeoutSeconds ?? before?.timeoutSeconds,
+      cookiePath: cookiePath ?? before?.cookiePath,
+    };
+  }
+
+  #findKeys(): readonly string[] {
+    const overlay = this.#overlay;
+    if (overlay === undefined) return [...this.layout.entries.keys()];
+    const keys = new Set(overlay.base.keys);
+    for (const [key, bytes] of overlay.entries) {
+      if (bytes === undefined) keys.delete(key);
+      else keys.add(key);
+    }
+    return [...keys];
   }
 
   #findTimeout(): number {
-    const derivation = this.#derivation;
-    if (derivation === undefined) return timeoutSeconds(this.image);
-    return derivation.change.timeoutSeconds ?? derivation.base?.timeoutSeconds ?? timeoutSeconds(this.image);
+    const overlay = this.#overlay;
+    if (overlay === undefined) return timeoutSeconds(this.image);
+    return overlay.timeoutSeconds ?? overlay.base.timeoutSeconds;
   }
 
   #derive(): Buffer {
-    const derivation = this.#derivation;
-    if (derivation === undefined) throw new Error("contents without bytes and without a way to them");
-    this.#derivation = undefined;
-    const { base, change } = derivation;
-    const [nowMs, timeout] = [this.startupMs, change.timeoutSeconds ?? 86_400];
-    return applyDelta(base?.image ?? newImage({ nowMs, timeoutSeconds: timeout }), { ...change, nowMs });
+    const overlay = this.#overlay;
+    if (overlay === undefined) throw new Error("contents without bytes and without a way to them");
+    this.#overlay = undefined;
+    const { base, entries, timeoutSeconds, cookiePath } = overlay;
+    const change = { delta: encodeDelta(entries), nowMs: this.startupMs, timeoutSeconds, cookiePath };
+    return applyDelta(base.image, change);
   }
+}
+
+/** Of one key the later value counts. Undefined when a key was removed and is there again: then it has moved to the end. */
+function mergeEntries(before: Entries, after: Entries): Entries | undefined {
+  const merged = new Map(before);
+  for (const [key, bytes] of after) {
+    if (bytes !== undefined && merged.has(key) && merged.get(key) === undefined) return undefined;
+    merged.set(key, bytes);
+  }
+  return merged;
 }
 
 /** Collections, arrays and references, whatever they hold. */

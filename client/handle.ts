@@ -14,15 +14,15 @@ import { checkCookiePath, DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
   /** Prefix of a new id. Default: empty. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Life time of a new session in seconds. Default 86 400. */
-  readonly timeoutSeconds?: number;
+  readonly timeoutSeconds?: number | undefined;
   /** Path of the cookie of a new session, kept in it. */
-  readonly cookiePath?: string;
+  readonly cookiePath?: string | undefined;
   /** Creating the session ends all others of its prefix. */
-  readonly isUnique?: boolean;
+  readonly isUnique?: boolean | undefined;
   /** Called before a session is created; throws when it may not be. */
-  readonly mayCreate?: () => void;
+  mayCreate?(): void;
 }
 
 /** A key set or deleted since the last save. */
@@ -69,6 +69,13 @@ export interface Ended {
   readonly cookiePath: string;
 }
 
+/** Nothing is changed, and nothing was handed out: what most handles have of each. Never filled. */
+const NO_CHANGES = new Map<string, Changed>();
+const NONE_LIVE = new Map<string, Live>();
+const NO_PROPERTIES: Unsaved["properties"] = {};
+const NONE_ENDED: readonly Ended[] = [];
+const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
+
 /** Gambas' own key: the path of the cookie in use (GAMBAS.md 3.9). */
 const COOKIE_PATH_KEY = "_";
 const TOUCH_AFTER_MS = 1000;
@@ -79,8 +86,8 @@ export class Handle {
   #problem: Error | undefined;
   #id: string | null;
   #contents: Contents | undefined;
-  #changes = new Map<string, Changed>();
-  #live = new Map<string, Live>();
+  #changes: Map<string, Changed> = NO_CHANGES;
+  #live: Map<string, Live> = NONE_LIVE;
   #unreadable: Map<string, Error> | undefined;
   #origins: Origins | undefined;
   #timeout: number | undefined;
@@ -90,7 +97,7 @@ export class Handle {
   #isUniqueDue = false;
   #isForced = false;
   /** Calls of this handle that change the session run one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  #turn: Promise<unknown> = NOTHING_PENDING;
   #waiting = 0;
   /** Inside a transaction, whose end commits: gives its lease back. */
   #endLease: (() => Promise<void>) | undefined;
@@ -100,12 +107,12 @@ export class Handle {
   #wasCreated = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
-  readonly #ended: Ended[] = [];
+  #ended: readonly Ended[] = NONE_ENDED;
 
   /** Without contents and without a problem there is no such session, whatever `id` says. */
   constructor(
     client: Client,
-    opened: { id: string | null; contents?: Contents; problem?: Error },
+    opened: { readonly id: string | null; readonly contents?: Contents; readonly problem?: Error },
     options: HandleOptions,
   ) {
     this.#client = client;
@@ -125,13 +132,14 @@ export class Handle {
 
   get keys(): string[] {
     this.#use();
-    const keys = new Set(this.#contents?.layout.entries.keys());
+    const stored = this.#contents?.keys ?? [];
+    if (this.#changes.size === 0) return stored.filter(isShown);
+    const keys = new Set(stored);
     for (const [key, change] of this.#changes) {
       if (change.bytes === undefined) keys.delete(key);
       else keys.add(key);
     }
-    keys.delete(COOKIE_PATH_KEY);
-    return [...keys];
+    return [...keys].filter(isShown);
   }
 
   /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
@@ -211,7 +219,7 @@ export class Handle {
     this.#use();
     const change = this.#changes.get(key);
     if (change !== undefined) return change.bytes !== undefined;
-    return this.#contents?.layout.entries.has(key) === true;
+    return this.#contents?.has(key) === true;
   }
 
   /** undefined for a key that is not there. Throws ERR_UNREADABLE for a value that cannot be shown. */
@@ -239,7 +247,7 @@ export class Handle {
     const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
     if (this.#id === null) this.#create();
     this.#live.delete(key);
-    this.#changes.set(key, { bytes: Buffer.from(encoded.bytes), value: seen });
+    this.#change(key, { bytes: encoded.bytes, value: seen });
   }
 
   delete(key: string): boolean {
@@ -247,7 +255,7 @@ export class Handle {
     checkKey(key);
     if (!this.has(key)) return false;
     this.#live.delete(key);
-    if (this.#contents?.layout.entries.has(key)) this.#changes.set(key, { bytes: undefined, value: undefined });
+    if (this.#contents?.has(key) === true) this.#change(key, { bytes: undefined, value: undefined });
     else this.#changes.delete(key);
     return true;
   }
@@ -420,8 +428,8 @@ export class Handle {
   /** Saves what is changed and waits for what is under way. */
   async settle(): Promise<void> {
     do {
-      await this.#turn;
-      if (this.#problem === undefined && this.isModified) await this.#inTurn(() => this.#commit());
+      if (this.#waiting > 0) await this.#turn;
+      if (this.#problem === undefined) await this.#inTurn(() => this.#commit());
     } while (this.#waiting > 0);
   }
 
@@ -457,7 +465,7 @@ export class Handle {
     this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
     this.#wasCreated = true;
     const path = this.effectiveCookiePath;
-    this.#changes.set(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
+    this.#change(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
   }
 
   #storedCookiePath(): string {
@@ -469,11 +477,11 @@ export class Handle {
   #decode(contents: Contents, key: string): unknown {
     const scalar = contents.scalar(key);
     if (scalar !== NOT_SCALAR) return scalar;
-    if (contents.layout.hasReferences) return this.#decodeShared(contents, key);
+    if (contents.mayShareObjects) return this.#decodeShared(contents, key);
     const stored = contents.stored(key);
     if (stored === undefined) return undefined;
     const value = decodeValue(stored, 0, this.#rememberOrigins());
-    if (isGambasObject(value)) this.#live.set(key, { value, baseline: stored });
+    if (isGambasObject(value)) this.#keepLive(key, { value, baseline: stored });
     return value;
   }
 
@@ -483,12 +491,22 @@ export class Handle {
       this.#unreadable = new Map();
       for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
-        else if (!this.#changes.has(name) && !this.#live.has(name)) this.#live.set(name, entry);
+        else if (!this.#changes.has(name) && !this.#live.has(name)) this.#keepLive(name, entry);
       }
     }
     const problem = this.#unreadable.get(key);
     if (problem !== undefined) throw problem;
     return this.#live.get(key)?.value;
+  }
+
+  #change(key: string, change: Changed): void {
+    if (this.#changes === NO_CHANGES) this.#changes = new Map();
+    this.#changes.set(key, change);
+  }
+
+  #keepLive(key: string, live: Live): void {
+    if (this.#live === NONE_LIVE) this.#live = new Map();
+    this.#live.set(key, live);
   }
 
   #rememberOrigins(): Origins {
@@ -520,8 +538,8 @@ export class Handle {
   }
 
   #dropChanges(): void {
-    this.#changes = new Map();
-    this.#live = new Map();
+    this.#changes = NO_CHANGES;
+    this.#live = NONE_LIVE;
     this.#unreadable = undefined;
     this.#origins = undefined;
     this.#timeout = undefined;
@@ -577,7 +595,7 @@ export class Handle {
       const value = (this.#changes.get(key) ?? this.#live.get(key))?.value;
       if (this.#isStill(key, value, bytes)) continue;
       this.#live.delete(key);
-      this.#changes.set(key, { bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+      this.#change(key, { bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
     }
   }
 
@@ -594,7 +612,8 @@ export class Handle {
     const isUnsaved = this.#isUnsaved;
     this.#problem = undefined;
     if (this.#id !== null && !isUnsaved) {
-      this.#ended.push({ id: this.#id, cookiePath: this.#cookieHome ?? this.effectiveCookiePath });
+      const cookiePath = this.#cookieHome ?? this.effectiveCookiePath;
+      this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
     }
     this.#cookieHome = undefined;
     this.#id = null;
@@ -602,11 +621,13 @@ export class Handle {
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    // Nothing to wait for: no turn of the event loop is lost.
+    const result = this.#waiting === 0 ? action() : this.#turn.then(action);
     this.#waiting += 1;
-    const result = this.#turn.then(action).finally(() => {
+    const end = (): void => {
       this.#waiting -= 1;
-    });
-    this.#turn = result.catch(() => undefined);
+    };
+    this.#turn = result.then(end, end);
     return result;
   }
 
@@ -661,6 +682,7 @@ export class Handle {
   #propertiesToSend(isNew: boolean): { timeoutSeconds?: number; cookiePath?: string } {
     const timeoutSeconds = this.#timeout ?? (isNew ? this.timeout : undefined);
     const cookiePath = this.#cookiePath ?? (isNew && this.cookiePath !== "" ? this.cookiePath : undefined);
+    if (timeoutSeconds === undefined && cookiePath === undefined) return NO_PROPERTIES;
     return {
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       ...(cookiePath === undefined ? {} : { cookiePath }),
@@ -675,9 +697,9 @@ export class Handle {
       if (change !== undefined && change === unsaved.changes.get(key)) {
         this.#changes.delete(key);
         if (bytes !== undefined && isGambasObject(change.value))
-          this.#live.set(key, { value: change.value, baseline: bytes });
+          this.#keepLive(key, { value: change.value, baseline: bytes });
       } else if (live !== undefined && bytes !== undefined) {
-        this.#live.set(key, { value: live.value, baseline: bytes });
+        this.#keepLive(key, { value: live.value, baseline: bytes });
       }
     }
     this.#isForced = false;
@@ -706,7 +728,7 @@ export class Handle {
 
   #innerOptions(): HandleOptions {
     return {
-      ...this.#options,
+      mayCreate: () => this.#options.mayCreate?.(),
       prefix: this.prefix,
       timeoutSeconds: this.timeout,
       cookiePath: this.cookiePath,
@@ -716,13 +738,13 @@ export class Handle {
 
   /** What the transaction left is what this request goes on with. Objects handed out before stay live, and win if they are changed. */
   #adoptFrom(inner: Handle): void {
-    this.#ended.push(...inner.#ended);
+    this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#unreadable = undefined;
-    for (const [key, change] of inner.#changes) this.#changes.set(key, change);
+    for (const [key, change] of inner.#changes) this.#change(key, change);
     for (const [key, { value, baseline }] of this.#live) {
       const stored = this.#contents?.stored(key);
       const isStale = stored === undefined || !stored.equals(baseline);
@@ -733,6 +755,10 @@ export class Handle {
 
 function isGone(error: unknown): boolean {
   return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
+}
+
+function isShown(key: string): boolean {
+  return key !== COOKIE_PATH_KEY;
 }
 
 function checkKey(key: string): void {

@@ -47,8 +47,8 @@ export interface Change {
   /** `parseDelta(delta)`, where somebody has it already. */
   readonly parsed?: ParsedDelta;
   readonly nowMs: number;
-  readonly timeoutSeconds?: number;
-  readonly cookiePath?: string;
+  readonly timeoutSeconds?: number | undefined;
+  readonly cookiePath?: string | undefined;
   readonly shares?: readonly Share[];
   /** Default MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
