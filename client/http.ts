@@ -4,12 +4,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
 import { Client, type Opened } from "./client.ts";
-import { bindEvents, offerAsDefault, processDefaults, runInContext } from "./context.ts";
+import { bindEvents, type Context, offerAsDefault, processDefaults, runInContext } from "./context.ts";
 import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
-import { Handle } from "./handle.ts";
+import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
 import { clientAddress, isSecure } from "./request.ts";
-import { ResponseGate } from "./response-gate.ts";
+import { type GateEvents, ResponseGate } from "./response-gate.ts";
 
 export type Next = (error?: unknown) => void;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
@@ -30,9 +30,13 @@ export function session(options: SessionOptions = {}): Middleware {
   offerAsDefault(client);
   // A daemon is there before the first request, if it can be; if not, requests that use their session say so.
   client.ready().catch(() => undefined);
+  const site: Site = { client, options };
   return (req, res, next) => {
-    const exchange = new Exchange(client, options, { req, res });
-    exchange.begin(next);
+    const visit = visitOf(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
+    const contents = visit.id === null ? undefined : client.current(visit.id);
+    if (visit.id === null) new Exchange(site, res, visit).begin(next);
+    else if (contents !== undefined) new Exchange(site, res, { ...visit, contents }).begin(next);
+    else void client.find(visit.id).then((opened) => new Exchange(site, res, { ...visit, ...opened }).begin(next));
   };
 }
 
@@ -55,133 +59,130 @@ function badOption(name: string, value: unknown, allowed: string): SessionError 
   return new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${allowed}, not ${String(value)}.`);
 }
 
-interface Messages {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+interface Site {
+  readonly client: Client;
+  readonly options: SessionOptions;
 }
 
-/** One request and its response. */
-class Exchange {
-  readonly #client: Client;
+/** Which session a request came with, and how it was found. */
+interface Visit extends Opened {
+  readonly id: string | null;
+  /** The name of its cookie, or else ours. */
+  readonly cookieName: string;
+}
+
+function visitOf(header: string | undefined, cookieName: string): Visit {
+  const own = readCookie(header, cookieName);
+  if (own !== undefined) return { id: isSessionId(own) ? own : null, cookieName };
+  const gambas = readCookie(header, GAMBAS_COOKIE);
+  return isSessionId(gambas) ? { id: gambas, cookieName: GAMBAS_COOKIE } : { id: null, cookieName };
+}
+
+/**
+ * One request and its response: the context its code runs in, what a new session of it is like, and what its response waits for. One
+ * object is all of these, since there is one for every request, whether it uses its session or not.
+ */
+class Exchange implements Context, HandleOptions, GateEvents {
+  readonly handle: Handle;
   readonly #options: SessionOptions;
-  readonly #messages: Messages;
-  /** The cookie's name: the one the request came with, or ours. */
-  #cookieName: string;
-  /** Why the session of the request could not be read. */
-  #problem: Error | undefined;
+  readonly #res: ServerResponse;
+  readonly #visit: Visit;
+  #prefix: string | undefined;
+  /** Asked for at once: a connection that has ended tells it no more. */
+  readonly #address: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
   #cookieNamed = "";
 
-  constructor(client: Client, options: SessionOptions, messages: Messages) {
-    this.#client = client;
+  constructor({ client, options }: Site, res: ServerResponse, visit: Visit) {
     this.#options = options;
-    this.#messages = messages;
-    this.#cookieName = options.cookieName ?? DEFAULTS.cookieName;
+    this.#res = res;
+    this.#visit = visit;
+    this.#address = res.req.socket.remoteAddress;
+    this.handle = new Handle(client, visit, this);
   }
 
   begin(next: Next): void {
-    const id = this.#idOfRequest();
-    const contents = id === undefined ? undefined : this.#client.current(id);
-    if (id === undefined) this.#continue({}, null, next);
-    else if (contents !== undefined) this.#continue({ contents }, id, next);
-    else void this.#client.find(id).then((opened) => this.#continue(opened, id, next));
-  }
-
-  #idOfRequest(): string | undefined {
-    const { cookie } = this.#messages.req.headers;
-    const own = readCookie(cookie, this.#cookieName);
-    if (own !== undefined) return isSessionId(own) ? own : undefined;
-    const gambas = readCookie(cookie, GAMBAS_COOKIE);
-    if (!isSessionId(gambas)) return undefined;
-    this.#cookieName = GAMBAS_COOKIE;
-    return gambas;
-  }
-
-  #continue(opened: Opened, id: string | null, next: Next): void {
-    const { req, res } = this.#messages;
-    let handle: Handle;
+    const { prefix } = this.#options;
     try {
-      handle = new Handle(this.#client, { id, ...opened }, this.#handleOptions());
+      this.#prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#res.req)) : prefix;
     } catch (error) {
       next(error);
       return;
     }
-    this.#problem = opened.problem;
-    if (opened.problem !== undefined) this.#report(opened.problem);
-    const gate: ResponseGate = new ResponseGate(res, {
-      isReady: () => this.#isFinished(handle),
-      prepare: () => this.#finish(handle, gate),
-      onError: (error) => this.#report(error),
-    });
-    const context = { handle };
-    bindEvents(req, context);
-    bindEvents(res, context);
-    runInContext(context, next);
+    if (this.#visit.problem !== undefined) this.onError(this.#visit.problem);
+    new ResponseGate(this.#res, this);
+    bindEvents(this.#res.req, this);
+    bindEvents(this.#res, this);
+    runInContext(this, next);
   }
 
-  #handleOptions(): ConstructorParameters<typeof Handle>[2] {
-    const { req, res } = this.#messages;
-    const { prefix, trustProxy = false, timeout, cookiePath, unique } = this.#options;
-    const named = typeof prefix === "function" ? prefix(req) : prefix;
-    const path = cookiePath ?? processDefaults.cookiePath;
-    return {
-      prefix: named ?? processDefaults.prefix ?? clientAddress(req, trustProxy),
-      timeoutSeconds: timeout ?? processDefaults.timeoutSeconds,
-      ...(path === undefined ? {} : { cookiePath: path }),
-      isUnique: unique ?? processDefaults.isUnique ?? false,
-      mayCreate: () => {
-        if (res.headersSent) throw new SessionError("ERR_HEADERS_SENT");
-      },
-    };
+  // -- what a session that begins here is like
+
+  get prefix(): string {
+    return (
+      this.#prefix ?? processDefaults.prefix ?? clientAddress(this.#res.req, this.#options.trustProxy, this.#address)
+    );
   }
+
+  get timeoutSeconds(): number {
+    return this.#options.timeout ?? processDefaults.timeoutSeconds;
+  }
+
+  get cookiePath(): string | undefined {
+    return this.#options.cookiePath ?? processDefaults.cookiePath;
+  }
+
+  get isUnique(): boolean {
+    return this.#options.unique ?? processDefaults.isUnique ?? false;
+  }
+
+  mayCreate(): void {
+    if (this.#res.headersSent) throw new SessionError("ERR_HEADERS_SENT");
+  }
+
+  // -- what the response waits for
 
   /** True when nothing has to be awaited: the session was not used, or only read, or all of it is done. */
-  #isFinished(handle: Handle): boolean {
+  isReady(): boolean {
+    const { handle } = this;
     if (!handle.wasUsed) return true;
-    if (handle.isBusy || this.#isModified(handle)) return false;
-    if (!this.#messages.res.headersSent && this.#owesCookies(handle)) return false;
-    if (!this.#wasTouched) handle.touch()?.catch((error: unknown) => this.#report(error));
+    if (handle.isBusy || this.#isModified()) return false;
+    if (this.#owesCookies() && !this.#res.headersSent) return false;
+    if (!this.#wasTouched) handle.touch()?.catch((error: unknown) => this.onError(error));
     this.#wasTouched = true;
     return true;
   }
 
   /** A session that could not be read has nothing to save: whoever used it was told. */
-  #isModified(handle: Handle): boolean {
+  #isModified(): boolean {
     try {
-      return handle.isModified;
+      return this.handle.isModified;
     } catch (error) {
-      return error !== this.#problem;
+      return error !== this.#visit.problem;
     }
   }
 
   /** Resolves to whether the response may go on; false: it is replaced. */
-  async #finish(handle: Handle, gate: ResponseGate): Promise<boolean> {
+  async prepare(gate: ResponseGate): Promise<boolean> {
     try {
-      await this.#settle(handle);
-      if (!gate.haveHeadersLeft && this.#owesCookies(handle)) this.#addCookies(handle, gate);
-      return true;
+      await this.handle.settle();
     } catch (error) {
-      this.#report(error);
-      return false;
+      this.onError(error);
+      if (!isGone(error)) return false;
     }
+    if (this.#owesCookies() && !gate.haveHeadersLeft) this.#addCookies(gate);
+    return true;
   }
 
-  async #settle(handle: Handle): Promise<void> {
-    try {
-      await handle.settle();
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      this.#report(error);
-    }
-  }
-
-  #owesCookies(handle: Handle): boolean {
+  #owesCookies(): boolean {
+    const { handle } = this;
     return handle.ended.length > this.#endedNamed || (handle.needsCookie && this.#cookieNamed !== handle.id);
   }
 
-  #addCookies(handle: Handle, gate: ResponseGate): void {
+  #addCookies(gate: ResponseGate): void {
+    const { handle } = this;
     const id = handle.needsCookie ? handle.id : null;
     const path = handle.effectiveCookiePath;
     const left = handle.ended.slice(this.#endedNamed).map(({ cookiePath }) => cookiePath);
@@ -198,17 +199,16 @@ class Exchange {
 
   #attributes(path: string): CookieAttributes {
     const { sameSite = DEFAULTS.sameSite, secure = DEFAULTS.secure, trustProxy = false } = this.#options;
-    const secureNow = secure === "auto" ? isSecure(this.#messages.req, trustProxy) : secure;
-    return { name: this.#cookieName, path, sameSite, isSecure: secureNow };
+    const secureNow = secure === "auto" ? isSecure(this.#res.req, trustProxy) : secure;
+    return { name: this.#visit.cookieName, path, sameSite, isSecure: secureNow };
   }
 
   /** Without onError a failure is a warning, unless whoever used the session was told. What onError throws is a warning, too. */
-  #report(error: unknown): void {
-    const { req, res } = this.#messages;
+  onError(error: unknown): void {
     const problem = error instanceof Error ? error : new Error(String(error));
     try {
-      if (this.#options.onError !== undefined) this.#options.onError(problem, req, res);
-      else if (problem !== this.#problem) process.emitWarning(problem);
+      if (this.#options.onError !== undefined) this.#options.onError(problem, this.#res.req, this.#res);
+      else if (problem !== this.#visit.problem) process.emitWarning(problem);
     } catch (failure) {
       process.emitWarning(failure instanceof Error ? failure : String(failure));
     }

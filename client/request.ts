@@ -11,8 +11,12 @@ export function addressPrefix(address: string | undefined): string {
 }
 
 /** The client's address: that of the connection, or what so many trusted proxies say it was. */
-export function clientAddress(req: IncomingMessage, trustProxy: boolean | number): string {
-  const direct = addressPrefix(req.socket.remoteAddress);
+export function clientAddress(
+  req: IncomingMessage,
+  trustProxy: boolean | number = false,
+  address: string | undefined = req.socket.remoteAddress,
+): string {
+  const direct = addressPrefix(address);
   if (trustProxy === false || trustProxy === 0) return direct;
   const header = req.headers["x-forwarded-for"];
   const hops = (Array.isArray(header) ? header.join(",") : (header ?? "")).split(",").map((hop) => hop.trim());

@@ -14,16 +14,21 @@ export interface GateEvents {
   /** Asked when something is about to leave. True: let it. */
   readonly isReady: () => boolean;
   /** What must be done first. Resolves to false when the response must not be sent as it is. Never rejects. */
-  readonly prepare: () => Promise<boolean>;
+  readonly prepare: (gate: ResponseGate) => Promise<boolean>;
   /** A call that was kept threw when it was made: nobody is left to catch it. */
   readonly onError: (error: unknown) => void;
 }
 
 type Method = "writeHead" | "write" | "end" | "flushHeaders";
 
-interface Call {
+class Call {
   readonly name: Method;
   readonly args: readonly unknown[];
+
+  constructor(name: Method, args: readonly unknown[]) {
+    this.name = name;
+    this.args = args;
+  }
 }
 
 type State = "before" | "holding" | "open" | "failed";
@@ -69,11 +74,14 @@ export class ResponseGate {
     const isLast = name === "end" && !this.#isEnding;
     if (this.#state === "before" || (this.#state === "open" && isLast)) this.#ask();
     else if (this.#state === "holding" && name === "writeHead") throw headersHaveLeft("write");
-    if (isLast) this.#isEnding = true;
-    if (this.#state === "open") return this.#do({ name, args }) as never;
-    if (this.#state === "failed") return this.#pretend({ name, args }, whenHeld) as never;
+    if (isLast) {
+      this.#isEnding = true;
+      this.#shadow?.end();
+    }
+    if (this.#state === "open") return this.#do(name, args) as never;
+    if (this.#state === "failed") return this.#pretend(name, args, whenHeld) as never;
     if (name === "write") this.#mustDrain = true;
-    this.#held.push({ name, args });
+    this.#held.push(new Call(name, args));
     return whenHeld as never;
   }
 
@@ -85,8 +93,8 @@ export class ResponseGate {
 
   #hold(): void {
     this.#state = "holding";
-    this.#shadow = new Shadow(this.#res, () => this.#isEnding);
-    void this.#events.prepare().then((isFine) => this.#release(isFine));
+    this.#shadow = new Shadow(this.#res, this.#isEnding);
+    void this.#events.prepare(this).then((isFine) => this.#release(isFine));
   }
 
   #release(isFine: boolean): void {
@@ -112,7 +120,7 @@ export class ResponseGate {
 
   #doSafely(call: Call): boolean {
     try {
-      this.#do(call);
+      this.#do(call.name, call.args);
       return true;
     } catch (error) {
       this.#events.onError(error);
@@ -133,7 +141,7 @@ export class ResponseGate {
     if (res.headersSent) res.destroy();
     else this.#sendFailure();
     this.#state = "failed";
-    for (const call of this.#held.splice(0)) this.#pretend(call, undefined);
+    for (const call of this.#held.splice(0)) this.#pretend(call.name, call.args, undefined);
     if (this.#mustDrain) res.emit("drain");
     this.#mustDrain = false;
   }
@@ -150,16 +158,24 @@ export class ResponseGate {
   }
 
   /** As if it had been done, so that whoever writes on comes to an end. */
-  #pretend({ name, args }: Call, answer: unknown): unknown {
+  #pretend(name: Method, args: readonly unknown[], answer: unknown): unknown {
     const callback = args.findLast((arg) => typeof arg === "function");
     if (callback !== undefined) process.nextTick(callback as () => void);
     return name === "write" ? true : answer;
   }
 
-  #do(call: Call): unknown {
-    const { name, args } = this.#hasWideCookie ? asBytes(call) : call;
-    const passed = name === "writeHead" ? this.#withOurCookies(args) : args;
-    return Reflect.apply(this.#original[name] as (...args: unknown[]) => unknown, this.#res, passed);
+  #do(name: Method, args: readonly unknown[]): unknown {
+    if (this.#hasWideCookie) return this.#doAsBytes(name, args);
+    return this.#call(name, name === "writeHead" ? this.#withOurCookies(args) : args);
+  }
+
+  #doAsBytes(name: Method, args: readonly unknown[]): unknown {
+    const call = asBytes(new Call(name, args));
+    return this.#call(call.name, call.name === "writeHead" ? this.#withOurCookies(call.args) : call.args);
+  }
+
+  #call(name: Method, args: readonly unknown[]): unknown {
+    return Reflect.apply(this.#original[name] as (...args: unknown[]) => unknown, this.#res, args);
   }
 
   /** Headers given to writeHead would replace those set before of the same name, our cookies among them. */
@@ -189,35 +205,48 @@ function pairsOf(list: readonly unknown[]): [string, unknown][] {
   return Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1]]);
 }
 
-const HEADER_CHANGES = ["setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
+const WHILE_HELD: PropertyDescriptorMap = {
+  headersSent: { value: true, configurable: true },
+  setHeader: { value: refuseHeaders, writable: true, configurable: true },
+  setHeaders: { value: refuseHeaders, writable: true, configurable: true },
+  appendHeader: { value: refuseHeaders, writable: true, configurable: true },
+  removeHeader: { value: refuseHeaders, writable: true, configurable: true },
+};
+const ENDED: PropertyDescriptor = { value: true, configurable: true };
+const NOT_ENDED: PropertyDescriptor = { value: false, configurable: true };
+/** The last one defined is the first one removed: in this order an object stays as fast as it was. */
+const SHOWN: readonly string[] = ["writableEnded", ...Object.keys(WHILE_HELD)];
 
 /** What a response shows while calls of it are kept, and what it was before. */
 class Shadow {
   readonly #res: ServerResponse;
-  readonly #before: readonly (readonly [string, PropertyDescriptor | undefined])[];
+  readonly #before: readonly (PropertyDescriptor | undefined)[];
   readonly #statusCode: number;
 
-  constructor(res: ServerResponse, isEnding: () => boolean) {
+  constructor(res: ServerResponse, isEnding: boolean) {
     this.#res = res;
     this.#statusCode = res.statusCode;
-    const shown: [string, PropertyDescriptor][] = [
-      ["headersSent", { get: () => true }],
-      ["writableEnded", { get: isEnding }],
-    ];
-    for (const name of HEADER_CHANGES) shown.push([name, { value: refuseHeaders, writable: true }]);
-    this.#before = shown.map(([name]) => [name, Object.getOwnPropertyDescriptor(res, name)]);
-    for (const [name, descriptor] of shown) Object.defineProperty(res, name, { ...descriptor, configurable: true });
+    this.#before = SHOWN.map((name) => Object.getOwnPropertyDescriptor(res, name));
+    Object.defineProperty(res, "writableEnded", isEnding ? ENDED : NOT_ENDED);
+    Object.defineProperties(res, WHILE_HELD);
   }
 
   get headersSent(): boolean {
     return Reflect.get(Object.getPrototypeOf(this.#res), "headersSent", this.#res) === true;
   }
 
+  /** The end of the response is among what is kept. */
+  end(): void {
+    Object.defineProperty(this.#res, "writableEnded", ENDED);
+  }
+
   lift(): void {
     const res = this.#res;
-    for (const [name, descriptor] of this.#before) {
-      if (descriptor === undefined) Reflect.deleteProperty(res, name);
-      else Object.defineProperty(res, name, descriptor);
+    for (let index = SHOWN.length - 1; index >= 0; index--) {
+      const name = SHOWN[index] as string;
+      const before = this.#before[index];
+      if (before === undefined) Reflect.deleteProperty(res, name);
+      else Object.defineProperty(res, name, before);
     }
     if (!res.headersSent) res.statusCode = this.#statusCode;
   }
