@@ -12,7 +12,7 @@ import {
   timeoutSeconds,
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
-import { decodeValue, isGambasObject } from "../protocol/value.ts";
+import { decodeScanned, isGambasObject } from "../protocol/value.ts";
 import type { Unsaved } from "./handle.ts";
 
 export interface Revision {
@@ -154,7 +154,7 @@ export class Contents {
     if (known !== undefined) return known;
     const stored = this.stored(key);
     if (stored === undefined) return undefined;
-    const value = isObjectTag(stored[0]) ? NOT_SCALAR : decodeValue(stored, 0);
+    const value = isObjectTag(stored[0]) ? NOT_SCALAR : decodeScanned(stored, 0);
     const kept = isGambasObject(value) ? NOT_SCALAR : value;
     this.#scalars.set(key, kept);
     return kept;

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
 import { decodeAll, keyBytes, type Share, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
-import { decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
+import { decodeScanned, decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, NOT_SCALAR } from "./contents.ts";
 import { checkCookiePath, DEFAULTS } from "./options.ts";
@@ -112,7 +112,11 @@ export class Handle {
   /** Without contents and without a problem there is no such session, whatever `id` says. */
   constructor(
     client: Client,
-    opened: { readonly id: string | null; readonly contents?: Contents; readonly problem?: Error },
+    opened: {
+      readonly id: string | null;
+      readonly contents?: Contents | undefined;
+      readonly problem?: Error | undefined;
+    },
     options: HandleOptions,
   ) {
     this.#client = client;
@@ -480,7 +484,7 @@ export class Handle {
     if (contents.mayShareObjects) return this.#decodeShared(contents, key);
     const stored = contents.stored(key);
     if (stored === undefined) return undefined;
-    const value = decodeValue(stored, 0, this.#rememberOrigins());
+    const value = decodeScanned(stored, 0, this.#rememberOrigins());
     if (isGambasObject(value)) this.#keepLive(key, { value, baseline: stored });
     return value;
   }

@@ -29,9 +29,14 @@ export const MAX_DEPTH = 2100;
  * JavaScript cannot show (a date beyond its range, more than MAX_DEPTH levels). With `origins`, objects remember where they came from.
  */
 export function decodeValue(bytes: Buffer, at: number, origins?: Origins): unknown {
+  if (bytes[at] !== TAG.STRING) endOfValue(bytes, at, newScan());
+  return decodeScanned(bytes, at, origins);
+}
+
+/** The same of bytes that were scanned before: those of an entry of an image, or of what was encoded here. */
+export function decodeScanned(bytes: Buffer, at: number, origins?: Origins): unknown {
   const tag = bytes[at] as number;
   if (tag === TAG.STRING) return decodeString(bytes, at, origins);
-  endOfValue(bytes, at, newScan());
   if (tag < TAG.REFERENCE && tag !== TAG.DATE && tag !== TAG.CONSTANT_STRING) {
     return tag === TAG.NULL || tag === TAG.NULL_OBJECT ? null : readFixed(tag, bytes, at + 1);
   }
@@ -63,6 +68,9 @@ interface Frame {
 
 const NO_LIST: unknown[] = [];
 
+/** A piece of a string keeps all of it: so much may be kept by one that somebody holds on to. */
+const MAX_CUT_BYTES = 64 * 1024;
+
 /** Decodes bytes that were scanned before. Given the table of an image it decodes entries in any order, one object for one number. */
 export class Decoder {
   /** By number; index 0 is unused. */
@@ -75,6 +83,8 @@ export class Decoder {
   /** Numbers of the objects made for the value that is being decoded. */
   readonly #made: number[] = [];
   readonly #frames: Frame[] = [];
+  /** One for each byte. */
+  #characters: string | undefined;
   #at = 0;
   #next = 1;
 
@@ -156,9 +166,18 @@ export class Decoder {
     const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
     const to = from + readLength(this.#bytes, this.#at);
     this.#at = to;
-    const text = readText(this.#bytes, from, to);
+    const text = this.#ascii(from, to) ?? readText(this.#bytes, from, to);
     if (typeof text !== "string") this.#remember(text, at);
     return text;
+  }
+
+  /** ASCII is cut out of one string of all bytes, which is a fraction of reading it by itself; undefined for other text. */
+  #ascii(from: number, to: number): string | undefined {
+    const bytes = this.#bytes;
+    if (bytes.length > MAX_CUT_BYTES) return undefined;
+    for (let at = from; at < to; at++) if ((bytes[at] as number) >= 0x80) return undefined;
+    this.#characters ??= bytes.toString("latin1");
+    return this.#characters.slice(from, to);
   }
 
   #remember(object: object, at: number): void {

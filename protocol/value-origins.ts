@@ -25,7 +25,8 @@ export interface Place {
 /** Belongs to whoever hands out the objects, and lives as long as they do. Holds them strongly. */
 export class Origins {
   readonly #waiting: Decoding[] = [];
-  readonly #places = new Map<object, Place>();
+  /** Made when somebody asks. */
+  #places: Map<object, Place> | undefined;
 
   remember(decoding: Decoding): void {
     if (decoding.objects.length > 1 || decoding.loose.length > 0) this.#waiting.push(decoding);
@@ -35,10 +36,11 @@ export class Origins {
   placeOf(object: object): Place | undefined {
     for (let decoding = this.#waiting.pop(); decoding !== undefined; decoding = this.#waiting.pop())
       this.#index(decoding);
-    return this.#places.get(object);
+    return this.#places?.get(object);
   }
 
   #index(decoding: Decoding): void {
+    this.#places ??= new Map();
     const table = decoding.table ?? tableOf(decoding.bytes, decoding.at);
     for (const [number, object] of decoding.objects.entries()) {
       if (object !== undefined) this.#places.set(object, { table, number, at: table.starts[number] as number });

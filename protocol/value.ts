@@ -1,6 +1,6 @@
 // The codec of Gambas values: the one door to the files protocol/value-*.ts, which describe themselves.
 
-export { decodeValue, MAX_DEPTH } from "./value-decode.ts";
+export { decodeScanned, decodeValue, MAX_DEPTH } from "./value-decode.ts";
 export { type Encoded, encodeValue, type PreviousValue } from "./value-encode.ts";
 export { isGambasObject } from "./value-kind.ts";
 export { Origins } from "./value-origins.ts";

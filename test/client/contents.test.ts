@@ -1,7 +1,14 @@
 // Contents after changes: they answer by keys what the bytes would say, however many changes there were.
 import { describe, expect, it } from "vitest";
 import { Contents } from "../../client/contents.ts";
-import { applyDelta, encodeDelta, layoutOf, newImage, timeoutSeconds, valueOf } from "../../protocol/image.ts";
+import {
+  applyDelta,
+  encodeDelta,
+  layoutOf,
+  newImage,
+  valueOf as storedValue,
+  timeoutSeconds,
+} from "../../protocol/image.ts";
 import { KIND, type State } from "../../protocol/operations.ts";
 import { decodeValue, encodeValue } from "../../protocol/value.ts";
 import { Random } from "../support/random.ts";
@@ -21,7 +28,7 @@ function expectSame(contents: Contents, image: Buffer): void {
   expect(contents.timeoutSeconds).toBe(timeoutSeconds(image));
   expect(contents.cookiePath).toBe(layout.cookiePath);
   for (const key of ["gone", ...contents.keys]) {
-    const stored = valueOf(image, layout, key);
+    const stored = storedValue(image, layout, key);
     expect(contents.has(key)).toBe(stored !== undefined);
     expect(contents.stored(key)?.toString("hex")).toBe(stored?.toString("hex"));
     if (stored !== undefined) expect(contents.scalar(key)).toBe(decodeValue(stored, 0));
