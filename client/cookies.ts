@@ -2,6 +2,7 @@
 
 /** Header text arrives as Latin-1, one character a byte; ids are UTF-8. */
 function fromHeader(text: string): string {
+  if (isAscii(text)) return text;
   return Buffer.from(text, "latin1").toString("utf8");
 }
 
@@ -16,11 +17,34 @@ function toHeader(text: string): string {
 export function readCookie(header: string | undefined, name: string): string | undefined {
   if (header === undefined) return undefined;
   let found: string | undefined;
-  for (const part of header.split(";")) {
-    const [key, value] = part.trimStart().split("=", 3);
-    if (key === name) found = value;
+  for (let at = 0; at <= header.length; ) {
+    const end = endOf(";", header, at, header.length);
+    const from = afterBlanks(header, at, end);
+    const nameEnd = endOf("=", header, from, end);
+    if (nameEnd - from === name.length && header.startsWith(name, from)) {
+      found = nameEnd === end ? undefined : header.slice(nameEnd + 1, endOf("=", header, nameEnd + 1, end));
+    }
+    at = end + 1;
   }
   return found === undefined || found === "" ? undefined : fromHeader(found);
+}
+
+/** Where the mark stands in `header[from..to)`, or `to`. */
+function endOf(mark: string, header: string, from: number, to: number): number {
+  const code = mark.charCodeAt(0);
+  for (let at = from; at < to; at++) if (header.charCodeAt(at) === code) return at;
+  return to;
+}
+
+function afterBlanks(header: string, from: number, to: number): number {
+  let at = from;
+  while (at < to && header.charAt(at).trim() === "") at++;
+  return at;
+}
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 /** Gambas writes a path as it is; this is as far as a browser would have read it, and what a header can hold. */

@@ -34,9 +34,9 @@ export function session(options: SessionOptions = {}): Middleware {
   return (req, res, next) => {
     const visit = visitOf(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
     const contents = visit.id === null ? undefined : client.current(visit.id);
-    if (visit.id === null) new Exchange(site, res, visit).begin(next);
-    else if (contents !== undefined) new Exchange(site, res, { ...visit, contents }).begin(next);
-    else void client.find(visit.id).then((opened) => new Exchange(site, res, { ...visit, ...opened }).begin(next));
+    visit.contents = contents;
+    if (visit.id === null || contents !== undefined) new Exchange(site, res, visit).begin(next);
+    else void client.find(visit.id).then((opened) => new Exchange(site, res, Object.assign(visit, opened)).begin(next));
   };
 }
 
@@ -65,17 +65,26 @@ interface Site {
 }
 
 /** Which session a request came with, and how it was found. */
-interface Visit extends Opened {
+class Visit {
   readonly id: string | null;
   /** The name of its cookie, or else ours. */
   readonly cookieName: string;
+  contents: Opened["contents"] | undefined;
+  problem: Error | undefined;
+
+  constructor(id: string | null, cookieName: string) {
+    this.id = id;
+    this.cookieName = cookieName;
+    this.contents = undefined;
+    this.problem = undefined;
+  }
 }
 
 function visitOf(header: string | undefined, cookieName: string): Visit {
   const own = readCookie(header, cookieName);
-  if (own !== undefined) return { id: isSessionId(own) ? own : null, cookieName };
+  if (own !== undefined) return new Visit(isSessionId(own) ? own : null, cookieName);
   const gambas = readCookie(header, GAMBAS_COOKIE);
-  return isSessionId(gambas) ? { id: gambas, cookieName: GAMBAS_COOKIE } : { id: null, cookieName };
+  return isSessionId(gambas) ? new Visit(gambas, GAMBAS_COOKIE) : new Visit(null, cookieName);
 }
 
 /**
