@@ -84,8 +84,10 @@ export class Contents {
   changedBy({ entries, properties }: Unsaved): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
+    const overlay = this.#overlayWith(properties, entries);
+    if (overlay !== undefined) return new Contents(state, undefined, overlay);
     const change = { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties };
-    return Contents.fromChange(state, this, change, entries);
+    return new Contents(state, applyDelta(this.image, change), undefined);
   }
 
   /** The same contents at another revision: only the stamp is newer. */
@@ -168,7 +170,7 @@ export class Contents {
   }
 
   /** These contents with a change on top, by keys; undefined where that takes bytes. */
-  #overlayWith({ shares = [], timeoutSeconds, cookiePath }: Change, entries: Entries): Overlay | undefined {
+  #overlayWith({ shares = [], timeoutSeconds, cookiePath }: Partial<Change>, entries: Entries): Overlay | undefined {
     if (shares.length > 0 || this.mayShareObjects) return undefined;
     const before = this.#overlay;
     const merged = before === undefined ? entries : mergeEntries(before.entries, entries);
