@@ -72,12 +72,10 @@ export class ResponseGate {
   /** Does the call now, or keeps it and answers what a call that has to wait answers. */
   #pass(name: Method, args: unknown[], whenHeld: unknown): never {
     const isLast = name === "end" && !this.#isEnding;
+    if (this.#state === "holding" && name === "writeHead") throw headersHaveLeft("write");
+    if (isLast) this.#isEnding = true;
     if (this.#state === "before" || (this.#state === "open" && isLast)) this.#ask();
-    else if (this.#state === "holding" && name === "writeHead") throw headersHaveLeft("write");
-    if (isLast) {
-      this.#isEnding = true;
-      this.#shadow?.end();
-    }
+    else if (isLast) this.#shadow?.end();
     if (this.#state === "open") return this.#do(name, args) as never;
     if (this.#state === "failed") return this.#pretend(name, args, whenHeld) as never;
     if (name === "write") this.#mustDrain = true;
@@ -205,17 +203,10 @@ function pairsOf(list: readonly unknown[]): [string, unknown][] {
   return Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1]]);
 }
 
-const WHILE_HELD: PropertyDescriptorMap = {
-  headersSent: { value: true, configurable: true },
-  setHeader: { value: refuseHeaders, writable: true, configurable: true },
-  setHeaders: { value: refuseHeaders, writable: true, configurable: true },
-  appendHeader: { value: refuseHeaders, writable: true, configurable: true },
-  removeHeader: { value: refuseHeaders, writable: true, configurable: true },
-};
-const ENDED: PropertyDescriptor = { value: true, configurable: true };
-const NOT_ENDED: PropertyDescriptor = { value: false, configurable: true };
-/** The last one defined is the first one removed: in this order an object stays as fast as it was. */
-const SHOWN: readonly string[] = ["writableEnded", ...Object.keys(WHILE_HELD)];
+const TRUE: PropertyDescriptor = { value: true, configurable: true };
+const FALSE: PropertyDescriptor = { value: false, configurable: true };
+/** What is shown. The last one added is the first one removed: in this order an object stays as fast as it was. */
+const SHOWN = ["headersSent", "writableEnded", "setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
 
 /** What a response shows while calls of it are kept, and what it was before. */
 class Shadow {
@@ -226,9 +217,15 @@ class Shadow {
   constructor(res: ServerResponse, isEnding: boolean) {
     this.#res = res;
     this.#statusCode = res.statusCode;
-    this.#before = SHOWN.map((name) => Object.getOwnPropertyDescriptor(res, name));
-    Object.defineProperty(res, "writableEnded", isEnding ? ENDED : NOT_ENDED);
-    Object.defineProperties(res, WHILE_HELD);
+    this.#before = SHOWN.map((name) =>
+      Object.hasOwn(res, name) ? Object.getOwnPropertyDescriptor(res, name) : undefined,
+    );
+    Object.defineProperty(res, "headersSent", TRUE);
+    Object.defineProperty(res, "writableEnded", isEnding ? TRUE : FALSE);
+    res.setHeader = refuseHeaders;
+    res.setHeaders = refuseHeaders;
+    res.appendHeader = refuseHeaders;
+    res.removeHeader = refuseHeaders;
   }
 
   get headersSent(): boolean {
@@ -237,7 +234,7 @@ class Shadow {
 
   /** The end of the response is among what is kept. */
   end(): void {
-    Object.defineProperty(this.#res, "writableEnded", ENDED);
+    Object.defineProperty(this.#res, "writableEnded", TRUE);
   }
 
   lift(): void {
