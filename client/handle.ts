@@ -767,7 +767,8 @@ function isShown(key: string): boolean {
 
 function checkKey(key: string): void {
   if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
-    keyBytes(key);
+    // Any other text must stand for bytes.
+    if (!key.isWellFormed()) keyBytes(key);
     return;
   }
   throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);

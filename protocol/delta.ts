@@ -3,7 +3,7 @@
 
 import { SessionError } from "./errors.ts";
 import { lengthBytes, readLength, TAG } from "./value-format.ts";
-import { borrowOutput, returnOutput } from "./value-output.ts";
+import { borrowOutput, type Output, returnOutput } from "./value-output.ts";
 import { endOfString, endOfValue, newScan } from "./value-scan.ts";
 import { keyBytes, readKey } from "./value-text.ts";
 
@@ -15,9 +15,7 @@ export function encodeDelta(changes: Iterable<readonly [string, Buffer | undefin
     out.byte(TAG.COLLECTION);
     out.count(list.length);
     for (const [key, value] of list) {
-      const bytes = keyBytes(key);
-      out.count(bytes.length);
-      out.copy(bytes, 0, bytes.length);
+      writeKey(out, key);
       if (value === undefined) out.byte(TAG.NULL_OBJECT);
       else out.copy(value, 0, value.length);
     }
@@ -25,6 +23,13 @@ export function encodeDelta(changes: Iterable<readonly [string, Buffer | undefin
   } finally {
     returnOutput(out);
   }
+}
+
+function writeKey(out: Output, key: string): void {
+  if (key !== "" && key.isWellFormed() && out.text(key)) return;
+  const bytes = keyBytes(key);
+  out.count(bytes.length);
+  out.copy(bytes, 0, bytes.length);
 }
 
 /** One change, as places in the delta. A deletion has no value. */

@@ -10,6 +10,8 @@ export const LENGTH_BYTES = 4;
 /** Nothing that is ours has more fields; a longer array is not a message. */
 const MAX_FIELDS = 15;
 const CLEAN_BYTES = 64 * 1024;
+/** So few bytes are copied faster one by one than by a call into the runtime. */
+const SHORT_BYTES = 64;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "number" });
@@ -93,9 +95,8 @@ export class FrameWriter {
   }
 
   #text(value: string): void {
-    if (value.length < 32) this.#reserve(1 + 3 * value.length);
-    else this.#reserve(5 + 3 * value.length);
-    const length = value.length <= 10 ? Buffer.byteLength(value) : Buffer.byteLength(value, "utf8");
+    this.#reserve(5 + 3 * value.length);
+    const length = Buffer.byteLength(value);
     const buffer = this.#buffer;
     if (length < 32) {
       buffer[this.#at++] = 0xa0 | length;
@@ -109,7 +110,9 @@ export class FrameWriter {
       buffer[this.#at++] = 0xdb;
       this.#at = buffer.writeUInt32BE(length, this.#at);
     }
-    this.#at += buffer.write(value, this.#at, "utf8");
+    const isShortAscii = length === value.length && length <= SHORT_BYTES;
+    if (!isShortAscii) this.#at += buffer.write(value, this.#at, "utf8");
+    else for (let index = 0; index < length; index++) buffer[this.#at++] = value.charCodeAt(index);
   }
 
   #bytes(value: Uint8Array): void {
@@ -130,9 +133,12 @@ export class FrameWriter {
   }
 
   #raw(value: Uint8Array): void {
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#at);
-    this.#at += value.length;
+    const { length } = value;
+    this.#reserve(length);
+    const [buffer, at] = [this.#buffer, this.#at];
+    if (length > SHORT_BYTES) buffer.set(value, at);
+    else for (let index = 0; index < length; index++) buffer[at + index] = value[index] as number;
+    this.#at = at + length;
   }
 }
 

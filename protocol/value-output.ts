@@ -60,7 +60,7 @@ export class Output {
   /** Well-formed text with its length before it. False when it is too long. */
   text(value: string): boolean {
     const size = value.length;
-    if (size < 40) {
+    if (size < 0x80) {
       const at = this.take(size + 1);
       const target = this.bytes;
       let i = 0;
@@ -84,8 +84,11 @@ export class Output {
 
   /** A copy of what was written from `from` on. */
   slice(from: number): Buffer {
-    const result = Buffer.allocUnsafe(this.length - from);
-    this.bytes.copy(result, 0, from, this.length);
+    const size = this.length - from;
+    const result = Buffer.allocUnsafe(size);
+    const source = this.bytes;
+    if (size <= 64) for (let i = 0; i < size; i++) result[i] = source[from + i] as number;
+    else source.copy(result, 0, from, this.length);
     return result;
   }
 }

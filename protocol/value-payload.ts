@@ -79,7 +79,19 @@ export function isSameFixed(tag: number, value: unknown, bytes: Buffer, at: numb
 
 /** Whether the stored string `bytes[from..to)` still means exactly `value`: the same text, or the same bytes where there is no text. */
 export function isSameText(value: unknown, bytes: Buffer, from: number, to: number): boolean {
-  if (typeof value === "string") return value === readUtf8(bytes, from, to);
+  if (typeof value === "string") return isSameString(value, bytes, from, to);
   if (!Buffer.isBuffer(value) || value.length !== to - from) return false;
   return bytes.compare(value, 0, value.length, from, to) === 0 && readUtf8(bytes, from, to) === undefined;
+}
+
+/** Most text is ASCII and short: compared in place, it need not be decoded. */
+function isSameString(value: string, bytes: Buffer, from: number, to: number): boolean {
+  const { length } = value;
+  if (length > to - from) return false;
+  for (let at = 0; at < length; at++) {
+    const code = value.charCodeAt(at);
+    if (code >= 0x80) return value === readUtf8(bytes, from, to);
+    if (code !== bytes[from + at]) return false;
+  }
+  return length === to - from;
 }
