@@ -87,15 +87,12 @@ export class Connection {
 
   call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
-    return new Promise<ResponseOf<N>>((resolve, reject) => {
-      if (this.#pending.size === 0) this.#socket?.ref();
-      const call = new PendingCall(name, fields);
-      call.resolve = resolve;
-      call.reject = reject;
-      this.#pending.add(call);
-      if (this.#socket === undefined) this.#reconnect();
-      else this.#send(call);
-    });
+    const call = new PendingCall(name, fields);
+    if (this.#pending.size === 0) this.#socket?.ref();
+    this.#pending.add(call);
+    if (this.#socket === undefined) this.#reconnect();
+    else this.#send(call);
+    return call.answer as Promise<ResponseOf<N>>;
   }
 
   close(): void {
@@ -222,7 +219,7 @@ export class Connection {
     if (this.#pending.size === 0) this.#socket?.unref();
     try {
       if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
-      pending.resolve(readFields(OPERATIONS[pending.name].response, fields, 2) as never);
+      pending.resolve(readFields(OPERATIONS[pending.name].response, fields, 2));
     } catch (error) {
       pending.reject(error as Error);
     }

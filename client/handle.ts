@@ -536,7 +536,7 @@ export class Handle {
 
   #hasChangedObjects(): boolean {
     for (const [key, { value, baseline }] of this.#live) {
-      if (isGambasObject(value) && !this.#encode(key, value, baseline).bytes.equals(baseline)) return true;
+      if (isGambasObject(value) && !isEqual(this.#encode(key, value, baseline).bytes, baseline)) return true;
     }
     return false;
   }
@@ -605,7 +605,7 @@ export class Handle {
 
   #isStill(key: string, value: unknown, bytes: Buffer): boolean {
     try {
-      return this.#encode(key, value, bytes).bytes.equals(bytes);
+      return isEqual(this.#encode(key, value, bytes).bytes, bytes);
     } catch (error) {
       if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return false;
       throw error;
@@ -642,7 +642,7 @@ export class Handle {
     const shares: Share[] = [];
     const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
       const { bytes, objects } = this.#encode(key, value, previous);
-      if (isChanged || !bytes.equals(previous)) entries.set(key, Buffer.from(bytes));
+      if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
       for (const [index, object] of objects.entries()) {
         const first = seen.get(object);
         if (first === undefined) seen.set(object, { key, object: index + 1 });
@@ -759,6 +759,10 @@ export class Handle {
 
 function isGone(error: unknown): boolean {
   return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
+}
+
+function isEqual(left: Buffer, right: Buffer): boolean {
+  return left === right || left.equals(right);
 }
 
 function isShown(key: string): boolean {

@@ -8,7 +8,9 @@ import type { OperationName } from "../protocol/operations.ts";
 export class PendingCall {
   readonly name: OperationName;
   readonly fields: readonly Field[];
-  resolve: (response: never) => void = ignore;
+  /** What whoever made the call waits for. */
+  readonly answer: Promise<unknown>;
+  resolve: (response: unknown) => void = ignore;
   reject: (error: Error) => void = ignore;
   /** Above 0, and no other call that waits has it. */
   number = 0;
@@ -18,11 +20,15 @@ export class PendingCall {
   constructor(name: OperationName, fields: readonly Field[]) {
     this.name = name;
     this.fields = fields;
+    this.answer = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
   }
 }
 
 function ignore(): void {
-  // Nobody waits for it yet.
+  // Never called: the promise puts its own functions here as soon as it is made.
 }
 
 export class PendingCalls {

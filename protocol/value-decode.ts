@@ -97,8 +97,9 @@ export class Decoder {
   decode(at: number, next: number): unknown {
     this.#at = at;
     this.#next = next;
-    this.#made.length = 0;
-    this.#frames.length = 0;
+    // To set a length costs, even to what it is.
+    if (this.#made.length > 0) this.#made.length = 0;
+    if (this.#frames.length > 0) this.#frames.length = 0;
     try {
       const value = this.#variant();
       this.#fill();

@@ -36,7 +36,7 @@ export function encodeValue(value: unknown, path: string, previous?: PreviousVal
   if (typeof value === "object" && previous !== undefined) {
     const same = matchValue(value, previous.bytes, previous.at);
     if (same !== undefined) {
-      return { bytes: previous.bytes.subarray(previous.at, same.end), objects: same.objects, isCanonical: true };
+      return { bytes: pieceOf(previous.bytes, previous.at, same.end), objects: same.objects, isCanonical: true };
     }
   }
   const out = borrowOutput();
@@ -49,6 +49,11 @@ export function encodeValue(value: unknown, path: string, previous?: PreviousVal
   } finally {
     returnOutput(out);
   }
+}
+
+/** All of the bytes are themselves: whoever compares them with what they were need not look at them. */
+function pieceOf(bytes: Buffer, at: number, end: number): Buffer {
+  return at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
 }
 
 function encodeScalar(out: Output, value: unknown, path: string, previous: PreviousValue | undefined): Encoded {
