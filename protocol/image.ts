@@ -72,6 +72,12 @@ export function layoutOf(image: Buffer): Layout {
   return { entries, cookiePath, hasReferences: scan.hasReferences };
 }
 
+/** Throws where `layoutOf` would, and says nothing otherwise: for who only wants to know whether it can be read. */
+export function checkImage(image: Buffer): void {
+  const reader = new EntryReader(image, newScan(1));
+  while (reader.next());
+}
+
 /** An image without entries. */
 export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {
   const image = Buffer.concat([

@@ -7,6 +7,7 @@ import { SessionError } from "../../protocol/errors.ts";
 import {
   applyDelta,
   valueOf as bytesOf,
+  checkImage,
   decodeAll,
   encodeDelta,
   isExpired,
@@ -619,8 +620,10 @@ function expectReadOrRefused(image: Buffer): void {
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
     expect(error.code).toBe("ERR_UNREADABLE");
+    expect(() => checkImage(image)).toThrow(error);
     return;
   }
+  checkImage(image);
   expect(viewImage(image)).toBeDefined();
   for (const key of layout.entries.keys()) {
     expect(typeOf(image, layout, key)).toBeDefined();
