@@ -16,6 +16,7 @@ import { Fences } from "./lease.ts";
 import { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { RecentValues } from "./recent-values.ts";
+import { Reconcile } from "./reconcile.ts";
 import { Server } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { nativeProblem } from "./store/gambas-file/native.ts";
@@ -41,7 +42,6 @@ export interface Daemon {
 
 /** Around a session of the largest size. */
 const FRAME_OVERHEAD_BYTES = 64 * 1024;
-const RECONCILE_SLICE = 64;
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
 const PULSE_MS = 1000;
@@ -177,12 +177,14 @@ class Life implements Daemon {
     const { metrics } = problems;
     const handlers = makeHandlers({ config, sessions, metrics, instance, directory: store.directory, report, retire });
     const dispatch = new Dispatch(handlers, problems);
-    return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, watch: this.#makeWatch(sessions, store) };
+    const reconcile = new Reconcile(sessions);
+    const watch = this.#makeWatch(sessions, { store, reconcile });
+    return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, reconcile, watch };
   }
 
-  #makeWatch(sessions: Sessions, store: Store): Watch | undefined {
+  #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
     if (store.directory === "") return undefined;
-    const onMissed = (): void => reconcile(sessions.lookAgainAtAll());
+    const onMissed = (): void => reconcile.requestWhole();
     return new Watch(store.directory, { onChange: (id) => sessions.lookAgain(id), onMissed }, this.#log);
   }
 
@@ -190,7 +192,7 @@ class Life implements Daemon {
     this.#pulseMs = performance.now();
     const { reconcileMs, idleExitMs } = this.#config;
     if (reconcileMs > 0 && parts.watch !== undefined) {
-      this.#every(reconcileMs, () => reconcile(parts.sessions.lookAgainAtAll()));
+      this.#every(reconcileMs, () => parts.reconcile.request());
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
@@ -253,6 +255,7 @@ class Life implements Daemon {
     const parts = this.#parts;
     await parts?.sweep.stop();
     await parts?.watch?.stop();
+    parts?.reconcile.stop();
     await this.#attempt(() => parts?.sessions.stop());
     await this.#attempt(() => parts?.journal?.close());
     await this.#attempt(() => parts?.store.close());
@@ -301,6 +304,7 @@ interface Parts {
   readonly sessions: Sessions;
   readonly sweep: Sweep;
   readonly dispatch: Dispatch;
+  readonly reconcile: Reconcile;
   readonly watch: Watch | undefined;
 }
 
@@ -322,12 +326,4 @@ function makeStore(config: Config): Store {
 /** Half of the descriptors are for connections and whatever else comes. */
 function affordableSessions(): number {
   return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
-}
-
-/** Walks through all sessions without keeping the event loop for long. */
-function reconcile(looks: Generator<void>): void {
-  for (let count = 0; count < RECONCILE_SLICE; count++) {
-    if (looks.next().done === true) return;
-  }
-  setImmediate(() => reconcile(looks));
 }

@@ -65,6 +65,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "daemon/dispatch": ["type daemon/connection", "type daemon/handlers"],
   "daemon/handlers": ["daemon/sessions", "daemon/applied-commits", "type daemon/session", "type daemon/dispatch"],
   "daemon/sweep": ["type daemon/sessions", "type daemon/tombstones"],
+  "daemon/reconcile": ["type daemon/sessions"],
   "daemon/sessions": [
     "daemon/session",
     "daemon/contents",
