@@ -26,7 +26,7 @@ const SETTINGS = {
     meaning: "where sessions are kept; memory is for tests and floors and loses everything with the daemon",
   },
   timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
-  cacheBytes: { default: 64 * 1024 * 1024, meaning: "contents kept in memory, in bytes" },
+  cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
   maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },
   leaseMs: { default: 5_000, meaning: "a transaction's lease when none is asked for" },

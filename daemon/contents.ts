@@ -1,8 +1,8 @@
 // What the daemon holds of a session that is in memory: the bytes, the revision they are of, and which revisions had the same. Immutable.
 
-import { startupMs } from "../protocol/image.ts";
+import { isExpired, startupMs } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
-import type { Loaded, Revision } from "./store/store.ts";
+import { isSameRevision, type Loaded, type Revision, type Store } from "./store/store.ts";
 
 export interface Contents {
   readonly image: Buffer;
@@ -12,7 +12,7 @@ export interface Contents {
   readonly sameAs: readonly number[];
 }
 
-export const MAX_SAME_AS = 16;
+const MAX_SAME_AS = 16;
 const HEADER_BYTES = 16;
 
 export const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
@@ -27,6 +27,17 @@ export function knows(contents: Contents | undefined, mtimeMs: number): boolean 
   return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
 }
 
+/** Whether these are what is in the file now, and the session's time is not over: one stat. */
+export function isCurrent(contents: Contents, id: string, house: { readonly store: Store; now(): number }): boolean {
+  if (contents.isFleeting || isExpired(contents.image, house.now())) return false;
+  try {
+    return isSameRevision(house.store.stat(id), contents.revision);
+  } catch {
+    // What cannot be looked at is not known to be current. Loading it tells the reason, to those who wait for it.
+    return false;
+  }
+}
+
 /** As it is told to a worker that holds the revision of mtime `known`. */
 export function stateOf(contents: Contents, known: number): State {
   const { ino, size, mtimeMs } = contents.revision;
@@ -36,9 +47,9 @@ export function stateOf(contents: Contents, known: number): State {
   return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
 }
 
-/** The mtimes that mean what was loaded, when that is what was known already. */
-export function sameToo(known: Contents, loaded: Loaded): number[] {
-  return [...known.sameAs.slice(1 - MAX_SAME_AS), loaded.revision.mtimeMs];
+/** The mtimes that mean the contents of this revision, when they are what was known already. */
+export function sameToo(known: Contents, revision: Revision): number[] {
+  return [...known.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
 }
 
 /** Equal but for the header. */

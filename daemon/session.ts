@@ -14,18 +14,19 @@
 import { SessionError } from "../protocol/errors.ts";
 import {
   applyChange,
+  checkImage,
   isExpired,
-  layoutOf,
   newImage,
   type ParsedDelta,
   startupBytes,
   startupMs,
 } from "../protocol/image.ts";
 import type { CommitOptions, State } from "../protocol/operations.ts";
-import { ABSENT, type Contents, contentsOf, isSameBody, knows, MAX_SAME_AS, sameToo, stateOf } from "./contents.ts";
+import { ABSENT, type Contents, contentsOf, isCurrent, isSameBody, knows, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
 import { findRepairs, noteReplaced, printsOf, type Step } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
+import type { Resting } from "./shelf.ts";
 import { isSameRevision, type Loaded, type Staged } from "./store/store.ts";
 
 /** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
@@ -41,6 +42,7 @@ export interface Waiting {
 
 export interface ReadTurn extends Waiting {
   readonly known: number;
+  /** The image is lent: whoever keeps it longer than this call makes a copy. */
   readonly answer: (state: State) => void;
 }
 
@@ -137,26 +139,32 @@ export class Session {
   #writtenMs = 0;
   /** When we last wrote, a program that could hold an older revision was running. */
   #mayBeHeld = false;
-  /** Set by every use, cleared by the hand of the clock that looks for sessions to evict. */
+  /** For `cache.ts`: set by every use, cleared by the hand of its clock; and what it has counted. */
   wasUsed = true;
+  countedBytes = 0;
 
-  constructor(id: string, house: Surroundings) {
+  constructor(id: string, house: Surroundings, resting?: Resting) {
     this.id = id;
     this.#house = house;
+    this.#contents = resting?.contents;
+    this.#writtenMs = resting?.writtenMs ?? 0;
+    this.#mayBeHeld = resting?.mayBeHeld ?? false;
   }
 
-  /** Bytes this session holds in memory, roughly. */
+  /** Of its contents, 0 without any. */
   get bytes(): number {
     return this.#contents === undefined ? 0 : this.#contents.image.length;
   }
 
-  get hasContents(): boolean {
-    return this.#contents !== undefined;
+  /** What is worth keeping of a session that is idle. */
+  get resting(): Resting | undefined {
+    const contents = this.#contents;
+    return contents && { id: this.id, contents, writtenMs: this.#writtenMs, mayBeHeld: this.#mayBeHeld };
   }
 
-  /** A program that runs may still save what it loaded before our last commit: only with ours at hand can that be mended. */
-  get mayBeNeededForRepair(): boolean {
-    return this.#mayBeHeld && this.#house.now() - this.#writtenMs < this.#house.config.repairSeconds * 1000;
+  /** Nothing is known of it but what its file holds. */
+  get wasOnlyRead(): boolean {
+    return this.#writtenMs === 0 && this.#foreignSeenMs === 0 && this.#contents?.sameAs.length === 1;
   }
 
   get isIdle(): boolean {
@@ -171,7 +179,7 @@ export class Session {
   read(turn: ReadTurn): void {
     this.wasUsed = true;
     const contents = this.#contents;
-    if (contents !== undefined && this.#isCurrent(contents)) {
+    if (contents !== undefined && isCurrent(contents, this.id, this.#house)) {
       this.#house.metrics.hits += 1;
       turn.answer(stateOf(contents, turn.known));
       return;
@@ -207,14 +215,9 @@ export class Session {
 
   /** Something may have changed the file: look when there is time. */
   lookAgain(): void {
-    if (this.#contents === undefined || this.#isCurrent(this.#contents)) return;
+    if (this.#contents === undefined || isCurrent(this.#contents, this.id, this.#house)) return;
     this.#reads.push(nobodyReads);
     this.#house.schedule(this);
-  }
-
-  /** Forgets the contents. Only while idle. */
-  evict(): void {
-    this.#contents = undefined;
   }
 
   stop(): void {
@@ -365,7 +368,7 @@ export class Session {
   #refresh(): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
     const { store } = this.#house;
     const known = this.#contents;
-    if (known !== undefined && (this.#mayTrust(known) || this.#isCurrent(known))) {
+    if (known !== undefined && (this.#mayTrust(known) || isCurrent(known, this.id, this.#house))) {
       return { image: known.image, wasRepaired: false };
     }
     this.#mustLook = false;
@@ -375,7 +378,7 @@ export class Session {
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
     if (this.#orUnreadable(() => isExpired(loaded.image, this.#house.now()))) return this.#expire();
-    this.#orUnreadable(() => layoutOf(loaded.image));
+    this.#orUnreadable(() => checkImage(loaded.image));
     return this.#adoptForeign(loaded, known);
   }
 
@@ -394,16 +397,6 @@ export class Session {
       if (!(error instanceof SessionError)) throw error;
       const what = `The file of session ${this.id} cannot be read. ${error.what}`;
       throw new SessionError(error.code, what, { cause: error });
-    }
-  }
-
-  #isCurrent(contents: Contents): boolean {
-    if (contents.isFleeting || isExpired(contents.image, this.#house.now())) return false;
-    try {
-      return isSameRevision(this.#house.store.stat(this.id), contents.revision);
-    } catch {
-      // What cannot be looked at is not known to be current. Loading it tells the reason, to those who wait for it.
-      return false;
     }
   }
 
@@ -439,7 +432,7 @@ export class Session {
     if (isNew) this.#noteForeignSave();
     const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
     const hasSameBody = isSameBody(loaded.image, known.image);
-    this.#contents = contentsOf(loaded, hasSameBody ? sameToo(known, loaded) : [loaded.revision.mtimeMs]);
+    this.#contents = contentsOf(loaded, hasSameBody ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
     // With everything put back the contents are the ones we had: who holds those holds these.
     if (isSameBody(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
@@ -587,8 +580,7 @@ export class Session {
     const stamped = Buffer.allocUnsafeSlow(image.length);
     image.copy(stamped);
     startup.copy(stamped);
-    const sameAs = [...contents.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
-    this.#contents = { image: stamped, revision, isFleeting: false, sameAs };
+    this.#contents = { image: stamped, revision, isFleeting: false, sameAs: sameToo(contents, revision) };
     this.#house.metrics.touches += 1;
     return stamped;
   }
@@ -640,13 +632,9 @@ export class Session {
     const { before, image, staged } = prepared;
     for (const step of prepared.steps) noteReplaced(this.#house, printsOf(this.id, step), step.nowMs);
     const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
-    const sameAs = isUnchanged ? [...before.sameAs.slice(1 - MAX_SAME_AS)] : [];
-    this.#contents = {
-      image,
-      revision: staged.revision,
-      isFleeting: false,
-      sameAs: [...sameAs, staged.revision.mtimeMs],
-    };
+    const { revision } = staged;
+    const sameAs = isUnchanged ? sameToo(before, revision) : [revision.mtimeMs];
+    this.#contents = { image, revision, isFleeting: false, sameAs };
     this.#writtenMs = this.#house.now();
     this.#mayBeHeld = this.#house.hasForeigners();
     // A repair is not the transaction's work: what it did not see, it must still be told of.

@@ -1,15 +1,16 @@
-// The registry of sessions, which is the cache: id -> Session. Decides when sessions take their turns, which are forgotten when memory
-// is short, and what happens to several at once (Unique, a closed connection).
+// Every call on a session comes through here. Decides when sessions take their turns, and what happens to several at once (Unique, a
+// closed connection). Which of them are in memory is up to the cache.
 //
 // All sessions that have work at the end of one turn of the event loop take their turns together: first each prepares, then one append
 // to the journal names everything that is about to become visible, then each publishes and answers.
 
 import { SessionError } from "../protocol/errors.ts";
-import { KIND } from "../protocol/operations.ts";
+import { KIND, type State } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
+import { Cache } from "./cache.ts";
 import type { Config } from "./config.ts";
-import { ABSENT } from "./contents.ts";
+import { ABSENT, stateOf } from "./contents.ts";
 import type { InheritedChanges } from "./inherited-changes.ts";
 import type { Journal, JournaledChange, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
@@ -24,7 +25,7 @@ import {
   nobodyReads,
   type Prepared,
   type ReadTurn,
-  Session,
+  type Session,
   storeError,
   type Turn,
 } from "./session.ts";
@@ -62,16 +63,14 @@ export interface Surroundings extends Parts {
 }
 
 const SESSIONS_PER_FLUSH = 64;
-/** Bytes of a session in memory besides its contents, roughly. */
-const OVERHEAD_BYTES = 512;
 
 export class Sessions {
   readonly #parts: Parts;
   readonly #surroundings: Surroundings;
-  readonly #sessions = new Map<string, Session>();
-  readonly #scheduled = new Set<Session>();
-  /** What may have come into memory since the last count; at most too much. */
-  #bytesSinceCount = 0;
+  readonly #cache: Cache;
+  #scheduled = new Set<Session>();
+  /** Since the last flush. */
+  #turnsAtOnce = 0;
   #foreigners: boolean | undefined;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
@@ -85,24 +84,27 @@ export class Sessions {
     this.#surroundings = {
       ...parts,
       schedule: (session) => this.#schedule(session),
-      grew: (session) => this.#noteSize(session),
+      grew: (session) => this.#cache.settle(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
       hasForeigners: () => {
         this.#foreigners ??= parts.store.hasForeigners;
         return this.#foreigners;
       },
     };
+    this.#cache = new Cache(this.#surroundings);
   }
 
   get count(): number {
-    return this.#sessions.size;
+    return this.#cache.count;
   }
 
-  /** Bytes of contents in memory. Counts them. */
+  /** Of these, how many are objects. */
+  get awakeCount(): number {
+    return this.#cache.awake.size;
+  }
+
   get bytes(): number {
-    let bytes = 0;
-    for (const session of this.#sessions.values()) bytes += session.bytes;
-    return bytes;
+    return this.#cache.bytes;
   }
 
   get waitingCount(): number {
@@ -113,14 +115,38 @@ export class Sessions {
 
   read(id: string, turn: ReadTurn): void {
     this.#parts.metrics.opens += 1;
-    const session = this.#sessions.get(id);
-    if (session !== undefined || this.#mayExist(id)) this.#session(id).read(turn);
-    else turn.answer(ABSENT);
+    const session = this.#cache.awake.get(id);
+    if (session !== undefined) session.read(turn);
+    else this.#readAsleep(id, turn);
+  }
+
+  #readAsleep(id: string, turn: ReadTurn): void {
+    const contents = this.#cache.currentAtRest(id);
+    if (contents !== undefined) {
+      this.#parts.metrics.hits += 1;
+      turn.answer(stateOf(contents, turn.known));
+    } else if (this.#cache.isAtRest(id) || this.#mayExist(id)) {
+      const session = this.#cache.wake(id);
+      session.read(turn);
+      this.#takeTurnAtOnce(session);
+    } else {
+      turn.answer(ABSENT);
+    }
+  }
+
+  /**
+   * Of many that are read from their files each is done with before the next one begins: nothing of it outlives a collection of young
+   * garbage, which would make the heap grow. Not more of them than others may be kept waiting for.
+   */
+  #takeTurnAtOnce(session: Session): void {
+    if (this.#turnsAtOnce === SESSIONS_PER_FLUSH || !this.#scheduled.delete(session)) return;
+    this.#turnsAtOnce += 1;
+    this.#takeTurns([session]);
   }
 
   enter(id: string, turn: Turn): void {
     const isDurable = turn.type === "end" && this.#parts.config.durability === "fsync";
-    this.#session(id).enter(isDurable ? this.#answeredFromDisk(id, turn) : turn);
+    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, turn) : turn);
   }
 
   /** Who has signed out must not be signed in again by a power cut. */
@@ -168,31 +194,31 @@ export class Sessions {
   }
 
   release(id: string, fence: number, owner: object): void {
-    this.#sessions.get(id)?.release(fence, owner);
+    this.#cache.awake.get(id)?.release(fence, owner);
   }
 
   /** A connection is closed: its turns and leases end. */
   forget(owner: object): void {
-    for (const session of this.#sessions.values()) session.forget(owner);
+    for (const session of this.#cache.awake.values()) session.forget(owner);
   }
 
   /** The file of this session may have changed. */
   lookAgain(id: string): void {
-    if (this.#sessions.has(id)) this.#sessions.get(id)?.lookAgain();
-    else if (this.#parts.tombstones.has(id)) this.#session(id).read(nobodyReads);
+    if (this.#cache.awake.has(id) || this.#cache.isAtRest(id)) {
+      if (this.#cache.currentAtRest(id) === undefined) this.#cache.wake(id).lookAgain();
+    } else if (this.#parts.tombstones.has(id)) {
+      this.#cache.wake(id).read(nobodyReads);
+    }
   }
 
   /** Looks at all sessions in memory, some at a time. */
-  *lookAgainAtAll(): Generator<void> {
-    for (const session of [...this.#sessions.values()]) {
-      session.lookAgain();
-      yield;
-    }
+  lookAgainAtAll(): Generator<void> {
+    return this.#cache.lookAgainAtAll();
   }
 
   /** Ends the session if its time is over. */
   endIfExpired(id: string): void {
-    this.#session(id).read(nobodyReads);
+    this.#cache.wake(id).read(nobodyReads);
   }
 
   /** Called once, with what the journal told. */
@@ -206,11 +232,16 @@ export class Sessions {
 
   /** Does all the work that is due, once. */
   flush(): void {
+    this.#turnsAtOnce = 0;
+    this.#takeTurns(this.#takeDue());
+  }
+
+  #takeTurns(sessions: readonly Session[]): void {
     const prepared: Prepared[] = [];
-    for (const session of this.#takeDue()) {
+    for (const session of sessions) {
       const write = session.prepare();
       if (write !== undefined) prepared.push(write);
-      else this.#dropIfUseless(session);
+      else this.#cache.settle(session);
     }
     if (prepared.length === 0) return;
     if (this.#parts.config.durability === "fsync") this.#sendToDisk(prepared);
@@ -226,6 +257,8 @@ export class Sessions {
     }
     for (const session of due) this.#scheduled.delete(session);
     if (this.#scheduled.size > 0) this.#parts.requestTurnEnd();
+    // Not the same one: as in the cache, one that always changes keeps what was in it from being collected young.
+    else this.#scheduled = new Set();
     return due;
   }
 
@@ -238,8 +271,7 @@ export class Sessions {
       if (this.#toDisk.size === 0 && [...this.#scheduled].every((session) => session.waitingCount === 0)) break;
     }
     this.#isStopped = true;
-    for (const session of this.#sessions.values()) session.stop();
-    this.#sessions.clear();
+    this.#cache.stop();
   }
 
   #mayExist(id: string): boolean {
@@ -250,14 +282,6 @@ export class Sessions {
       // Whatever the system error: it comes again at the session's turn, which answers with it.
       return true;
     }
-  }
-
-  #session(id: string): Session {
-    const known = this.#sessions.get(id);
-    if (known !== undefined) return known;
-    const session = new Session(id, this.#surroundings);
-    this.#sessions.set(id, session);
-    return session;
   }
 
   #schedule(session: Session): void {
@@ -333,40 +357,10 @@ export class Sessions {
     }
   }
 
-  /** Every load and every write is added up; when that could be a whole budget, what is really there is counted. */
-  #noteSize(session: Session): void {
-    this.#bytesSinceCount += session.bytes + OVERHEAD_BYTES;
-    if (this.#bytesSinceCount > this.#parts.config.cacheBytes) this.#evict();
-  }
-
-  /** The hand of the clock: what was used since it last passed gets another chance, the rest is forgotten, all down to half the budget. */
-  #evict(): void {
-    const aim = this.#parts.config.cacheBytes / 2;
-    let bytes = this.bytes + OVERHEAD_BYTES * this.#sessions.size;
-    this.#bytesSinceCount = 0;
-    for (let passes = 0; passes < 2 && bytes > 2 * aim; passes++) {
-      for (const [id, session] of this.#sessions) {
-        if (bytes <= aim) break;
-        if (!session.isIdle || session.mayBeNeededForRepair) continue;
-        if (session.wasUsed && passes === 0) {
-          session.wasUsed = false;
-          continue;
-        }
-        bytes -= session.bytes + OVERHEAD_BYTES;
-        this.#sessions.delete(id);
-      }
-    }
-  }
-
-  #dropIfUseless(session: Session): void {
-    if (session.hasContents) this.#noteSize(session);
-    else if (session.isIdle) this.#sessions.delete(session.id);
-  }
-
   async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
     const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
     const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
-      this.commit(id, { ...turn, answer, fail });
+      this.commit(id, { ...turn, answer: (lent) => answer(kept(lent)), fail });
     });
     // Sent again after a newer one has ended it: the newer one stays.
     if (wasApplied && state.kind === KIND.absent) {
@@ -391,6 +385,11 @@ export class Sessions {
       this.enter(id, { type: "end", caller: turn.caller, answer, fail });
     });
   }
+}
+
+/** To be answered later. */
+function kept(state: State): State {
+  return { ...state, image: state.image && Buffer.from(state.image) };
 }
 
 function nameOf({ caller, sequence }: CommitTurn): string {

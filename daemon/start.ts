@@ -286,6 +286,7 @@ class Life implements Daemon {
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
       sessionsCached: sessions?.count,
+      sessionsAwake: sessions?.awakeCount,
       bytesCached: sessions?.bytes,
       waitingTurns: sessions?.waitingCount,
       sessionsOnDisk: sweep?.onDisk,

@@ -14,7 +14,7 @@ const BEGIN = "<!-- code map: printed from the head comments -->";
 const END = "<!-- end of code map -->";
 const GLOSSARY = [
   ...["session", "contents", "entry", "value", "image", "delta", "revision", "turn", "lease", "fence", "record lock"],
-  ...["election lock", "commit", "foreign writer", "tombstone", "twin", "worker", "owner"],
+  ...["election lock", "commit", "foreign writer", "tombstone", "twin", "worker", "owner", "shelf"],
 ];
 
 /** The first sentence of the comment a file begins with. */

@@ -4,14 +4,20 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { codeOf, Lab, newId } from "./lab.ts";
 import { deltaOf, type RawWorker, valuesOf } from "./raw-worker.ts";
 
-describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine) => {
+const PLACES = [
+  ["the engine memory", { engine: "memory" }],
+  ["the engine gambas-file", { engine: "gambas-file" }],
+  ["no room to keep a session in memory", { cacheBytes: 1 }],
+] as const;
+
+describe.each(PLACES)("with %s", (_, options) => {
   let lab: Lab;
   let anna: RawWorker;
   let bert: RawWorker;
   let id: string;
 
   beforeEach(async () => {
-    lab = await Lab.open({ engine });
+    lab = await Lab.open(options);
     [anna, bert] = [await lab.worker("anna"), await lab.worker("bert")];
     id = newId();
   });

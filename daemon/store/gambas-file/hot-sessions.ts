@@ -16,8 +16,10 @@ export interface OpenFile {
 /** What is kept open for one hot session. */
 export class HotSession {
   readonly path: string;
-  readonly twinPath: string;
   readonly lock: RecordLock;
+  readonly #places: Places;
+  readonly #id: string;
+  #twinPath: string | undefined;
   current: OpenFile | undefined;
   twin: OpenFile | undefined;
   /** Set by every use, cleared by the hand of the clock that looks for one to close. */
@@ -25,8 +27,15 @@ export class HotSession {
 
   constructor(places: Places, id: string) {
     this.path = places.session(id);
-    this.twinPath = places.twin(id);
     this.lock = new RecordLock(places.lock(id));
+    this.#places = places;
+    this.#id = id;
+  }
+
+  /** Only made for those that are written: it costs a hash. */
+  get twinPath(): string {
+    this.#twinPath ??= this.#places.twin(this.#id);
+    return this.#twinPath;
   }
 
   /** What was the session is the twin now, and the other way round. */
@@ -54,7 +63,7 @@ export class HotSessions {
   /** Fewer than was asked for where descriptors have run out. */
   #max: number;
   /** The hand of the clock is at the first one. */
-  readonly #sessions = new Map<string, HotSession>();
+  #sessions = new Map<string, HotSession>();
 
   constructor(places: Places, max: number) {
     this.#places = places;
@@ -91,6 +100,8 @@ export class HotSessions {
   cool(id: string): void {
     this.#sessions.get(id)?.close();
     this.#sessions.delete(id);
+    // A Map that always changes keeps what was in it from being collected young.
+    if (this.#sessions.size === 0) this.#sessions = new Map();
   }
 
   close(): void {
