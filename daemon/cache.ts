@@ -49,7 +49,7 @@ export class Cache {
     return this.#shelf.has(id);
   }
 
-  /** The contents of a session at rest, if they are what its file holds now. The image is lent until the cache is changed. */
+  /** The contents of a session at rest, if they are what its file holds now. The image is a view of the shelf. */
   currentAtRest(id: string): Contents | undefined {
     const contents = this.#shelf.get(id)?.contents;
     return contents !== undefined && isCurrent(contents, id, this.#house) ? contents : undefined;

@@ -42,7 +42,6 @@ export interface Waiting {
 
 export interface ReadTurn extends Waiting {
   readonly known: number;
-  /** The image is lent: whoever keeps it longer than this call makes a copy. */
   readonly answer: (state: State) => void;
 }
 

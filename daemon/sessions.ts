@@ -5,7 +5,7 @@
 // to the journal names everything that is about to become visible, then each publishes and answers.
 
 import { SessionError } from "../protocol/errors.ts";
-import { KIND, type State } from "../protocol/operations.ts";
+import { KIND } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
 import { Cache } from "./cache.ts";
@@ -360,7 +360,7 @@ export class Sessions {
   async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
     const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
     const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
-      this.commit(id, { ...turn, answer: (lent) => answer(kept(lent)), fail });
+      this.commit(id, { ...turn, answer, fail });
     });
     // Sent again after a newer one has ended it: the newer one stays.
     if (wasApplied && state.kind === KIND.absent) {
@@ -385,11 +385,6 @@ export class Sessions {
       this.enter(id, { type: "end", caller: turn.caller, answer, fail });
     });
   }
-}
-
-/** To be answered later. */
-function kept(state: State): State {
-  return { ...state, image: state.image && Buffer.from(state.image) };
 }
 
 function nameOf({ caller, sequence }: CommitTurn): string {

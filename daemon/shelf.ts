@@ -49,7 +49,7 @@ class Slab {
   /** Bytes of all records, and of those that were not taken. */
   end = 0;
   live = 0;
-  /** Emptied: its memory may be another slab's. */
+  /** Emptied. */
   isGone = false;
 
   constructor(number: number, bytes: Buffer, image?: Buffer) {
@@ -111,8 +111,6 @@ export class Shelf {
   readonly #freeNumbers: number[] = [];
   /** Where the next records go. */
   #newest: Slab | undefined;
-  /** Of the slab that was emptied last, for the next one. */
-  #spare: Buffer | undefined;
   #slabsBytes = 0;
   #gapBytes = 0;
   /** So much there was after `fit` found nothing to forget. */
@@ -138,7 +136,7 @@ export class Shelf {
     return this.#index.find(this.#hashOf(id), id) !== NOWHERE;
   }
 
-  /** The image is lent: its bytes may become others with the next call that changes the shelf. */
+  /** The image is a view of a slab: its bytes never change, and whoever keeps it keeps the slab in memory. */
   get(id: string): Resting | undefined {
     const place = this.#index.find(this.#hashOf(id), id);
     if (place === NOWHERE) return undefined;
@@ -178,7 +176,7 @@ export class Shelf {
   }
 
   /**
-   * All that rest, the oldest first; images are lent. Survives changes while it runs: what is there all the time is met once, or again
+   * All that rest, the oldest first; images are views. Survives changes while it runs: what is there all the time is met once, or again
    * where it was moved meanwhile.
    */
   *all(): Generator<Resting> {
@@ -207,7 +205,6 @@ export class Shelf {
 
   clear(): void {
     for (const slab of this.#slabs.values()) this.#empty(slab, () => false);
-    this.#spare = undefined;
   }
 
   #slab(place: number): Slab {
@@ -226,10 +223,7 @@ export class Shelf {
 
   #slabOf(bytes: number, image?: Buffer): Slab {
     if (this.#slabs.size === MAX_SLABS) this.#forgetAny();
-    const isSpare = image === undefined && this.#spare !== undefined;
-    const memory = (isSpare ? this.#spare : undefined) ?? Buffer.allocUnsafeSlow(roundUp(bytes));
-    if (isSpare) this.#spare = undefined;
-    const slab = new Slab(this.#freeNumbers.pop() ?? this.#slabs.size, memory, image);
+    const slab = new Slab(this.#freeNumbers.pop() ?? this.#slabs.size, Buffer.allocUnsafeSlow(roundUp(bytes)), image);
     this.#slabs.set(slab.number, slab);
     this.#slabsBytes += slab.allBytes;
     return slab;
@@ -246,7 +240,7 @@ export class Shelf {
     else if (this.#gapBytes > GAP_PART * this.#slabsBytes + this.#slabBytes) this.#closeGaps();
   }
 
-  /** Its memory is another one's now; nothing of it is in the index any more. */
+  /** Nothing of it is in the index any more. Its memory is nobody else's: an answer that waits to be read may still show it. */
   #free(slab: Slab): void {
     slab.isGone = true;
     this.#slabs.delete(slab.number);
@@ -254,7 +248,6 @@ export class Shelf {
     this.#slabsBytes -= slab.allBytes;
     this.#gapBytes -= slab.end - slab.live;
     if (this.#newest === slab) this.#newest = undefined;
-    if (slab.image === undefined) this.#spare = slab.bytes;
   }
 
   #closeGaps(): void {

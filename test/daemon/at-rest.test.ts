@@ -254,3 +254,29 @@ test("whatever is done to sessions that go to rest and are woken, each holds wha
     { numRuns: 15 },
   );
 });
+
+test("what a worker was answered and has not read yet stays what it was, whatever becomes of the shelf", async () => {
+  await lab.stop();
+  await lab.start({ cacheBytes: 2 * 1024 * 1024 });
+  [anna, bert] = [await lab.worker("anna"), await lab.worker("bert")];
+  const valuesAt = (n: number): { n: number; pad: string } => ({
+    n,
+    pad: String.fromCharCode(65 + (n % 26)).repeat(6000),
+  });
+  const readMany = async (count: number): Promise<string[]> => {
+    const ids = Array.from({ length: count }, () => newId());
+    for (const [n, one] of ids.entries()) saveLongAgo(one, valuesAt(n));
+    await inBatches(ids, (one) => bert.open(one));
+    return ids;
+  };
+  const ids = await readMany(40);
+  anna.stopReading();
+  // Far more than its socket and the daemon's buffer hold, asked for at once.
+  const answers = Array.from({ length: 4000 }, (_, at) => anna.open(ids[at % ids.length] ?? ""));
+  // The shelf is filled with others, twice over.
+  await readMany(800);
+  anna.goOnReading();
+  for (const [at, state] of (await Promise.all(answers)).entries()) {
+    expect(valuesOf(state)).toEqual(valuesAt(at % ids.length));
+  }
+});
