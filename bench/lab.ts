@@ -42,11 +42,15 @@ export class Lab {
   present(caseName: string, names: readonly string[]): Contender[] {
     const wanted = names.filter((name) => this.#only.length === 0 || this.#only.includes(name)).map(contenderNamed);
     return wanted.filter((contender) => {
-      const isLeftOut = this.#only.length === 0 && this.plan.leavesOut.includes(contender.name);
+      const isLeftOut = this.#only.length === 0 && this.#leavesOut(caseName, contender.name);
       const reason = isLeftOut ? `left out with --${this.plan.mode}` : whyMissing(contender);
       if (reason !== undefined) this.skip(caseName, contender.name, reason);
       return reason === undefined;
     });
+  }
+
+  #leavesOut(caseName: string, contender: string): boolean {
+    return this.plan.leavesOut.some((entry) => entry === contender || entry === `${caseName}: ${contender}`);
   }
 
   wants(name: string): boolean {

@@ -66,7 +66,7 @@ interface Ready {
 async function runShape(lab: Lab, stage: Stage, definition: StoreCase, shape: Shape): Promise<Row[]> {
   const label = `${definition.name} ${shape.procs}x${shape.concurrency}${shape.size === "large" ? " large" : ""}`;
   const contenders = lab
-    .present(definition.name, definition.contenders)
+    .present(shape.procs === 1 ? `${definition.name} alone` : definition.name, definition.contenders)
     .filter((contender) => shape.procs === 1 || contender.isLocal !== true);
   const ready: Ready[] = [];
   for (const contender of contenders) {
@@ -104,7 +104,7 @@ async function makeReady(
 /** Code is compiled when it has run often: the slower it is here, the longer it is warmed up, within bounds. */
 async function warmUp(crew: Crew, { warmMs, maxWarmUps, warmOps }: Plan): Promise<number> {
   let ops = 0;
-  for (let count = 0; count < maxWarmUps && ops < warmOps; count++) ops += (await crew.measure(warmMs)).ops;
+  for (let count = 0; count < maxWarmUps && ops < warmOps; count++) ops += (await crew.warmUp(warmMs)).ops;
   return ops;
 }
 

@@ -52,9 +52,18 @@ export class Crew {
     );
   }
 
-  async measure(ms: number): Promise<Measurement> {
+  measure(ms: number): Promise<Measurement> {
+    return this.#run({ ms, isWarmUp: false });
+  }
+
+  /** The operations as they are measured, or more of them at once. */
+  warmUp(ms: number): Promise<Measurement> {
+    return this.#run({ ms, isWarmUp: true });
+  }
+
+  async #run(request: WorkerCalls["run"]["request"]): Promise<Measurement> {
     const serverBefore = cpuOf(this.#serverPids);
-    const samples = await Promise.all(this.#workers.map((worker) => worker.ask("run", { ms })));
+    const samples = await Promise.all(this.#workers.map((worker) => worker.ask("run", request)));
     return measurementOf(samples, cpuOf(this.#serverPids) - serverBefore);
   }
 

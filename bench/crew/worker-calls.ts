@@ -25,6 +25,6 @@ export interface WorkerCalls {
     readonly reply: string[];
   };
   prepare: { readonly request: Share; readonly reply: undefined };
-  run: { readonly request: { readonly ms: number }; readonly reply: Sample };
+  run: { readonly request: { readonly ms: number; readonly isWarmUp: boolean }; readonly reply: Sample };
   counter: { readonly request: string; readonly reply: number };
 }
