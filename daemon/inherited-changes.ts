@@ -1,6 +1,7 @@
 // What the daemon before this one had changed lately in sessions that other programs may have had loaded. The first look at such a session
 // compares the file with it: a stale save may have come after the old daemon's end and before that look. Filled once, from the journal.
 
+import { SessionError } from "../protocol/errors.ts";
 import { encodeDelta, splitDelta } from "../protocol/image.ts";
 import type { JournaledCommit } from "./journal.ts";
 
@@ -23,9 +24,10 @@ export class InheritedChanges {
   constructor(commits: readonly JournaledCommit[], keepMs: number) {
     this.#keepMs = keepMs;
     for (const { id, change } of commits) {
-      if (change === undefined) continue;
+      const changes = change && splitIfWhole(change.delta);
+      if (change === undefined || changes === undefined) continue;
       const collected = this.#sessions.get(id) ?? { values: new Map(), writtenMs: 0 };
-      for (const [key, value] of splitDelta(change.delta)) collected.values.set(key, value);
+      for (const [key, value] of changes) collected.values.set(key, value);
       collected.writtenMs = change.whenMs;
       this.#sessions.set(id, collected);
     }
@@ -38,5 +40,15 @@ export class InheritedChanges {
     this.#sessions.delete(id);
     const { values, writtenMs } = collected;
     return nowMs - writtenMs < this.#keepMs ? { delta: encodeDelta(values), writtenMs } : undefined;
+  }
+}
+
+/** The journal is not flushed: after a loss of power it may hold anything. */
+function splitIfWhole(delta: Buffer): ReturnType<typeof splitDelta> | undefined {
+  try {
+    return splitDelta(delta);
+  } catch (error) {
+    if (error instanceof SessionError) return undefined;
+    throw error;
   }
 }

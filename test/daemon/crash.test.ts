@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { InheritedChanges } from "../../daemon/inherited-changes.ts";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
 import { applyDelta } from "../../protocol/image.ts";
@@ -182,6 +183,22 @@ describe("a program that had the session loaded before our last commits, and sav
     expect(await bert.values(id)).toEqual({ a: 3, b: 1, c: 1 });
     expect((await bert.status()).repairs).toBe(0);
   });
+});
+
+test("a change in the journal that a loss of power has damaged keeps no daemon from starting", () => {
+  const path = join(root, "sessiond.journal");
+  const journal = new Journal(path, [], () => []);
+  const [damaged, whole] = [newId(), newId()];
+  const revision = { ino: 1, size: 1, mtimeMs: 1 };
+  const note = (id: string, delta: Buffer): void =>
+    journal.noteCommit({ id, client: "anna", sequence: 1 }, { revision, change: { whenMs: 1_000, delta, prints: [] } });
+  note(damaged, Buffer.alloc(100));
+  note(whole, deltaOf({ n: 1 }));
+  journal.append();
+  journal.close();
+  const inherited = new InheritedChanges(replayJournal(path).commits, 60_000);
+  expect(inherited.take(damaged, 1_000)).toBeUndefined();
+  expect(inherited.take(whole, 1_000)).toMatchObject({ writtenMs: 1_000 });
 });
 
 describe("a kill between the journal and the file", () => {
