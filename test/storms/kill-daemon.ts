@@ -16,6 +16,7 @@ const figures = await runStorm({
   // More than are needed between the kills: the load goes on behind the last of them.
   operations: OPERATIONS_PER_KILL * (kills + 40),
   width: 3,
+  readShare: 48,
   workerKills: 0,
   daemonKills: kills,
   durability: "file",

@@ -25,6 +25,8 @@ export interface Load {
   readonly operations: number;
   /** Operations under way at once. */
   readonly width: number;
+  /** Of a hundred operations so many are reads. */
+  readonly readShare: number;
 }
 
 const REGISTERS: readonly string[] = ["r0", "r1", "r2", "r3"];
@@ -82,12 +84,20 @@ class Runner {
 
   async #step(): Promise<void> {
     const id = this.#random.of(this.#load.sessionIds);
-    const dice = this.#random.below(100);
-    if (dice < 40) await this.#read(id, this.#anyKey());
-    else if (dice < 48) await this.#count(id);
-    else if (dice < 65) await this.#write(id, this.#random.of(REGISTERS));
-    else if (dice < 72) await this.#write(id, ownKey(this.#load.name));
-    else if (dice < 86) await this.#update(id, this.#random.of(REGISTERS));
+    if (this.#random.below(100) < this.#load.readShare) await this.#readOrCount(id);
+    else await this.#change(id);
+  }
+
+  async #readOrCount(id: string): Promise<void> {
+    if (this.#random.below(6) > 0) await this.#read(id, this.#anyKey());
+    else await this.#count(id);
+  }
+
+  async #change(id: string): Promise<void> {
+    const dice = this.#random.below(52);
+    if (dice < 17) await this.#write(id, this.#random.of(REGISTERS));
+    else if (dice < 24) await this.#write(id, ownKey(this.#load.name));
+    else if (dice < 38) await this.#update(id, this.#random.of(REGISTERS));
     else await this.#add(id);
   }
 

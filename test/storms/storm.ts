@@ -28,6 +28,8 @@ export interface StormOptions {
   readonly operations: number;
   /** Operations a worker has under way at once. */
   readonly width: number;
+  /** Of a hundred operations so many are reads. */
+  readonly readShare: number;
   readonly workerKills: number;
   readonly daemonKills: number;
   /** Of the daemons that the workers start. */
@@ -124,7 +126,8 @@ class Storm {
       const crew = { worker: this.#startWorker(), name, path: this.#recordsAt(name), isKilled: false };
       this.#crews.push(crew);
       const [seed, sessionIds] = [this.#random.below(2 ** 32), this.#sessionIds];
-      const load: Load = { name, sessionIds, seed, operations: left, width: this.#options.width };
+      const { width, readShare } = this.#options;
+      const load: Load = { name, sessionIds, seed, operations: left, width, readShare };
       try {
         await crew.worker.call("run", load, crew.path);
         await crew.worker.kill();

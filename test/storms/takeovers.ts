@@ -47,7 +47,14 @@ export async function runTakeovers(options: TakeoverOptions): Promise<TakeoverFi
     const paths = names.map((name) => join(root, "records", name));
     const loads = workers.map((worker, place) => {
       const operations = Math.ceil(options.operations / workers.length);
-      const load: Load = { name: `w${place}`, sessionIds, seed: options.seed + place, operations, width: WIDTH };
+      const load: Load = {
+        name: `w${place}`,
+        sessionIds,
+        seed: options.seed + place,
+        operations,
+        width: WIDTH,
+        readShare: 48,
+      };
       return worker.call("run", load, paths[place]);
     });
     const [longestTakeoverMs] = await Promise.all([takeOverAgainAndAgain(root, paths, options), ...loads]);

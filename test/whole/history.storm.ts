@@ -8,6 +8,7 @@ const STORM: Omit<StormOptions, "seed"> = {
   sessions: 2,
   operations: 3_000,
   width: 3,
+  readShare: 48,
   workerKills: 2,
   daemonKills: 0,
   durability: "file",
@@ -23,6 +24,12 @@ test("four workers of which some are killed lose nothing and read nothing stale"
   const figures = await runStorm({ ...STORM, seed: newSeed() });
   expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
   expect(figures.workersKilled).toBeGreaterThan(0);
+});
+
+test("four workers that read far more than they change read nothing stale from files they keep open", async () => {
+  const storm: StormOptions = { ...STORM, seed: newSeed(), sessions: 16, operations: 40_000, readShare: 98 };
+  const figures = await runStorm({ ...storm, daemonKills: 2 });
+  expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0, failures: {} });
 });
 
 test("four workers whose daemon is killed again and again lose nothing, and no call fails", async () => {

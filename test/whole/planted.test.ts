@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Cache } from "../../client/cache.ts";
 import { type Client, Client as Worker } from "../../client/client.ts";
+import { OpenFile, OpenFiles } from "../../client/open-files.ts";
 import type { CommitTurn } from "../../daemon/session.ts";
 import { Sessions as Registry } from "../../daemon/sessions.ts";
 import { type Daemon, startDaemon } from "../../daemon/start.ts";
@@ -50,16 +51,18 @@ function sessionsOf(client: Client): Sessions {
   };
 }
 
-async function runHistory(use: (client: Client) => Sessions = sessionsOf): Promise<Verdict> {
-  const first = clients[0]?.create({ prefix: "planted" });
-  first?.set(COUNTER, 0);
-  await first?.save();
-  const sessionIds = [first?.id ?? ""];
+const SHAPE = { sessions: 1, operations: 400, readShare: 48 };
+/** Files are kept open only of sessions that are left alone for a while. */
+const MOSTLY_READS = { sessions: 8, operations: 4_000, readShare: 98 };
+
+async function runHistory(use: (client: Client) => Sessions = sessionsOf, shape = SHAPE): Promise<Verdict> {
+  const { sessions, operations, readShare } = shape;
+  const sessionIds = await Promise.all(Array.from({ length: sessions }, create));
   const pathOf = (name: string): string => join(root, "records", name);
   const loads = WORKERS.map(async (name, index) => {
     const recorder = new Recorder(pathOf(name));
     const client = clients[index] as Client;
-    await runLoad({ name, sessionIds, seed: index + 1, operations: 400, width: 2 }, use(client), recorder);
+    await runLoad({ name, sessionIds, seed: index + 1, operations, width: 2, readShare }, use(client), recorder);
     recorder.close();
   });
   await Promise.all(loads);
@@ -67,6 +70,13 @@ async function runHistory(use: (client: Client) => Sessions = sessionsOf): Promi
   await readEverything({ sessionIds, names: WORKERS }, sessionsOf(clients[0] as Client), reader);
   reader.close();
   return judge([...WORKERS, "reader"].flatMap((name) => readRecords(pathOf(name), name)));
+}
+
+async function create(): Promise<string> {
+  const session = clients[0]?.create({ prefix: "planted" });
+  session?.set(COUNTER, 0);
+  await session?.save();
+  return session?.id ?? "";
 }
 
 /** Neither the first of its session nor the end of a transaction. */
@@ -77,6 +87,7 @@ function isPlain({ options }: CommitTurn): boolean {
 describe("the history checker", () => {
   test("finds nothing wrong when nothing is planted", async () => {
     expect(await runHistory()).toMatchObject({ violations: [], unknown: 0 });
+    expect(await runHistory(sessionsOf, MOSTLY_READS)).toMatchObject({ violations: [], unknown: 0 });
   });
 
   test("finds a daemon that answers before it writes", async () => {
@@ -95,6 +106,12 @@ describe("the history checker", () => {
       return this.peek(id);
     });
     expect((await runHistory()).violations.join("\n")).toMatch(/stale/);
+  });
+
+  test("finds a worker that keeps a file open and never looks at it again", async () => {
+    vi.spyOn(OpenFiles.prototype, "hasUseFor").mockReturnValue(true);
+    vi.spyOn(OpenFile.prototype, "isCurrent").mockReturnValue(true);
+    expect((await runHistory(sessionsOf, MOSTLY_READS)).violations.join("\n")).toMatch(/stale/);
   });
 
   test("finds transactions that are not alone", async () => {
