@@ -46,6 +46,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
       "increment: session-file-store",
       "http-read: session-file-store",
       "http-write: session-file-store",
+      "http-write: gambas-session tmpfs",
     ],
   },
   normal: {

@@ -18,7 +18,12 @@ const CONNECTIONS = 32;
 const LOAD = new URL("../http/load-main.js", import.meta.url);
 const SITE = new URL("../http/site-main.js", import.meta.url);
 
-const SUBJECTS: readonly { readonly contender: string; readonly frame: Frame }[] = [
+interface SubjectName {
+  readonly contender: string;
+  readonly frame: Frame;
+}
+
+const SUBJECTS: readonly SubjectName[] = [
   { contender: "no session", frame: "node:http" },
   { contender: "gambas-session", frame: "node:http" },
   { contender: "connect-redis/ioredis", frame: "node:http" },
@@ -32,10 +37,14 @@ const SUBJECTS: readonly { readonly contender: string; readonly frame: Frame }[]
   { contender: "connect-redis/ioredis AOF", frame: "express" },
 ];
 
+const ON_TMPFS: SubjectName = { contender: "gambas-session tmpfs", frame: "node:http" };
+
 export interface HttpCase {
   readonly name: string;
   readonly question: string;
   readonly path: "/read" | "/write";
+  /** Waits for files: then it is measured where they cost less, too. */
+  readonly writesFiles: boolean;
 }
 
 /** A site that is up, with its browsers logged in. */
@@ -56,7 +65,7 @@ export function httpCaseOf(definition: HttpCase): Case {
 async function run(lab: Lab, stage: Stage, definition: HttpCase): Promise<Row[]> {
   const load = stage.keep(new Forked<LoadCalls>(LOAD));
   const ready: Ready[] = [];
-  for (const { contender: wanted, frame } of SUBJECTS) {
+  for (const { contender: wanted, frame } of definition.writesFiles ? [...SUBJECTS, ON_TMPFS] : SUBJECTS) {
     const [contender] = lab.present(definition.name, [wanted]);
     if (contender === undefined) continue;
     lab.progress.show(`${definition.name}: starting ${nameOf(contender, frame)}`);

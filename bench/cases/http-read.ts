@@ -8,6 +8,7 @@ const definition: HttpCase = {
   name: "http-read",
   question: "serve a page that reads its session, two workers",
   path: "/read",
+  writesFiles: false,
 };
 
 export const httpRead: Case = httpCaseOf(definition);

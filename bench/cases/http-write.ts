@@ -7,6 +7,7 @@ const definition: HttpCase = {
   name: "http-write",
   question: "serve a page that changes a value of its session, two workers; the response waits for the store",
   path: "/write",
+  writesFiles: true,
 };
 
 export const httpWrite: Case = httpCaseOf(definition);
