@@ -5,6 +5,7 @@ import {
   applyDelta,
   type Change,
   encodeDelta,
+  KeyList,
   type Layout,
   layoutOf,
   newImage,
@@ -12,7 +13,7 @@ import {
   timeoutSeconds,
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
-import { decodeScanned, isGambasObject } from "../protocol/value.ts";
+import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../protocol/value.ts";
 import type { Unsaved } from "./handle.ts";
 
 export interface Revision {
@@ -41,8 +42,13 @@ const DAY_SECONDS = 86_400;
 /** Tags of scalars are smaller (GAMBAS.md 3.4). */
 const FIRST_OBJECT_TAG = 0x40;
 
-/** Said of a value that can be changed in place: it must be decoded anew for each request. */
-export const NOT_SCALAR = Symbol("not a scalar");
+/** Said of an object that may be part of several keys, too: all of them must be decoded together. */
+export const SHARED = Symbol("shared with other keys");
+
+const NOT_SCALAR = Symbol("not a scalar");
+
+/** Of larger contents text is read one by one: whoever wants one of many values does not pay for all. */
+const MAX_CUTTER_BYTES = 4096;
 
 export class Contents {
   readonly revision: Revision;
@@ -53,10 +59,13 @@ export class Contents {
   #image: Buffer | undefined;
   #overlay: Overlay | undefined;
   #layout: Layout | undefined;
-  #keys: readonly string[] | undefined;
+  #keyList: KeyList | undefined;
   #timeoutSeconds: number | undefined;
-  /** Decoded values that nobody can change. */
-  #scalars: Map<string, unknown> | undefined;
+  /** Values of the image that were asked for, in its order. */
+  #values: unknown[] | undefined;
+  #cutter: AsciiCutter | undefined;
+  /** Values of the overlay that were asked for. */
+  #changedValues: Map<string, unknown> | undefined;
 
   private constructor(state: State, image: Buffer | undefined, overlay: Overlay | undefined) {
     this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
@@ -94,8 +103,10 @@ export class Contents {
   stamped(state: State): Contents {
     const stamped = new Contents(state, this.#image, this.#overlay);
     stamped.#layout = this.#layout;
-    stamped.#keys = this.#keys;
-    stamped.#scalars = this.#scalars;
+    stamped.#keyList = this.#keyList;
+    stamped.#values = this.#values;
+    stamped.#cutter = this.#cutter;
+    stamped.#changedValues = this.#changedValues;
     stamped.#timeoutSeconds = this.#timeoutSeconds;
     return stamped;
   }
@@ -112,8 +123,12 @@ export class Contents {
 
   /** In file order. */
   get keys(): readonly string[] {
-    this.#keys ??= this.#findKeys();
-    return this.#keys;
+    return this.#list.keys;
+  }
+
+  /** Without Gambas' own. */
+  get shownKeys(): readonly string[] {
+    return this.#list.shown;
   }
 
   has(key: string): boolean {
@@ -122,8 +137,8 @@ export class Contents {
     return overlay.entries.has(key) ? overlay.entries.get(key) !== undefined : overlay.base.has(key);
   }
 
-  /** One object may be part of several keys: then all are decoded together. */
-  get mayShareObjects(): boolean {
+  /** One object may be part of several keys. */
+  get #mayShareObjects(): boolean {
     return this.#overlay === undefined && this.layout.hasReferences;
   }
 
@@ -147,19 +162,25 @@ export class Contents {
     return !(nowMs - this.startupMs < this.timeoutSeconds * 1000);
   }
 
-  /** The value of a key if it is one nobody can change in place; undefined for a key that is not there. */
-  scalar(key: string): unknown {
+  /**
+   * The value of a key; undefined for a key that is not there. For what can be changed in place the `Original`, of which each request
+   * takes a copy, or SHARED.
+   */
+  value(key: string): unknown {
     const overlay = this.#overlay;
-    if (overlay !== undefined && !overlay.entries.has(key)) return overlay.base.scalar(key);
-    this.#scalars ??= new Map();
-    const known = this.#scalars.get(key);
+    if (overlay !== undefined) {
+      const { base, entries } = overlay;
+      return entries.has(key) ? this.#changedValue(entries, key) : base.value(key);
+    }
+    const { layout } = this;
+    const index = layout.entries.list.indexOf(key);
+    if (index < 0) return undefined;
+    this.#values ??= new Array<unknown>(layout.entries.size);
+    const known = this.#values[index];
     if (known !== undefined) return known;
-    const stored = this.stored(key);
-    if (stored === undefined) return undefined;
-    const value = isObjectTag(stored[0]) ? NOT_SCALAR : decodeScanned(stored, 0);
-    const kept = isGambasObject(value) ? NOT_SCALAR : value;
-    this.#scalars.set(key, kept);
-    return kept;
+    const value = this.#decode(layout, index);
+    this.#values[index] = value;
+    return value;
   }
 
   /** The self-contained bytes of a value. */
@@ -171,7 +192,7 @@ export class Contents {
 
   /** These contents with a change on top, by keys; undefined where that takes bytes. */
   #overlayWith({ shares = [], timeoutSeconds, cookiePath }: Partial<Change>, entries: Entries): Overlay | undefined {
-    if (shares.length > 0 || this.mayShareObjects) return undefined;
+    if (shares.length > 0 || this.#mayShareObjects) return undefined;
     const before = this.#overlay;
     const merged = before === undefined ? entries : mergeEntries(before.entries, entries);
     if (merged === undefined || merged.size > MAX_OVERLAY_KEYS) return undefined;
@@ -183,15 +204,45 @@ export class Contents {
     };
   }
 
-  #findKeys(): readonly string[] {
+  #decode({ entries, hasReferences }: Layout, index: number): unknown {
+    const { image } = this;
+    const [from, to] = [entries.valueStart(index), entries.valueEnd(index)];
+    this.#cutter ??= new AsciiCutter(image, MAX_CUTTER_BYTES);
+    const value = isObjectTag(image[from]) ? NOT_SCALAR : decodeScalar(image, from, this.#cutter);
+    if (value !== NOT_SCALAR && !isGambasObject(value)) return value;
+    return hasReferences ? SHARED : new Original(image.subarray(from, to));
+  }
+
+  #changedValue(entries: Entries, key: string): unknown {
+    this.#changedValues ??= new Map();
+    const known = this.#changedValues.get(key);
+    if (known !== undefined) return known;
+    const bytes = entries.get(key);
+    if (bytes === undefined) return undefined;
+    const value = isObjectTag(bytes[0]) ? NOT_SCALAR : decodeScanned(bytes, 0);
+    const kept = value === NOT_SCALAR || isGambasObject(value) ? new Original(bytes) : value;
+    this.#changedValues.set(key, kept);
+    return kept;
+  }
+
+  get #list(): KeyList {
+    this.#keyList ??= this.#findKeys();
+    return this.#keyList;
+  }
+
+  #findKeys(): KeyList {
     const overlay = this.#overlay;
-    if (overlay === undefined) return [...this.layout.entries.keys()];
-    const keys = new Set(overlay.base.keys);
+    if (overlay === undefined) return this.layout.entries.list;
+    const before = overlay.base.#list;
+    const keys = new Set(before.keys);
+    let isSame = true;
     for (const [key, bytes] of overlay.entries) {
+      if (bytes !== undefined && keys.has(key)) continue;
+      isSame = false;
       if (bytes === undefined) keys.delete(key);
       else keys.add(key);
     }
-    return [...keys];
+    return isSame ? before : new KeyList([...keys]);
   }
 
   #findTimeout(): number {
@@ -204,6 +255,7 @@ export class Contents {
     const overlay = this.#overlay;
     if (overlay === undefined) throw new Error("contents without bytes and without a way to them");
     this.#overlay = undefined;
+    this.#changedValues = undefined;
     const { base, entries, timeoutSeconds, cookiePath } = overlay;
     const change = { delta: encodeDelta(entries), nowMs: this.startupMs, timeoutSeconds, cookiePath };
     return applyDelta(base.image, change);

@@ -5,11 +5,11 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import { decodeAll, keyBytes, type Share, typeOf } from "../protocol/image.ts";
+import { COOKIE_PATH_KEY, decodeAll, keyBytes, type Share, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
-import { decodeScanned, decodeValue, encodeValue, isGambasObject, Origins, typeOfValue } from "../protocol/value.ts";
+import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
-import { type Contents, NOT_SCALAR } from "./contents.ts";
+import { type Contents, SHARED } from "./contents.ts";
 import { checkCookiePath, DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
@@ -76,8 +76,6 @@ const NO_PROPERTIES: Unsaved["properties"] = {};
 const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
-/** Gambas' own key: the path of the cookie in use (GAMBAS.md 3.9). */
-const COOKIE_PATH_KEY = "_";
 const TOUCH_AFTER_MS = 1000;
 
 export class Handle {
@@ -136,9 +134,8 @@ export class Handle {
 
   get keys(): string[] {
     this.#use();
-    const stored = this.#contents?.keys ?? [];
-    if (this.#changes.size === 0) return stored.filter(isShown);
-    const keys = new Set(stored);
+    if (this.#changes.size === 0) return this.#contents?.shownKeys.slice() ?? [];
+    const keys = new Set(this.#contents?.keys);
     for (const [key, change] of this.#changes) {
       if (change.bytes === undefined) keys.delete(key);
       else keys.add(key);
@@ -221,7 +218,7 @@ export class Handle {
 
   has(key: string): boolean {
     this.#use();
-    const change = this.#changes.get(key);
+    const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.bytes !== undefined;
     return this.#contents?.has(key) === true;
   }
@@ -229,9 +226,10 @@ export class Handle {
   /** undefined for a key that is not there. Throws ERR_UNREADABLE for a value that cannot be shown. */
   get(key: string): unknown {
     this.#use();
-    const change = this.#changes.get(key);
+    // Nothing is looked up where nothing can be found.
+    const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.value;
-    const live = this.#live.get(key);
+    const live = this.#live.size === 0 ? undefined : this.#live.get(key);
     if (live !== undefined) return live.value;
     return this.#contents === undefined ? undefined : this.#decode(this.#contents, key);
   }
@@ -479,13 +477,14 @@ export class Handle {
   }
 
   #decode(contents: Contents, key: string): unknown {
-    const scalar = contents.scalar(key);
-    if (scalar !== NOT_SCALAR) return scalar;
-    if (contents.mayShareObjects) return this.#decodeShared(contents, key);
-    const stored = contents.stored(key);
-    if (stored === undefined) return undefined;
-    const value = decodeScanned(stored, 0, this.#rememberOrigins());
-    if (isGambasObject(value)) this.#keepLive(key, { value, baseline: stored });
+    const value = contents.value(key);
+    if (value === SHARED) return this.#decodeShared(contents, key);
+    return value instanceof Original ? this.#copy(value, key) : value;
+  }
+
+  #copy(original: Original, key: string): unknown {
+    const value = original.copy(this.#rememberOrigins());
+    this.#keepLive(key, { value, baseline: original.bytes });
     return value;
   }
 

@@ -45,11 +45,19 @@ export class EntryReader {
     return true;
   }
 
-  /** Gambas drops the entry when it loads the file: it has no key or no value. An empty string is one here, see README "Values". */
+  /** Gambas drops the entry when it loads the file. */
   get isDead(): boolean {
-    const tag = this.#image[this.keyTo];
-    return tag === TAG.NULL_OBJECT || tag === TAG.NULL || this.keyFrom === this.keyTo;
+    return this.keyFrom === this.keyTo || isDeadValue(this.#image[this.keyTo]);
   }
+}
+
+/** Gambas drops an entry that has no key or no value. An empty string is one here, see README "Values". */
+export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
+  return key === "" || isDeadValue(image[valueStart]);
+}
+
+function isDeadValue(tag: number | undefined): boolean {
+  return tag === TAG.NULL_OBJECT || tag === TAG.NULL;
 }
 
 /** Where the cookie path that begins at `at` ends; `at` itself when it is missing or cut off, which Gambas reads as empty. */

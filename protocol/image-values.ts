@@ -1,9 +1,9 @@
 // Single values out of an image, as bytes that stand alone or as JavaScript values. Knows nothing of changing an image.
 
 import { SessionError } from "./errors.ts";
-import type { Layout } from "./image.ts";
 import { EntryReader } from "./image-entries.ts";
 import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./image-graph.ts";
+import type { Layout } from "./image-layout.ts";
 import { Decoder, decodeValue } from "./value-decode.ts";
 import { nameOfClass, TAG } from "./value-format.ts";
 import type { Origins } from "./value-origins.ts";

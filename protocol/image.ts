@@ -1,38 +1,26 @@
-// An image is the exact bytes of a session file: header, entries, cookie path. This file knows where its entries are and how a
-// delta is put into it. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
+// An image is the exact bytes of a session file: header, entries, cookie path. This file knows how a delta is put into it; where its
+// entries are image-layout.ts finds out. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
 
 import { type ParsedDelta, parseDelta } from "./delta.ts";
 import { SessionError } from "./errors.ts";
-import { EntryReader, endOfCookiePath, rawCookiePath } from "./image-entries.ts";
+import { EntryReader, rawCookiePath } from "./image-entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./image-header.ts";
 import { rewrite } from "./image-rewrite.ts";
 import { type Replacement, Splice } from "./image-splice.ts";
-import { lengthBytes, TAG } from "./value-format.ts";
+import { TAG } from "./value-format.ts";
 import { newScan } from "./value-scan.ts";
-import { keyBytes, readKey } from "./value-text.ts";
+import { keyBytes } from "./value-text.ts";
 
 export { encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
 export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
+export { COOKIE_PATH_KEY, KeyList } from "./image-keys.ts";
+export { type Entry, type Layout, layoutOf } from "./image-layout.ts";
 export type { Replacement } from "./image-splice.ts";
 export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./image-values.ts";
 export { keyBytes, readKey } from "./value-text.ts";
 
 /** The largest image that is written. */
 export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
-
-export interface Entry {
-  readonly key: string;
-  readonly keyStart: number;
-  readonly valueStart: number;
-  readonly valueEnd: number;
-}
-
-export interface Layout {
-  /** In file order. Keys and values that Gambas drops are not among them. */
-  readonly entries: ReadonlyMap<string, Entry>;
-  readonly cookiePath: string;
-  readonly hasReferences: boolean;
-}
 
 /** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
 export interface Share {
@@ -52,24 +40,6 @@ export interface Change {
   readonly shares?: readonly Share[];
   /** Default MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
-}
-
-/** Where the entries are. Throws ERR_UNREADABLE for whatever 3.18 gives up. */
-export function layoutOf(image: Buffer): Layout {
-  const scan = newScan(1);
-  const reader = new EntryReader(image, scan);
-  const entries = new Map<string, Entry>();
-  while (reader.next()) {
-    const { keyFrom, keyTo, valueEnd } = reader;
-    const key = readKey(image, keyFrom, keyTo);
-    // A null takes an earlier value of the same key away; a second value takes the place of the first.
-    if (reader.isDead) entries.delete(key);
-    else entries.set(key, { key, keyStart: reader.start, valueStart: keyTo, valueEnd });
-  }
-  const end = reader.valueEnd;
-  const cookieEnd = endOfCookiePath(image, end);
-  const cookiePath = cookieEnd - end <= 1 ? "" : readKey(image, end + lengthBytes(image[end] as number), cookieEnd);
-  return { entries, cookiePath, hasReferences: scan.hasReferences };
 }
 
 /** Throws where `layoutOf` would, and says nothing otherwise: for who only wants to know whether it can be read. */

@@ -19,7 +19,7 @@ import {
 import type { Origins } from "./value-origins.ts";
 import { isRegularDate, readDate, readFixed, readText } from "./value-payload.ts";
 import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./value-scan.ts";
-import { readKey } from "./value-text.ts";
+import { AsciiCutter, readKey } from "./value-text.ts";
 
 /** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
 export const MAX_DEPTH = 2100;
@@ -46,6 +46,17 @@ export function decodeScanned(bytes: Buffer, at: number, origins?: Origins): unk
   return value;
 }
 
+/** The same of a value that is no object, where many are read from the same bytes. A Date and a Buffer are new ones each time. */
+export function decodeScalar(bytes: Buffer, at: number, cutter: AsciiCutter): unknown {
+  const tag = bytes[at] as number;
+  if (tag !== TAG.STRING && tag !== TAG.CONSTANT_STRING) {
+    return tag === TAG.NULL || tag === TAG.NULL_OBJECT ? null : readFixed(tag, bytes, at + 1);
+  }
+  const from = at + 1 + lengthBytes(bytes[at + 1] as number);
+  const to = from + readLength(bytes, at + 1);
+  return cutter.cut(from, to) ?? readText(bytes, from, to);
+}
+
 function decodeString(bytes: Buffer, at: number, origins: Origins | undefined): string | Buffer {
   const from = at + 1 + lengthBytes(bytes[at + 1] ?? 0);
   const to = from + readLength(bytes, at + 1);
@@ -68,9 +79,6 @@ interface Frame {
 
 const NO_LIST: unknown[] = [];
 
-/** A piece of a string keeps all of it: so much may be kept by one that somebody holds on to. */
-const MAX_CUT_BYTES = 64 * 1024;
-
 /** Decodes bytes that were scanned before. Given the table of an image it decodes entries in any order, one object for one number. */
 export class Decoder {
   /** By number; index 0 is unused. */
@@ -79,17 +87,17 @@ export class Decoder {
   readonly loose: object[] = [];
   readonly looseAts: number[] = [];
   readonly #bytes: Buffer;
+  readonly #cutter: AsciiCutter;
   readonly #table: ObjectTable | undefined;
   /** Numbers of the objects made for the value that is being decoded. */
   readonly #made: number[] = [];
   readonly #frames: Frame[] = [];
-  /** One for each byte. */
-  #characters: string | undefined;
   #at = 0;
   #next = 1;
 
   constructor(bytes: Buffer, table?: ObjectTable) {
     this.#bytes = bytes;
+    this.#cutter = new AsciiCutter(bytes);
     this.#table = table;
   }
 
@@ -167,18 +175,9 @@ export class Decoder {
     const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
     const to = from + readLength(this.#bytes, this.#at);
     this.#at = to;
-    const text = this.#ascii(from, to) ?? readText(this.#bytes, from, to);
+    const text = this.#cutter.cut(from, to) ?? readText(this.#bytes, from, to);
     if (typeof text !== "string") this.#remember(text, at);
     return text;
-  }
-
-  /** ASCII is cut out of one string of all bytes, which is a fraction of reading it by itself; undefined for other text. */
-  #ascii(from: number, to: number): string | undefined {
-    const bytes = this.#bytes;
-    if (bytes.length > MAX_CUT_BYTES) return undefined;
-    for (let at = from; at < to; at++) if ((bytes[at] as number) >= 0x80) return undefined;
-    this.#characters ??= bytes.toString("latin1");
-    return this.#characters.slice(from, to);
   }
 
   #remember(object: object, at: number): void {

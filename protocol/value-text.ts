@@ -20,6 +20,32 @@ export function isUtf8(bytes: Uint8Array): boolean {
   return readUtf8(view, 0, view.length) !== undefined;
 }
 
+/** A piece of a string keeps all of it: so much may be kept by one that somebody holds on to. */
+const MAX_CUT_BYTES = 64 * 1024;
+
+/** Cuts ASCII out of one string of all bytes, which is a fraction of reading it by itself. */
+export class AsciiCutter {
+  readonly #bytes: Buffer;
+  readonly #isUsed: boolean;
+  /** One for each byte. */
+  #characters: string | undefined;
+
+  /** Does nothing for more than `maxBytes`. */
+  constructor(bytes: Buffer, maxBytes: number = MAX_CUT_BYTES) {
+    this.#bytes = bytes;
+    this.#isUsed = bytes.length <= maxBytes;
+  }
+
+  /** The text of `bytes[from..to)`; undefined where it is not ASCII. */
+  cut(from: number, to: number): string | undefined {
+    if (!this.#isUsed) return undefined;
+    const bytes = this.#bytes;
+    for (let at = from; at < to; at++) if ((bytes[at] as number) >= 0x80) return undefined;
+    this.#characters ??= bytes.toString("latin1");
+    return this.#characters.slice(from, to);
+  }
+}
+
 /** Short names seen before, so that reading one again makes no string. A fixed number of places; a newer name takes an older one's. */
 const NAME_PLACES = 1024;
 const NAME_BYTES = 32;

@@ -41,6 +41,20 @@ describe("a client", () => {
     await client.abandon(id);
   });
 
+  it("gives every handle keys and objects of its own, however often they were read before", async () => {
+    const id = await make({ a: 1, list: ["x", "y"], cart: { items: [{ n: 1 }] } });
+    for (let count = 0; count < 4; count++) {
+      const handle = await client.open(id);
+      const [list, cart] = [handle?.get("list") as string[], handle?.get("cart") as { items: object[] }];
+      expect([handle?.keys, list, cart]).toEqual([["a", "list", "cart"], ["x", "y"], { items: [{ n: 1 }] }]);
+      handle?.keys.push("b");
+      list.push("z");
+      cart.items[0] = { n: 2 };
+      expect(handle?.keys).toEqual(["a", "list", "cart"]);
+      expect([handle?.get("list"), handle?.get("cart")]).toEqual([["x", "y", "z"], { items: [{ n: 2 }] }]);
+    }
+  });
+
   it("finds no session for what is no id, and abandons nothing by it", async () => {
     const before = readdirSync(house.root, { recursive: true });
     for (const id of ["", "x", "../x", "a\0:0123456789ABCDEF01234567", "x".repeat(10_000)]) {

@@ -31,7 +31,7 @@ function expectSame(contents: Contents, image: Buffer): void {
     const stored = storedValue(image, layout, key);
     expect(contents.has(key)).toBe(stored !== undefined);
     expect(contents.stored(key)?.toString("hex")).toBe(stored?.toString("hex"));
-    if (stored !== undefined) expect(contents.scalar(key)).toBe(decodeValue(stored, 0));
+    if (stored !== undefined) expect(contents.value(key)).toBe(decodeValue(stored, 0));
   }
 }
 

@@ -140,8 +140,8 @@ describe("the layout", () => {
   test("knows each entry and what stands around it", () => {
     const image = imageOf("4302 015f 09042f617070 0161 0401000000", "052f73686f70");
     expect([...layoutOf(image).entries.values()]).toEqual([
-      { key: "_", keyStart: 18, valueStart: 20, valueEnd: 26 },
-      { key: "a", keyStart: 26, valueStart: 28, valueEnd: 33 },
+      { key: "_", valueStart: 20, valueEnd: 26 },
+      { key: "a", valueStart: 28, valueEnd: 33 },
     ]);
     expect(layoutOf(image)).toMatchObject({ cookiePath: "/shop", hasReferences: false });
   });
