@@ -1,5 +1,5 @@
 // The contents of a session at one revision, as this worker has them: bytes, decoded only as far as somebody asks. Immutable and
-// shared by all requests; what can be changed in place is decoded anew for each.
+// shared by all requests; of what can be changed in place each takes a copy.
 
 import {
   applyDelta,
