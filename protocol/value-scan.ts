@@ -189,8 +189,11 @@ class Walk {
   }
 
   #close(): void {
-    const number = this.#stack.pop() as number;
-    this.#stack.length -= 2;
+    const stack = this.#stack;
+    const number = stack.pop() as number;
+    // To set a length costs ten times as much.
+    stack.pop();
+    stack.pop();
     this.#scan.table?.end(number, this.#at);
   }
 
