@@ -41,15 +41,6 @@ export class KeyList {
   }
 }
 
-/** A list and its keys with their lengths, as they are stored. */
-interface StoredList {
-  readonly list: KeyList;
-  readonly bytes: Buffer;
-}
-
-const lists: StoredList[] = [];
-let oldest = 0;
-
 /** Keys in an image: the first begins at `start`, every other one where the value before it ends. */
 export interface KeyPlaces {
   readonly image: Buffer;
@@ -58,16 +49,42 @@ export interface KeyPlaces {
   readonly values: readonly number[];
 }
 
+/** A list and its keys with their lengths, as they are stored. */
+interface StoredList {
+  readonly list: KeyList;
+  readonly bytes: Buffer;
+  readonly print: number;
+}
+
+const lists: StoredList[] = [];
+let oldest = 0;
+
+/** Prints of lists that were not found lately: only what is met again is kept, and nothing has to give way for what is met once. */
+const missed: number[] = new Array<number>(MAX_LISTS).fill(0);
+let oldestMissed = 0;
+
 /** The list of exactly these keys, if it was met lately. */
 export function findList(places: KeyPlaces): KeyList | undefined {
-  for (const { list, bytes } of lists) {
-    if (list.keys.length * 2 === places.values.length && isStored(bytes, places)) return list;
-  }
+  const print = printOf(places);
+  for (const stored of lists) if (stored.print === print && isStored(stored, places)) return stored.list;
   return undefined;
 }
 
-/** Compares lengths and bytes, so two equal runs are the same keys. */
-function isStored(bytes: Buffer, { image, start, values }: KeyPlaces): boolean {
+/** Tells most lists apart: by their length, and the lengths and last bytes of their keys. */
+function printOf({ image, start, values }: KeyPlaces): number {
+  let print = values.length;
+  let from = start;
+  for (let index = 0; index < values.length; index += 2) {
+    const to = values[index] as number;
+    print = (Math.imul(print, 31) + Math.imul(to - from, 7) + (image[to - 1] as number)) | 0;
+    from = values[index + 1] as number;
+  }
+  return print;
+}
+
+/** Compares lengths and bytes, so equal runs of as many keys are the same keys. */
+function isStored({ list, bytes }: StoredList, { image, start, values }: KeyPlaces): boolean {
+  if (list.keys.length * 2 !== values.length) return false;
   let at = 0;
   let from = start;
   for (let index = 0; index < values.length; index += 2) {
@@ -78,19 +95,29 @@ function isStored(bytes: Buffer, { image, start, values }: KeyPlaces): boolean {
   return true;
 }
 
-/** Keeps a list of which no entry is dropped. */
-export function keepList(list: KeyList, { image, start, values }: KeyPlaces): void {
+/** Keeps a list of which no entry is dropped, if it was met before. */
+export function keepList(list: KeyList, places: KeyPlaces): void {
   if (list.keys.length > MAX_KEYS) return;
+  const print = printOf(places);
+  if (!missed.includes(print)) {
+    missed[oldestMissed] = print;
+    oldestMissed = (oldestMissed + 1) % MAX_LISTS;
+    return;
+  }
+  const bytes = storedBytes(places);
+  if (bytes.length > MAX_BYTES) return;
+  lists[oldest] = { list, bytes, print };
+  oldest = (oldest + 1) % MAX_LISTS;
+}
+
+function storedBytes({ image, start, values }: KeyPlaces): Buffer {
   const pieces: Buffer[] = [];
   let from = start;
   for (let index = 0; index < values.length; index += 2) {
     pieces.push(image.subarray(from, values[index]));
     from = values[index + 1] as number;
   }
-  const bytes = Buffer.concat(pieces);
-  if (bytes.length > MAX_BYTES) return;
-  lists[oldest] = { list, bytes };
-  oldest = (oldest + 1) % MAX_LISTS;
+  return Buffer.concat(pieces);
 }
 
 /** The key that is stored in `image[from..to)` with its length. */
