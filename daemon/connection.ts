@@ -42,6 +42,7 @@ export class Connection {
   #hasFramed = false;
   #isBroken = false;
   #looks = 0;
+  #arrivedMs = 0;
 
   constructor(socket: Socket, maxFrameBytes: number, events: ConnectionEvents) {
     this.#socket = socket;
@@ -71,6 +72,11 @@ export class Connection {
 
   get waitingCalls(): number {
     return this.#waitingCalls;
+  }
+
+  /** performance.now() of when the frames that are being taken arrived. */
+  get arrivedMs(): number {
+    return this.#arrivedMs;
   }
 
   get waitingBytes(): number {
@@ -165,6 +171,7 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
+    this.#arrivedMs = performance.now();
     try {
       this.#reader.read(chunk, (frame) => {
         this.#hasFramed = true;

@@ -2,7 +2,13 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { parseDelta } from "../protocol/image.ts";
-import { type OperationName, PROTOCOL_VERSION, type RequestOf, type State } from "../protocol/operations.ts";
+import {
+  type CommitOptions,
+  type OperationName,
+  PROTOCOL_VERSION,
+  type RequestOf,
+  type State,
+} from "../protocol/operations.ts";
 import { isSessionId } from "../protocol/session-id.ts";
 import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
@@ -25,6 +31,7 @@ export interface HandlerParts {
   readonly retire: () => void;
 }
 
+const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
@@ -32,7 +39,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
   return {
     hello: (request, call) => greet(parts, request, call),
     open({ sid, known }, call) {
-      const arrivedMs = performance.now();
+      const { arrivedMs } = call.connection;
       const answer = (state: State): void => {
         metrics.noteOpen(performance.now() - arrivedMs);
         call.answer(...fieldsOf(state));
@@ -48,7 +55,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), answer, fail: failing(call) });
     },
     lease({ sid, leaseMs, known }, call) {
-      const arrivedMs = performance.now();
+      const { arrivedMs } = call.connection;
       sessions.enter(checkedId(sid), {
         type: "lease",
         caller: callerOf(call),
@@ -106,8 +113,8 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     base: request.base,
     delta: request.delta,
     parsed,
-    options: request.options ?? {},
-    arrivedMs: performance.now(),
+    options: request.options ?? NO_OPTIONS,
+    arrivedMs: connection.arrivedMs,
     answer: (state) => {
       connection.removeWaiting(bytes);
       call.answer(...fieldsOf(state));

@@ -49,7 +49,7 @@ export interface Change {
   readonly nowMs: number;
   readonly timeoutSeconds?: number | undefined;
   readonly cookiePath?: string | undefined;
-  readonly shares?: readonly Share[];
+  readonly shares?: readonly Share[] | undefined;
   /** Default MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
 }
