@@ -97,8 +97,8 @@ export class Connection {
     this.#waitingBytes -= bytes;
   }
 
-  /** Answers one call. */
-  send(...fields: readonly Field[]): void {
+  /** Answers one call. Keeps the fields for as long as they cannot be written. */
+  send(fields: readonly Field[]): void {
     this.#waitingCalls -= 1;
     if (!this.#isOpen) return;
     if (this.#isChoked) this.#unwritten.push(fields);

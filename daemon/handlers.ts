@@ -42,7 +42,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       const { arrivedMs } = call.connection;
       const answer = (state: State): void => {
         metrics.noteOpen(performance.now() - arrivedMs);
-        call.answer(...fieldsOf(state));
+        call.answerState(state);
       };
       sessions.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
     },
@@ -63,7 +63,8 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         known,
         answer: (fence, state) => {
           metrics.noteLease(performance.now() - arrivedMs);
-          call.answer(fence, ...fieldsOf(state));
+          const { kind, ino, size, mtimeMs, startupMs, image } = state;
+          call.answer(fence, kind, ino, size, mtimeMs, startupMs, image);
         },
         fail: failing(call),
       });
@@ -117,7 +118,7 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     arrivedMs: connection.arrivedMs,
     answer: (state) => {
       connection.removeWaiting(bytes);
-      call.answer(...fieldsOf(state));
+      call.answerState(state);
     },
     fail: (error) => {
       connection.removeWaiting(bytes);
@@ -147,13 +148,9 @@ function callerOf(call: Call): Caller {
 }
 
 function answersState(call: Call): { answer: (state: State) => void; fail: (error: unknown) => void } {
-  return { answer: (state) => call.answer(...fieldsOf(state)), fail: failing(call) };
+  return { answer: (state) => call.answerState(state), fail: failing(call) };
 }
 
 function failing(call: Call): (error: unknown) => void {
   return (error) => call.fail(error);
-}
-
-function fieldsOf(state: State): [number, number, number, number, number, Buffer | null] {
-  return [state.kind, state.ino, state.size, state.mtimeMs, state.startupMs, state.image];
 }

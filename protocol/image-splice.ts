@@ -16,6 +16,8 @@ export interface Replacement {
 const SHORT_BYTES = 64;
 /** An image of so few is copied as a whole first: then only what moves or changes is left to do. */
 const SMALL_BYTES = 4096;
+/** Taken once: the name of the class is a getter of the global object. */
+const { allocUnsafe } = Buffer;
 /** Up to here the changed keys are compared one by one. */
 const FEW_CHANGES = 8;
 
@@ -146,7 +148,7 @@ export class Splice {
     const image = this.#image;
     const bodyAt = bodyStartOf(this.#count);
     const pathAt = bodyAt + this.#size;
-    const result = Buffer.allocUnsafe(pathAt + cookiePath.to - cookiePath.from);
+    const result = allocUnsafe(pathAt + cookiePath.to - cookiePath.from);
     const isThere = image.length <= Math.min(SMALL_BYTES, result.length);
     if (isThere) result.set(image);
     else copyRun(image, 0, HEADER_BYTES, result, 0);
