@@ -68,7 +68,7 @@ export class Cache {
   /** It has had a turn, or written: lets it rest if there is no more to it than its contents, and makes room for what it has grown. */
   settle(session: Session): void {
     // Who was woken anew meanwhile is another one.
-    if (this.#awake.get(session.id) !== session) return;
+    if (!session.isAwake) return;
     if (session.isIdle && (session.bytes === 0 || session.wasOnlyRead)) {
       this.#rest(session);
       // Whoever comes back finds it in memory: open files are for those that are written.
@@ -77,9 +77,9 @@ export class Cache {
       this.#count(session);
       this.#turnHand();
     }
-    const nowMs = this.#house.now();
     const { cacheBytes, repairSeconds } = this.#house.config;
-    this.#shelf.fit(cacheBytes - this.#awakeBytes, nowMs - repairSeconds * 1000);
+    if (this.bytes <= cacheBytes) return;
+    this.#shelf.fit(cacheBytes - this.#awakeBytes, this.#house.now() - repairSeconds * 1000);
   }
 
   /** Looks whether other programs have changed anything in memory, some at a time. */
@@ -95,7 +95,10 @@ export class Cache {
   }
 
   stop(): void {
-    for (const session of this.#awake.values()) session.stop();
+    for (const session of this.#awake.values()) {
+      session.stop();
+      session.isAwake = false;
+    }
     this.#awake.clear();
     this.#shelf.clear();
     this.#awakeBytes = 0;
@@ -110,6 +113,7 @@ export class Cache {
   #rest(session: Session): void {
     const { resting } = session;
     this.#awake.delete(session.id);
+    session.isAwake = false;
     this.#awakeBytes -= session.countedBytes;
     if (resting !== undefined) this.#shelf.put(resting);
     // A Map keeps each table it has outgrown with a link to the next. Once such a table is old garbage all that follow are kept with it.

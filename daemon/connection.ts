@@ -42,6 +42,7 @@ export class Connection {
   #hasFramed = false;
   #isBroken = false;
   #looks = 0;
+  #arrivedMs = 0;
 
   constructor(socket: Socket, maxFrameBytes: number, events: ConnectionEvents) {
     this.#socket = socket;
@@ -73,6 +74,11 @@ export class Connection {
     return this.#waitingCalls;
   }
 
+  /** performance.now() of when the frames that are being taken arrived. */
+  get arrivedMs(): number {
+    return this.#arrivedMs;
+  }
+
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
@@ -91,8 +97,8 @@ export class Connection {
     this.#waitingBytes -= bytes;
   }
 
-  /** Answers one call. */
-  send(...fields: readonly Field[]): void {
+  /** Answers one call. Keeps the fields for as long as they cannot be written. */
+  send(fields: readonly Field[]): void {
     this.#waitingCalls -= 1;
     if (!this.#isOpen) return;
     if (this.#isChoked) this.#unwritten.push(fields);
@@ -165,6 +171,7 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
+    this.#arrivedMs = performance.now();
     try {
       this.#reader.read(chunk, (frame) => {
         this.#hasFramed = true;

@@ -8,6 +8,7 @@ import {
   operationName,
   PROTOCOL_VERSION,
   type RequestOf,
+  type State,
 } from "../protocol/operations.ts";
 import { readFields } from "../protocol/shape.ts";
 import type { Connection } from "./connection.ts";
@@ -43,7 +44,12 @@ export class Call {
 
   /** The fields of the response, in the order of the operation table. */
   answer(...fields: readonly Field[]): void {
-    this.connection.send(this.#number, OK, ...fields);
+    this.connection.send([this.#number, OK, ...fields]);
+  }
+
+  /** The same for the many that answer with a state. */
+  answerState({ kind, ino, size, mtimeMs, startupMs, image }: State): void {
+    this.connection.send([this.#number, OK, kind, ino, size, mtimeMs, startupMs, image]);
   }
 
   fail(error: unknown): void {
@@ -51,9 +57,9 @@ export class Call {
     this.#problems.metrics.countError(problem.code);
     const event = TO_LOG[problem.code];
     if (event !== undefined) this.#problems.log.warn(event, { client: this.connection.client, error: problem.what });
-    if (problem.code !== "ERR_PROTOCOL_VERSION")
-      this.connection.send(this.#number, FAILED, problem.code, problem.message);
-    else this.connection.send(this.#number, FAILED, problem.code, problem.message, PROTOCOL_VERSION);
+    const fields = [this.#number, FAILED, problem.code, problem.message];
+    if (problem.code === "ERR_PROTOCOL_VERSION") fields.push(PROTOCOL_VERSION);
+    this.connection.send(fields);
   }
 
   #unexpected(error: unknown): SessionError {

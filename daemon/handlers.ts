@@ -2,7 +2,13 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { parseDelta } from "../protocol/image.ts";
-import { type OperationName, PROTOCOL_VERSION, type RequestOf, type State } from "../protocol/operations.ts";
+import {
+  type CommitOptions,
+  type OperationName,
+  PROTOCOL_VERSION,
+  type RequestOf,
+  type State,
+} from "../protocol/operations.ts";
 import { isSessionId } from "../protocol/session-id.ts";
 import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
@@ -25,6 +31,7 @@ export interface HandlerParts {
   readonly retire: () => void;
 }
 
+const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
@@ -32,10 +39,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
   return {
     hello: (request, call) => greet(parts, request, call),
     open({ sid, known }, call) {
-      const arrivedMs = performance.now();
+      const { arrivedMs } = call.connection;
       const answer = (state: State): void => {
         metrics.noteOpen(performance.now() - arrivedMs);
-        call.answer(...fieldsOf(state));
+        call.answerState(state);
       };
       sessions.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
     },
@@ -48,7 +55,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), answer, fail: failing(call) });
     },
     lease({ sid, leaseMs, known }, call) {
-      const arrivedMs = performance.now();
+      const { arrivedMs } = call.connection;
       sessions.enter(checkedId(sid), {
         type: "lease",
         caller: callerOf(call),
@@ -56,7 +63,8 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         known,
         answer: (fence, state) => {
           metrics.noteLease(performance.now() - arrivedMs);
-          call.answer(fence, ...fieldsOf(state));
+          const { kind, ino, size, mtimeMs, startupMs, image } = state;
+          call.answer(fence, kind, ino, size, mtimeMs, startupMs, image);
         },
         fail: failing(call),
       });
@@ -106,11 +114,11 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     base: request.base,
     delta: request.delta,
     parsed,
-    options: request.options ?? {},
-    arrivedMs: performance.now(),
+    options: request.options ?? NO_OPTIONS,
+    arrivedMs: connection.arrivedMs,
     answer: (state) => {
       connection.removeWaiting(bytes);
-      call.answer(...fieldsOf(state));
+      call.answerState(state);
     },
     fail: (error) => {
       connection.removeWaiting(bytes);
@@ -140,13 +148,9 @@ function callerOf(call: Call): Caller {
 }
 
 function answersState(call: Call): { answer: (state: State) => void; fail: (error: unknown) => void } {
-  return { answer: (state) => call.answer(...fieldsOf(state)), fail: failing(call) };
+  return { answer: (state) => call.answerState(state), fail: failing(call) };
 }
 
 function failing(call: Call): (error: unknown) => void {
   return (error) => call.fail(error);
-}
-
-function fieldsOf(state: State): [number, number, number, number, number, Buffer | null] {
-  return [state.kind, state.ino, state.size, state.mtimeMs, state.startupMs, state.image];
 }

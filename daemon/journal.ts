@@ -40,6 +40,7 @@ const LENGTH_BYTES = 4;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** Commits of the last daemon that a new one tells the next, with what they changed: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
+const MAX_ASCII = 0x7f;
 const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 24 + 1;
 
 export interface CommitMark {
@@ -74,7 +75,9 @@ export interface Replay {
 
 /** Records that are written with one call, behind their common length. */
 class Batch {
-  #buffer: Buffer = Buffer.allocUnsafe(64 * 1024);
+  #buffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  /** The same memory: numbers are written without a call into the runtime. */
+  #view = new DataView(this.#buffer.buffer);
   #at = LENGTH_BYTES;
 
   get isEmpty(): boolean {
@@ -85,32 +88,32 @@ class Batch {
     const kept = change !== undefined && change.delta.length <= MAX_DELTA_BYTES ? change : undefined;
     const changeBytes = kept === undefined ? 0 : 2 + 8 + 4 + kept.delta.length + 16 * kept.prints.length;
     const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length) + changeBytes);
-    const buffer = this.#buffer;
-    buffer[this.#at++] = kept === undefined ? kind : kind | WITH_CHANGE;
-    this.#at = buffer.writeDoubleLE(revision.ino, this.#at);
-    this.#at = buffer.writeDoubleLE(revision.size, this.#at);
-    this.#at = buffer.writeDoubleLE(revision.mtimeMs, this.#at);
-    this.#at = buffer.writeDoubleLE(mark.sequence, this.#at);
-    this.#at = buffer.writeDoubleLE(replaced?.ino ?? 0, this.#at);
-    this.#at = buffer.writeDoubleLE(replaced?.size ?? 0, this.#at);
-    this.#at = buffer.writeDoubleLE(replaced?.mtimeMs ?? 0, this.#at);
-    const length = buffer.write(mark.client, this.#at + 1, "latin1");
-    buffer[this.#at] = length;
-    this.#at += 1 + length;
-    if (kept === undefined) this.#end(start, mark.id);
-    else this.#endWithChange(start, mark.id, kept);
+    this.#buffer[this.#at++] = kept === undefined ? kind : kind | WITH_CHANGE;
+    this.#double(revision.ino);
+    this.#double(revision.size);
+    this.#double(revision.mtimeMs);
+    this.#double(mark.sequence);
+    this.#double(replaced?.ino ?? 0);
+    this.#double(replaced?.size ?? 0);
+    this.#double(replaced?.mtimeMs ?? 0);
+    const lengthAt = this.#at++;
+    this.#buffer[lengthAt] = this.#text(mark.client);
+    if (kept !== undefined) this.#change(mark.id, kept);
+    else this.#text(mark.id);
+    this.#end(start);
   }
 
   noteEnded(id: string, whenMs: number): void {
     const start = this.#begin(1 + 8 + 3 * id.length);
     this.#buffer[this.#at++] = KIND.ended;
-    this.#at = this.#buffer.writeDoubleLE(whenMs, this.#at);
-    this.#end(start, id);
+    this.#double(whenMs);
+    this.#text(id);
+    this.#end(start);
   }
 
   /** Appends to a file of `size` bytes and returns its new size. When it fails, the file is as it was and nothing is forgotten. */
   appendTo(fd: number, size: number): number {
-    this.#buffer.writeUInt32LE(this.#at - LENGTH_BYTES, 0);
+    this.#view.setUint32(0, this.#at - LENGTH_BYTES, true);
     try {
       for (let at = 0; at < this.#at; ) at += writeSync(fd, this.#buffer, at, this.#at - at, size + at);
     } catch (error) {
@@ -124,31 +127,57 @@ class Batch {
 
   #begin(bytes: number): number {
     if (this.#at + LENGTH_BYTES + bytes > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(2 * (this.#at + LENGTH_BYTES + bytes));
+      const larger = Buffer.allocUnsafeSlow(2 * (this.#at + LENGTH_BYTES + bytes));
       this.#buffer.copy(larger, 0, 0, this.#at);
       this.#buffer = larger;
+      this.#view = new DataView(larger.buffer);
     }
     const start = this.#at;
     this.#at += LENGTH_BYTES;
     return start;
   }
 
-  #endWithChange(start: number, id: string, { whenMs, delta, prints }: JournaledChange): void {
-    const buffer = this.#buffer;
-    const length = buffer.write(id, this.#at + 2, "utf8");
-    this.#at = buffer.writeUInt16LE(length, this.#at) + length;
-    this.#at = buffer.writeDoubleLE(whenMs, this.#at);
-    this.#at = buffer.writeUInt32LE(delta.length, this.#at);
-    this.#at += delta.copy(buffer, this.#at);
+  #change(id: string, { whenMs, delta, prints }: JournaledChange): void {
+    const lengthAt = this.#at;
+    this.#at += 2;
+    this.#view.setUint16(lengthAt, this.#text(id), true);
+    this.#double(whenMs);
+    this.#uint(delta.length);
+    this.#at += delta.copy(this.#buffer, this.#at);
     for (const { old, young } of prints) {
-      for (const half of [old.low, old.high, young.low, young.high]) this.#at = buffer.writeUInt32LE(half, this.#at);
+      this.#uint(old.low);
+      this.#uint(old.high);
+      this.#uint(young.low);
+      this.#uint(young.high);
     }
-    this.#end(start, "");
   }
 
-  #end(start: number, id: string): void {
-    this.#at += this.#buffer.write(id, this.#at, "utf8");
-    this.#buffer.writeUInt32LE(this.#at - start - LENGTH_BYTES, start);
+  #end(start: number): void {
+    this.#view.setUint32(start, this.#at - start - LENGTH_BYTES, true);
+  }
+
+  #double(value: number): void {
+    this.#view.setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+
+  #uint(value: number): void {
+    this.#view.setUint32(this.#at, value, true);
+    this.#at += 4;
+  }
+
+  /** As UTF-8. Returns how many bytes that are. */
+  #text(value: string): number {
+    const start = this.#at;
+    for (let index = 0; index < value.length; index++) {
+      const code = value.charCodeAt(index);
+      if (code > MAX_ASCII) {
+        this.#at = start + this.#buffer.write(value, start, "utf8");
+        return this.#at - start;
+      }
+      this.#buffer[this.#at++] = code;
+    }
+    return this.#at - start;
   }
 }
 

@@ -9,6 +9,10 @@ const LONG_VALUE_BYTES = 1024;
 const FIRST_CAPACITY = 64;
 /** Values replaced within this time age together. */
 const GENERATION_MS = 5_000;
+/** A set that stays in the processor's cache while it is filled: adding to one of megabytes waits for memory, every time. */
+const MAX_SET = 4096;
+/** So that a look-up need not search too many of them. */
+const MAX_SETS = 256;
 
 /** An open-addressing set of pairs of 32-bit numbers; grows by doubling. */
 class FingerprintSet {
@@ -82,6 +86,7 @@ export interface Fingerprint {
   readonly high: number;
 }
 
+/** What came within one generation, or a part of that. */
 interface Generation {
   readonly beganMs: number;
   readonly values: FingerprintSet;
@@ -89,14 +94,16 @@ interface Generation {
 
 export class RecentValues {
   readonly #maxCount: number;
+  readonly #maxSet: number;
   readonly #keepMs: number;
   /** Oldest first. */
   #generations: Generation[] = [];
   #count = 0;
 
-  /** Remembers `maxCount` values at most, each for `keepSeconds` at most; the oldest go first, a generation at a time. */
+  /** Remembers `maxCount` values at most, each for `keepSeconds` at most; the oldest go first, a set at a time. */
   constructor(maxCount: number, keepSeconds: number) {
     this.#maxCount = maxCount;
+    this.#maxSet = Math.max(MAX_SET, maxCount / MAX_SETS);
     this.#keepMs = keepSeconds * 1000;
   }
 
@@ -115,12 +122,17 @@ export class RecentValues {
 
   #newest(nowMs: number): Generation {
     const last = this.#generations.at(-1);
+    if (last === undefined || nowMs - last.beganMs >= GENERATION_MS || nowMs < last.beganMs) return this.#begin(nowMs);
+    return last.values.count >= this.#maxSet || this.#count >= this.#maxCount ? this.#begin(last.beganMs) : last;
+  }
+
+  #begin(beganMs: number): Generation {
     const isFull = this.#count >= this.#maxCount;
-    if (last !== undefined && !isFull && nowMs - last.beganMs < GENERATION_MS && nowMs >= last.beganMs) return last;
-    const isKept = ({ beganMs }: Generation): boolean => nowMs - beganMs < this.#keepMs;
+    const last = this.#generations.at(-1);
+    const isKept = (generation: Generation): boolean => beganMs - generation.beganMs < this.#keepMs;
     this.#generations = this.#generations.filter(isKept).slice(isFull ? 1 : 0);
     // As large as the last one has become: most of what a full one costs is to grow to that.
-    const newest = { beganMs: nowMs, values: new FingerprintSet(last?.values.count ?? 0) };
+    const newest = { beganMs, values: new FingerprintSet(last?.values.count ?? 0) };
     this.#generations.push(newest);
     this.#count = this.#generations.reduce((sum, { values }) => sum + values.count, 0);
     return newest;
@@ -132,12 +144,11 @@ export class Fingerprinter {
   readonly #low: number;
   readonly #high: number;
 
-  constructor(id: string, key: Run) {
-    let low = 0x811c9dc5;
-    for (let at = 0; at < id.length; at++) low = Math.imul(low ^ id.charCodeAt(at), 0x01000193);
+  /** @param seed of the session, where somebody has it already. */
+  constructor(id: string, key: Run, seed: number = seedOf(id)) {
     let high = 0x01000193;
     for (let at = key.from; at < key.to; at++) high = Math.imul(high ^ (key.bytes[at] as number), 0x01000193);
-    this.#low = Math.imul(low ^ high, 0x01000193);
+    this.#low = Math.imul(seed ^ high, 0x01000193);
     this.#high = Math.imul(high ^ (this.#low >>> 7), 0x85ebca6b);
   }
 
@@ -154,6 +165,13 @@ export class Fingerprinter {
     }
     return spread(low, high ^ (to - from));
   }
+}
+
+/** What its id makes of all fingerprints of a session. */
+export function seedOf(id: string): number {
+  let seed = 0x811c9dc5;
+  for (let at = 0; at < id.length; at++) seed = Math.imul(seed ^ id.charCodeAt(at), 0x01000193);
+  return seed;
 }
 
 export function runOf(bytes: Uint8Array): Run {

@@ -17,7 +17,7 @@ import {
   startupMs,
   valueOf as storedValue,
 } from "../protocol/image.ts";
-import { type Fingerprint, Fingerprinter, runOf } from "./recent-values.ts";
+import { type Fingerprint, Fingerprinter, runOf, seedOf } from "./recent-values.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Revision } from "./store/store.ts";
 
@@ -62,9 +62,10 @@ export function noteReplaced({ replaced, committed }: RecentChanges, prints: rea
 
 export function printsOf(id: string, { base, delta: bytes, replacements }: Step): readonly Prints[] {
   if (replacements === undefined) return printsByKey(id, base, bytes);
+  const seed = seedOf(id);
   return replacements.map(({ changed, oldFrom, oldTo }) => {
     const { keyFrom, keyTo, valueAt, valueEnd } = changed;
-    const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo });
+    const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo }, seed);
     const old = prints.of(oldFrom === oldTo ? undefined : { bytes: base, from: oldFrom, to: oldTo });
     return { old, young: prints.of(valueAt === valueEnd ? undefined : { bytes, from: valueAt, to: valueEnd }) };
   });

@@ -24,6 +24,7 @@ import {
 import type { CommitOptions, State } from "../protocol/operations.ts";
 import { ABSENT, type Contents, contentsOf, isCurrent, isSameBody, knows, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
+import { GAP_MS, LockGaps } from "./lock-gaps.ts";
 import { findRepairs, noteReplaced, printsOf, type Step } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Resting } from "./shelf.ts";
@@ -94,6 +95,8 @@ interface Plan {
   readonly turns: (CommitTurn | TouchTurn)[];
   readonly steps: Step[];
   readonly wasRepaired: boolean;
+  /** The clock, in Unix ms. */
+  readonly nowMs: number;
 }
 
 const RETRY_LOCK_MS = 5;
@@ -104,10 +107,6 @@ const PATIENT_MS = 100;
 /** Looks before a file that was there is believed to be gone, and the pause between two: Gambas unlinks before it renames. */
 const VANISHED_LOOKS = 3;
 const VANISHED_PAUSE_MS = 10;
-/** Gambas polls for its lock every 0.1 s: where it was seen lately, we leave it a gap of that length now and then. */
-const MAX_STREAK_MS = 200;
-const GAP_MS = 110;
-const FOREIGN_MEMORY_MS = 60_000;
 const TOUCH_AFTER_MS = 1000;
 
 export class Session {
@@ -128,19 +127,17 @@ export class Session {
   /** performance.now() of when it was first found locked; 0 while it is not. */
   #busySinceMs = 0;
   #vanishedLooks = 0;
-  #foreignSeenMs = 0;
-  /** Since our last long pause: when we first held the lock, and for how long in all. */
-  #streakBeganMs = 0;
-  #heldMs = 0;
-  /** While the lock is ours: since when. */
-  #takenMs: number | undefined;
-  #releasedMs = 0;
+  /** From when another program was met here for the first time. */
+  #gaps: LockGaps | undefined;
   #writtenMs = 0;
   /** When we last wrote, a program that could hold an older revision was running. */
   #mayBeHeld = false;
-  /** For `cache.ts`: set by every use, cleared by the hand of its clock; and what it has counted. */
+  /** For `cache.ts`: set by every use, cleared by the hand of its clock; what it has counted; and whether this is still the one it knows. */
   wasUsed = true;
   countedBytes = 0;
+  isAwake = true;
+  /** For `sessions.ts`: it waits for its turn there. */
+  isScheduled = false;
 
   constructor(id: string, house: Surroundings, resting?: Resting) {
     this.id = id;
@@ -163,7 +160,7 @@ export class Session {
 
   /** Nothing is known of it but what its file holds. */
   get wasOnlyRead(): boolean {
-    return this.#writtenMs === 0 && this.#foreignSeenMs === 0 && this.#contents?.sameAs.length === 1;
+    return this.#writtenMs === 0 && this.#gaps === undefined && this.#contents?.sameAs.length === 1;
   }
 
   get isIdle(): boolean {
@@ -224,16 +221,20 @@ export class Session {
     this.#lease?.end();
   }
 
-  /** First half of a turn: takes the lock, looks at the file, answers reads, stages what is to be written. */
-  prepare(): Prepared | undefined {
+  /**
+   * First half of a turn: takes the lock, looks at the file, answers reads, stages what is to be written.
+   *
+   * @param nowMs the clock, in Unix ms, read once for all that are prepared together.
+   */
+  prepare(nowMs: number): Prepared | undefined {
     if (this.#isWriting || !this.#hasWork) return undefined;
     let prepared: Prepared | undefined;
     try {
-      if (!this.#takeLock()) return undefined;
-      const refreshed = this.#refresh();
+      if (!this.#takeLock(nowMs)) return undefined;
+      const refreshed = this.#refresh(nowMs);
       if (refreshed === "vanished") return this.#retryLater(VANISHED_PAUSE_MS);
       this.#answerReads(refreshed.image);
-      prepared = this.#takeTurns(refreshed);
+      prepared = this.#takeTurns(refreshed, nowMs);
     } catch (error) {
       this.#failEverything(error);
     }
@@ -256,11 +257,15 @@ export class Session {
     return false;
   }
 
-  /** What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between. */
-  acknowledge(prepared: Prepared): void {
+  /**
+   * What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
+   *
+   * @param answeredMs performance.now(), read once for all that are acknowledged together.
+   */
+  acknowledge(prepared: Prepared, answeredMs: number): void {
     this.#isWriting = false;
     const contents = this.#contents;
-    if (contents !== undefined) this.#answerTurns(prepared, contents);
+    if (contents !== undefined) this.#answerTurns(prepared, contents, answeredMs);
     this.#grantNext();
     this.#finishTurn();
   }
@@ -283,37 +288,26 @@ export class Session {
 
   // -- the lock
 
-  #takeLock(): boolean {
+  #takeLock(nowMs: number): boolean {
     if (this.#lease !== undefined) return true;
-    const nowMs = this.#house.now();
-    if (this.#owesGap(nowMs)) return this.#retryLater(GAP_MS) !== undefined;
+    if (this.#gaps?.isOwed(nowMs) === true) return this.#retryLater(GAP_MS) !== undefined;
     const result = this.#house.store.lock(this.id, this.#mayCreateLock());
     if (result === "busy") return this.#waitForLock(nowMs);
     this.#hasLock = result === "held";
     this.#busySinceMs = 0;
-    const takenMs = performance.now();
-    this.#takenMs = takenMs;
-    if (takenMs - this.#releasedMs < GAP_MS) return true;
-    this.#streakBeganMs = takenMs;
-    this.#heldMs = 0;
+    this.#gaps?.noteTaken();
     return true;
-  }
-
-  /** Gambas polls ten times, 0.1 s apart: it misses us all those times only if we hold the lock most of the time. */
-  #owesGap(nowMs: number): boolean {
-    if (nowMs - this.#foreignSeenMs > FOREIGN_MEMORY_MS || this.#heldMs < MAX_STREAK_MS) return false;
-    const sinceMs = performance.now();
-    return sinceMs - this.#releasedMs < GAP_MS && this.#heldMs > (sinceMs - this.#streakBeganMs) / 2;
   }
 
   /** An unknown id must not leave a lock file behind; a session without one (copied in, say) may get one. */
   #mayCreateLock(): boolean {
+    if (this.#contents !== undefined) return true;
     const creates = this.#queue.some((turn) => turn.type === "commit" && turn.options.create === true);
-    return creates || this.#contents !== undefined || this.#house.store.stat(this.id) !== undefined;
+    return creates || this.#house.store.stat(this.id) !== undefined;
   }
 
   #waitForLock(nowMs: number): false {
-    this.#foreignSeenMs = nowMs;
+    this.#noteForeigner(nowMs);
     const presentMs = performance.now();
     if (this.#busySinceMs === 0) this.#busySinceMs = presentMs;
     const waitedMs = Math.round(presentMs - this.#busySinceMs);
@@ -349,11 +343,12 @@ export class Session {
 
   #unlock(): void {
     this.#house.store.unlock(this.id);
-    // A gap is counted from when we really had the lock: looks that found none to give back would put its end off for ever.
-    if (this.#takenMs === undefined) return;
-    this.#releasedMs = performance.now();
-    this.#heldMs += this.#releasedMs - this.#takenMs;
-    this.#takenMs = undefined;
+    this.#gaps?.noteReleased();
+  }
+
+  #noteForeigner(nowMs: number): void {
+    this.#gaps ??= new LockGaps();
+    this.#gaps.noteMet(nowMs);
   }
 
   #finishTurn(): void {
@@ -364,10 +359,10 @@ export class Session {
   // -- looking at the file
 
   /** Brings `#contents` up to the file. `image` is what it should hold: another one than `#contents.image` where a repair is due. */
-  #refresh(): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
+  #refresh(nowMs: number): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
     const { store } = this.#house;
     const known = this.#contents;
-    if (known !== undefined && (this.#mayTrust(known) || isCurrent(known, this.id, this.#house))) {
+    if (known !== undefined && (this.#mayTrust(known, nowMs) || isCurrent(known, this.id, this.#house))) {
       return { image: known.image, wasRepaired: false };
     }
     this.#mustLook = false;
@@ -376,17 +371,17 @@ export class Session {
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
-    if (this.#orUnreadable(() => isExpired(loaded.image, this.#house.now()))) return this.#expire();
+    if (this.#orUnreadable(() => isExpired(loaded.image, nowMs))) return this.#expire();
     this.#orUnreadable(() => checkImage(loaded.image));
     return this.#adoptForeign(loaded, known);
   }
 
   /** Where publication itself finds out whether somebody saved meanwhile, nobody needs to look before. */
-  #mayTrust(contents: Contents): boolean {
+  #mayTrust(contents: Contents, nowMs: number): boolean {
     if (this.#mustLook || !this.#house.store.checksOnPublish || this.#reads.length > 0) return false;
     const turns: readonly Turn[] = this.#lease === undefined ? this.#queue : this.#leased;
     if (contents.isFleeting || turns.some((turn) => turn.type !== "commit")) return false;
-    return !isExpired(contents.image, this.#house.now());
+    return !isExpired(contents.image, nowMs);
   }
 
   #orUnreadable<T>(look: () => T): T {
@@ -457,7 +452,7 @@ export class Session {
   }
 
   #noteForeignSave(): void {
-    this.#foreignSeenMs = this.#house.now();
+    this.#noteForeigner(this.#house.now());
     this.#house.metrics.foreignSaves += 1;
   }
 
@@ -481,8 +476,9 @@ export class Session {
   }
 
   /** Takes turns in order until one must see the others written: a lease. */
-  #takeTurns({ image, wasRepaired }: { image: Buffer | undefined; wasRepaired: boolean }): Prepared | undefined {
-    const plan: Plan = { image, turns: [], steps: [], wasRepaired };
+  #takeTurns(refreshed: { image: Buffer | undefined; wasRepaired: boolean }, nowMs: number): Prepared | undefined {
+    const { image, wasRepaired } = refreshed;
+    const plan: Plan = { image, turns: [], steps: [], wasRepaired, nowMs };
     if (this.#hasConflict(image)) this.#loseToForeign();
     for (;;) {
       const turn = this.#nextTurn();
@@ -525,18 +521,18 @@ export class Session {
   #apply(turn: CommitTurn, plan: Plan): void {
     const { delta, parsed, options } = turn;
     if (options.create === true) this.#checkIsFree(plan.image);
-    const base = options.create === true ? this.#emptyImage(options) : plan.image;
+    const { nowMs } = plan;
+    const base = options.create === true ? this.#emptyImage(options, nowMs) : plan.image;
     if (base === undefined) throw gone(this.id);
     const { timeoutSeconds, cookiePath, shares } = options;
-    const nowMs = this.#house.now();
     const { image, replacements } = applyChange(base, {
       delta,
       parsed,
       nowMs,
       maxBytes: this.#house.config.maxSessionBytes,
-      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-      ...(cookiePath === undefined ? {} : { cookiePath }),
-      ...(shares === undefined ? {} : { shares }),
+      timeoutSeconds,
+      cookiePath,
+      shares,
     });
     plan.image = image;
     plan.steps.push({ base, delta, nowMs, replacements });
@@ -547,9 +543,9 @@ export class Session {
     throw new SessionError("ERR_ID_TAKEN", `The id ${this.id} is or was in use.`);
   }
 
-  #emptyImage(options: CommitOptions): Buffer {
+  #emptyImage(options: CommitOptions, nowMs: number): Buffer {
     const timeoutSeconds = options.timeoutSeconds ?? this.#house.config.timeoutSeconds;
-    return newImage({ nowMs: this.#house.now(), timeoutSeconds });
+    return newImage({ nowMs, timeoutSeconds });
   }
 
   /** Whether somebody changed the session under a lease that is about to be used. */
@@ -584,7 +580,7 @@ export class Session {
     return stamped;
   }
 
-  #endByTurn(turn: EndTurn, plan: Plan): void {
+  #endByTurn(turn: EndTurn, plan: Omit<Plan, "nowMs">): void {
     const before = this.#contents;
     try {
       this.#end();
@@ -642,20 +638,20 @@ export class Session {
     this.#house.grew(this);
   }
 
-  #answerTurns(prepared: Prepared, contents: Contents): void {
+  #answerTurns(prepared: Prepared, contents: Contents, answeredMs: number): void {
     const isAlone = prepared.turns.length === 1 && !prepared.wasRepaired;
     for (const turn of prepared.turns) {
       const isExact =
         isAlone && (turn.type === "commit" && turn.options.create === true ? true : knows(prepared.before, turn.base));
       turn.answer(isExact ? stateOf(contents, contents.revision.mtimeMs) : stateOf(contents, 0));
-      if (turn.type === "commit") this.#afterCommit(turn);
+      if (turn.type === "commit") this.#afterCommit(turn, answeredMs);
     }
     this.#answerReads(contents.image);
   }
 
-  #afterCommit(turn: CommitTurn): void {
+  #afterCommit(turn: CommitTurn, answeredMs: number): void {
     this.#house.metrics.commits += 1;
-    this.#house.metrics.noteCommit(performance.now() - turn.arrivedMs);
+    this.#house.metrics.noteCommit(answeredMs - turn.arrivedMs);
     this.#house.noteApplied(turn.caller.client, turn.sequence);
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence) return;
@@ -692,9 +688,10 @@ export class Session {
 
   /** What was just written is what the next holder is to see, and the lock is still ours. Where others may want it they have their turn. */
   #grantNext(): void {
-    const [next, contents, nowMs] = [this.#queue[0], this.#contents, this.#house.now()];
+    const [next, contents] = [this.#queue[0], this.#contents];
     if (this.#lease !== undefined || next?.type !== "lease" || contents === undefined) return;
-    if (this.#house.hasForeigners() || nowMs - this.#foreignSeenMs <= FOREIGN_MEMORY_MS) return;
+    const nowMs = this.#house.now();
+    if (this.#house.hasForeigners() || this.#gaps?.wasMetLately(nowMs) === true) return;
     if (isExpired(contents.image, nowMs)) return;
     this.#queue.shift();
     this.#grant(next);

@@ -68,7 +68,8 @@ export class Sessions {
   readonly #parts: Parts;
   readonly #surroundings: Surroundings;
   readonly #cache: Cache;
-  #scheduled = new Set<Session>();
+  /** Those that have work, in the order in which they got it. */
+  #scheduled: Session[] = [];
   /** Since the last flush. */
   #turnsAtOnce = 0;
   #foreigners: boolean | undefined;
@@ -139,7 +140,9 @@ export class Sessions {
    * garbage, which would make the heap grow. Not more of them than others may be kept waiting for.
    */
   #takeTurnAtOnce(session: Session): void {
-    if (this.#turnsAtOnce === SESSIONS_PER_FLUSH || !this.#scheduled.delete(session)) return;
+    if (this.#turnsAtOnce === SESSIONS_PER_FLUSH || this.#scheduled.at(-1) !== session) return;
+    this.#scheduled.pop();
+    session.isScheduled = false;
     this.#turnsAtOnce += 1;
     this.#takeTurns([session]);
   }
@@ -238,8 +241,9 @@ export class Sessions {
 
   #takeTurns(sessions: readonly Session[]): void {
     const prepared: Prepared[] = [];
+    const nowMs = this.#parts.now();
     for (const session of sessions) {
-      const write = session.prepare();
+      const write = session.prepare(nowMs);
       if (write !== undefined) prepared.push(write);
       else this.#cache.settle(session);
     }
@@ -250,25 +254,20 @@ export class Sessions {
 
   /** Some at a time, so that the first are answered while the others are written. */
   #takeDue(): Session[] {
-    const due: Session[] = [];
-    for (const session of this.#scheduled) {
-      if (due.length === SESSIONS_PER_FLUSH) break;
-      due.push(session);
-    }
-    for (const session of due) this.#scheduled.delete(session);
-    if (this.#scheduled.size > 0) this.#parts.requestTurnEnd();
-    // Not the same one: as in the cache, one that always changes keeps what was in it from being collected young.
-    else this.#scheduled = new Set();
+    const due = this.#scheduled;
+    this.#scheduled = due.splice(SESSIONS_PER_FLUSH);
+    for (const session of due) session.isScheduled = false;
+    if (this.#scheduled.length > 0) this.#parts.requestTurnEnd();
     return due;
   }
 
   /** Takes no more turns. What is under way has been answered when this resolves. */
   async stop(): Promise<void> {
-    while (this.#scheduled.size > 0 || this.#uniqueTurns.size > 0 || this.#toDisk.size > 0) {
+    while (this.#scheduled.length > 0 || this.#uniqueTurns.size > 0 || this.#toDisk.size > 0) {
       await Promise.all([...this.#uniqueTurns.values(), ...this.#toDisk]);
       this.flush();
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#toDisk.size === 0 && [...this.#scheduled].every((session) => session.waitingCount === 0)) break;
+      if (this.#toDisk.size === 0 && this.#scheduled.every((session) => session.waitingCount === 0)) break;
     }
     this.#isStopped = true;
     this.#cache.stop();
@@ -285,8 +284,9 @@ export class Sessions {
   }
 
   #schedule(session: Session): void {
-    if (this.#isStopped) return;
-    this.#scheduled.add(session);
+    if (this.#isStopped || session.isScheduled) return;
+    session.isScheduled = true;
+    this.#scheduled.push(session);
     this.#parts.requestTurnEnd();
   }
 
@@ -320,7 +320,8 @@ export class Sessions {
   }
 
   #acknowledge(prepared: readonly Prepared[]): void {
-    for (const write of prepared) write.session.acknowledge(write);
+    const answeredMs = performance.now();
+    for (const write of prepared) write.session.acknowledge(write, answeredMs);
   }
 
   #sendToDisk(prepared: readonly Prepared[]): void {
@@ -392,11 +393,11 @@ function nameOf({ caller, sequence }: CommitTurn): string {
 }
 
 /** @param isObserved other programs run that may save what they loaded before: then the next daemon must know what was changed. */
-function noteMarks(journal: Journal, write: Prepared, isObserved: boolean): void {
-  const { session, staged, before, steps } = write;
-  const commits = write.turns.filter((turn) => turn.type === "commit");
-  for (const [at, turn] of commits.entries()) {
-    const step = steps[at];
+function noteMarks(journal: Journal, { session, staged, before, turns, steps }: Prepared, isObserved: boolean): void {
+  let at = 0;
+  for (const turn of turns) {
+    if (turn.type !== "commit") continue;
+    const step = steps[at++];
     const change = isObserved && step !== undefined ? changeOf(session.id, step) : undefined;
     journal.noteCommit(markOf(session.id, turn), { revision: staged.revision, replaced: before?.revision, change });
   }

@@ -5,6 +5,15 @@ import { HEADER_BYTES } from "./image-header.ts";
 import { lengthBytes, readLength, TAG } from "./value-format.ts";
 import { endOfString, endOfValue, type Scan } from "./value-scan.ts";
 
+/** Bytes `from` up to `to` of a buffer. */
+export interface Run {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+const NO_PATH: Run = { bytes: Buffer.of(0), from: 0, to: 1 };
+
 /** Stands on one entry at a time: `while (reader.next()) ...`. */
 export class EntryReader {
   /** Where the entry begins: the length of its key. */
@@ -69,9 +78,9 @@ export function endOfCookiePath(image: Buffer, at: number): number {
 }
 
 /** The cookie path as it is stored; one byte 00 when it is missing or cut off. Whatever follows it is dropped, as by Gambas. */
-export function rawCookiePath(image: Buffer, at: number): Buffer {
+export function rawCookiePath(image: Buffer, at: number): Run {
   const end = endOfCookiePath(image, at);
-  return end === at ? Buffer.of(0) : image.subarray(at, end);
+  return end === at ? NO_PATH : { bytes: image, from: at, to: end };
 }
 
 export function unreadableImage(reason: string): SessionError {

@@ -2,8 +2,9 @@
 
 import type { ChangedEntry } from "./delta.ts";
 import type { Change, Share } from "./image.ts";
-import { EntryReader } from "./image-entries.ts";
+import { EntryReader, type Run } from "./image-entries.ts";
 import { GraphWriter, type Slot, type Source } from "./image-graph.ts";
+import { HEADER_BYTES } from "./image-header.ts";
 import { Identities } from "./image-shares.ts";
 import { bodyStartOf, Changes, writeBodyStart } from "./image-splice.ts";
 import { aloneOf } from "./image-values.ts";
@@ -18,8 +19,8 @@ interface LiveEntry {
   readonly slot: Slot;
 }
 
-/** The new image with its header left to be filled in. */
-export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Buffer): Buffer {
+/** The new image, with the header of the one before. */
+export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Run): Buffer {
   const sources: Source[] = [];
   const entries = liveEntries(image, sources);
   putChanges(entries, new Changes(change.delta, changes), change.delta, sources);
@@ -28,10 +29,11 @@ export function rewrite(image: Buffer, change: Change, changes: readonly Changed
   try {
     writeEntries(out, entries, identities);
     const bodyAt = bodyStartOf(entries.size);
-    const result = Buffer.allocUnsafe(bodyAt + out.length + cookiePath.length);
+    const result = Buffer.allocUnsafe(bodyAt + out.length + cookiePath.to - cookiePath.from);
+    image.copy(result, 0, 0, HEADER_BYTES);
     writeBodyStart(result, entries.size);
     out.bytes.copy(result, bodyAt, 0, out.length);
-    cookiePath.copy(result, bodyAt + out.length);
+    cookiePath.bytes.copy(result, bodyAt + out.length, cookiePath.from, cookiePath.to);
     return result;
   } finally {
     returnOutput(out);

@@ -1,7 +1,7 @@
 // Puts a delta into an image when neither holds a reference: runs of bytes of both, one allocation. Knows nothing of values.
 
 import type { ChangedEntry } from "./delta.ts";
-import type { EntryReader } from "./image-entries.ts";
+import type { EntryReader, Run } from "./image-entries.ts";
 import { HEADER_BYTES } from "./image-header.ts";
 import { TAG } from "./value-format.ts";
 
@@ -12,6 +12,12 @@ export interface Replacement {
   readonly oldTo: number;
 }
 
+/** So few bytes are copied faster one by one than by a call into the runtime. */
+const SHORT_BYTES = 64;
+/** An image of so few is copied as a whole first: then only what moves or changes is left to do. */
+const SMALL_BYTES = 4096;
+/** Taken once: the name of the class is a getter of the global object. */
+const { allocUnsafe } = Buffer;
 /** Up to here the changed keys are compared one by one. */
 const FEW_CHANGES = 8;
 
@@ -135,23 +141,43 @@ export class Splice {
     return this.#replacements;
   }
 
-  /** The new image with its header left to be filled in. */
-  finish(cookiePath: Buffer): Buffer {
+  /** The new image, with the header of the one before. */
+  finish(cookiePath: Run): Buffer {
     this.#addNew();
     this.#flush();
+    const image = this.#image;
     const bodyAt = bodyStartOf(this.#count);
-    const result = Buffer.allocUnsafe(bodyAt + this.#size + cookiePath.length);
+    const pathAt = bodyAt + this.#size;
+    const result = allocUnsafe(pathAt + cookiePath.to - cookiePath.from);
+    const isThere = image.length <= Math.min(SMALL_BYTES, result.length);
+    if (isThere) result.set(image);
+    else copyRun(image, 0, HEADER_BYTES, result, 0);
     writeBodyStart(result, this.#count);
-    let at = bodyAt;
+    this.#copyRuns(result, bodyAt, isThere);
+    copyRun(cookiePath.bytes, cookiePath.from, cookiePath.to, result, pathAt);
+    return result;
+  }
+
+  /** @param isThere the image has been copied to `result` already, from its first byte on. */
+  #copyRuns(result: Buffer, start: number, isThere: boolean): void {
     const runs = this.#runs;
+    let at = start;
     for (let index = 0; index < runs.length; index += 2) {
       const from = runs[index] as number;
       const to = runs[index + 1] as number;
-      at += from < 0 ? this.#delta.copy(result, at, -1 - from, to) : this.#image.copy(result, at, from, to);
+      if (from < 0) at = copyRun(this.#delta, -1 - from, to, result, at);
+      else if (isThere && from === at) at = to;
+      else at = copyRun(this.#image, from, to, result, at);
     }
-    cookiePath.copy(result, at);
-    return result;
   }
+}
+
+/** Returns the end of the copy. */
+function copyRun(source: Buffer, from: number, to: number, target: Buffer, start: number): number {
+  const end = start + to - from;
+  if (to - from > SHORT_BYTES) target.set(source.subarray(from, to), start);
+  else for (let at = start; at < end; at++) target[at] = source[from + at - start] as number;
+  return end;
 }
 
 /** Tag and count of the entries, behind the header. */

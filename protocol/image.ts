@@ -3,7 +3,7 @@
 
 import { type ParsedDelta, parseDelta } from "./delta.ts";
 import { SessionError } from "./errors.ts";
-import { EntryReader, rawCookiePath } from "./image-entries.ts";
+import { EntryReader, type Run, rawCookiePath } from "./image-entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./image-header.ts";
 import { rewrite } from "./image-rewrite.ts";
 import { type Replacement, Splice } from "./image-splice.ts";
@@ -37,7 +37,7 @@ export interface Change {
   readonly nowMs: number;
   readonly timeoutSeconds?: number | undefined;
   readonly cookiePath?: string | undefined;
-  readonly shares?: readonly Share[];
+  readonly shares?: readonly Share[] | undefined;
   /** Default MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
 }
@@ -68,6 +68,11 @@ function pathBytes(cookiePath: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
+function pathRun(cookiePath: string): Run {
+  const bytes = pathBytes(cookiePath);
+  return { bytes, from: 0, to: bytes.length };
+}
+
 /**
  * A new image with the changes in it: stamped now, entries replaced where they are, new ones last. Everything else is the same byte for
  * byte, but for the numbers of references and for the place where an object with several references is written out.
@@ -91,14 +96,13 @@ export function applyChange(image: Buffer, change: Change): Applied {
   const reader = new EntryReader(image, scan);
   while (reader.next()) splice.entry(reader);
   const cookiePath =
-    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathBytes(change.cookiePath);
+    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRun(change.cookiePath);
   const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
   const body = isPlain ? splice.finish(cookiePath) : rewrite(image, change, delta.entries, cookiePath);
   const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
   if (body.length > limit) {
     throw new SessionError("ERR_TOO_LARGE", `The session would have ${body.length} bytes; the limit is ${limit}.`);
   }
-  image.copy(body, 8, 8, HEADER_BYTES);
   writeStartup(body, change.nowMs);
   if (change.timeoutSeconds !== undefined) writeTimeout(body, change.timeoutSeconds);
   return { image: body, replacements: isPlain ? splice.replacements : undefined };

@@ -10,13 +10,30 @@ export const ID_RANDOM_BYTES: number = HEX_DIGITS / 2;
 
 const ID = /^[^\0-\x20"/,;=\\\x7f]*:[0-9A-F]{24}$/;
 const PREFIX = /^[^\0-\x20"/,;=\\\x7f]*$/;
+/** By the code of an ASCII character: 1 for those that fit. */
+const IS_IN_PREFIX = asciiTable(PREFIX);
+const IS_HEX_DIGIT = asciiTable(/[0-9A-F]/);
+
+function asciiTable(pattern: RegExp): Uint8Array {
+  return Uint8Array.from({ length: 128 }, (_, code) => (pattern.test(String.fromCharCode(code)) ? 1 : 0));
+}
 
 /**
  * True for `<prefix>:<24 upper-case hex digits>` (GAMBAS.md 2.3) of at most {@link MAX_ID_BYTES} bytes, without anything that
  * could leave the directory, break a cookie, or end a C string: no slash, control character, blank, quote, comma, `;`, `=`, `\`.
  */
 export function isSessionId(text: unknown): text is string {
-  return typeof text === "string" && text.length <= MAX_ID_BYTES && ID.test(text) && isShortUnicode(text);
+  if (typeof text !== "string" || text.length > MAX_ID_BYTES) return false;
+  return isPlainId(text) || (ID.test(text) && isShortUnicode(text));
+}
+
+/** The same for an id of ASCII characters, as all are in practice, without the expression. */
+function isPlainId(text: string): boolean {
+  const colon = text.length - HEX_DIGITS - 1;
+  for (let at = 0; at < colon; at++) if (IS_IN_PREFIX[text.charCodeAt(at)] !== 1) return false;
+  if (text[colon] !== ":") return false;
+  for (let at = colon + 1; at < text.length; at++) if (IS_HEX_DIGIT[text.charCodeAt(at)] !== 1) return false;
+  return true;
 }
 
 function isShortUnicode(text: string): boolean {

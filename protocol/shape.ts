@@ -12,6 +12,9 @@ function shape<T>(name: string, test: (value: unknown) => value is T): Shape<T> 
   return { name, test };
 }
 
+/** Taken once: the name of the class is a getter of the global object. */
+const { isBuffer } = Buffer;
+
 export const float: Shape<number> = shape("float", (v): v is number => typeof v === "number");
 export const uint: Shape<number> = shape(
   "uint",
@@ -19,7 +22,7 @@ export const uint: Shape<number> = shape(
 );
 export const text: Shape<string> = shape("text", (v): v is string => typeof v === "string");
 export const bool: Shape<boolean> = shape("bool", (v): v is boolean => typeof v === "boolean");
-export const bytes: Shape<Buffer> = shape("bytes", (v): v is Buffer => Buffer.isBuffer(v));
+export const bytes: Shape<Buffer> = shape("bytes", (v): v is Buffer => isBuffer(v));
 
 export function optional<T>(inner: Shape<T>): Shape<T | null> {
   return shape(`${inner.name} or nil`, (v): v is T | null => v === null || inner.test(v));

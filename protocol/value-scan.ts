@@ -36,7 +36,9 @@ export interface Scan {
 }
 
 export function newScan(objects = 0): Scan {
-  return { objects, hasReferences: false, classes: new Array<number>(objects).fill(BASE_COLLECTION) };
+  const classes: number[] = [];
+  for (let left = objects; left > 0; left--) classes.push(BASE_COLLECTION);
+  return { objects, hasReferences: false, classes };
 }
 
 /** Where the objects of some bytes are, by number (index 0 is unused), and what happens on the way, in stream order. */

@@ -86,6 +86,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "daemon/contents",
     "daemon/repair",
     "daemon/lease",
+    "daemon/lock-gaps",
     "daemon/store/store",
     "type daemon/sessions",
     "type daemon/shelf",

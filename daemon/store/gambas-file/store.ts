@@ -48,6 +48,8 @@ const FLEETING_MS = 50;
 
 interface StagedFile extends Staged {
   readonly existing: Revision | undefined;
+  /** Stays open while the session is locked. */
+  readonly hot: HotSession;
 }
 
 export interface GambasFileOptions {
@@ -147,12 +149,11 @@ export class GambasFileStore implements Store<StagedFile> {
     twin.size = image.length;
     twin.wasRead = false;
     const mtimeMs = this.#stampTime(twin.fd, existing);
-    return { revision: { ino: twin.ino, size: image.length, mtimeMs }, existing };
+    return { revision: { ino: twin.ino, size: image.length, mtimeMs }, existing, hot };
   }
 
-  publish(id: string, staged: StagedFile): boolean {
-    const hot = this.#hot.heat(id);
-    if (staged.existing === undefined || native === undefined) {
+  publish(id: string, { existing, hot }: StagedFile): boolean {
+    if (existing === undefined || native === undefined) {
       renameSync(hot.twinPath, hot.path);
       closeFile(hot.current);
       hot.current = hot.twin;
@@ -161,8 +162,8 @@ export class GambasFileStore implements Store<StagedFile> {
       return true;
     }
     if (!exchangeIfThere(hot)) return false;
-    if (!replacedWhatWasMeant(hot, staged.existing)) return false;
-    if (hot.current?.ino !== staged.existing.ino) {
+    if (!replacedWhatWasMeant(hot, existing)) return false;
+    if (hot.current?.ino !== existing.ino) {
       closeFile(hot.current);
       hot.current = undefined;
     }
