@@ -260,8 +260,10 @@ export class Session {
   acknowledge(prepared: Prepared): void {
     this.#isWriting = false;
     const contents = this.#contents;
-    if (contents !== undefined) this.#answerTurns(prepared, contents);
+    // Before the answers: who has the lease next begins while they are on their way.
+    this.#closeReleased(prepared.turns);
     this.#grantNext();
+    if (contents !== undefined) this.#answerTurns(prepared, contents);
     this.#finishTurn();
   }
 
@@ -657,9 +659,6 @@ export class Session {
     this.#house.metrics.commits += 1;
     this.#house.metrics.noteCommit(performance.now() - turn.arrivedMs);
     this.#house.noteApplied(turn.caller.client, turn.sequence);
-    const lease = this.#lease;
-    if (lease === undefined || lease.fence !== turn.options.fence) return;
-    if (turn.options.release === true) this.#closeLease();
   }
 
   // -- leases
@@ -698,6 +697,15 @@ export class Session {
     if (isExpired(contents.image, nowMs)) return;
     this.#queue.shift();
     this.#grant(next);
+  }
+
+  /** The lease that one of these commits gave back. */
+  #closeReleased(turns: readonly (CommitTurn | TouchTurn)[]): void {
+    const fence = this.#lease?.fence;
+    if (fence === undefined) return;
+    const isRelease = (turn: CommitTurn | TouchTurn): boolean =>
+      turn.type === "commit" && turn.options.release === true && turn.options.fence === fence;
+    if (turns.some(isRelease)) this.#closeLease();
   }
 
   #closeLease(): void {
