@@ -264,19 +264,18 @@ function mayRunAgain(job: Job, error: unknown): boolean {
 
 /** What all of them changed, as one change; of one key the last value counts. */
 function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
-  let merged: Unsaved | undefined;
-  let entries: Map<string, Buffer | undefined> | undefined;
+  let last: Unsaved | undefined;
+  let merged: { entries: Map<string, Buffer | undefined>; properties: Unsaved["properties"] } | undefined;
   for (const { unsaved } of ran) {
     if (unsaved === undefined) continue;
-    if (merged === undefined) {
-      merged = unsaved;
-      continue;
+    if (last !== undefined) {
+      merged ??= { entries: new Map(last.entries), properties: last.properties };
+      addEntries(merged.entries, unsaved.entries);
+      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
     }
-    entries ??= new Map(merged.entries);
-    addEntries(entries, unsaved.entries);
-    merged = { ...unsaved, entries, properties: { ...merged.properties, ...unsaved.properties } };
+    last = unsaved;
   }
-  return merged;
+  return last && { ...last, ...merged };
 }
 
 function addEntries(merged: Map<string, Buffer | undefined>, later: ReadonlyMap<string, Buffer | undefined>): void {
