@@ -261,7 +261,7 @@ export class Session {
     this.#isWriting = false;
     const contents = this.#contents;
     // Before the answers: who has the lease next begins while they are on their way.
-    this.#closeReleased(prepared.turns);
+    for (const turn of prepared.turns) if (turn.type === "commit") this.#closeReleased(turn.options);
     this.#grantNext();
     if (contents !== undefined) this.#answerTurns(prepared, contents);
     this.#finishTurn();
@@ -699,13 +699,8 @@ export class Session {
     this.#grant(next);
   }
 
-  /** The lease that one of these commits gave back. */
-  #closeReleased(turns: readonly (CommitTurn | TouchTurn)[]): void {
-    const fence = this.#lease?.fence;
-    if (fence === undefined) return;
-    const isRelease = (turn: CommitTurn | TouchTurn): boolean =>
-      turn.type === "commit" && turn.options.release === true && turn.options.fence === fence;
-    if (turns.some(isRelease)) this.#closeLease();
+  #closeReleased({ fence, release }: CommitOptions): void {
+    if (release === true && this.#lease?.fence === fence) this.#closeLease();
   }
 
   #closeLease(): void {
