@@ -119,13 +119,23 @@ export class Client {
   }
 
   /** Runs `fn` alone on the session across all workers, on its newest contents, and commits what it changed. */
-  async transaction<T>(
+  transaction<T>(
     session: Handle | string,
     fn: (session: Handle) => T | Promise<T>,
     options: { readonly leaseMs?: number } = {},
   ): Promise<T> {
-    const handle = typeof session === "string" ? await this.open(session) : session;
-    if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${String(session)}.`);
+    if (typeof session === "string") return this.#transactionOf(session, fn, options);
+    try {
+      // No promise around the one that the handle gives.
+      return session.transaction(fn, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
+    const handle = await this.open(id);
+    if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
     return handle.transaction(fn, options);
   }
 
@@ -209,11 +219,11 @@ export class Client {
 
   async lease(id: string, leaseMs: number): Promise<Grant> {
     const known = this.#cache.peek(id);
-    const { fence, ...state } = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0);
-    const contents = this.#adopt(id, state, known);
+    const answer = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0);
+    const contents = this.#adopt(id, answer, known);
     if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
-    return { fence, contents, deadlineMs, life: this.#connection.life };
+    return { fence: answer.fence, contents, deadlineMs, life: this.#connection.life };
   }
 
   async release(id: string, grant: Grant): Promise<void> {

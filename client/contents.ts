@@ -264,12 +264,21 @@ export class Contents {
 
 /** Of one key the later value counts. Undefined when a key was removed and is there again: then it has moved to the end. */
 function mergeEntries(before: Entries, after: Entries): Entries | undefined {
-  const merged = new Map(before);
   for (const [key, bytes] of after) {
-    if (bytes !== undefined && merged.has(key) && merged.get(key) === undefined) return undefined;
-    merged.set(key, bytes);
+    if (bytes !== undefined && before.has(key) && before.get(key) === undefined) return undefined;
   }
+  if (hasSameKeys(before, after)) return after;
+  const merged = new Map(before);
+  for (const [key, bytes] of after) merged.set(key, bytes);
   return merged;
+}
+
+/** In the same order. So it is when one value changes again and again. */
+function hasSameKeys(one: Entries, other: Entries): boolean {
+  if (one.size !== other.size) return false;
+  const keys = one.keys();
+  for (const key of other.keys()) if (key !== keys.next().value) return false;
+  return true;
 }
 
 /** Collections, arrays and references, whatever they hold. */

@@ -341,21 +341,7 @@ export class Handle {
     // Already alone: the outer transaction commits, unless this part of it fails.
     if (this.#endLease !== undefined) return this.attempt(async () => fn(this));
     const leaseMs = checkedLeaseMs(options.leaseMs);
-    return this.#inTurn(async () => {
-      const id = this.#id;
-      if (id === null) return this.#withoutSession(fn);
-      await this.#commit();
-      try {
-        const request = { id, fn, leaseMs, handleOptions: this.#innerOptions() };
-        const { value, handle } = await this.#client.transactions.run(request);
-        // Unless it was abandoned outside of the transaction meanwhile.
-        if (this.#id === id) this.#adoptFrom(handle);
-        return value;
-      } catch (error) {
-        if (isGone(error)) this.#lose(id);
-        throw error;
-      }
-    });
+    return this.#inTurn(() => this.#transact(fn, leaseMs));
   }
 
   // -- for the transactions of a worker
@@ -370,10 +356,30 @@ export class Handle {
     this.#endLease = endLease;
   }
 
-  /** Waits for what was begun inside and not awaited. */
-  async finishTransaction(): Promise<void> {
-    while (this.#waiting > 0) await this.#turn;
+  /** Waits for what was begun inside and not awaited, if there is something. */
+  finishTransaction(): Promise<void> | undefined {
+    if (this.#waiting > 0) return this.#turn.then(() => this.finishTransaction());
     this.#endLease = undefined;
+    return undefined;
+  }
+
+  /** What a session that begins inside takes over, besides prefix, cookie path and uniqueness: so this handle is the inner one's options. */
+  get timeoutSeconds(): number {
+    return this.timeout;
+  }
+
+  mayCreate(): void {
+    this.#options.mayCreate?.();
+  }
+
+  /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
+  adopt(id: string, inner: Handle): void {
+    if (this.#id === id) this.#adoptFrom(inner);
+  }
+
+  /** Session `id` has ended elsewhere. */
+  noteGone(id: string): void {
+    this.#lose(id);
   }
 
   /** What is not saved; undefined when everything is. */
@@ -717,9 +723,17 @@ export class Handle {
     this.#dropChanges();
   }
 
+  /** No promise but the one that is returned, where nothing must be saved first. */
+  #transact<T>(fn: (session: Handle) => T | Promise<T>, leaseMs: number): Promise<T> {
+    const id = this.#id;
+    if (id === null) return this.#withoutSession(fn);
+    const run = (): Promise<T> => this.#client.transactions.run({ id, fn, leaseMs, outer: this });
+    return this.#hasPlainChanges || this.#live.size > 0 ? this.#commit().then(run) : run();
+  }
+
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
-    const inner = new Handle(this.#client, { id: null }, this.#innerOptions());
+    const inner = new Handle(this.#client, { id: null }, this);
     inner.beginTransaction(() => Promise.resolve());
     const value = await fn(inner);
     await inner.finishTransaction();
@@ -729,19 +743,9 @@ export class Handle {
     return value;
   }
 
-  #innerOptions(): HandleOptions {
-    return {
-      mayCreate: () => this.#options.mayCreate?.(),
-      prefix: this.prefix,
-      timeoutSeconds: this.timeout,
-      cookiePath: this.cookiePath,
-      isUnique: this.isUnique,
-    };
-  }
-
   /** What the transaction left is what this request goes on with. Objects handed out before stay live, and win if they are changed. */
   #adoptFrom(inner: Handle): void {
-    this.#ended = [...this.#ended, ...inner.#ended];
+    if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
     this.#id = inner.#id;

@@ -6,33 +6,41 @@
 import { SessionError } from "../protocol/errors.ts";
 import type { Client, Grant } from "./client.ts";
 import type { Contents } from "./contents.ts";
-import { Handle, type HandleOptions, type Unsaved } from "./handle.ts";
+import { Handle, type Unsaved } from "./handle.ts";
 
 export interface TransactionRequest<T> {
   readonly id: string;
   readonly fn: (session: Handle) => T | Promise<T>;
   /** 0: the daemon's default. */
   readonly leaseMs: number;
-  readonly handleOptions: HandleOptions;
-}
-
-/** A transaction that was committed: its result, and the handle it ran on. */
-export interface Finished<T> {
-  readonly value: T;
-  readonly handle: Handle;
+  /** Whose transaction it is: goes on with what it leaves. */
+  readonly outer: Handle;
 }
 
 interface Job {
   readonly request: TransactionRequest<unknown>;
-  readonly resolve: (finished: Finished<unknown>) => void;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   conflicts: number;
 }
 
 /** A job that has run under a lease and is not committed yet. */
-interface Ran extends Finished<unknown> {
+interface Ran {
   readonly job: Job;
+  readonly value: unknown;
+  readonly handle: Handle;
   readonly unsaved: Unsaved | undefined;
+}
+
+/** "stalled": its lease is over. */
+type Outcome = Ran | "failed" | "stalled";
+
+/** The jobs that share one lease. */
+interface Shared {
+  readonly id: string;
+  readonly grant: Grant;
+  readonly jobs: readonly Job[];
+  readonly endLease: () => Promise<void>;
 }
 
 const MAX_CONFLICTS = 10;
@@ -48,8 +56,8 @@ export class Transactions {
     this.#client = client;
   }
 
-  run<T>(request: TransactionRequest<T>): Promise<Finished<T>> {
-    return new Promise<Finished<unknown>>((resolve, reject) => {
+  run<T>(request: TransactionRequest<T>): Promise<T> {
+    return new Promise<unknown>((resolve, reject) => {
       const job: Job = { request, resolve, reject, conflicts: 0 };
       const queue = this.#queues.get(request.id);
       if (queue !== undefined) {
@@ -58,7 +66,7 @@ export class Transactions {
       }
       this.#queues.set(request.id, [job]);
       void this.#drive(request.id);
-    }) as Promise<Finished<T>>;
+    }) as Promise<T>;
   }
 
   async #drive(id: string): Promise<void> {
@@ -68,50 +76,65 @@ export class Transactions {
       const hasSameLease = ({ request }: Job): boolean => request.leaseMs === leaseMs;
       try {
         const grant = await this.#client.lease(id, leaseMs);
-        queue.unshift(...(await this.#useLease(id, grant, takeFrom(queue, hasSameLease, MAX_JOBS))));
+        const jobs = takeFrom(queue, hasSameLease, MAX_JOBS);
+        const endLease = (): Promise<void> => this.#client.release(id, grant);
+        queue.unshift(...(await this.#useLease({ id, grant, jobs, endLease })));
       } catch (error) {
-        for (const job of takeFrom(queue, hasSameLease, queue.length)) job.reject(error);
+        for (const job of takeFrom(queue, hasSameLease, queue.length)) fail(job, error);
       }
     }
     this.#queues.delete(id);
   }
 
   /** Returns the jobs that must run (again). */
-  async #useLease(id: string, grant: Grant, jobs: readonly Job[]): Promise<Job[]> {
+  async #useLease(shared: Shared): Promise<Job[]> {
+    const { id, grant, jobs } = shared;
     const ran: Ran[] = [];
-    const left = [...jobs];
     let contents: Contents | undefined = grant.contents;
+    let next = 0;
     const beganMs = performance.now();
-    for (let job = left.shift(); job !== undefined; job = left.shift()) {
-      const one = await this.#runJob(job, grant, contents);
+    for (const job of jobs) {
+      next += 1;
+      const outcome = this.#runJob(job, shared, contents);
+      const one = outcome instanceof Promise ? await outcome : outcome;
       if (one === "stalled") {
         await this.#client.release(id, grant);
-        return [...ran.map((earlier) => earlier.job), ...left];
+        return [...ran.map((earlier) => earlier.job), ...jobs.slice(next)];
       }
       if (one !== "failed") {
         ran.push(one);
         // Ended by its own transaction: the lease is gone with the session, and so is what ran before on it.
-        if (one.handle.ended.length > 0) return [...(await this.#settleEnded(ran)), ...left];
+        if (one.handle.ended.length > 0) return [...(await this.#settleEnded(ran)), ...jobs.slice(next)];
         contents = one.unsaved === undefined ? contents : contents.changedBy(one.unsaved);
         if (one.unsaved?.isApart === true) break;
       }
       if (performance.now() - beganMs > MAX_SHARED_MS) break;
     }
-    return [...(await this.#commit(id, grant, ran)), ...left];
+    return [...(await this.#commit(id, grant, ran)), ...jobs.slice(next)];
   }
 
-  async #runJob(job: Job, grant: Grant, contents: Contents): Promise<Ran | "failed" | "stalled"> {
-    const { id, fn, handleOptions } = job.request;
-    const handle = new Handle(this.#client, { id, contents }, handleOptions);
-    handle.beginTransaction(() => this.#client.release(id, grant));
+  /** A promise only where the function gives one, or leaves something to wait for. */
+  #runJob(job: Job, { id, grant, endLease }: Shared, contents: Contents): Outcome | Promise<Outcome> {
+    const { fn, outer } = job.request;
+    const handle = new Handle(this.#client, { id, contents }, outer);
+    handle.beginTransaction(endLease);
     try {
-      const value = await inTime(fn(handle), grant.deadlineMs);
-      if (value === TOO_LATE) throw handle.loseTransaction(stalled(id));
-      await handle.finishTransaction();
-      return { job, value, handle, unsaved: handle.unsaved() };
+      const value = fn(handle);
+      if (value instanceof Promise || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
+      return finish({ job, value, handle });
     } catch (error) {
-      job.reject(error);
-      return error instanceof SessionError && error.code === "ERR_LEASE_LOST" ? "stalled" : "failed";
+      return afterError(job, error);
+    }
+  }
+
+  async #awaitJob({ job, value, handle }: Omit<Ran, "unsaved">, grant: Grant): Promise<Outcome> {
+    try {
+      const result = await inTime(value, grant.deadlineMs);
+      if (result === TOO_LATE) throw handle.loseTransaction(stalled(job.request.id));
+      await handle.finishTransaction();
+      return { job, value: result, handle, unsaved: handle.unsaved() };
+    } catch (error) {
+      return afterError(job, error);
     }
   }
 
@@ -120,9 +143,9 @@ export class Transactions {
     const last = ran.pop();
     try {
       await last?.handle.save();
-      last?.job.resolve(last);
+      if (last !== undefined) succeed(last);
     } catch (error) {
-      last?.job.reject(error);
+      if (last !== undefined) fail(last.job, error);
     }
     return ran.map(({ job }) => job);
   }
@@ -132,7 +155,7 @@ export class Transactions {
     try {
       if (merged === undefined) {
         await this.#client.release(id, grant);
-        for (const one of ran) one.job.resolve(one);
+        for (const one of ran) succeed(one);
         return [];
       }
       const { entries, shares, isUnique, properties } = merged;
@@ -149,7 +172,7 @@ export class Transactions {
       const contents = await this.#client.apply(request);
       for (const one of ran) {
         if (contents !== undefined) one.handle.noteSaved(contents, one.unsaved);
-        one.job.resolve(one);
+        succeed(one);
       }
       return [];
     } catch (error) {
@@ -165,7 +188,7 @@ export class Transactions {
     if (isCode(error, "ERR_CONFLICT")) return jobs.filter((job) => mayRunAgain(job, error));
     // A lease is shared for a few milliseconds only: whoever outlived it was the last.
     const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
-    for (const job of guilty) job.reject(error);
+    for (const job of guilty) fail(job, error);
     return jobs;
   }
 }
@@ -186,6 +209,32 @@ async function inTime(result: unknown, deadlineMs: number): Promise<unknown> {
   }
 }
 
+function finish({ job, value, handle }: Omit<Ran, "unsaved">): Ran {
+  void handle.finishTransaction();
+  return { job, value, handle, unsaved: handle.unsaved() };
+}
+
+/** Nothing of it is committed; the others go on, if there is still a lease. */
+function afterError(job: Job, error: unknown): Outcome {
+  fail(job, error);
+  return isCode(error, "ERR_LEASE_LOST") ? "stalled" : "failed";
+}
+
+function succeed({ job, value, handle }: Ran): void {
+  const { id, outer } = job.request;
+  try {
+    outer.adopt(id, handle);
+    job.resolve(value);
+  } catch (error) {
+    job.reject(error);
+  }
+}
+
+function fail({ request, reject }: Job, error: unknown): void {
+  if (isCode(error, "ERR_SESSION_GONE")) request.outer.noteGone(request.id);
+  reject(error);
+}
+
 function stalled(id: string): SessionError {
   return new SessionError(
     "ERR_LEASE_LOST",
@@ -194,8 +243,9 @@ function stalled(id: string): SessionError {
 }
 
 function takeFrom(queue: Job[], isWanted: (job: Job) => boolean, max: number): Job[] {
-  const taken = queue.filter(isWanted).slice(0, max);
-  const left = queue.filter((job) => !taken.includes(job));
+  const taken: Job[] = [];
+  const left: Job[] = [];
+  for (const job of queue) (taken.length < max && isWanted(job) ? taken : left).push(job);
   queue.splice(0, queue.length, ...left);
   return taken;
 }
@@ -208,35 +258,30 @@ function isCode(error: unknown, code: string): boolean {
 function mayRunAgain(job: Job, error: unknown): boolean {
   job.conflicts += 1;
   if (job.conflicts < MAX_CONFLICTS) return true;
-  job.reject(error);
+  fail(job, error);
   return false;
 }
 
 /** What all of them changed, as one change; of one key the last value counts. */
 function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
-  let merged: Unsaved | undefined;
+  let last: Unsaved | undefined;
+  let merged: { entries: Map<string, Buffer | undefined>; properties: Unsaved["properties"] } | undefined;
   for (const { unsaved } of ran) {
     if (unsaved === undefined) continue;
-    if (merged === undefined) merged = unsaved;
-    else
-      merged = {
-        ...unsaved,
-        entries: mergeEntries(merged.entries, unsaved.entries),
-        properties: { ...merged.properties, ...unsaved.properties },
-      };
+    if (last !== undefined) {
+      merged ??= { entries: new Map(last.entries), properties: last.properties };
+      addEntries(merged.entries, unsaved.entries);
+      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
+    }
+    last = unsaved;
   }
-  return merged;
+  return last && { ...last, ...merged };
 }
 
-function mergeEntries(
-  first: ReadonlyMap<string, Buffer | undefined>,
-  second: ReadonlyMap<string, Buffer | undefined>,
-): Map<string, Buffer | undefined> {
-  const merged = new Map(first);
-  for (const [key, bytes] of second) {
+function addEntries(merged: Map<string, Buffer | undefined>, later: ReadonlyMap<string, Buffer | undefined>): void {
+  for (const [key, bytes] of later) {
     // Removed and set again: the key moves to the end, as it would have one by one.
     if (merged.get(key) === undefined) merged.delete(key);
     merged.set(key, bytes);
   }
-  return merged;
 }

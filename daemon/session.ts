@@ -265,8 +265,10 @@ export class Session {
   acknowledge(prepared: Prepared, answeredMs: number): void {
     this.#isWriting = false;
     const contents = this.#contents;
-    if (contents !== undefined) this.#answerTurns(prepared, contents, answeredMs);
+    // Before the answers: who has the lease next begins while they are on their way.
+    for (const turn of prepared.turns) if (turn.type === "commit") this.#closeReleased(turn.options);
     this.#grantNext();
+    if (contents !== undefined) this.#answerTurns(prepared, contents, answeredMs);
     this.#finishTurn();
   }
 
@@ -653,9 +655,6 @@ export class Session {
     this.#house.metrics.commits += 1;
     this.#house.metrics.noteCommit(answeredMs - turn.arrivedMs);
     this.#house.noteApplied(turn.caller.client, turn.sequence);
-    const lease = this.#lease;
-    if (lease === undefined || lease.fence !== turn.options.fence) return;
-    if (turn.options.release === true) this.#closeLease();
   }
 
   // -- leases
@@ -695,6 +694,10 @@ export class Session {
     if (isExpired(contents.image, nowMs)) return;
     this.#queue.shift();
     this.#grant(next);
+  }
+
+  #closeReleased({ fence, release }: CommitOptions): void {
+    if (release === true && this.#lease?.fence === fence) this.#closeLease();
   }
 
   #closeLease(): void {

@@ -65,6 +65,52 @@ describe("a client", () => {
     expect(readdirSync(house.root, { recursive: true })).toEqual(before);
   });
 
+  it("runs those that give a promise and those that give none in order, and one that fails leaves nothing", async () => {
+    const id = await make({ log: "" });
+    const other = house.worker();
+    const add = (letter: string) => (own: { get(key: string): unknown; set(key: string, value: unknown): void }) => {
+      own.set("log", `${String(own.get("log"))}${letter}`);
+      own.set(letter, [letter]);
+      if (letter === "x") throw new Error("no x");
+      return letter;
+    };
+    const functions = [..."abxcxd"].map((letter, at) => {
+      const run = add(letter);
+      return at % 2 === 0 ? run : async (own: Parameters<typeof run>[0]) => Promise.resolve(own).then(run);
+    });
+    const handles = await Promise.all(functions.map(() => other.open(id)));
+    const settled = await Promise.allSettled(functions.map((fn, at) => other.transaction(handles[at] ?? id, fn)));
+    expect(settled.map((one) => (one.status === "fulfilled" ? one.value : "-")).join("")).toBe("ab-c-d");
+    expect(handles.map((handle) => handle?.isModified)).toEqual(handles.map(() => false));
+    const left = await client.open(id);
+    expect([left?.get("log"), left?.keys]).toEqual(["abcd", ["log", "a", "b", "c", "d"]]);
+    await client.abandon(id);
+  });
+
+  it("gives a session begun inside a transaction what the one had that was ended there", async () => {
+    const handle = await client.open(await make({ a: 1 }), { prefix: "kept", cookiePath: "/shop" });
+    if (handle === undefined) throw new Error("it is gone");
+    handle.timeout = 100;
+    await client.transaction(handle, async (own) => {
+      await own.abandon();
+      expect([own.id, own.timeout, own.prefix]).toEqual([null, 100, "kept"]);
+      own.set("b", 2);
+    });
+    expect([handle.id?.startsWith("kept:"), handle.timeout, handle.keys]).toEqual([true, 100, ["b"]]);
+    await client.abandon(handle);
+  });
+
+  it("refuses a lease that is none by the promise of the transaction", async () => {
+    const id = await make({ a: 1 });
+    const handle = await client.open(id);
+    for (const session of [id, handle ?? id]) {
+      await expect(client.transaction(session, () => 1, { leaseMs: -1 })).rejects.toMatchObject({
+        code: "ERR_BAD_OPTION",
+      });
+    }
+    await client.abandon(id);
+  });
+
   it("runs transactions on an id or a handle", async () => {
     const id = await make({ n: 1 });
     const increment = (session: { get(key: string): unknown; set(key: string, value: unknown): void }): number => {

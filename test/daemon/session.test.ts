@@ -141,6 +141,15 @@ describe.each(PLACES)("with %s", (_, options) => {
       expect(valuesOf(await last)).toMatchObject({ n: 2 });
     });
 
+    test("is given before the commit that ended the one before is answered: its owner begins meanwhile", async () => {
+      const { fence } = await anna.lease(id);
+      const order: string[] = [];
+      const next = anna.lease(id).then(() => order.push("lease"));
+      await anna.settle();
+      await Promise.all([next, anna.commitLeased(id, { n: 1 }, fence).then(() => order.push("commit"))]);
+      expect(order).toEqual(["lease", "commit"]);
+    });
+
     test("is not given on a session that the one before let expire", async () => {
       const { fence } = await anna.lease(id);
       const waiting = codeOf(bert.lease(id));
