@@ -10,7 +10,7 @@ import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session
 import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, SHARED } from "./contents.ts";
-import { checkCookiePath, DEFAULTS } from "./options.ts";
+import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
   /** Prefix of a new id. Default: empty. */
@@ -85,6 +85,8 @@ export class Handle {
   #id: string | null;
   #contents: Contents | undefined;
   #changes: Map<string, Changed> = NO_CHANGES;
+  /** What the last save sent, until it is known to be saved. */
+  #askedFor: ReadonlyMap<string, unknown> = NO_CHANGES;
   #live: Map<string, Live> = NONE_LIVE;
   #unreadable: Map<string, Error> | undefined;
   #origins: Origins | undefined;
@@ -257,7 +259,9 @@ export class Handle {
     checkKey(key);
     if (!this.has(key)) return false;
     this.#live.delete(key);
-    if (this.#contents?.has(key) === true) this.#change(key, { bytes: undefined, value: undefined });
+    // A save that is under way, or failed nobody knows how, may have put it there.
+    const mayBeStored = this.#contents?.has(key) === true || this.#askedFor.has(key);
+    if (mayBeStored) this.#change(key, { bytes: undefined, value: undefined });
     else this.#changes.delete(key);
     return true;
   }
@@ -403,6 +407,7 @@ export class Handle {
   /** `unsaved` is in `contents` now. What was changed since then still is not. */
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
     this.#contents = contents;
+    this.#askedFor = NO_CHANGES;
     this.#unreadable = undefined;
     if (unsaved === undefined) return;
     this.#forgetSaved(unsaved);
@@ -548,6 +553,7 @@ export class Handle {
 
   #dropChanges(): void {
     this.#changes = NO_CHANGES;
+    this.#askedFor = NO_CHANGES;
     this.#live = NONE_LIVE;
     this.#unreadable = undefined;
     this.#origins = undefined;
@@ -669,6 +675,7 @@ export class Handle {
     if (id === null || unsaved === undefined) return;
     const { entries, shares, isUnique, properties } = unsaved;
     const [base, isNew] = [this.#contents, this.#contents === undefined];
+    this.#askedFor = entries;
     try {
       const contents = await this.#client.apply({
         id,
@@ -779,14 +786,4 @@ function checkKey(key: string): void {
     return;
   }
   throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
-}
-
-/** 0: the daemon's default. How long is too long the daemon says. */
-function checkedLeaseMs(leaseMs: number | undefined): number {
-  if (leaseMs === undefined) return 0;
-  if (Number.isSafeInteger(leaseMs) && leaseMs > 0) return leaseMs;
-  throw new SessionError(
-    "ERR_BAD_OPTION",
-    `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`,
-  );
 }

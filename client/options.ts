@@ -67,6 +67,16 @@ export function checkCookiePath(path: string): string {
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 
+/** Of a transaction. 0: the daemon's default. How long is too long the daemon says. */
+export function checkedLeaseMs(leaseMs: number | undefined): number {
+  if (leaseMs === undefined) return 0;
+  if (Number.isSafeInteger(leaseMs) && leaseMs > 0) return leaseMs;
+  throw new SessionError(
+    "ERR_BAD_OPTION",
+    `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`,
+  );
+}
+
 export const DEFAULTS = {
   spawn: true,
   idleExitMs: 60_000,

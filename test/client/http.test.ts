@@ -1,4 +1,5 @@
 // session() under node:http: cookie in, commit before the headers, cookie out. Real sockets, real files.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -841,6 +842,47 @@ describe("the context", () => {
     expect((await readReply(sent)).text).toBe("ok");
     await finished.promise;
     expect([new Set(seen), await stored(id, "body")]).toEqual([new Set([id]), "onetwo"]);
+  });
+
+  it("is there, and the application's own too, in whatever runs when a response that was held goes on", async () => {
+    const own = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const note = (what: string): void => void seen.push([what, own.getStore(), Session.Id]);
+    const big = "x".repeat(5_000_000);
+    const onError = (): void => note("onError");
+    const bind = session({ ...house.options, onError });
+    const server = await HttpHouse.open((req, res) => {
+      const { writeHead } = res;
+      res.writeHead = ((...args: unknown[]) => {
+        note("writeHead");
+        return Reflect.apply(writeHead, res, args);
+      }) as typeof writeHead;
+      bind(req, res, () => {
+        own.run(String(req.url), () => {
+          Session.n = req.url === "/big" ? big : req.url;
+          res.write("some");
+          res.once("drain", () => {
+            note("drain");
+            res.end();
+          });
+        });
+      });
+    });
+    servers.push(server);
+    const ids = await Promise.all([makeSession({ n: 0 }), makeSession({ n: 1 }), makeSession({ n: 2 })]);
+    const urls = ["/one", "/two", "/big"];
+    await Promise.all(urls.map((url, index) => server.ask(url, { cookie: `SESSION=${ids[index]}` })));
+    const expected = [
+      ...["/one", "/two"].flatMap((url, index) => [
+        ["writeHead", url, ids[index]],
+        ["drain", url, ids[index]],
+      ]),
+      ["onError", "/big", ids[2]],
+      ["writeHead", "/big", ids[2]],
+      ["drain", "/big", ids[2]],
+    ];
+    expect(seen).toHaveLength(expected.length);
+    expect(seen).toEqual(expect.arrayContaining(expected));
   });
 
   it("is not there for a request that does not pass the middleware, on the same connection", async () => {

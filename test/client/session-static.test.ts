@@ -734,6 +734,44 @@ describe("Load and Save", () => {
     });
   });
 
+  it("what is set, deleted and set again while a save is under way is not saved by it, and kept", async () => {
+    const id = await makeSession({ a: 0, b: 0, c: 0, list: [0], other: [0] });
+    await Session.Run({ id }, async () => {
+      for (const key of ["a", "b", "d"]) Session[key] = 1;
+      Session.list = [1];
+      const saving = Session.Save();
+      Session.a = 2;
+      delete Session.d;
+      delete Session.c;
+      (Session.list as number[]).push(2);
+      (Session.other as number[]).push(2);
+      await saving;
+      expect({ ...Session }).toEqual({ a: 2, b: 1, list: [1, 2], other: [0, 2] });
+      const saved = { a: 1, b: 1, c: 0, d: 1, list: [1], other: [0] };
+      const handle = await house.worker().open(id);
+      expect(Object.fromEntries(handle?.keys.map((key) => [key, handle.get(key)]) ?? [])).toEqual(saved);
+      expect(Session.Modified).toBe(true);
+      await Session.Save();
+      expect(Session.Modified).toBe(false);
+    });
+    expect(await Session.Run({ id }, () => ({ ...Session }))).toEqual({ a: 2, b: 1, list: [1, 2], other: [0, 2] });
+  });
+
+  it("a save that failed leaves what it would have saved, and what was changed meanwhile", async () => {
+    const id = await makeSession({ a: 0, b: 0 });
+    await Session.Run({ id }, async () => {
+      Session.a = 1;
+      Session.b = 1;
+      Session.big = "x".repeat(70_000_000);
+      const saving = codeOf(() => Session.Save());
+      Session.a = 2;
+      expect(await saving).toBe("ERR_TOO_LARGE");
+      expect([Session.Modified, Session.a, Session.b]).toEqual([true, 2, 1]);
+      delete Session.big;
+    });
+    expect(await Session.Run({ id }, () => ({ ...Session }))).toEqual({ a: 2, b: 1 });
+  });
+
   it("workers commit the keys they changed, not the whole session", async () => {
     const id = await makeSession({ a: 1, b: 1, c: 1 });
     const other = await house.worker().open(id);
