@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Client } from "../../client/client.ts";
+import type { Handle } from "../../client/handle.ts";
 import {
   daemonsOf,
   freshRoot,
@@ -66,8 +67,12 @@ test("a daemon goes on when nobody reads its log any more", async () => {
   const session = client.create();
   session.set("n", 1);
   await session.save();
-  const late = client.transaction(session.id ?? "", () => leaseOver(client), { leaseMs: 20 });
-  // The daemon logs that it took the lease away.
+  const outlive = async (own: Handle): Promise<void> => {
+    own.set("n", 2);
+    await leaseOver(client);
+  };
+  const late = client.transaction(session.id ?? "", outlive, { leaseMs: 20 });
+  // The daemon logs that it took the lease away. Whoever notices first, worker or daemon: what was changed is refused.
   await expect(late).rejects.toMatchObject({ code: "ERR_LEASE_LOST" });
   expect((await client.status()).pid).toBe(daemon.pid);
   expect(isAlive(daemon.pid ?? 0)).toBe(true);
