@@ -95,9 +95,7 @@ export class Client {
    * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE …
    */
   async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
-    const current = this.current(id);
-    const { contents, problem }: Opened = current === undefined ? await this.find(id) : { contents: current };
-    if (problem !== undefined) throw problem;
+    const contents = this.current(id) ?? (isSessionId(id) ? await this.load(id) : undefined);
     return contents && new Handle(this, { id, contents }, options);
   }
 
@@ -161,8 +159,12 @@ export class Client {
 
   /** Like `current`, and asks the daemon if it must. Never rejects: what failed is in `problem`. */
   async find(id: string): Promise<Opened> {
-    const current = this.current(id);
-    if (current !== undefined) return { contents: current };
+    const contents = this.current(id);
+    return contents === undefined ? this.ask(id) : { contents };
+  }
+
+  /** For who has no current copy. Never rejects: what failed is in `problem`. */
+  async ask(id: string): Promise<Opened> {
     if (!isSessionId(id)) return ABSENT;
     try {
       const contents = await this.load(id);
@@ -172,11 +174,12 @@ export class Client {
     }
   }
 
-  async load(id: string): Promise<Contents | undefined> {
+  load(id: string): Promise<Contents | undefined> {
     const known = this.#cache.peek(id);
-    const state = await this.#connection.call("open", id, known?.base ?? 0);
-    if (state.kind === KIND.absent) this.#cache.drop(id);
-    return this.#adopt(id, state, known);
+    return this.#connection.call("open", id, known?.base ?? 0).then((state) => {
+      if (state.kind === KIND.absent) this.#cache.drop(id);
+      return this.#adopt(id, state, known);
+    });
   }
 
   /** Not async: a promise that only hands on another one is paid for at every commit. */

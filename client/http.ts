@@ -36,7 +36,7 @@ export function session(options: SessionOptions = {}): Middleware {
     const contents = visit.id === null ? undefined : client.current(visit.id);
     visit.contents = contents;
     if (visit.id === null || contents !== undefined) new Exchange(site, res, visit).begin(next);
-    else void client.find(visit.id).then((opened) => new Exchange(site, res, Object.assign(visit, opened)).begin(next));
+    else void client.ask(visit.id).then((opened) => new Exchange(site, res, Object.assign(visit, opened)).begin(next));
   };
 }
 

@@ -2,7 +2,8 @@
 import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { Cache } from "../../client/cache.ts";
 import type { Client } from "../../client/client.ts";
 import { connect } from "../../client/connect.ts";
 import { Session } from "../../client/session.ts";
@@ -53,6 +54,19 @@ describe("a client", () => {
       expect(handle?.keys).toEqual(["a", "list", "cart"]);
       expect([handle?.get("list"), handle?.get("cart")]).toEqual([["x", "y", "z"], { items: [{ n: 2 }] }]);
     }
+  });
+
+  it("looks once at the file of a session that has changed, before it asks", async () => {
+    const id = await make({ a: 1 });
+    const worker = house.worker();
+    const seen = await worker.open(id);
+    const other = await client.open(id);
+    other?.set("a", 2);
+    await other?.save();
+    const look = vi.spyOn(Cache.prototype, "current");
+    expect([seen?.get("a"), (await worker.open(id))?.get("a")]).toEqual([1, 2]);
+    expect(look).toHaveBeenCalledOnce();
+    look.mockRestore();
   });
 
   it("finds no session for what is no id, and abandons nothing by it", async () => {
