@@ -8,6 +8,8 @@ export interface Plan {
   readonly warmMs: number;
   readonly maxWarmUps: number;
   readonly warmOps: number;
+  /** The same for a site, in requests. */
+  readonly maxSiteWarmUps: number;
   readonly warmRequests: number;
   /** Sessions that exist in the store cases and are used in turn. */
   readonly sessions: number;
@@ -28,7 +30,8 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     warmMs: 100,
     maxWarmUps: 8,
     warmOps: 20_000,
-    warmRequests: 10_000,
+    maxSiteWarmUps: 24,
+    warmRequests: 30_000,
     sessions: 256,
     manyFiles: [20_000],
     startRounds: 3,
@@ -41,11 +44,17 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
       "set alone: session-file-store",
       "set alone: session-file-store tmpfs",
       "set alone: connect-redis/node-redis AOF",
+      "set: connect-redis/ioredis",
+      "touch: connect-redis/ioredis",
       "touch: session-file-store",
       "touch: connect-redis/node-redis AOF",
       "increment: session-file-store",
       "http-read: session-file-store",
+      "http-read: connect-redis/ioredis",
+      "http-read: connect-redis/node-redis AOF",
       "http-write: session-file-store",
+      "http-write: connect-redis/ioredis",
+      "http-write: connect-redis/node-redis AOF",
       "http-write: gambas-session tmpfs",
     ],
   },
@@ -56,6 +65,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     warmMs: 300,
     maxWarmUps: 16,
     warmOps: 100_000,
+    maxSiteWarmUps: 16,
     warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000],
@@ -70,6 +80,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     warmMs: 300,
     maxWarmUps: 16,
     warmOps: 100_000,
+    maxSiteWarmUps: 16,
     warmRequests: 30_000,
     sessions: 512,
     manyFiles: [100_000, 1_000_000],

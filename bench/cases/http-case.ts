@@ -107,8 +107,8 @@ async function makeReady(around: Around, contender: Contender, frame: Frame): Pr
 
 /** Code is compiled when it has run often: a site needs that longer than a store, and as long as it takes. */
 async function warmUp({ lab, load, definition }: Around, site: Ready): Promise<void> {
-  const { warmMs, maxWarmUps, warmRequests } = lab.plan;
-  for (let count = 0; count < maxWarmUps && site.warmOps < warmRequests; count++) {
+  const { warmMs, maxSiteWarmUps, warmRequests } = lab.plan;
+  for (let count = 0; count < maxSiteWarmUps && site.warmOps < warmRequests; count++) {
     site.warmOps += (await measureSite(load, site, definition.path, warmMs)).ops;
   }
 }
