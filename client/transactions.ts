@@ -120,7 +120,7 @@ export class Transactions {
     handle.beginTransaction(endLease);
     try {
       const value = fn(handle);
-      if (value instanceof Promise || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
+      if (isThenable(value) || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
       return finish({ job, value, handle });
     } catch (error) {
       return afterError(job, error);
@@ -193,11 +193,17 @@ export class Transactions {
   }
 }
 
+/** A promise, or what a library has instead: then, too, the function is not done yet. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  const canHaveMembers = (typeof value === "object" && value !== null) || typeof value === "function";
+  return canHaveMembers && "then" in value && typeof value.then === "function";
+}
+
 const TOO_LATE = Symbol("the lease is over");
 
 /** What `result` resolves to, or TOO_LATE when the deadline (performance.now()) passes before: then nobody waits for it any longer. */
 async function inTime(result: unknown, deadlineMs: number): Promise<unknown> {
-  if (!(result instanceof Promise)) return result;
+  if (!isThenable(result)) return result;
   let timer: NodeJS.Timeout | undefined;
   const lateness = new Promise((resolve) => {
     timer = setTimeout(resolve, Math.max(0, deadlineMs - performance.now()), TOO_LATE);

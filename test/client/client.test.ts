@@ -125,6 +125,26 @@ describe("a client", () => {
     await client.abandon(id);
   });
 
+  it("waits for whatever a transaction's function gives that can be waited for, and no longer than its lease", async () => {
+    const id = await make({ n: 1 });
+    /** No Promise, but what libraries of their own kind and query builders give: nothing happens before somebody waits for it. */
+    const lateBy = (wait: () => Promise<unknown>, then: () => number): Promise<number> =>
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      ({ then: (done: (n: number) => void) => void wait().then(() => done(then())) }) as unknown as Promise<number>;
+    const result = await client.transaction(id, (session) =>
+      lateBy(
+        () => Promise.resolve(),
+        () => {
+          session.set("n", 2);
+          return 7;
+        },
+      ),
+    );
+    expect([result, (await house.worker().open(id))?.get("n")]).toEqual([7, 2]);
+    const never = client.transaction(id, () => lateBy(() => new Promise(() => undefined), Number), { leaseMs: 20 });
+    await expect(never).rejects.toMatchObject({ code: "ERR_LEASE_LOST" });
+  });
+
   it("runs transactions on an id or a handle", async () => {
     const id = await make({ n: 1 });
     const increment = (session: { get(key: string): unknown; set(key: string, value: unknown): void }): number => {
