@@ -178,6 +178,8 @@ export class Connection {
         this.#waitingCalls += 1;
         this.#events.onFrame(this, frame);
       });
+      // Its worker need not wait until those of the other connections are answered, too: it works while we do.
+      if (this.#waitingCalls === 0) this.flush();
     } catch (error) {
       // A stream that lost its frames cannot be read any further. What was answered before may still be read.
       this.#isBroken = true;

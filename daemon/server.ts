@@ -1,4 +1,4 @@
-// The Unix socket: takes connections, flushes what was answered once a turn of the event loop, drains on stop.
+// The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
 
 import { renameSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
