@@ -27,6 +27,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { isSessionId } from "../protocol/session-id.ts";
 import type { Fingerprint } from "./recent-values.ts";
 import type { Revision } from "./store/store.ts";
 
@@ -36,8 +37,11 @@ const WITH_CHANGE = 0x80;
 /** Larger ones are not kept: they would crowd out the others. */
 const MAX_DELTA_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
-/** When a file has grown to this a new one is begun; one old one is kept. */
-const MAX_BYTES = 4 * 1024 * 1024;
+/**
+ * When a file has grown by this since it was begun, and by as much as it was begun with, a new one is begun; one old one is kept. Where
+ * millions of sessions have ended, what is copied is never more than what was written since.
+ */
+const MIN_GROWTH_BYTES = 4 * 1024 * 1024;
 /** Commits of the last daemon that a new one tells the next, with what they changed: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
 const MAX_ASCII = 0x7f;
@@ -187,6 +191,8 @@ export class Journal {
   readonly #batch = new Batch();
   #fd: number;
   #size: number;
+  /** Bytes the file was begun with. */
+  #firstSize: number;
 
   /**
    * Begins a new file with what the old one told and still counts. What a crash left may end in the middle of a record and names commits
@@ -204,6 +210,7 @@ export class Journal {
       renameSync(`${path}.new`, path);
       rmSync(`${path}.old`, { force: true });
     });
+    this.#firstSize = this.#size;
   }
 
   noteCommit(mark: CommitMark, written: Written): void {
@@ -229,7 +236,7 @@ export class Journal {
   /** Writes what was noted, with one call. Throws the system's error; what was noted is kept then. */
   append(): void {
     if (this.#batch.isEmpty) return;
-    if (this.#size > MAX_BYTES) this.#beginNewFile();
+    if (this.#size - this.#firstSize > Math.max(MIN_GROWTH_BYTES, this.#firstSize)) this.#beginNewFile();
     this.#size = this.#batch.appendTo(this.#fd, this.#size);
   }
 
@@ -265,6 +272,7 @@ export class Journal {
     const full = this.#fd;
     this.#fd = fd;
     this.#size = size;
+    this.#firstSize = size;
     closeSync(full);
   }
 
@@ -320,7 +328,8 @@ function replayBatch(batch: Buffer, isLast: boolean, into: Collected): void {
     at = start + batch.readUInt32LE(at);
     const record = batch.subarray(start, at);
     if (record[0] === KIND.ended && record.length >= 9) {
-      into.ended.set(record.toString("utf8", 9), record.readDoubleLE(1));
+      const id = record.toString("utf8", 9);
+      if (isSessionId(id)) into.ended.set(id, record.readDoubleLE(1));
     } else if (record.length >= FIXED_COMMIT_BYTES) {
       replayCommit(record, isLast, into.commits);
     }
@@ -338,6 +347,8 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
     ...(record[0] === kind ? { id: record.toString("utf8", clientEnd) } : changeAt(record, clientEnd)),
     isLast: isLast && kind === KIND.commit,
   };
+  // What a loss of power has left of a record may be anything: nothing but an id may become part of a path.
+  if (!isSessionId(commit.id)) return;
   if (kind !== KIND.cancelled) {
     commits.push(commit);
     return;

@@ -302,6 +302,47 @@ describe("a journal", () => {
     expect(await worker.values(id)).toEqual({ n: 0 });
   });
 
+  test.each([1, 4, 9, 24, 60, 200])("whose last %i bytes are zeros does not keep a daemon from starting", async (zeros) => {
+    await start();
+    const worker = await connect();
+    const id = newId();
+    await worker.create(id, { n: 0 });
+    for (let n = 1; n < 5; n++) await worker.commit(id, { n });
+    await crash();
+    const path = join(root, "sessiond.journal");
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.fill(0, bytes.length - zeros));
+    await start();
+    expect(await (await connect()).values(id)).toEqual({ n: 4 });
+  });
+
+  test("tells of no session whose id cannot be one", () => {
+    const path = join(root, "sessiond.journal");
+    const journal = new Journal(path, [], () => [["a\0:000000000000000000000001", 5]]);
+    journal.noteCommit({ id: "../etc/passwd", client: "anna", sequence: 1 }, { revision });
+    journal.append();
+    journal.close();
+    expect(replayJournal(path)).toEqual({ commits: [], ended: new Map() });
+  });
+
+  test("that millions of ended sessions have made large is not begun anew for a few commits, and knows them all", () => {
+    const path = join(root, "sessiond.journal");
+    const ended = Array.from({ length: 120_000 }, (_, index): [string, number] => [
+      `a:${index.toString(16).toUpperCase().padStart(24, "0")}`,
+      5,
+    ]);
+    const journal = new Journal(path, [], () => ended);
+    for (let sequence = 1; sequence <= 3; sequence++) {
+      journal.noteCommit({ id: newId(), client: "anna", sequence }, { revision });
+      journal.append();
+    }
+    journal.close();
+    expect(existsSync(`${path}.old`)).toBe(false);
+    const replay = replayJournal(path);
+    expect(replay.commits.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+    expect(replay.ended.size).toBe(ended.length);
+  });
+
   test("that somebody deleted is there again within a second, with all it told", async () => {
     await start();
     const worker = await connect();
