@@ -373,8 +373,9 @@ export class Session {
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
     if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
-    if (this.#orUnreadable(() => isExpired(loaded.image, nowMs))) return this.#expire();
     this.#orUnreadable(() => checkImage(loaded.image));
+    // Only of a whole session: the first bytes of a damaged file may well look like a time long ago.
+    if (isExpired(loaded.image, nowMs)) return this.#expire();
     return this.#adoptForeign(loaded, known);
   }
 
@@ -458,13 +459,13 @@ export class Session {
     this.#house.metrics.foreignSaves += 1;
   }
 
-  /** The file, the twin and the memory are empty, and the id stays ended. */
+  /** The file, the twin and the memory are empty, and the id stays ended. When it fails, the next look tells how far it came. */
   #end(): void {
     const nowMs = this.#house.now();
+    this.#contents = undefined;
     this.#house.journal?.end(this.id, nowMs, () => this.#house.store.remove(this.id));
     this.#house.tombstones.add(this.id, nowMs);
     this.#house.store.remove(this.id);
-    this.#contents = undefined;
   }
 
   // -- turns
@@ -492,7 +493,7 @@ export class Session {
         if (this.#lease !== undefined) break;
       } else if (turn.type === "end") {
         this.#queue.shift();
-        this.#endByTurn(turn, plan);
+        if (!this.#endByTurn(turn, plan)) return undefined;
       } else {
         this.#shiftTurn();
         this.#takeTurn(turn, plan);
@@ -582,13 +583,14 @@ export class Session {
     return stamped;
   }
 
-  #endByTurn(turn: EndTurn, plan: Omit<Plan, "nowMs">): void {
+  /** False when it has failed, and with it what came before it in this turn. */
+  #endByTurn(turn: EndTurn, plan: Omit<Plan, "nowMs">): boolean {
     const before = this.#contents;
     try {
       this.#end();
     } catch (error) {
-      turn.fail(storeError(this.id, error));
-      return;
+      for (const failed of [...plan.turns, turn]) failed.fail(storeError(this.id, error));
+      return false;
     }
     // What came before the end is in nothing that could be lost: it was carried out, and then the session ended.
     for (const earlier of plan.turns.splice(0)) earlier.answer(before === undefined ? ABSENT : stateOf(before, 0));
@@ -596,6 +598,7 @@ export class Session {
     plan.image = undefined;
     this.#house.metrics.abandons += 1;
     turn.answer();
+    return true;
   }
 
   #stage({ image, turns, steps, wasRepaired }: Plan): Prepared | undefined {

@@ -255,7 +255,7 @@ export class Sessions {
   /** Some at a time, so that the first are answered while the others are written. */
   #takeDue(): Session[] {
     const due = this.#scheduled;
-    this.#scheduled = due.splice(SESSIONS_PER_FLUSH);
+    this.#scheduled = due.splice(Math.min(SESSIONS_PER_FLUSH, this.#parts.store.lockable));
     for (const session of due) session.isScheduled = false;
     if (this.#scheduled.length > 0) this.#parts.requestTurnEnd();
     return due;

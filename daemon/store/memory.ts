@@ -11,6 +11,7 @@ export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
   readonly hasForeigners = false;
+  readonly lockable: number = Number.POSITIVE_INFINITY;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 

@@ -30,6 +30,8 @@ export interface Store<S extends Staged = Staged> {
   /** Takes the lock that other programs honour. False when one of them holds it. `mayCreate`: also for a session that does not exist yet. */
   lock(id: string, mayCreate: boolean): LockResult;
   unlock(id: string): void;
+  /** How many may be locked at once without running out of files that may be open. */
+  readonly lockable: number;
   /** The present revision, without the lock: undefined may also mean that another program is replacing it right now. */
   stat(id: string): Revision | undefined;
   /** Whether there is a lock for this id: then there is or was a session, which may just be missing for a moment. */

@@ -202,6 +202,9 @@ describe("a file that is not a session", () => {
     ["shorter than a header", Buffer.from("too short")],
     ["noise", Buffer.from("this is not what a session looks like, not at all")],
     ["cut off", Buffer.from("8c3000804708434100000000", "hex")],
+    ["zeros, as after a loss of power", Buffer.alloc(4096)],
+    ["noise whose stamp is no number", Buffer.alloc(300, 0xff)],
+    ["noise behind a stamp of long ago", Buffer.concat([Buffer.alloc(16), Buffer.from("anything at all")])],
   ])("(%s) is reported and left as it is", async (_, bytes) => {
     lab.saveAsGambas(id, bytes);
     const before = left();

@@ -206,6 +206,31 @@ describe("a daemon process", () => {
     for (const other of [worker, ...others]) await other.close();
   });
 
+  test("that runs out of descriptors with many sessions at once takes as many at a time as it can", async () => {
+    await startWithDescriptors(70);
+    const worker = await RawWorker.connect(socket);
+    const ids = Array.from({ length: 100 }, () => newId());
+    await Promise.all(ids.map((id) => worker.create(id, { n: 0 })));
+    for (let n = 1; n <= 3; n++) await Promise.all(ids.map((id) => worker.commit(id, { n })));
+    for (const id of ids) expect(await worker.values(id)).toEqual({ n: 3 });
+    await worker.close();
+  });
+
+  test("whose descriptors were all taken by leases gives them back with the leases", async () => {
+    await startWithDescriptors(70);
+    const worker = await RawWorker.connect(socket);
+    const ids = Array.from({ length: 60 }, () => newId());
+    for (const id of ids) await worker.create(id, { n: 0 });
+    const fences: { id: string; fence: number }[] = [];
+    for (const id of ids) {
+      const lease = await worker.lease(id).catch(() => undefined);
+      if (lease !== undefined) fences.push({ id, fence: lease.fence });
+    }
+    for (const { id, fence } of fences) await worker.call("release", id, fence);
+    const others = await Promise.all(Array.from({ length: 10 }, (_, count) => RawWorker.connect(socket, `w${count}`)));
+    for (const other of [worker, ...others]) await other.close();
+  });
+
   test("that has none left for workers tells how it is, lets those wait who come, and goes on when others have left", async () => {
     await startWithDescriptors(70);
     const worker = await RawWorker.connect(socket);

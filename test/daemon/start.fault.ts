@@ -109,6 +109,7 @@ test("an end that fails somewhere still ends, and the next daemon starts", async
 test("a full journal whose successor cannot be begun is tried again, and loses nothing it told", () => {
   const root = freshRoot();
   const path = join(root, "sessiond.journal");
+  const endedId = newId();
   const mark = (sequence: number): { id: string; client: string; sequence: number } => ({
     id: `${newId()}`,
     client: "c".repeat(60),
@@ -117,7 +118,7 @@ test("a full journal whose successor cannot be begun is tried again, and loses n
   const revision = { ino: 1, size: 2, mtimeMs: 3 };
   for (let place = 0; place < 6; place++) {
     writeFileSync(path, "");
-    const journal = new Journal(path, [], () => [["an ended one", Date.now()]]);
+    const journal = new Journal(path, [], () => [[endedId, Date.now()]]);
     for (let sequence = 1; sequence <= 40_000; sequence++) journal.noteCommit(mark(sequence), { revision });
     journal.append();
     journal.noteCommit(mark(50_000), { revision });
@@ -134,7 +135,7 @@ test("a full journal whose successor cannot be begun is tried again, and loses n
     const { commits, ended } = replayJournal(path);
     const where = `${failed()?.name} ${failed()?.path}`;
     expect(new Set(commits.map(({ sequence }) => sequence)).size, where).toBe(40_001);
-    expect([...ended.keys()], where).toEqual(["an ended one"]);
+    expect([...ended.keys()], where).toEqual([endedId]);
   }
   return removeRoot(root);
 });
@@ -143,11 +144,12 @@ test("a journal that lost its name and cannot get it back is tried again, and lo
   const root = freshRoot();
   const path = join(root, "sessiond.journal");
   const calls: SystemCall[] = [];
+  const ended = [newId(), newId()] as const;
   const live = (place: number): void => {
     const openBefore = countOpenFiles();
     writeFileSync(path, "");
     const journal = new Journal(path, [], () => []);
-    journal.end("an ended one", Date.now(), () => undefined);
+    journal.end(ended[0], Date.now(), () => undefined);
     rmSync(path);
     if (place < 0) recorded(calls);
     const failed = place < 0 ? () => undefined : failAt(place);
@@ -155,9 +157,9 @@ test("a journal that lost its name and cannot get it back is tried again, and lo
     letThrough();
     if (place >= 0) expect(outcome, failed()?.name).toBeInstanceOf(Error);
     journal.keepName();
-    journal.end("another", Date.now(), () => undefined);
+    journal.end(ended[1], Date.now(), () => undefined);
     journal.close();
-    expect([...replayJournal(path).ended.keys()], failed()?.name).toEqual(["an ended one", "another"]);
+    expect([...replayJournal(path).ended.keys()], failed()?.name).toEqual(ended);
     expect(countOpenFiles(), failed()?.name).toBe(openBefore);
   };
   live(-1);

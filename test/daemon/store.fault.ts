@@ -338,3 +338,46 @@ describe("on a full disk", () => {
     expect(await (await lab.worker()).values(id)).toBeUndefined();
   });
 });
+
+describe("a session that cannot be ended now", () => {
+  const refusesToUnlink = (call: SystemCall): string | undefined => (call.name === "unlinkSync" ? "EACCES" : undefined);
+
+  test("takes no commit that would be lost with it: it has ended as soon as that can be done", async () => {
+    const life = await Life.begin({});
+    try {
+      await life.anna.create(life.id, { n: 0 });
+      interceptWith(refusesToUnlink);
+      const [ended, committed] = await Promise.all([
+        codeOf(life.anna.abandon(life.id)),
+        codeOf(life.anna.commit(life.id, { n: 1 })),
+      ]);
+      expect(ended).toBe("ERR_STORE");
+      expect(["ERR_STORE", "ERR_SESSION_GONE"]).toContain(committed);
+      letThrough();
+      expect(await codeOf(life.bert.commit(life.id, { n: 2 }))).toBe("ERR_SESSION_GONE");
+      expect(await life.bert.values(life.id)).toBeUndefined();
+      expect(life.hasFile(life.id)).toBe(false);
+    } finally {
+      letThrough();
+      await life.lab.close();
+    }
+  });
+
+  test("keeps what was committed when the journal could not tell of the end", async () => {
+    const life = await Life.begin({});
+    try {
+      await life.anna.create(life.id, { n: 0 });
+      interceptWith((call) => (call.path.includes("journal") && call.name === "writeSync" ? "EIO" : undefined));
+      expect(await codeOf(life.anna.abandon(life.id))).toBe("ERR_STORE");
+      letThrough();
+      await life.bert.commit(life.id, { n: 2 }).catch(() => undefined);
+      const left = await life.bert.values(life.id);
+      // Room was made for the record by removing the file; or it was not, and nothing has ended.
+      expect([undefined, JSON.stringify({ n: 2 })]).toContain(left && JSON.stringify(left));
+      expect(life.hasFile(life.id)).toBe(left !== undefined);
+    } finally {
+      letThrough();
+      await life.lab.close();
+    }
+  });
+});

@@ -70,8 +70,18 @@ export class HotSessions {
     this.#max = max;
   }
 
+  get max(): number {
+    return this.#max;
+  }
+
   get(id: string): HotSession | undefined {
     return this.#sessions.get(id);
+  }
+
+  /** Its lock is given back. Where all others were locked there may be more than there should be. */
+  unlock(id: string): void {
+    this.#sessions.get(id)?.lock.release();
+    if (this.#sessions.size > this.#max) this.cool(id);
   }
 
   /** From now on its files stay open, until there are too many. */

@@ -101,7 +101,11 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   unlock(id: string): void {
-    this.#hot.get(id)?.lock.release();
+    this.#hot.unlock(id);
+  }
+
+  get lockable(): number {
+    return this.#hot.max;
   }
 
   stat(id: string): Revision | undefined {
