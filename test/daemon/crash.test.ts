@@ -302,19 +302,22 @@ describe("a journal", () => {
     expect(await worker.values(id)).toEqual({ n: 0 });
   });
 
-  test.each([1, 4, 9, 24, 60, 200])("whose last %i bytes are zeros does not keep a daemon from starting", async (zeros) => {
-    await start();
-    const worker = await connect();
-    const id = newId();
-    await worker.create(id, { n: 0 });
-    for (let n = 1; n < 5; n++) await worker.commit(id, { n });
-    await crash();
-    const path = join(root, "sessiond.journal");
-    const bytes = readFileSync(path);
-    writeFileSync(path, bytes.fill(0, bytes.length - zeros));
-    await start();
-    expect(await (await connect()).values(id)).toEqual({ n: 4 });
-  });
+  test.each([1, 4, 9, 24, 60, 200])(
+    "whose last %i bytes are zeros does not keep a daemon from starting",
+    async (zeros) => {
+      await start();
+      const worker = await connect();
+      const id = newId();
+      await worker.create(id, { n: 0 });
+      for (let n = 1; n < 5; n++) await worker.commit(id, { n });
+      await crash();
+      const path = join(root, "sessiond.journal");
+      const bytes = readFileSync(path);
+      writeFileSync(path, bytes.fill(0, bytes.length - zeros));
+      await start();
+      expect(await (await connect()).values(id)).toEqual({ n: 4 });
+    },
+  );
 
   test("tells of no session whose id cannot be one", () => {
     const path = join(root, "sessiond.journal");
