@@ -2,6 +2,7 @@
 // lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
 // to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
 
+import * as fs from "node:fs";
 import {
   closeSync,
   constants,
@@ -37,7 +38,7 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
     try {
       const { ino } = fstatSync(fd);
       const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
-      const release = await takeBoth(fd, root, onLost);
+      const release = await takeBoth(fd, { root, isStillOurs, onLost });
       unlock = release;
       if (release === undefined) return undefined;
       // Otherwise who held it before us left in between and took the file's name along.
@@ -88,20 +89,27 @@ async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<voi
   }
 }
 
-async function takeBoth(fd: number, root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {
+interface Candidate {
+  readonly root: string;
+  readonly isStillOurs: () => boolean;
+  readonly onLost: (reason: string) => void;
+}
+
+async function takeBoth(fd: number, candidate: Candidate): Promise<Unlock | undefined> {
   if (native !== undefined && !native.tryLock(fd)) return undefined;
-  const first = await takeLockFile(root, onLost);
+  const first = await takeLockFile(candidate);
   if (first !== undefined || native === undefined) return first;
   // We hold the record lock, so whoever made this directory is dead.
-  rmSync(lockPath(root), { recursive: true, force: true });
-  return takeLockFile(root, onLost);
+  rmSync(lockPath(candidate.root), { recursive: true, force: true });
+  return takeLockFile(candidate);
 }
 
 type Unlock = () => Promise<void>;
 
-async function takeLockFile(root: string, onLost: (reason: string) => void): Promise<Unlock | undefined> {
+async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<Unlock | undefined> {
   try {
     const release = await lockFile(join(root, "sessiond"), {
+      fs: removingOnlyIf(isStillOurs),
       realpath: false,
       lockfilePath: lockPath(root),
       stale: STALE_MS,
@@ -114,6 +122,22 @@ async function takeLockFile(root: string, onLost: (reason: string) => void): Pro
     if (codeOf(error) === "ELOCKED") return undefined;
     throw error;
   }
+}
+
+/** The directory that has the name may be another daemon's: it is removed by name, when we give it back or at the end of the process. */
+function removingOnlyIf(isStillOurs: () => boolean): typeof fs {
+  const rmdir = (path: string, done: fs.NoParamCallback): void => {
+    try {
+      if (isStillOurs()) fs.rmdir(path, done);
+      else done(null);
+    } catch (error) {
+      done(error as NodeJS.ErrnoException);
+    }
+  };
+  const rmdirSync = (path: string): void => {
+    if (isStillOurs()) fs.rmdirSync(path);
+  };
+  return { ...fs, rmdir: rmdir as typeof fs.rmdir, rmdirSync: rmdirSync as typeof fs.rmdirSync };
 }
 
 function lockPath(root: string): string {

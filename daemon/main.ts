@@ -49,7 +49,8 @@ async function run(): Promise<void> {
     process.stdout.write(`gambas-sessiond is ready on ${daemon.socket} (pid ${process.pid})\n`);
   else tellReady(readyFd);
   await daemon.stopped;
-  process.exit(0);
+  // Who watches over it is to start it again.
+  process.exit(daemon.hasLostPlace ? 1 : 0);
 }
 
 /**

@@ -51,6 +51,8 @@ export interface Parts {
   readonly now: () => number;
   /** Asks for `flush` at the end of this turn of the event loop. */
   readonly requestTurnEnd: () => void;
+  /** False once another daemon may have our place: from then on nothing is written any more. */
+  readonly mayWrite: () => boolean;
 }
 
 /** What a session may use of what is around it. */
@@ -240,6 +242,8 @@ export class Sessions {
   }
 
   #takeTurns(sessions: readonly Session[]): void {
+    // Whoever waits here has lost its connection with our place, and asks the next daemon.
+    if (sessions.length === 0 || !this.#parts.mayWrite()) return;
     const prepared: Prepared[] = [];
     const nowMs = this.#parts.now();
     for (const session of sessions) {
@@ -348,7 +352,8 @@ export class Sessions {
         }
       }),
     );
-    const published = staged.length === 0 ? [] : this.#publish(staged);
+    // The disk may have taken its time.
+    const published = staged.length === 0 || !this.#parts.mayWrite() ? [] : this.#publish(staged);
     if (published.length === 0) return;
     try {
       await store.syncPublished();

@@ -38,6 +38,8 @@ export interface Daemon {
   stop(): Promise<void>;
   /** Resolves when it has stopped, by `stop` or because its place was taken from it. */
   readonly stopped: Promise<void>;
+  /** Its place was taken from it: it has not ended because somebody asked for that. */
+  readonly hasLostPlace: boolean;
 }
 
 /** Around a session of the largest size. */
@@ -77,6 +79,7 @@ class Life implements Daemon {
   readonly #timers: NodeJS.Timeout[] = [];
   #noteStopped: () => void = () => undefined;
   #stopping: Promise<void> | undefined;
+  #hasLostPlace = false;
   #election: Election | undefined;
   #parts: Parts | undefined;
   #idleSinceMs = performance.now();
@@ -99,6 +102,10 @@ class Life implements Daemon {
         onUnsent: () => this.#parts?.turnEnd.request(),
       },
     );
+  }
+
+  get hasLostPlace(): boolean {
+    return this.#hasLostPlace;
   }
 
   async begin(): Promise<void> {
@@ -161,6 +168,7 @@ class Life implements Daemon {
       journal,
       now: () => Date.now(),
       requestTurnEnd: () => turnEnd.request(),
+      mayWrite: () => this.#mayWrite(),
     });
     sessions.recall(applied);
     try {
@@ -212,10 +220,22 @@ class Life implements Daemon {
     this.#log.tellSuppressed();
   }
 
+  /** Asked before everything that is written: a process that was stopped does not know how long. One stat. */
+  #mayWrite(): boolean {
+    try {
+      if (this.#election?.isStillOurs() !== false) return true;
+    } catch {
+      // Whatever the system error: what comes next meets it too, and is answered with it.
+      return true;
+    }
+    this.#stepDown("the pid file was replaced or removed");
+    return false;
+  }
+
   #checkPlace(): void {
     try {
-      if (this.#election?.isStillOurs() === false) this.#stepDown("the pid file was replaced");
-      else if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
+      if (!this.#mayWrite()) return;
+      if (!this.#server.isStillNamed) this.#stepDown("the socket was replaced or removed");
       else this.#parts?.journal?.keepName();
     } catch (error) {
       // What cannot be looked at now is looked at again in a second.
@@ -237,6 +257,7 @@ class Life implements Daemon {
   #stepDown(reason: string): void {
     if (this.#stopping !== undefined) return;
     this.#log.error("stepping-down", { reason });
+    this.#hasLostPlace = true;
     this.#server.destroy();
     this.#stopping = this.#takeApart();
   }
@@ -259,6 +280,10 @@ class Life implements Daemon {
     await this.#attempt(() => parts?.sessions.stop());
     await this.#attempt(() => parts?.journal?.close());
     await this.#attempt(() => parts?.store.close());
+    await this.#attempt(() => {
+      // Another daemon's by now, if it is not ours any more.
+      if (this.#election?.isStillOurs() !== false) parts?.store.removeAside();
+    });
     await this.#attempt(() => this.#election?.resign());
     this.#log.info("stopped", { socket: this.socket });
     this.#noteStopped();

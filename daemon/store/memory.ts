@@ -71,6 +71,8 @@ export class MemoryStore implements Store<StagedImage> {
 
   removeLeftovers(): void {}
 
+  removeAside(): void {}
+
   header(id: string): Buffer | undefined {
     return this.#sessions.get(id)?.image.subarray(0, 16);
   }

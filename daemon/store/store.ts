@@ -73,6 +73,8 @@ export interface Store<S extends Staged = Staged> {
   /** Forgets what is kept open for a session. */
   cool(id: string): void;
   close(): void;
+  /** After `close`: nothing of ours stays aside. */
+  removeAside(): void;
 }
 
 /** `missing`: there is no lock to take, because there never was such a session. */

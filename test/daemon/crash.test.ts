@@ -403,6 +403,31 @@ describe("of several daemons", () => {
   });
 });
 
+describe("a daemon whose pid file and socket were deleted together, by a cleaner of the directory say,", () => {
+  test("writes nothing once another one has its place, and takes nothing of the other's along", async () => {
+    await start();
+    const old = daemon;
+    const [anna, id] = [await connect("anna"), newId()];
+    await anna.create(id, { n: 0 });
+    await anna.commit(id, { n: 1 });
+    rmSync(join(root, "sessiond.pid"));
+    rmSync(socket);
+    const left = once(old, "exit");
+    await start();
+    const bert = await connect("bert");
+    for (let n = 2; n < 6; n++) await bert.commit(id, { n });
+    // Whether it looks because of this call or has looked before: it answers no more.
+    await anna.commit(id, { n: 100 }).catch(() => undefined);
+    await anna.closed;
+    expect(valuesIn(readFileSync(join(root, "session", id)))).toEqual({ n: 5 });
+    expect(await left).toEqual([1, null]);
+    for (let n = 6; n < 9; n++) await bert.commit(id, { n });
+    expect(await bert.values(id)).toEqual({ n: 8 });
+    expect(existsSync(join(root, "sessiond.lock"))).toBe(true);
+    expect(existsSync(join(root, "sessiond.twins"))).toBe(true);
+  });
+});
+
 describe("left-overs of a daemon that was killed", () => {
   test("do not keep the next one from starting at once", async () => {
     await start();

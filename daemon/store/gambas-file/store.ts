@@ -269,6 +269,9 @@ export class GambasFileStore implements Store<StagedFile> {
 
   close(): void {
     this.#hot.close();
+  }
+
+  removeAside(): void {
     rmSync(this.#places.twins, { recursive: true, force: true });
   }
 
