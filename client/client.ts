@@ -1,5 +1,6 @@
 // One worker's way to its sessions: the connection, the copies, and the calls that keep both in step.
 
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { encodeDelta, type Share } from "../protocol/image.ts";
@@ -67,6 +68,7 @@ export class Client {
       spawn: (options.spawn ?? DEFAULTS.spawn) ? spawn : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
+        if (options.root !== undefined) checkServes(this.places, hello.directory);
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
@@ -246,6 +248,26 @@ export class Client {
       throw new SessionError("ERR_PROTOCOL", "The daemon sent no contents and none were known.");
     this.#cache.keep(id, contents);
     return contents;
+  }
+}
+
+/** Sessions of one root must not be made in another because its daemon has got hold of the socket. */
+function checkServes({ root, socket }: Places, directory: string): void {
+  const wanted = join(root, "session");
+  // None: its sessions are in no files.
+  if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
+  const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
+  throw new SessionError("ERR_BAD_OPTION", what);
+}
+
+/** By another name: through a symbolic link, say. */
+function isSameDirectory(one: string, other: string): boolean {
+  try {
+    const [a, b] = [statSync(one), statSync(other)];
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch {
+    // Whatever the system error: what cannot be looked at is not the same.
+    return false;
   }
 }
 

@@ -50,14 +50,41 @@ export interface Places {
   readonly socket: string;
 }
 
-/** @throws SessionError ERR_SOCKET_PATH, with the length and the limit. */
+/** @throws SessionError ERR_BAD_OPTION, by name; ERR_SOCKET_PATH, with the length and the limit. */
 export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
-  const root = resolve(options.root ?? env.GAMBAS_SESSION_ROOT ?? `/tmp/gambas.${process.getuid?.() ?? 0}`);
-  const socket = resolve(options.socket ?? env.GAMBAS_SESSION_SOCKET ?? join(root, "sessiond.sock"));
+  checkOptions(options);
+  // An empty variable is one that is not set.
+  const root = resolve(options.root ?? (env.GAMBAS_SESSION_ROOT || `/tmp/gambas.${process.getuid?.() ?? 0}`));
+  const socket = resolve(options.socket ?? (env.GAMBAS_SESSION_SOCKET || join(root, "sessiond.sock")));
   const length = Buffer.byteLength(socket);
   if (length <= MAX_SOCKET_PATH_BYTES) return { root, socket };
   const what = `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`;
   throw new SessionError("ERR_SOCKET_PATH", what);
+}
+
+const isPath = (value: unknown): boolean => typeof value === "string" && value !== "";
+const isAmount = (value: unknown): boolean => typeof value === "number" && value >= 0;
+/** The longest time a timer can be set to: 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** What each option of `connect` must be, and how that is said. */
+const CHECKS: Readonly<Record<keyof ConnectOptions, readonly [isGood: (value: unknown) => boolean, words: string]>> = {
+  root: [isPath, "a path"],
+  socket: [isPath, "a path"],
+  spawn: [(value) => typeof value === "boolean", "true or false"],
+  idleExitMs: [(value) => isAmount(value) && Number(value) <= MAX_TIMER_MS, `a number from 0 to ${MAX_TIMER_MS}`],
+  waitMs: [isAmount, "a number of 0 or more"],
+  cacheBytes: [isAmount, "a number of 0 or more"],
+  durability: [(value) => value === "file" || value === "fsync", '"file" or "fsync"'],
+};
+
+function checkOptions(options: ConnectOptions): void {
+  for (const [name, [isGood, words]] of Object.entries(CHECKS)) {
+    const value: unknown = options[name as keyof ConnectOptions];
+    if (value === undefined || isGood(value)) continue;
+    const what = `The option ${name} must be ${words}, not ${typeof value === "string" ? JSON.stringify(value) : String(value)}.`;
+    throw new SessionError("ERR_BAD_OPTION", what);
+  }
 }
 
 /** @throws SessionError ERR_BAD_OPTION for what would end the attribute of a cookie, or its line. */

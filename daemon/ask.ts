@@ -44,6 +44,12 @@ export async function retireOlder(options: DaemonOptions): Promise<boolean> {
   return true;
 }
 
+/** The root that the daemon on this socket serves; undefined when none answers there. */
+export async function servedRoot(config: Config): Promise<unknown> {
+  const { answer } = await askOnce(config, "status", PROTOCOL_VERSION);
+  return answer === undefined ? undefined : (JSON.parse(String(answer)) as Record<string, unknown>).root;
+}
+
 /** The first field of the answer; undefined when nobody is there, or it has left before it answered. */
 async function ask(config: Config, name: "status" | "retire"): Promise<unknown> {
   const first = await askOnce(config, name, PROTOCOL_VERSION);
@@ -78,15 +84,25 @@ function askOnce(config: Config, name: "status" | "retire", version: number): Pr
       resolve({});
     });
     socket.on("data", (chunk) => {
-      reader.read(chunk, (frame) => {
-        const message = readMessage(frame);
-        const [number, failed, answer] = message;
-        if (failed !== 0) resolve({ failure: message });
-        else if (number === 1) resolve({ answer });
-        if (failed !== 0 || number === 1) socket.destroy();
-      });
+      try {
+        reader.read(chunk, (frame) => {
+          const message = readMessage(frame);
+          const [number, failed, answer] = message;
+          if (failed !== 0) resolve({ failure: message });
+          else if (number === 1) resolve({ answer });
+          if (failed !== 0 || number === 1) socket.destroy();
+        });
+      } catch (error) {
+        reject(stranger(config, error));
+        socket.destroy();
+      }
     });
   });
+}
+
+function stranger({ socket }: Config, error: unknown): SessionError {
+  const what = `What answers on ${socket} is no daemon of this package.`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { cause: error });
 }
 
 function silent({ root, socket }: Config): SessionError {

@@ -8,6 +8,8 @@ import { SessionError } from "../protocol/errors.ts";
 export const MAX_SOCKET_PATH_BYTES = 107;
 
 const ROOT_MODE = 0o700;
+/** The longest time a timer can be set to, 24 days: a longer one would be over at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Setting<T> {
   readonly default: T;
@@ -78,8 +80,11 @@ const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
 
 /** Merges options over environment over defaults. Throws ERR_BAD_OPTION or ERR_SOCKET_PATH; touches nothing. */
 export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
-  const root = resolve(options.root ?? env.GAMBAS_SESSION_ROOT ?? `/tmp/gambas.${uid()}`);
-  const socket = resolve(options.socket ?? env.GAMBAS_SESSION_SOCKET ?? join(root, "sessiond.sock"));
+  checkIsNamed(options, "root");
+  checkIsNamed(options, "socket");
+  // An empty variable is one that is not set.
+  const root = resolve(options.root ?? (env.GAMBAS_SESSION_ROOT || `/tmp/gambas.${uid()}`));
+  const socket = resolve(options.socket ?? (env.GAMBAS_SESSION_SOCKET || join(root, "sessiond.sock")));
   checkSocketPath(socket);
   const settings: Record<string, string | number> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
@@ -88,7 +93,18 @@ export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = p
   for (const name of Object.keys(options)) {
     if (name !== "root" && name !== "socket" && !Object.hasOwn(SETTINGS, name)) throw unknownSetting(name);
   }
-  return { ...(settings as Settings), root, socket };
+  const config = { ...(settings as Settings), root, socket };
+  if (options.leaseMs === undefined) return { ...config, leaseMs: Math.min(config.leaseMs, config.maxLeaseMs) };
+  if (config.leaseMs > 0 && config.leaseMs <= config.maxLeaseMs) return config;
+  const what = `The setting leaseMs must be above 0 and at most maxLeaseMs (${config.maxLeaseMs}), not ${config.leaseMs}.`;
+  throw new SessionError("ERR_BAD_OPTION", what);
+}
+
+/** An empty path would be the current directory. */
+function checkIsNamed(options: DaemonOptions, name: "root" | "socket"): void {
+  const path = options[name];
+  if (path === undefined || (typeof path === "string" && path !== "")) return;
+  throw new SessionError("ERR_BAD_OPTION", `The option ${name} must be a path, not ${JSON.stringify(path)}.`);
 }
 
 function uid(): number {
@@ -102,8 +118,10 @@ function checkSetting(name: SettingName, value: string | number): string | numbe
     throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
   }
   if (typeof SETTINGS[name].default === "string" && typeof value === "string") return value;
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
-  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be a number of 0 or more, not ${value}.`);
+  const max = name.endsWith("Ms") ? MAX_TIMER_MS : Number.MAX_VALUE;
+  if (typeof value === "number" && value >= 0 && value <= max) return value;
+  const range = max === MAX_TIMER_MS ? `a number from 0 to ${max}` : "a number of 0 or more";
+  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be ${range}, not ${value}.`);
 }
 
 function unknownSetting(name: string): SessionError {

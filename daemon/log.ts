@@ -1,13 +1,14 @@
 // Structured log lines: one JSON object per event that an operator must know of, each event at most a few times a minute.
 // On standard error, or in a file of bounded size for daemons whose standard error nobody reads.
 
-import { appendFileSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, renameSync, statSync, writeSync } from "node:fs";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
 const MAX_PER_MINUTE = 10;
 const MAX_FILE_BYTES = 1024 * 1024;
+const STDERR = 2;
 
 export class Log {
   readonly #threshold: number;
@@ -61,18 +62,18 @@ export class Log {
 
   #writeLine(line: Record<string, unknown>): void {
     const text = `${JSON.stringify({ time: new Date().toISOString(), pid: process.pid, ...line })}\n`;
-    if (this.#file === "") process.stderr.write(text);
-    else appendBounded(this.#file, text);
+    try {
+      if (this.#file === "") writeSync(STDERR, text);
+      else appendBounded(this.#file, text);
+    } catch (error) {
+      // A log that cannot be written must not end what it tells of: the line is lost.
+      if (!(error instanceof Error && "code" in error)) throw error;
+    }
   }
 }
 
-/** A log that cannot be written must not end what it tells of: the line is lost. */
 function appendBounded(file: string, text: string): void {
-  try {
-    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    if (size > MAX_FILE_BYTES) renameSync(file, `${file}.old`);
-    appendFileSync(file, text, { mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error)) throw error;
-  }
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > MAX_FILE_BYTES) renameSync(file, `${file}.old`);
+  appendFileSync(file, text, { mode: 0o600 });
 }

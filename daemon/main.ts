@@ -10,6 +10,7 @@ import { waitUntilServed } from "./join.ts";
 import { startDaemon } from "./start.ts";
 
 const MAX_TAKEOVER_TRIES = 2_000;
+const STDOUT = 1;
 const TAKEOVER_PAUSE_MS = 5;
 /** From its election until it answers another daemon takes milliseconds, on a busy machine seconds. */
 const MAX_JOIN_MS = 8_000;
@@ -41,13 +42,13 @@ async function main(): Promise<void> {
 async function run(): Promise<void> {
   const daemon = takesOver ? await takeOver() : await startOrJoin();
   if (daemon === undefined) return;
-  process.stderr.on("error", ignoreClosedPipe);
   const stop = (): void => void daemon.stop();
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
-  if (readyFd === undefined)
-    process.stdout.write(`gambas-sessiond is ready on ${daemon.socket} (pid ${process.pid})\n`);
-  else tellReady(readyFd);
+  // Of a terminal that is closed.
+  process.once("SIGHUP", stop);
+  if (readyFd === undefined) tell(STDOUT, `gambas-sessiond is ready on ${daemon.socket} (pid ${process.pid})\n`);
+  else tell(readyFd, "\n");
   await daemon.stopped;
   // Who watches over it is to start it again.
   process.exit(daemon.hasLostPlace ? 1 : 0);
@@ -69,7 +70,7 @@ async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | 
     // It leaves in a moment, and nobody serves until we do.
     if (await retireOlder(options)) tries = 1;
     else if (await waitUntilServed(resolveConfig(options).socket, tries)) {
-      tellReady(readyFd);
+      tell(readyFd, "\n");
       return undefined;
     }
   }
@@ -91,18 +92,18 @@ async function takeOver(): Promise<Awaited<ReturnType<typeof startDaemon>>> {
   }
 }
 
-function tellReady(fd: number): void {
+/** Who waited for it may have gone meanwhile, or its disk be full: others may still come. */
+function tell(fd: number, text: string): void {
   try {
-    writeSync(fd, "\n");
-  } catch (error) {
-    // Who waited for us has gone meanwhile; others may still come.
-    ignoreClosedPipe(error as NodeJS.ErrnoException);
+    writeSync(fd, text);
+  } catch {
+    // Any system error of write; see above.
   }
 }
 
-/** A client that spawned a daemon listens until it is ready. The log has no reader then, and the daemon goes on. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+/** Nothing is no number, whatever JavaScript says. */
+function numberOf(text: string): number {
+  return text.trim() === "" ? Number.NaN : Number(text);
 }
 
 interface Arguments {
@@ -136,7 +137,7 @@ function readArguments(args: readonly string[]): Arguments {
     const options: Record<string, string | number> = {};
     for (const { name, setting, isNumber } of flags) {
       const value = text(name);
-      if (value !== undefined) options[setting] = isNumber ? Number(value) : value;
+      if (value !== undefined) options[setting] = isNumber ? numberOf(value) : value;
     }
     for (const name of ["root", "socket"]) {
       const value = text(name);

@@ -1,8 +1,9 @@
 // The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
 
-import { renameSync, statSync, unlinkSync } from "node:fs";
+import { lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
+import { SessionError } from "../protocol/errors.ts";
 import { MAX_SOCKET_PATH_BYTES } from "./config.ts";
 import { Connection } from "./connection.ts";
 
@@ -70,6 +71,7 @@ export class Server {
   /** Listens under a name of its own first and takes the real one in one step: a daemon that leaves cannot unlink ours. */
   async listen(): Promise<void> {
     const { socket } = this.#options;
+    checkMayReplace(socket);
     const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}`);
     const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
     removeSocket(path);
@@ -153,10 +155,18 @@ export class Server {
   }
 }
 
+/** A socket that somebody left, or an empty file. Anything else is no place for one. */
+function checkMayReplace(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || stat.isSocket() || (stat.isFile() && stat.size === 0)) return;
+  throw new SessionError("ERR_SOCKET_PATH", `${path} is no socket; it was left as it is.`);
+}
+
 function listenOn(server: NetServer, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
+    // A worker of node:cluster would leave it to the primary, with the primary's umask.
+    server.listen({ path, exclusive: true }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { PROTOCOL_VERSION } from "../protocol/operations.ts";
+import { servedRoot } from "./ask.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import type { Connection } from "./connection.ts";
 import { maxOpenFiles } from "./descriptors.ts";
@@ -117,6 +118,7 @@ class Life implements Daemon {
       throw new SessionError("ERR_DAEMON_RUNNING", what);
     }
     try {
+      await this.#checkSocketIsFree();
       this.#parts = this.#makeParts();
       await this.#server.listen();
     } catch (error) {
@@ -129,6 +131,14 @@ class Life implements Daemon {
     this.#startTimers(this.#parts);
     if (nativeProblem !== undefined) this.#log.warn("no-record-locks", { reason: nativeProblem });
     this.#log.info("ready", { version: VERSION, socket: this.socket, root: this.#config.root });
+  }
+
+  /** A daemon of the same root that still has it is one whose place was taken; so is one that does not answer any more. */
+  async #checkSocketIsFree(): Promise<void> {
+    const { root, socket } = this.#config;
+    const served = await servedRoot(this.#config).catch(() => undefined);
+    if (served === undefined || served === root) return;
+    throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${String(served)} serves on ${socket} already.`);
   }
 
   stop(): Promise<void> {

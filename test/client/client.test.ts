@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Cache } from "../../client/cache.ts";
 import type { Client } from "../../client/client.ts";
 import { connect } from "../../client/connect.ts";
+import type { ConnectOptions } from "../../client/options.ts";
 import { Session } from "../../client/session.ts";
 import { startDaemon } from "../../daemon/start.ts";
 import type { SessionError } from "../../protocol/errors.ts";
@@ -309,5 +310,31 @@ describe("startDaemon", () => {
       message: expect.stringContaining("symbolic link"),
     });
     rmSync(root, { recursive: true });
+  });
+});
+
+describe("connect() refuses by name", () => {
+  it.each<ConnectOptions>([
+    { root: "" },
+    { socket: "" },
+    { waitMs: Number.NaN },
+    { cacheBytes: -1 },
+    { idleExitMs: 3e9 },
+    { spawn: "no" as unknown as boolean },
+    { durability: "yes" as "file" },
+  ])("the option %o", async (options) => {
+    const [name = ""] = Object.keys(options);
+    const refused = connect({ ...house.options, ...options });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
+    await expect(refused).rejects.toThrow(name);
+  });
+
+  it("a root that the daemon on the socket does not serve", async () => {
+    const other = makeRoot();
+    const socket = join(house.root, "sessiond.sock");
+    const refused = connect({ root: other, socket, spawn: false });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
+    await expect(refused).rejects.toThrow(other);
+    rmSync(other, { recursive: true });
   });
 });

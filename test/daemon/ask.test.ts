@@ -51,6 +51,14 @@ test.each([
   await answer;
 });
 
+test("what answers in another language is no daemon, and is named", async () => {
+  server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  server.listen(join(root, "sessiond.sock"));
+  await once(server, "listening");
+  const refused = expect(status({ root }, false)).rejects;
+  await refused.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE", message: expect.stringContaining("sessiond.sock") });
+});
+
 test("tells people and programs the same", async () => {
   const lab = await Lab.open();
   const json = JSON.parse(await status({ root: lab.root }, true)) as Record<string, unknown>;

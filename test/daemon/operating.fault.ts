@@ -3,7 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Client } from "../../client/client.ts";
@@ -229,6 +229,32 @@ describe("a daemon process", () => {
     for (const { id, fence } of fences) await worker.call("release", id, fence);
     const others = await Promise.all(Array.from({ length: 10 }, (_, count) => RawWorker.connect(socket, `w${count}`)));
     for (const other of [worker, ...others]) await other.close();
+  });
+
+  test("whose log and whose word that it is ready cannot be written serves all the same", async () => {
+    const full = openSync("/dev/full", "w");
+    const args = [
+      join(repository, "dist/daemon/main.js"),
+      "--root",
+      root,
+      "--log-level",
+      "debug",
+      "--lock-wait-ms",
+      "1",
+    ];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", full, full] });
+    closeSync(full);
+    const worker = await until(() => existsSync(socket)).then(() => RawWorker.connect(socket));
+    const id = newId();
+    await worker.create(id, { n: 0 });
+    const keeper = await keepLocked(join(root, "session", `${id}.lock`));
+    // What fails here is logged.
+    expect(await codeOf(worker.commit(id, { n: 1 }))).toBe("ERR_SESSION_BUSY");
+    await killAndWait(keeper.pid ?? 0);
+    await worker.commit(id, { n: 2 });
+    await worker.close();
+    child.kill("SIGHUP");
+    expect(await once(child, "exit")).toEqual([0, null]);
   });
 
   test("that has none left for workers tells how it is, lets those wait who come, and goes on when others have left", async () => {

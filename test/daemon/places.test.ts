@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -14,6 +15,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { resolvePlaces } from "../../client/options.ts";
+import { resolveConfig } from "../../daemon/config.ts";
 import { type DaemonOptions, startDaemon } from "../../daemon/start.ts";
 import { freshRoot, removeRoot, until } from "../support/processes.ts";
 import { codeOf, Lab, newId } from "./lab.ts";
@@ -167,10 +170,56 @@ test.each<DaemonOptions>([
   { cacheBytes: Number.NaN },
   { sweepMs: "soon" as unknown as number },
   { typo: 1 } as DaemonOptions,
+  { root: "" },
+  { socket: "" },
+  // Timers of so many milliseconds would be over at once.
+  { sweepMs: 3e9 },
+  { leaseMs: 0 },
+  { leaseMs: 60_001 },
 ])("the setting %o is refused by name", async (options) => {
   const [name] = Object.keys(options);
   const refused = start({ root: join(base, "r"), ...options });
+  const modeBefore = statSync(".").mode;
   await expect(refused).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
   await expect(refused).rejects.toThrow(name);
+  expect(statSync(".").mode).toBe(modeBefore);
   expect(existsSync(join(base, "r"))).toBe(false);
+});
+
+test("a lease when none is asked for is no longer than the longest that may be", async () => {
+  const lab = await Lab.open({ maxLeaseMs: 100 });
+  const [worker, id] = [await lab.worker(), newId()];
+  await worker.create(id, { n: 0 });
+  const { fence } = await worker.lease(id);
+  await worker.commitLeased(id, { n: 1 }, fence);
+  await lab.close();
+});
+
+test("an empty variable is one that is not set", () => {
+  const env = { GAMBAS_SESSION_ROOT: "", GAMBAS_SESSION_SOCKET: "" };
+  const { root, socket } = resolveConfig({}, env);
+  expect(root).toMatch(/^\/tmp\/gambas\.\d+$/);
+  expect(socket).toBe(join(root, "sessiond.sock"));
+  expect(resolvePlaces({}, env)).toEqual({ root, socket });
+});
+
+describe("a socket is refused", () => {
+  test("whose name is a file's with something in it, which is left as it is", async () => {
+    const file = join(base, "precious.json");
+    writeFileSync(file, "precious");
+    const refused = start({ root: join(base, "r"), socket: file });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_SOCKET_PATH" });
+    expect(readFileSync(file, "utf8")).toBe("precious");
+  });
+
+  test("on which the daemon of another root serves, which goes on", async () => {
+    const lab = await Lab.open();
+    const [worker, id] = [await lab.worker(), newId()];
+    const refused = start({ root: join(base, "r"), socket: lab.daemon.socket });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_SOCKET_PATH" });
+    await expect(refused).rejects.toThrow(lab.root);
+    await worker.create(id, { n: 0 });
+    expect(lab.values(id)).toEqual({ n: 0 });
+    await lab.close();
+  });
 });
