@@ -13,7 +13,7 @@ export interface Contents {
 }
 
 const MAX_SAME_AS = 16;
-const HEADER_BYTES = 16;
+const STAMP_BYTES = 8;
 
 export const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
 
@@ -52,7 +52,7 @@ export function sameToo(known: Contents, revision: Revision): number[] {
   return [...known.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
 }
 
-/** Equal but for the header. */
-export function isSameBody(a: Buffer, b: Buffer): boolean {
-  return a === b || a.compare(b, HEADER_BYTES, b.length, HEADER_BYTES, a.length) === 0;
+/** Equal but for the stamp. The life time is part of what a session is. */
+export function isSameButStamp(a: Buffer, b: Buffer): boolean {
+  return a === b || a.compare(b, STAMP_BYTES, b.length, STAMP_BYTES, a.length) === 0;
 }

@@ -17,12 +17,16 @@ import {
   startupMs,
   valueOf as storedValue,
 } from "../protocol/image.ts";
-import { type Fingerprint, Fingerprinter, runOf, seedOf } from "./recent-values.ts";
+import { type Fingerprint, Fingerprinter, type Run, runOf, seedOf } from "./recent-values.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Revision } from "./store/store.ts";
 
-/** Written by Gambas itself at every load; nobody's data (GAMBAS.md 3.9). */
+/** Written by Gambas itself at every load (GAMBAS.md 3.9). */
 const COOKIE_PATH_KEY = "_";
+/** Stands for the life time, where values are known by their keys: no key is empty. */
+const TIMEOUT_KEY = "";
+/** Where it is in an image. */
+const [TIMEOUT_FROM, TIMEOUT_TO] = [8, 16];
 /** Within this time of a commit an old value counts as stale where nothing tells. */
 const DOUBT_MS = 10_000;
 
@@ -33,6 +37,8 @@ export interface Step {
   /** When it was applied (Unix ms). */
   readonly nowMs: number;
   readonly replacements: readonly Replacement[] | undefined;
+  /** What it made of it, where it changed the life time or the path of the cookie. */
+  readonly after?: Buffer | undefined;
 }
 
 export interface ForeignSave {
@@ -60,7 +66,26 @@ export function noteReplaced({ replaced, committed }: RecentChanges, prints: rea
   }
 }
 
-export function printsOf(id: string, { base, delta: bytes, replacements }: Step): readonly Prints[] {
+export function printsOf(id: string, step: Step): readonly Prints[] {
+  const { base, after } = step;
+  return after === undefined
+    ? printsOfValues(id, step)
+    : [...printsOfValues(id, step), ...printsOfProperties(id, base, after)];
+}
+
+function printsOfProperties(id: string, before: Buffer, after: Buffer): readonly Prints[] {
+  return [TIMEOUT_KEY, COOKIE_PATH_KEY].map((key) => {
+    const prints = new Fingerprinter(id, runOf(Buffer.from(key)));
+    return { old: prints.of(propertyOf(before, key)), young: prints.of(propertyOf(after, key)) };
+  });
+}
+
+function propertyOf(image: Buffer, key: string): Run | undefined {
+  if (key === TIMEOUT_KEY) return { bytes: image, from: TIMEOUT_FROM, to: TIMEOUT_TO };
+  return runOf(Buffer.from(layoutOf(image).cookiePath));
+}
+
+function printsOfValues(id: string, { base, delta: bytes, replacements }: Step): readonly Prints[] {
   if (replacements === undefined) return printsByKey(id, base, bytes);
   const seed = seedOf(id);
   return replacements.map(({ changed, oldFrom, oldTo }) => {
@@ -83,33 +108,51 @@ function printsByKey(id: string, base: Buffer, delta: Buffer): readonly Prints[]
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */
 export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | undefined {
-  const undone = findUndone(house, save);
-  if (undone.size === 0) return undefined;
-  house.metrics.repairs += undone.size;
-  house.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()] });
-  const nowMs = Math.max(startupMs(save.theirs), startupMs(save.ours.image));
-  return applyDelta(save.theirs, { delta: encodeDelta(undone), nowMs });
+  const { theirs, ours } = save;
+  const isStale = staleness(house, save);
+  const undone = findUndone(save, isStale);
+  const [hasTimeout, hasPath] = [TIMEOUT_KEY, COOKIE_PATH_KEY].map((key) =>
+    isStale(key, propertyOf(ours.image, key), propertyOf(theirs, key)),
+  );
+  const count = undone.size + Number(hasTimeout) + Number(hasPath);
+  if (count === 0) return undefined;
+  house.metrics.repairs += count;
+  house.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()], hasTimeout, hasPath });
+  const nowMs = Math.max(startupMs(theirs), startupMs(ours.image));
+  const cookiePath = hasPath === true ? layoutOf(ours.image).cookiePath : undefined;
+  const repaired = applyDelta(theirs, { delta: encodeDelta(undone), nowMs, cookiePath });
+  if (hasTimeout === true) ours.image.copy(repaired, TIMEOUT_FROM, TIMEOUT_FROM, TIMEOUT_TO);
+  return repaired;
 }
 
-function findUndone(house: Surroundings, save: ForeignSave): Map<string, Buffer | undefined> {
-  const ours = layoutOf(save.ours.image);
-  const theirs = layoutOf(save.theirs);
+function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string, Buffer | undefined> {
+  const [from, to] = [layoutOf(ours.image), layoutOf(theirs)];
   const undone = new Map<string, Buffer | undefined>();
-  const staleForMs = howLongStale(house, save);
-  for (const key of new Set([...ours.entries.keys(), ...theirs.entries.keys()])) {
+  for (const key of new Set([...from.entries.keys(), ...to.entries.keys()])) {
     if (key === COOKIE_PATH_KEY) continue;
-    const our = storedValue(save.ours.image, ours, key);
-    const their = storedValue(save.theirs, theirs, key);
-    if (isEqual(our, their)) continue;
-    const prints = new Fingerprinter(save.id, runOf(keyBytes(key)));
-    const ourPrint = prints.of(our && runOf(our));
-    const isOurs = house.committed.lastNotedMs(ourPrint) !== undefined;
-    const replacedMs = isOurs ? house.replaced.lastNotedMs(prints.of(their && runOf(their))) : undefined;
-    if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) undone.set(key, our);
-    // What their save replaced may come back by a copy that is older still.
-    else house.replaced.add(ourPrint, house.now());
+    const our = storedValue(ours.image, from, key);
+    const their = storedValue(theirs, to, key);
+    if (isStale(key, our && runOf(our), their && runOf(their))) undone.set(key, our);
   }
   return undone;
+}
+
+/** Whether `their` is an older value, saved in the place of `our` without knowing it. */
+type IsStale = (key: string, our: Run | undefined, their: Run | undefined) => boolean;
+
+function staleness(house: Surroundings, save: ForeignSave): IsStale {
+  const staleForMs = howLongStale(house, save);
+  return (key, our, their) => {
+    if (isEqual(our, their)) return false;
+    const prints = new Fingerprinter(save.id, runOf(key === TIMEOUT_KEY ? Buffer.alloc(0) : keyBytes(key)));
+    const ourPrint = prints.of(our);
+    const isOurs = house.committed.lastNotedMs(ourPrint) !== undefined;
+    const replacedMs = isOurs ? house.replaced.lastNotedMs(prints.of(their)) : undefined;
+    if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) return true;
+    // What their save replaced may come back by a copy that is older still.
+    house.replaced.add(ourPrint, house.now());
+    return false;
+  };
 }
 
 /** For how long after our commit the value it replaced counts as stale. */
@@ -118,6 +161,7 @@ function howLongStale({ store }: Surroundings, { id, ours, writtenMs, mayBeHeld 
   return !mayBeHeld && store.hadForeignersSince(writtenMs) ? 0 : DOUBT_MS;
 }
 
-function isEqual(a: Buffer | undefined, b: Buffer | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : a.equals(b);
+function isEqual(a: Run | undefined, b: Run | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Buffer.compare(a.bytes.subarray(a.from, a.to), b.bytes.subarray(b.from, b.to)) === 0;
 }

@@ -22,7 +22,7 @@ import {
   startupMs,
 } from "../protocol/image.ts";
 import type { CommitOptions, State } from "../protocol/operations.ts";
-import { ABSENT, type Contents, contentsOf, isCurrent, isSameBody, knows, sameToo, stateOf } from "./contents.ts";
+import { ABSENT, type Contents, contentsOf, isCurrent, isSameButStamp, knows, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
 import { GAP_MS, LockGaps } from "./lock-gaps.ts";
 import { findRepairs, noteReplaced, printsOf, type Step } from "./repair.ts";
@@ -428,11 +428,11 @@ export class Session {
     const isNew = !isSameRevision(loaded.revision, known.revision);
     if (isNew) this.#noteForeignSave();
     const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
-    const hasSameBody = isSameBody(loaded.image, known.image);
-    this.#contents = contentsOf(loaded, hasSameBody ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
+    const isSameAsOurs = isSameButStamp(loaded.image, known.image);
+    this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
     // With everything put back the contents are the ones we had: who holds those holds these.
-    if (isSameBody(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
+    if (isSameButStamp(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
     return { image: repaired, wasRepaired: true };
   }
 
@@ -538,7 +538,9 @@ export class Session {
       shares,
     });
     plan.image = image;
-    plan.steps.push({ base, delta, nowMs, replacements });
+    const hasProperties = timeoutSeconds !== undefined || cookiePath !== undefined;
+    const after = hasProperties && options.create !== true ? image : undefined;
+    plan.steps.push({ base, delta, nowMs, replacements, after });
   }
 
   #checkIsFree(image: Buffer | undefined): void {
@@ -554,7 +556,7 @@ export class Session {
   /** Whether somebody changed the session under a lease that is about to be used. */
   #hasConflict(image: Buffer | undefined): boolean {
     const lease = this.#lease;
-    return lease !== undefined && this.#leased.length > 0 && image !== undefined && !isSameBody(lease.image, image);
+    return lease !== undefined && this.#leased.length > 0 && image !== undefined && !isSameButStamp(lease.image, image);
   }
 
   /** A transaction is for the contents it saw: it ends, and its worker runs it again on the new ones. */

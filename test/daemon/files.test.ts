@@ -13,11 +13,13 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { layoutOf, timeoutSeconds } from "../../protocol/image.ts";
 import type { State } from "../../protocol/operations.ts";
 import { until } from "../support/processes.ts";
 import { codeOf, Lab, newId } from "./lab.ts";
@@ -135,6 +137,26 @@ describe("a save of another program", () => {
     lab.saveAsGambas(id, loaded);
     await anna.commit(id, { b: 2 });
     expect(lab.values(id)).toEqual({ a: 2, b: 2, c: 1 });
+  });
+
+  test("does not undo the life time and the cookie path that were set meanwhile", async () => {
+    const loaded = lab.image(id);
+    await anna.commit(id, {}, { options: { timeoutSeconds: 900, cookiePath: "/n" } });
+    lab.saveAsGambas(id, lab.changed(loaded, { b: 5 }));
+    expect(await bert.values(id)).toEqual({ a: 1, b: 5, c: 1 });
+    const image = lab.image(id);
+    expect([timeoutSeconds(image), layoutOf(image).cookiePath]).toEqual([900, "/n"]);
+  });
+
+  test("that only changes the life time is told to a worker that has the rest", async () => {
+    const { mtimeMs } = await anna.open(id);
+    const image = lab.newImage({ a: 1, b: 1, c: 1 }, 1800);
+    lab.saveAsGambas(id, image);
+    // Of a file as young as this everybody is sent all of it.
+    const old = Date.now() / 1000 - 10;
+    utimesSync(lab.path(id), old, old);
+    const state = await anna.open(id, mtimeMs);
+    expect(state.image && timeoutSeconds(state.image)).toBe(1800);
   });
 
   test("does not bring back a session that was abandoned", async () => {
