@@ -5,7 +5,15 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import { COOKIE_PATH_KEY, decodeAll, keyBytes, type Share, typeOf } from "../protocol/image.ts";
+import {
+  COOKIE_PATH_KEY,
+  decodeAll,
+  isLongKey,
+  keyBytes,
+  MAX_KEY_BYTES,
+  type Share,
+  typeOf,
+} from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
@@ -185,7 +193,8 @@ export class Handle {
   }
 
   get prefix(): string {
-    return this.#prefix ?? this.#options.prefix ?? "";
+    // Empty stands for the default, as in Gambas.
+    return this.#prefix || this.#options.prefix || "";
   }
 
   set prefix(prefix: string) {
@@ -783,6 +792,7 @@ function checkKey(key: string): void {
   if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
     // Any other text must stand for bytes.
     if (!key.isWellFormed()) keyBytes(key);
+    if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);
     return;
   }
   throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);

@@ -131,7 +131,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
   get prefix(): string {
     return (
-      this.#prefix ?? processDefaults.prefix ?? clientAddress(this.#res.req, this.#options.trustProxy, this.#address)
+      this.#prefix || processDefaults.prefix || clientAddress(this.#res.req, this.#options.trustProxy, this.#address)
     );
   }
 

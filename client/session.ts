@@ -94,7 +94,7 @@ const members = {
     return handle().path;
   },
   get Prefix(): string {
-    return currentContext()?.handle.prefix ?? processDefaults.prefix ?? "";
+    return currentContext()?.handle.prefix || processDefaults.prefix || "";
   },
   set Prefix(prefix: string) {
     const context = currentContext();

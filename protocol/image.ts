@@ -17,7 +17,7 @@ export { COOKIE_PATH_KEY, KeyList } from "./image-keys.ts";
 export { type Entry, type Layout, layoutOf } from "./image-layout.ts";
 export type { Replacement } from "./image-splice.ts";
 export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./image-values.ts";
-export { keyBytes, readKey } from "./value-text.ts";
+export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "./value-text.ts";
 
 /** The largest image that is written. */
 export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;

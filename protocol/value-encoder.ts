@@ -27,7 +27,7 @@ import { isSameFixed, isSameText } from "./value-payload.ts";
 import { putInStoredOrder, readMap, readPlain } from "./value-read.ts";
 import { tagFor, writePayload, writeScalar } from "./value-scalar.ts";
 import { IN_OBJECTS, IN_VARIANT } from "./value-scan.ts";
-import { isUtf8, keyBytes } from "./value-text.ts";
+import { isLongKey, isUtf8, keyBytes } from "./value-text.ts";
 import { TypedValue } from "./value-typed.ts";
 
 /** How an object goes into a place: what may stand there, and what its members were. */
@@ -357,6 +357,7 @@ export class Encoder {
 
   #key(key: string): void {
     if (key === "") throw this.#bad("a member whose key is empty");
+    if (isLongKey(key)) throw this.#bad("a member whose key is too long");
     if (key.isWellFormed()) {
       if (!this.#out.text(key)) throw this.#bad("a member whose key is too long");
       return;

@@ -104,6 +104,16 @@ function sequenceBytes(bytes: Buffer, at: number, to: number): number {
   return size !== 0 && at + size <= to && readUtf8(bytes, at, at + size) !== undefined ? size : 0;
 }
 
+/** Gambas cuts longer ones off when it loads them (GAMBAS.md 3.10). */
+export const MAX_KEY_BYTES: number = 65_535;
+/** Of UTF-8 for one unit of a string, at most. */
+const MAX_BYTES_PER_UNIT = 3;
+
+/** Longer than Gambas keeps. */
+export function isLongKey(key: string): boolean {
+  return key.length * MAX_BYTES_PER_UNIT > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES;
+}
+
 /** The inverse of `readKey`. Throws ERR_BAD_KEY for text that is no key: empty, or with lone surrogates that stand for no byte. */
 export function keyBytes(key: string): Buffer {
   if (key === "") throw new SessionError("ERR_BAD_KEY", "The empty string is not a key a session can hold.");

@@ -870,6 +870,26 @@ describe("Timeout, CookiePath and Path", () => {
     });
   });
 
+  it("an empty Prefix is the default: the address of the client", async () => {
+    await Session.Run({ remoteAddress: "10.1.2.3" }, () => {
+      Session.Prefix = "shop";
+      Session.Prefix = "";
+      expect(Session.Prefix).toBe("10.1.2.3");
+      Session.set("a", 1);
+      expect(Session.Id).toMatch(/^10\.1\.2\.3:/);
+    });
+  });
+
+  it("a key has at most the bytes that Gambas keeps of one, inside values too", async () => {
+    await Session.Run({ remoteAddress: "10.1.2.3" }, async () => {
+      const [longest, tooLong] = ["k".repeat(65_535), "\u00e4".repeat(32_768)];
+      Session.set(longest, 1);
+      expect(await codeOf(() => Session.set(tooLong, 1))).toBe("ERR_BAD_KEY");
+      expect(await codeOf(() => Session.set("v", { [tooLong]: 1 }))).toBe("ERR_BAD_VALUE");
+      expect(Session.Keys).toEqual([longest]);
+    });
+  });
+
   it("Prefix is for the next id and changes no session there is", async () => {
     const id = await makeSession({ a: 1 });
     const next = await Session.Run({ id }, async () => {

@@ -123,7 +123,8 @@ export class GambasFileStore implements Store<StagedFile> {
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) throw unreadable(id, "is not a regular file");
-      if (stat.size > maxBytes) throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read`);
+      if (stat.size > maxBytes)
+        throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
       const revision = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
       const image = readAll(fd, stat.size);
       return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
