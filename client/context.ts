@@ -21,10 +21,23 @@ export function runInContext<T>(context: Context, fn: () => T): T {
   return storage.run(context, fn);
 }
 
-/** Listeners of a request or response run where the server emits; this brings them into the context of the request. */
-export function bindEvents(emitter: EventEmitter, context: Context): void {
+const BOUND = Symbol("the context of its listeners");
+
+interface Bound extends EventEmitter {
+  [BOUND]?: Context;
+}
+
+/**
+ * Listeners of a request or response run where the server emits; this brings them into the context of the request. Of several middlewares
+ * the last one counts: it is the one whose session the handler has.
+ */
+export function bindEvents(emitter: Bound, context: Context): void {
+  const isFirst = emitter[BOUND] === undefined;
+  emitter[BOUND] = context;
+  if (!isFirst) return;
   const { emit } = emitter;
-  emitter.emit = (...args: unknown[]): boolean => storage.run(context, Reflect.apply, emit, emitter, args);
+  emitter.emit = (...args: unknown[]): boolean =>
+    storage.run(emitter[BOUND] ?? context, Reflect.apply, emit, emitter, args);
 }
 
 export function currentContext(): Context | undefined {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
 import { Client, type Opened } from "./client.ts";
-import { bindEvents, type Context, offerAsDefault, processDefaults, runInContext } from "./context.ts";
+import { bindEvents, type Context, currentContext, offerAsDefault, processDefaults, runInContext } from "./context.ts";
 import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
@@ -32,7 +32,14 @@ export function session(options: SessionOptions = {}): Middleware {
   client.ready().catch(() => undefined);
   const site: Site = { client, options };
   return (req, res, next) => {
+    // Mounted once more: the request has its session already.
+    const current = currentContext();
+    if (current instanceof Exchange && current.isOf(site, res)) {
+      next();
+      return;
+    }
     const visit = visitOf(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
+    visit.address = req.socket.remoteAddress;
     const contents = visit.id === null ? undefined : client.current(visit.id);
     visit.contents = contents;
     if (visit.id === null || contents !== undefined) new Exchange(site, res, visit).begin(next);
@@ -52,6 +59,11 @@ function checkOptions(options: SessionOptions): void {
   const isHops = typeof trustProxy === "number" && Number.isInteger(trustProxy) && trustProxy >= 0;
   if (typeof trustProxy !== "boolean" && !isHops) throw badOption("trustProxy", trustProxy, "true, false or a count");
   if (typeof prefix === "string") checkPrefix(prefix);
+  else if (prefix !== undefined && typeof prefix !== "function")
+    throw badOption("prefix", prefix, "text or a function");
+  const { unique, onError } = options;
+  if (unique !== undefined && typeof unique !== "boolean") throw badOption("unique", unique, "true or false");
+  if (onError !== undefined && typeof onError !== "function") throw badOption("onError", onError, "a function");
   if (cookiePath !== undefined) checkCookiePath(cookiePath);
 }
 
@@ -69,12 +81,15 @@ class Visit {
   readonly id: string | null;
   /** The name of its cookie, or else ours. */
   readonly cookieName: string;
+  /** Asked for at once: a connection that has ended tells it no more. */
+  address: string | undefined;
   contents: Opened["contents"] | undefined;
   problem: Error | undefined;
 
   constructor(id: string | null, cookieName: string) {
     this.id = id;
     this.cookieName = cookieName;
+    this.address = undefined;
     this.contents = undefined;
     this.problem = undefined;
   }
@@ -93,23 +108,26 @@ function visitOf(header: string | undefined, cookieName: string): Visit {
  */
 class Exchange implements Context, HandleOptions, GateEvents {
   readonly handle: Handle;
+  readonly #site: Site;
   readonly #options: SessionOptions;
   readonly #res: ServerResponse;
   readonly #visit: Visit;
   #prefix: string | undefined;
-  /** Asked for at once: a connection that has ended tells it no more. */
-  readonly #address: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
   #cookieNamed = "";
 
-  constructor({ client, options }: Site, res: ServerResponse, visit: Visit) {
-    this.#options = options;
+  constructor(site: Site, res: ServerResponse, visit: Visit) {
+    this.#site = site;
+    this.#options = site.options;
     this.#res = res;
     this.#visit = visit;
-    this.#address = res.req.socket.remoteAddress;
-    this.handle = new Handle(client, visit, this);
+    this.handle = new Handle(site.client, visit, this);
+  }
+
+  isOf(site: Site, res: ServerResponse): boolean {
+    return this.#site === site && this.#res === res;
   }
 
   begin(next: Next): void {
@@ -131,7 +149,9 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
   get prefix(): string {
     return (
-      this.#prefix || processDefaults.prefix || clientAddress(this.#res.req, this.#options.trustProxy, this.#address)
+      this.#prefix ||
+      processDefaults.prefix ||
+      clientAddress(this.#res.req, this.#options.trustProxy, this.#visit.address)
     );
   }
 
@@ -216,12 +236,18 @@ class Exchange implements Context, HandleOptions, GateEvents {
   onError(error: unknown): void {
     const problem = error instanceof Error ? error : new Error(String(error));
     try {
-      if (this.#options.onError !== undefined) this.#options.onError(problem, this.#res.req, this.#res);
-      else if (problem !== this.#visit.problem) process.emitWarning(problem);
+      const told: unknown = this.#options.onError?.(problem, this.#res.req, this.#res);
+      if (told instanceof Promise) told.catch(warn);
+      if (this.#options.onError !== undefined) return;
+      if (problem !== this.#visit.problem) process.emitWarning(problem);
     } catch (failure) {
-      process.emitWarning(failure instanceof Error ? failure : String(failure));
+      warn(failure);
     }
   }
+}
+
+function warn(failure: unknown): void {
+  process.emitWarning(failure instanceof Error ? failure : String(failure));
 }
 
 function isGone(error: unknown): boolean {

@@ -1,7 +1,7 @@
 // The public names of gambas-session, nothing else.
 
 export { type ErrorCode, SessionError } from "../protocol/errors.ts";
-export { typed } from "../protocol/value.ts";
+export { type TypedValue, typed } from "../protocol/value.ts";
 export type { Client } from "./client.ts";
 export { connect } from "./connect.ts";
 export type { Handle, HandleOptions } from "./handle.ts";

@@ -31,8 +31,12 @@ class Call {
   }
 }
 
+const NONE: readonly string[] = [];
+
 type State = "before" | "holding" | "open" | "failed";
 
+/** NGHTTP2_INTERNAL_ERROR. */
+const INTERNAL_ERROR = 2;
 const FAILED = "The session could not be saved.\n";
 
 export class ResponseGate {
@@ -42,6 +46,8 @@ export class ResponseGate {
   #state: State = "before";
   #held: Call[] = [];
   #cookies: string[] = [];
+  /** Those that are among the headers by now. */
+  #sent: readonly string[] = NONE;
   /** A cookie with bytes beyond ASCII: see `asBytes`. */
   #hasWideCookie = false;
   #shadow: Shadow | undefined;
@@ -103,7 +109,7 @@ export class ResponseGate {
       this.#fail();
       return;
     }
-    for (const line of this.#cookies.splice(0)) this.#res.appendHeader("Set-Cookie", line);
+    if (this.#cookies.length > 0) this.#sendCookies(this.#cookies.splice(0));
     for (let call = this.#held[0]; call !== undefined; call = this.#held[0]) {
       // What was changed while the calls were kept belongs to the response too.
       if (call.name === "end" && !this.#events.isReady()) {
@@ -114,6 +120,11 @@ export class ResponseGate {
       if (!this.#doSafely(call)) return;
     }
     this.#drain();
+  }
+
+  #sendCookies(lines: readonly string[]): void {
+    for (const line of lines) this.#res.appendHeader("Set-Cookie", line);
+    this.#sent = [...this.#sent, ...lines];
   }
 
   #doSafely(call: Call): boolean {
@@ -136,7 +147,7 @@ export class ResponseGate {
   /** What was going to be sent would say that all is well. */
   #fail(): void {
     const res = this.#res;
-    if (res.headersSent) res.destroy();
+    if (res.headersSent) cut(res);
     else this.#sendFailure();
     this.#state = "failed";
     for (const call of this.#held.splice(0)) this.#pretend(call.name, call.args, undefined);
@@ -176,16 +187,26 @@ export class ResponseGate {
     return Reflect.apply(this.#original[name] as (...args: unknown[]) => unknown, this.#res, args);
   }
 
-  /** Headers given to writeHead would replace those set before of the same name, our cookies among them. */
+  /** Headers given to writeHead replace those set before of the same name, and of a list only the last of each: ours would be lost, or theirs. */
   #withOurCookies(args: readonly unknown[]): readonly unknown[] {
-    const headers = args.at(-1);
-    if (typeof headers !== "object" || headers === null || !this.#res.hasHeader("set-cookie")) return args;
+    const [status, reason, last] = args;
+    const hasReason = typeof reason === "string";
+    const headers = hasReason ? last : (last ?? reason);
+    if (this.#sent.length === 0 || typeof headers !== "object" || headers === null) return args;
     const pairs = Array.isArray(headers) ? pairsOf(headers) : Object.entries(headers);
+    if (pairs === undefined) return args;
     const isCookie = ([name]: readonly [string, unknown]): boolean => name.toLowerCase() === "set-cookie";
-    for (const [, value] of pairs.filter(isCookie)) this.#res.appendHeader("Set-Cookie", value as string | string[]);
-    const rest = pairs.filter((pair) => !isCookie(pair));
-    return [...args.slice(0, -1), Array.isArray(headers) ? rest.flat() : Object.fromEntries(rest)];
+    const theirs = pairs.filter(isCookie).flatMap(([, value]) => value as string | string[]);
+    if (theirs.length > 0) this.#res.setHeader("Set-Cookie", [...this.#sent, ...theirs]);
+    const rest = Object.fromEntries(gathered(pairs.filter((pair) => !isCookie(pair))));
+    return hasReason ? [status, reason, rest] : [status, rest];
   }
+}
+
+/** HTTP/2 tells a stream that was cut off from one that has ended only by its code. */
+function cut(res: ServerResponse & { readonly stream?: { close(code: number): void } }): void {
+  if (res.stream === undefined) res.destroy();
+  else res.stream.close(INTERNAL_ERROR);
 }
 
 /** node:http sends headers as Latin-1, but as UTF-8 when they go out in one piece with a string: then a byte would become two. */
@@ -198,9 +219,22 @@ function asBytes(call: Call): Call {
   return { name, args: [Buffer.from(chunk, encoding as BufferEncoding), ...rest] };
 }
 
-function pairsOf(list: readonly unknown[]): [string, unknown][] {
+/** Undefined for a list that is none: node:http says what is wrong with it. */
+function pairsOf(list: readonly unknown[]): [string, unknown][] | undefined {
   if (Array.isArray(list[0])) return list as [string, unknown][];
+  if (list.length % 2 !== 0) return undefined;
   return Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1]]);
+}
+
+/** Of a name that comes several times all values, at the place and as the first one is written. */
+function gathered(pairs: readonly (readonly [string, unknown])[]): [string, unknown][] {
+  const byName = new Map<string, [string, unknown]>();
+  for (const [name, value] of pairs) {
+    const known = byName.get(name.toLowerCase());
+    if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
+    else known[1] = [known[1], value].flat();
+  }
+  return [...byName.values()];
 }
 
 const TRUE: PropertyDescriptor = { value: true, configurable: true };

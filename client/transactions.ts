@@ -22,6 +22,8 @@ interface Job {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   conflicts: number;
+  /** It was part of a commit that was refused, for its sake or another's: it shares no lease any more. */
+  isAlone: boolean;
 }
 
 /** A job that has run under a lease and is not committed yet. */
@@ -32,8 +34,8 @@ interface Ran {
   readonly unsaved: Unsaved | undefined;
 }
 
-/** "stalled": its lease is over. */
-type Outcome = Ran | "failed" | "stalled";
+/** "stalled": its lease is over. "ended": it has failed after it had ended the session. */
+type Outcome = Ran | "failed" | "stalled" | "ended";
 
 /** The jobs that share one lease. */
 interface Shared {
@@ -47,6 +49,8 @@ const MAX_CONFLICTS = 10;
 /** Others wait for the session too: after so many jobs, or so long, the lease is given back. */
 const MAX_JOBS = 64;
 const MAX_SHARED_MS = 10;
+/** Says that what was sent can never be written. Nothing of it was. */
+const REFUSALS: ReadonlySet<string> = new Set(["ERR_TOO_LARGE", "ERR_BAD_KEY", "ERR_BAD_VALUE", "ERR_BAD_OPTION"]);
 
 export class Transactions {
   readonly #client: Client;
@@ -58,7 +62,7 @@ export class Transactions {
 
   run<T>(request: TransactionRequest<T>): Promise<T> {
     return new Promise<unknown>((resolve, reject) => {
-      const job: Job = { request, resolve, reject, conflicts: 0 };
+      const job: Job = { request, resolve, reject, conflicts: 0, isAlone: false };
       const queue = this.#queues.get(request.id);
       if (queue !== undefined) {
         queue.push(job);
@@ -74,9 +78,10 @@ export class Transactions {
     while (queue.length > 0) {
       const leaseMs = queue[0]?.request.leaseMs ?? 0;
       const hasSameLease = ({ request }: Job): boolean => request.leaseMs === leaseMs;
+      const maySharePlace = (job: Job): boolean => hasSameLease(job) && !job.isAlone;
       try {
         const grant = await this.#client.lease(id, leaseMs);
-        const jobs = takeFrom(queue, hasSameLease, MAX_JOBS);
+        const jobs = queue[0]?.isAlone === true ? queue.splice(0, 1) : takeFrom(queue, maySharePlace, MAX_JOBS);
         const endLease = (): Promise<void> => this.#client.release(id, grant);
         queue.unshift(...(await this.#useLease({ id, grant, jobs, endLease })));
       } catch (error) {
@@ -101,10 +106,17 @@ export class Transactions {
         await this.#client.release(id, grant);
         return [...ran.map((earlier) => earlier.job), ...jobs.slice(next)];
       }
+      if (one === "ended") {
+        for (const earlier of ran) succeedBeforeEnd(earlier);
+        return jobs.slice(next);
+      }
       if (one !== "failed") {
         ran.push(one);
-        // Ended by its own transaction: the lease is gone with the session, and so is what ran before on it.
-        if (one.handle.ended.length > 0) return [...(await this.#settleEnded(ran)), ...jobs.slice(next)];
+        // Ended by its own transaction: the lease is gone with the session.
+        if (one.handle.ended.length > 0) {
+          await this.#settleEnded(ran);
+          return jobs.slice(next);
+        }
         contents = one.unsaved === undefined ? contents : contents.changedBy(one.unsaved);
         if (one.unsaved?.isApart === true) break;
       }
@@ -123,7 +135,7 @@ export class Transactions {
       if (isThenable(value) || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
       return finish({ job, value, handle });
     } catch (error) {
-      return afterError(job, error);
+      return afterError({ job, handle }, error);
     }
   }
 
@@ -134,20 +146,20 @@ export class Transactions {
       await handle.finishTransaction();
       return { job, value: result, handle, unsaved: handle.unsaved() };
     } catch (error) {
-      return afterError(job, error);
+      return afterError({ job, handle }, error);
     }
   }
 
   /** What the last one set after it had ended the session is a session of its own. */
-  async #settleEnded(ran: Ran[]): Promise<Job[]> {
+  async #settleEnded(ran: Ran[]): Promise<void> {
     const last = ran.pop();
+    for (const earlier of ran) succeedBeforeEnd(earlier);
     try {
       await last?.handle.save();
       if (last !== undefined) succeed(last);
     } catch (error) {
       if (last !== undefined) fail(last.job, error);
     }
-    return ran.map(({ job }) => job);
   }
 
   async #commit(id: string, grant: Grant, ran: readonly Ran[]): Promise<Job[]> {
@@ -176,6 +188,7 @@ export class Transactions {
       }
       return [];
     } catch (error) {
+      if (isRefusal(error)) await this.#client.release(id, grant);
       return this.#afterFailure(error, grant, ran);
     }
   }
@@ -186,6 +199,11 @@ export class Transactions {
     if (isCode(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant)) return jobs;
     // Another program saved: again on its contents, but not for ever.
     if (isCode(error, "ERR_CONFLICT")) return jobs.filter((job) => mayRunAgain(job, error));
+    // Whose fault it was shows when each runs by itself.
+    if (isRefusal(error) && jobs.length > 1) {
+      for (const job of jobs) job.isAlone = true;
+      return jobs;
+    }
     // A lease is shared for a few milliseconds only: whoever outlived it was the last.
     const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
     for (const job of guilty) fail(job, error);
@@ -221,8 +239,12 @@ function finish({ job, value, handle }: Omit<Ran, "unsaved">): Ran {
 }
 
 /** Nothing of it is committed; the others go on, if there is still a lease. */
-function afterError(job: Job, error: unknown): Outcome {
+function afterError({ job, handle }: Pick<Ran, "job" | "handle">, error: unknown): Outcome {
+  // An end cannot be taken back.
+  const hasEnded = handle.ended.length > 0;
+  if (hasEnded) job.request.outer.noteGone(job.request.id);
   fail(job, error);
+  if (hasEnded) return "ended";
   return isCode(error, "ERR_LEASE_LOST") ? "stalled" : "failed";
 }
 
@@ -234,6 +256,12 @@ function succeed({ job, value, handle }: Ran): void {
   } catch (error) {
     job.reject(error);
   }
+}
+
+/** It came before the one that has ended the session: what it changed was there until then. */
+function succeedBeforeEnd({ job, value }: Ran): void {
+  job.request.outer.noteGone(job.request.id);
+  job.resolve(value);
 }
 
 function fail({ request, reject }: Job, error: unknown): void {
@@ -254,6 +282,10 @@ function takeFrom(queue: Job[], isWanted: (job: Job) => boolean, max: number): J
   for (const job of queue) (taken.length < max && isWanted(job) ? taken : left).push(job);
   queue.splice(0, queue.length, ...left);
   return taken;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof SessionError && REFUSALS.has(error.code);
 }
 
 function isCode(error: unknown, code: string): boolean {

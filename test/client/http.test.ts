@@ -997,6 +997,115 @@ describe("HTTP/2", () => {
   });
 });
 
+describe("a commit that fails after the headers have left", () => {
+  it("is no end like any other under HTTP/2 either", async () => {
+    const bind = session({ ...house.options, onError: () => undefined });
+    const server = createHttp2Server((req, res) => {
+      bind(req as unknown as IncomingMessage, res as unknown as ServerResponse, () => {
+        const live: Record<string, unknown> = {};
+        Session.live = live;
+        res.write("first half,");
+        live.bad = () => 1;
+        res.end("second half");
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const stream = client.request({ ":path": "/" });
+    stream.resume();
+    await expect(once(stream, "end").then(() => once(stream, "close"))).rejects.toThrow("NGHTTP2_INTERNAL_ERROR");
+    client.close();
+    server.close();
+  });
+});
+
+describe("middlewares over each other", () => {
+  it("one that is mounted twice gives a request one session", async () => {
+    const bind = session(house.options);
+    const server = await HttpHouse.open((req, res) => {
+      bind(req, res, () =>
+        bind(req, res, () => {
+          Session.a = 1;
+          req.resume().on("end", () => {
+            const saw = Session.a;
+            Session.b = 2;
+            res.end(`saw ${saw}`);
+          });
+        }),
+      );
+    });
+    servers.push(server);
+    const reply = await server.ask("/", { method: "POST", body: "x" });
+    expect([reply.text, reply.setCookies.length]).toEqual(["saw 1", 1]);
+    expect([await stored(idOf(reply), "a"), await stored(idOf(reply), "b")]).toEqual([1, 2]);
+  });
+
+  it("of two the inner one has the listeners, as it has the handler", async () => {
+    const [outer, inner] = [session({ ...house.options, cookieName: "OUTER" }), session(house.options)];
+    const server = await HttpHouse.open((req, res) => {
+      outer(req, res, () => {
+        Session.who = "outer";
+        inner(req, res, () => {
+          Session.who = "inner";
+          req.resume().on("end", () => res.end(String(Session.who)));
+        });
+      });
+    });
+    servers.push(server);
+    expect((await server.ask("/", { method: "POST", body: "x" })).text).toBe("inner");
+  });
+});
+
+describe("headers given to writeHead", () => {
+  it.each<[string, readonly unknown[], Record<string, string | string[]>]>([
+    ["and nothing after them", [201, { "Set-Cookie": "a=b" }, undefined], { cookies: ["a=b"] }],
+    ["with a reason", [201, "Fine", { "Set-Cookie": ["a=b", "c=d"] }], { cookies: ["a=b", "c=d"] }],
+    [
+      "as a list that names one twice",
+      [201, ["X-A", "1", "X-A", "2", "Set-Cookie", "a=b"]],
+      { cookies: ["a=b"], "x-a": "1, 2" },
+    ],
+  ])("%s go out beside our cookie", async (_what, args, expected) => {
+    const server = await serve((_req, res) => {
+      Session.a = 1;
+      Reflect.apply(res.writeHead, res, args);
+      res.end();
+    });
+    const reply = await server.ask("/");
+    expect(reply.status).toBe(201);
+    expect(idOf(reply)).toMatch(/^127/);
+    const { cookies, ...others } = expected;
+    expect(reply.setCookies.filter((line) => !line.startsWith("SESSION="))).toEqual(cookies);
+    expect(reply.headers).toMatchObject(others);
+  });
+
+  it("replace cookies that were set before, as without a session", async () => {
+    const server = await serve((req, res) => {
+      if (req.url === "/used") Session.a = 1;
+      res.setHeader("Set-Cookie", ["sid=old"]);
+      res.writeHead(200, { "Set-Cookie": "sid=new" });
+      res.end();
+    });
+    expect((await server.ask("/")).setCookies).toEqual(["sid=new"]);
+    const { setCookies } = await server.ask("/used");
+    expect(setCookies).toEqual([expect.stringMatching(/^SESSION=/), "sid=new"]);
+  });
+});
+
+describe("session() refuses by name", () => {
+  it.each<SessionOptions>([
+    { prefix: 5 as unknown as string },
+    { unique: "x" as unknown as boolean },
+    { onError: 5 as unknown as () => void },
+    { waitMs: -1 },
+    { cacheBytes: Number.NaN },
+  ])("the option %o", (options) => {
+    const [name = ""] = Object.keys(options);
+    expect(() => session({ ...house.options, ...options })).toThrow(name);
+  });
+});
+
 describe("a session that cannot be created any more", () => {
   it("ERR_HEADERS_SENT after the headers have left, and nothing is made", async () => {
     const server = await serve(async (_req, res) => {
@@ -1269,6 +1378,19 @@ describe("when something fails", () => {
     );
     expect((await server.ask("/")).status).toBe(500);
     expect(String((await warned)[0])).toContain("onError itself");
+  });
+
+  it("nor does one whose promise is rejected", async () => {
+    const warned = once(process, "warning");
+    const server = await serve(
+      (_req, res) => {
+        Session.big = big;
+        res.end("all is well");
+      },
+      { onError: () => Promise.reject(new Error("onError, later")) },
+    );
+    expect((await server.ask("/")).status).toBe(500);
+    expect(String((await warned)[0])).toContain("onError, later");
   });
 
   it("without onError a failure to save is a warning of the process", async () => {

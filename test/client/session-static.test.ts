@@ -1176,6 +1176,58 @@ describe("Abandon", () => {
   });
 });
 
+describe("transactions that wait for the session at the same time", () => {
+  const transact = <T>(id: string, fn: () => T | Promise<T>): Promise<T> =>
+    Session.Run({ id }, () => Session.Transaction(fn));
+
+  /** Those that come while another one keeps the session: they share the next lease. */
+  async function together(id: string, ...fns: (() => unknown)[]): Promise<PromiseSettledResult<unknown>[]> {
+    const [held, letGo] = [deferred(), deferred()];
+    const first = transact(id, () => {
+      held.resolve();
+      return letGo.promise;
+    });
+    await held.promise;
+    const outcomes = Promise.allSettled(fns.map((fn) => transact(id, fn)));
+    letGo.resolve();
+    await first;
+    return outcomes;
+  }
+
+  const [before, after] = [() => Session.set("before", 1), () => Session.set("after", 1)];
+
+  it("do not share the fate of one that is too large", async () => {
+    const id = await makeSession({ n: 1 });
+    const outcomes = await together(id, before, () => Session.set("big", "x".repeat(34_000_000)), after);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(outcomes[1]).toMatchObject({ reason: { code: "ERR_TOO_LARGE" } });
+    await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, before: 1, after: 1 }));
+  });
+
+  it.each([
+    ["", () => Session.Abandon(), "fulfilled"],
+    [" and then fails", () => Session.Abandon().then(() => Promise.reject(new Error("on purpose"))), "rejected"],
+  ])("came before one that ends the session%s, or find that it is gone", async (_what, end, status) => {
+    const id = await makeSession({ n: 1 });
+    const outcomes = await together(id, before, end, after);
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(["fulfilled", status, "rejected"]);
+    expect(outcomes[2]).toMatchObject({ reason: { code: "ERR_SESSION_GONE" } });
+    expect(house.has(id)).toBe(false);
+  });
+
+  it("leave no dead session behind where one has ended it and failed", async () => {
+    const id = await makeSession({ n: 1 });
+    await Session.Run({ id }, async () => {
+      const failing = Session.Transaction(async () => {
+        await Session.Abandon();
+        throw new Error("on purpose");
+      });
+      await expect(failing).rejects.toThrow("on purpose");
+      expect([Session.Id, Session.n]).toEqual([null, undefined]);
+    });
+  });
+});
+
 describe("Transaction", () => {
   it("makes 50 increments at once exact, over several workers", async () => {
     const id = await makeSession({ n: 0 });
