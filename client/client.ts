@@ -25,6 +25,8 @@ export interface CommitRequest {
   readonly timeoutSeconds?: number;
   readonly cookiePath?: string;
   readonly fence?: number;
+  /** More is to come under the lease of `fence`. */
+  readonly keepsLease?: boolean;
 }
 
 export interface Grant {
@@ -272,7 +274,7 @@ function isSameDirectory(one: string, other: string): boolean {
 }
 
 function optionsOf(request: CommitRequest): object | null {
-  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, shares } = request;
+  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares } = request;
   const isPlain = !isNew && !isUnique && fence === undefined && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
   const options: Record<string, unknown> = {};
@@ -280,7 +282,7 @@ function optionsOf(request: CommitRequest): object | null {
   if (isUnique) options.unique = true;
   if (timeoutSeconds !== undefined) options.timeoutSeconds = timeoutSeconds;
   if (cookiePath !== undefined) options.cookiePath = cookiePath;
-  if (fence !== undefined) Object.assign(options, { fence, release: true });
+  if (fence !== undefined) Object.assign(options, keepsLease === true ? { fence } : { fence, release: true });
   if (shares.length > 0) options.shares = shares;
   return options;
 }

@@ -42,7 +42,10 @@ interface Shared {
   readonly id: string;
   readonly grant: Grant;
   readonly jobs: readonly Job[];
-  readonly endLease: () => Promise<void>;
+  /** Under way: the commit of those that ran before one that takes its time. */
+  ahead: Promise<unknown> | undefined;
+  /** A job has given the lease back. */
+  isOver: boolean;
 }
 
 const MAX_CONFLICTS = 10;
@@ -82,8 +85,7 @@ export class Transactions {
       try {
         const grant = await this.#client.lease(id, leaseMs);
         const jobs = queue[0]?.isAlone === true ? queue.splice(0, 1) : takeFrom(queue, maySharePlace, MAX_JOBS);
-        const endLease = (): Promise<void> => this.#client.release(id, grant);
-        queue.unshift(...(await this.#useLease({ id, grant, jobs, endLease })));
+        queue.unshift(...(await this.#useLease({ id, grant, jobs, ahead: undefined, isOver: false })));
       } catch (error) {
         for (const job of takeFrom(queue, hasSameLease, queue.length)) fail(job, error);
       }
@@ -101,6 +103,18 @@ export class Transactions {
     for (const job of jobs) {
       next += 1;
       const outcome = this.#runJob(job, shared, contents);
+      if (outcome instanceof Promise && ran.length > 0 && !shared.isOver) {
+        // What came before does not wait for it.
+        const ahead = this.#commit(shared, ran.splice(0), true);
+        shared.ahead = ahead;
+        const again = await ahead;
+        if (again !== undefined) {
+          await this.#client.release(id, grant);
+          // It began on what was not written after all.
+          const vain = await outcome;
+          return [...again, ...(isRan(vain) ? await this.#runAgain(vain) : []), ...jobs.slice(next)];
+        }
+      }
       const one = outcome instanceof Promise ? await outcome : outcome;
       if (one === "stalled") {
         await this.#client.release(id, grant);
@@ -122,14 +136,22 @@ export class Transactions {
       }
       if (performance.now() - beganMs > MAX_SHARED_MS) break;
     }
-    return [...(await this.#commit(id, grant, ran)), ...jobs.slice(next)];
+    return [...((await this.#commit(shared, ran, false)) ?? []), ...jobs.slice(next)];
+  }
+
+  /** An end cannot be taken back, though. */
+  async #runAgain(one: Ran): Promise<Job[]> {
+    if (one.handle.ended.length === 0) return [one.job];
+    await this.#settleEnded([one]);
+    return [];
   }
 
   /** A promise only where the function gives one, or leaves something to wait for. */
-  #runJob(job: Job, { id, grant, endLease }: Shared, contents: Contents): Outcome | Promise<Outcome> {
+  #runJob(job: Job, shared: Shared, contents: Contents): Outcome | Promise<Outcome> {
+    const { id, grant } = shared;
     const { fn, outer } = job.request;
     const handle = new Handle(this.#client, { id, contents }, outer);
-    handle.beginTransaction(endLease);
+    handle.beginTransaction(() => this.#endLease(shared));
     try {
       const value = fn(handle);
       if (isThenable(value) || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
@@ -137,6 +159,12 @@ export class Transactions {
     } catch (error) {
       return afterError({ job, handle }, error);
     }
+  }
+
+  async #endLease(shared: Shared): Promise<void> {
+    shared.isOver = true;
+    await shared.ahead;
+    await this.#client.release(shared.id, shared.grant);
   }
 
   async #awaitJob({ job, value, handle }: Omit<Ran, "unsaved">, grant: Grant): Promise<Outcome> {
@@ -162,13 +190,14 @@ export class Transactions {
     }
   }
 
-  async #commit(id: string, grant: Grant, ran: readonly Ran[]): Promise<Job[]> {
+  /** @returns the jobs that must run again; undefined when all are committed. */
+  async #commit({ id, grant }: Shared, ran: readonly Ran[], keepsLease: boolean): Promise<Job[] | undefined> {
     const merged = mergeUnsaved(ran);
     try {
       if (merged === undefined) {
-        await this.#client.release(id, grant);
+        if (!keepsLease) await this.#client.release(id, grant);
         for (const one of ran) succeed(one);
-        return [];
+        return undefined;
       }
       const { entries, shares, isUnique, properties } = merged;
       const request = {
@@ -179,6 +208,7 @@ export class Transactions {
         entries,
         shares,
         fence: grant.fence,
+        keepsLease,
         ...properties,
       };
       const contents = await this.#client.apply(request);
@@ -186,7 +216,7 @@ export class Transactions {
         if (contents !== undefined) one.handle.noteSaved(contents, one.unsaved);
         succeed(one);
       }
-      return [];
+      return undefined;
     } catch (error) {
       if (isRefusal(error)) await this.#client.release(id, grant);
       return this.#afterFailure(error, grant, ran);
@@ -282,6 +312,10 @@ function takeFrom(queue: Job[], isWanted: (job: Job) => boolean, max: number): J
   for (const job of queue) (taken.length < max && isWanted(job) ? taken : left).push(job);
   queue.splice(0, queue.length, ...left);
   return taken;
+}
+
+function isRan(outcome: Outcome): outcome is Ran {
+  return typeof outcome === "object";
 }
 
 function isRefusal(error: unknown): boolean {

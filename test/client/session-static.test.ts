@@ -37,7 +37,7 @@ const MEMBERS = [
 let house: SessionHouse;
 
 beforeAll(async () => {
-  house = await SessionHouse.open();
+  house = await SessionHouse.open({ maxSessionBytes: 4_000_000 });
   await connect(house.options);
 });
 afterAll(() => house.close());
@@ -1196,9 +1196,51 @@ describe("transactions that wait for the session at the same time", () => {
 
   const [before, after] = [() => Session.set("before", 1), () => Session.set("after", 1)];
 
+  it("do not wait for one that comes after them and takes its time", async () => {
+    const id = await makeSession({ n: 1 });
+    const [held, letGo] = [deferred(), deferred()];
+    const first = transact(id, () => held.promise);
+    const fast = transact(id, () => Session.set("fast", 1));
+    const slow = transact(id, async () => {
+      const saw = Session.fast;
+      await letGo.promise;
+      Session.set("slow", saw);
+      return Session.n;
+    });
+    const last = transact(id, () => Session.set("last", Session.slow));
+    held.resolve();
+    await Promise.all([first, fast]);
+    await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, fast: 1 }));
+    letGo.resolve();
+    expect(await slow).toBe(1);
+    await last;
+    await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, fast: 1, slow: 1, last: 1 }));
+  });
+
+  it("run again where what they had seen of those before them could not be written", async () => {
+    const id = await makeSession({ n: 1 });
+    let runs = 0;
+    const outcomes = await together(
+      id,
+      () => Session.set("big", "x".repeat(4_000_000)),
+      async () => {
+        runs += 1;
+        Session.set("saw", Session.Exist("big"));
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+    );
+    expect(outcomes).toMatchObject([
+      { status: "rejected", reason: { code: "ERR_TOO_LARGE" } },
+      { status: "fulfilled" },
+    ]);
+    // Once where a slow machine had each of them run under a lease of its own.
+    expect([1, 2]).toContain(runs);
+    await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, saw: false }));
+  });
+
   it("do not share the fate of one that is too large", async () => {
     const id = await makeSession({ n: 1 });
-    const outcomes = await together(id, before, () => Session.set("big", "x".repeat(34_000_000)), after);
+    const outcomes = await together(id, before, () => Session.set("big", "x".repeat(4_000_000)), after);
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     expect(outcomes[1]).toMatchObject({ reason: { code: "ERR_TOO_LARGE" } });
     await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, before: 1, after: 1 }));
