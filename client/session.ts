@@ -164,7 +164,7 @@ const members = {
   async Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const context = requireContext();
     // Already alone on this session: the outer transaction commits, unless this part of it fails.
-    if (context.transaction?.isRunning === true) return context.handle.attempt(async () => fn());
+    if (context.transaction?.isRunning === true) return partOf(context, fn);
     return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);
   },
 
@@ -172,7 +172,7 @@ const members = {
     const id = options?.id ?? null;
     // Alone on this session already: waiting for the turn would be waiting for itself.
     const joined = id === null ? undefined : contextOfTransaction(id);
-    if (joined !== undefined) return runInContext(joined, () => joined.handle.attempt(async () => fn()));
+    if (joined !== undefined) return runInContext(joined, () => partOf(joined, fn));
     const client = clientOfProcess();
     await client.ready();
     const opened = id === null ? {} : await client.find(id);
@@ -192,6 +192,15 @@ async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Pr
   } finally {
     transaction.isRunning = false;
   }
+}
+
+/** Committed with the transaction; so it must end before that does. */
+async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise<T>): Promise<T> {
+  const { id } = handle;
+  const result = await handle.attempt(async () => fn());
+  if (transaction?.isRunning === true) return result;
+  const what = `The transaction on session ${id} was over before this part of it, which was not written.`;
+  throw new SessionError("ERR_LEASE_LOST", what);
 }
 
 function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {

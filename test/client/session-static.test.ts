@@ -1257,6 +1257,22 @@ describe("transactions that wait for the session at the same time", () => {
     expect(house.has(id)).toBe(false);
   });
 
+  it("do not pretend to have saved a part that was not awaited and outlived them", async () => {
+    const id = await makeSession({ n: 1 });
+    const letGo = deferred();
+    let late: Promise<unknown> | undefined;
+    await transact(id, () => {
+      late = Session.Run({ id }, async () => {
+        await letGo.promise;
+        Session.set("late", 1);
+      });
+      Session.set("n", 2);
+    });
+    letGo.resolve();
+    expect(await codeOf(() => late)).toBe("ERR_LEASE_LOST");
+    await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 2 }));
+  });
+
   it("leave no dead session behind where one has ended it and failed", async () => {
     const id = await makeSession({ n: 1 });
     await Session.Run({ id }, async () => {
