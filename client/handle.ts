@@ -570,8 +570,8 @@ export class Handle {
     this.#cookiePath = undefined;
     this.#isForced = false;
     this.#isUniqueDue = false;
-    // A session that was never saved does not exist without its changes.
-    if (this.#contents === undefined && this.#wasCreated) {
+    // A session that was never saved, nor is being saved, does not exist without its changes.
+    if (this.#contents === undefined && this.#wasCreated && this.#waiting === 0) {
       this.#id = null;
       this.#wasCreated = false;
     }
@@ -728,7 +728,7 @@ export class Handle {
       }
     }
     this.#isForced = false;
-    this.#isUniqueDue = false;
+    if (unsaved.isUnique) this.#isUniqueDue = false;
   }
 
   /** The session ended elsewhere: nothing of ours is to be sent again. */
