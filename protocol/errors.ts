@@ -21,7 +21,7 @@ export const ERRORS = {
   ERR_BAD_KEY: {
     text: "This is not a key a session can hold.",
     remedy:
-      "Use a non-empty string of well-formed Unicode; a string-index key may not be the name of a Session member.",
+      "Use a non-empty string of well-formed Unicode of at most 65 535 bytes; a string-index key may not be the name of a Session member.",
   },
   ERR_BAD_VALUE: {
     text: "This value cannot be stored in a Gambas session.",
@@ -77,7 +77,7 @@ export const ERRORS = {
   },
   ERR_SOCKET_PATH: {
     text: "The path of the daemon's socket cannot be used.",
-    remedy: "Choose a shorter root or socket path.",
+    remedy: "Choose another socket path, or a shorter root.",
   },
   ERR_DAEMON_UNAVAILABLE: {
     text: "No daemon answers on the socket.",

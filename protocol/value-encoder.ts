@@ -359,7 +359,7 @@ export class Encoder {
     if (key === "") throw this.#bad("a member whose key is empty");
     if (isLongKey(key)) throw this.#bad("a member whose key is too long");
     if (key.isWellFormed()) {
-      if (!this.#out.text(key)) throw this.#bad("a member whose key is too long");
+      this.#out.text(key);
       return;
     }
     const bytes = this.#escapedKey(key);
