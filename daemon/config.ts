@@ -27,6 +27,11 @@ const SETTINGS = {
     default: "gambas-file" as "gambas-file" | "memory",
     meaning: "where sessions are kept; memory is for tests and floors and loses everything with the daemon",
   },
+  gambas: {
+    default: "auto" as "auto" | "3.18" | "3.19",
+    meaning:
+      "which Gambas reads a session in which an object occurs twice: those up to 3.18, or those from 3.19 on; auto: as this root's files show lately, else as the installed Gambas does, else 3.19",
+  },
   timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
   cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
@@ -75,6 +80,7 @@ export interface Config extends Settings {
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
   durability: ["file", "fsync"],
   engine: ["gambas-file", "memory"],
+  gambas: ["auto", "3.18", "3.19"],
   logLevel: ["debug", "info", "warn", "error", "silent"],
 };
 

@@ -120,7 +120,7 @@ export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | un
   house.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()], hasTimeout, hasPath });
   const nowMs = Math.max(startupMs(theirs), startupMs(ours.image));
   const cookiePath = hasPath === true ? layoutOf(ours.image).cookiePath : undefined;
-  const repaired = applyDelta(theirs, { delta: encodeDelta(undone), nowMs, cookiePath });
+  const repaired = applyDelta(theirs, { delta: encodeDelta(undone), nowMs, cookiePath, dialect: house.dialect });
   if (hasTimeout === true) ours.image.copy(repaired, TIMEOUT_FROM, TIMEOUT_FROM, TIMEOUT_TO);
   return repaired;
 }

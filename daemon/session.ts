@@ -12,15 +12,7 @@
 // the flush to disk where durability asks for it. What arrives meanwhile waits and is written together.
 
 import { SessionError } from "../protocol/errors.ts";
-import {
-  applyChange,
-  checkImage,
-  isExpired,
-  newImage,
-  type ParsedDelta,
-  startupBytes,
-  startupMs,
-} from "../protocol/image.ts";
+import { applyChange, isExpired, newImage, type ParsedDelta, startupBytes, startupMs } from "../protocol/image.ts";
 import type { CommitOptions, State } from "../protocol/operations.ts";
 import { ABSENT, type Contents, contentsOf, isCurrent, isSameButStamp, knows, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
@@ -368,12 +360,11 @@ export class Session {
       return { image: known.image, wasRepaired: false };
     }
     this.#mustLook = false;
+    if (this.#house.tombstones.has(this.id)) return this.#refreshEnded(known);
     const loaded = store.load(this.id, this.#house.config.maxSessionBytes);
     if (loaded === undefined) return this.#missing(known);
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
-    if (this.#house.tombstones.has(this.id)) return this.#undoResurrection();
-    this.#orUnreadable(() => checkImage(loaded.image));
     // Only of a whole session: the first bytes of a damaged file may well look like a time long ago.
     if (isExpired(loaded.image, nowMs)) return this.#expire();
     return this.#adoptForeign(loaded, known);
@@ -387,14 +378,12 @@ export class Session {
     return !isExpired(contents.image, nowMs);
   }
 
-  #orUnreadable<T>(look: () => T): T {
-    try {
-      return look();
-    } catch (error) {
-      if (!(error instanceof SessionError)) throw error;
-      const what = `The file of session ${this.id} cannot be read. ${error.what}`;
-      throw new SessionError(error.code, what, { cause: error });
-    }
+  /** Whatever is there, readable or not, nothing brings back what has ended. */
+  #refreshEnded(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
+    if (this.#house.store.stat(this.id) === undefined) return this.#missing(known);
+    if (!this.#hasLock) return "vanished";
+    this.#vanishedLooks = 0;
+    return this.#undoResurrection();
   }
 
   #missing(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
@@ -426,7 +415,7 @@ export class Session {
   #adoptForeign(loaded: Loaded, known: Contents | undefined): { image: Buffer; wasRepaired: boolean } {
     if (known === undefined) return this.#adoptFirst(loaded);
     const isNew = !isSameRevision(loaded.revision, known.revision);
-    if (isNew) this.#noteForeignSave();
+    if (isNew) this.#noteForeignSave(loaded);
     const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
     const isSameAsOurs = isSameButStamp(loaded.image, known.image);
     this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
@@ -454,8 +443,9 @@ export class Session {
     return findRepairs(this.#house, { id: this.id, ours, theirs, writtenMs, mayBeHeld });
   }
 
-  #noteForeignSave(): void {
+  #noteForeignSave({ image }: Loaded): void {
     this.#noteForeigner(this.#house.now());
+    this.#house.store.noteForeignSave(image);
     this.#house.metrics.foreignSaves += 1;
   }
 
@@ -536,6 +526,7 @@ export class Session {
       timeoutSeconds,
       cookiePath,
       shares,
+      dialect: this.#house.dialect,
     });
     plan.image = image;
     const hasProperties = timeoutSeconds !== undefined || cookiePath !== undefined;

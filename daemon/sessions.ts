@@ -5,6 +5,7 @@
 // to the journal names everything that is about to become visible, then each publishes and answers.
 
 import { SessionError } from "../protocol/errors.ts";
+import type { Dialect } from "../protocol/image.ts";
 import { KIND } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
@@ -60,6 +61,8 @@ export interface Surroundings extends Parts {
   schedule(session: Session): void;
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
+  /** Dialect of an image that gets its first reference now. */
+  dialect(): Dialect;
   /** Whether other programs that use the store may be running; asked once for all that is published together. */
   hasForeigners(): boolean;
 }
@@ -89,6 +92,7 @@ export class Sessions {
       schedule: (session) => this.#schedule(session),
       grew: (session) => this.#cache.settle(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
+      dialect: () => parts.store.dialect,
       hasForeigners: () => {
         this.#foreigners ??= parts.store.hasForeigners;
         return this.#foreigners;

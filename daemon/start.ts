@@ -155,7 +155,7 @@ class Life implements Daemon {
     const config = this.#config;
     const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
     const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
-    const store = makeStore(config);
+    const store = makeStore(config, this.#log);
     const journalPath = join(config.root, "sessiond.journal");
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
@@ -353,10 +353,9 @@ function memoryBytes(): number | null {
   }
 }
 
-function makeStore(config: Config): Store {
-  return config.engine === "memory"
-    ? new MemoryStore()
-    : new GambasFileStore({ root: config.root, openSessions: Math.min(config.openSessions, affordableSessions()) });
+function makeStore({ root, engine, gambas, openSessions }: Config, log: Log): Store {
+  if (engine === "memory") return new MemoryStore();
+  return new GambasFileStore({ root, gambas, log, openSessions: Math.min(openSessions, affordableSessions()) });
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */

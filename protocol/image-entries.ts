@@ -2,7 +2,7 @@
 
 import { SessionError } from "./errors.ts";
 import { HEADER_BYTES } from "./image-header.ts";
-import { lengthBytes, readLength, TAG } from "./value-format.ts";
+import { isCollectionOfEither, lengthBytes, readLength, TAG, tagName } from "./value-format.ts";
 import { endOfString, endOfValue, type Scan } from "./value-scan.ts";
 
 /** Bytes `from` up to `to` of a buffer. */
@@ -31,9 +31,9 @@ export class EntryReader {
   /** `scan` counts the objects; it begins with the root collection. */
   constructor(image: Buffer, scan: Scan) {
     if (image.length <= HEADER_BYTES) throw unreadableImage("it ends before its contents");
-    const tag = image[HEADER_BYTES];
-    if (tag !== TAG.COLLECTION && tag !== TAG.FOLDING_COLLECTION)
-      throw unreadableImage("its contents are no collection");
+    const tag = image[HEADER_BYTES] as number;
+    if (!isCollectionOfEither(tag))
+      throw unreadableImage(`its contents are no collection, but type ${tagName(tag)} at byte ${HEADER_BYTES}`);
     this.#image = image;
     this.#scan = scan;
     this.count = readLength(image, HEADER_BYTES + 1);

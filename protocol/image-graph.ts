@@ -33,6 +33,8 @@ export const ROOT_ALONE = 0;
 export class GraphWriter {
   /** Ids of the objects in the order in which they were numbered. */
   readonly order: number[] = [];
+  /** A reference was written. */
+  hasReferences = false;
   readonly #out: Output;
   readonly #rootNumber: number;
   readonly #first: number;
@@ -83,6 +85,7 @@ export class GraphWriter {
     frame.at = isDefinition ? (table.ends[number] as number) : at + 5;
     frame.event = isDefinition ? (table.endEvents[number] as number) : frame.event + 1;
     if (known === undefined) return this.#inline(source, number, context);
+    this.hasReferences = true;
     this.#out.byte(TAG.REFERENCE);
     this.#out.int32(known);
     return undefined;

@@ -19,22 +19,27 @@ interface LiveEntry {
   readonly slot: Slot;
 }
 
-/** The new image, with the header of the one before. */
-export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Run): Buffer {
+export interface Rewritten {
+  /** With the header of the one before. */
+  readonly image: Buffer;
+  readonly hasReferences: boolean;
+}
+
+export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Run): Rewritten {
   const sources: Source[] = [];
   const entries = liveEntries(image, sources);
   putChanges(entries, new Changes(change.delta, changes), change.delta, sources);
   const identities = identitiesOf(entries, sources, change.shares ?? []);
   const out = borrowOutput();
   try {
-    writeEntries(out, entries, identities);
+    const hasReferences = writeEntries(out, entries, identities);
     const bodyAt = bodyStartOf(entries.size);
     const result = Buffer.allocUnsafe(bodyAt + out.length + cookiePath.to - cookiePath.from);
     image.copy(result, 0, 0, HEADER_BYTES);
-    writeBodyStart(result, entries.size);
+    writeBodyStart(result, entries.size, image[HEADER_BYTES] as number);
     out.bytes.copy(result, bodyAt, 0, out.length);
     cookiePath.bytes.copy(result, bodyAt + out.length, cookiePath.from, cookiePath.to);
-    return result;
+    return { image: result, hasReferences };
   } finally {
     returnOutput(out);
   }
@@ -92,10 +97,12 @@ function identitiesOf(
   return identities;
 }
 
-function writeEntries(out: Output, entries: Map<string, LiveEntry>, identities: Identities): void {
+/** Whether there is a reference in them. */
+function writeEntries(out: Output, entries: Map<string, LiveEntry>, identities: Identities): boolean {
   const writer = new GraphWriter(out, 1, (id) => identities.find(id));
   for (const { key, slot } of entries.values()) {
     out.copy(key, 0, key.length);
     writer.write(slot);
   }
+  return writer.hasReferences;
 }

@@ -3,7 +3,7 @@
 import type { ChangedEntry } from "./delta.ts";
 import type { EntryReader, Run } from "./image-entries.ts";
 import { HEADER_BYTES } from "./image-header.ts";
-import { TAG } from "./value-format.ts";
+import { isNewerTag, NEWER_STEP, TAG } from "./value-format.ts";
 
 /** A changed key, and where in the image before its value was; an empty place for a key that was not there. */
 export interface Replacement {
@@ -152,7 +152,7 @@ export class Splice {
     const isThere = image.length <= Math.min(SMALL_BYTES, result.length);
     if (isThere) result.set(image);
     else copyRun(image, 0, HEADER_BYTES, result, 0);
-    writeBodyStart(result, this.#count);
+    writeBodyStart(result, this.#count, image[HEADER_BYTES] as number);
     this.#copyRuns(result, bodyAt, isThere);
     copyRun(cookiePath.bytes, cookiePath.from, cookiePath.to, result, pathAt);
     return result;
@@ -180,9 +180,9 @@ function copyRun(source: Buffer, from: number, to: number, target: Buffer, start
   return end;
 }
 
-/** Tag and count of the entries, behind the header. */
-export function writeBodyStart(target: Buffer, count: number): void {
-  target[HEADER_BYTES] = TAG.COLLECTION;
+/** Tag and count of the entries, behind the header. The dialect stays that of `root`. */
+export function writeBodyStart(target: Buffer, count: number, root: number): void {
+  target[HEADER_BYTES] = isNewerTag(root) ? TAG.COLLECTION + NEWER_STEP : TAG.COLLECTION;
   if (count < 0x80) target[HEADER_BYTES + 1] = count;
   else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
   else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);

@@ -1,17 +1,20 @@
-// An image is the exact bytes of a session file: header, entries, cookie path. This file knows how a delta is put into it; where its
+// An image is the bytes of a session file in the older dialect: header, entries, cookie path. Only the tag of its root says which dialect
+// the file is in (image-dialect.ts). This file knows how a delta is put into it; where its
 // entries are image-layout.ts finds out. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
 
 import { type ParsedDelta, parseDelta } from "./delta.ts";
 import { SessionError } from "./errors.ts";
+import { type Dialect, dialectOf, setDialect } from "./image-dialect.ts";
 import { EntryReader, type Run, rawCookiePath } from "./image-entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./image-header.ts";
 import { rewrite } from "./image-rewrite.ts";
 import { type Replacement, Splice } from "./image-splice.ts";
 import { TAG } from "./value-format.ts";
-import { newScan } from "./value-scan.ts";
+import { newScan, type Scan } from "./value-scan.ts";
 import { keyBytes } from "./value-text.ts";
 
 export { encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
+export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./image-dialect.ts";
 export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./image-keys.ts";
 export { type Entry, type Layout, layoutOf } from "./image-layout.ts";
@@ -40,12 +43,8 @@ export interface Change {
   readonly shares?: readonly Share[] | undefined;
   /** Default MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
-}
-
-/** Throws where `layoutOf` would, and says nothing otherwise: for who only wants to know whether it can be read. */
-export function checkImage(image: Buffer): void {
-  const reader = new EntryReader(image, newScan(1));
-  while (reader.next());
+  /** Asked in which dialect the file is to be from now on when this brings the first reference into the image. Default: as it is. */
+  readonly dialect?: (() => Dialect) | undefined;
 }
 
 /** An image without entries. */
@@ -98,7 +97,7 @@ export function applyChange(image: Buffer, change: Change): Applied {
   const cookiePath =
     change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRun(change.cookiePath);
   const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
-  const body = isPlain ? splice.finish(cookiePath) : rewrite(image, change, delta.entries, cookiePath);
+  const body = isPlain ? splice.finish(cookiePath) : rewriteIn(image, change, delta, { cookiePath, scan });
   const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
   if (body.length > limit) {
     throw new SessionError("ERR_TOO_LARGE", `The session would have ${body.length} bytes; the limit is ${limit}.`);
@@ -106,4 +105,19 @@ export function applyChange(image: Buffer, change: Change): Applied {
   writeStartup(body, change.nowMs);
   if (change.timeoutSeconds !== undefined) writeTimeout(body, change.timeoutSeconds);
   return { image: body, replacements: isPlain ? splice.replacements : undefined };
+}
+
+/** With its first reference an image has outgrown what every version of Gambas reads. */
+function rewriteIn(
+  image: Buffer,
+  change: Change,
+  delta: ParsedDelta,
+  { cookiePath, scan }: { readonly cookiePath: Run; readonly scan: Scan },
+): Buffer {
+  const rewritten = rewrite(image, change, delta.entries, cookiePath);
+  if (rewritten.hasReferences && !scan.hasReferences && change.dialect !== undefined) {
+    // Files of 3.19 stay so: there are programs that read them.
+    if (dialectOf(image) === "3.18") setDialect(rewritten.image, change.dialect());
+  }
+  return rewritten.image;
 }

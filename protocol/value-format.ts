@@ -31,6 +31,22 @@ export const TAG = {
 } as const;
 
 /**
+ * Gambas 3.19 and later write the four tags of objects one higher: B, D, b, d for A, C, a, c (GAMBAS.md 3.14). Only files have them:
+ * everywhere else values are in the older form, which image-dialect.ts brings them into.
+ */
+export const NEWER_STEP = 1;
+
+/** D or d, B or b. */
+export function isNewerTag(tag: number | undefined): boolean {
+  return tag === 0x44 || tag === 0x62 || tag === 0x42 || tag === 0x64;
+}
+
+/** C or c, in either dialect. */
+export function isCollectionOfEither(tag: number | undefined): boolean {
+  return tag === TAG.COLLECTION || tag === 0x44 || tag === TAG.FOLDING_COLLECTION || tag === 0x64;
+}
+
+/**
  * A class is one integer: 16 x dimensions + base. The bases of scalars are their tags, so `String[]` is 0x19, `Integer[][]` is
  * 0x24 and the class of the elements of any array class is `class - 16`. A class without dimensions is what an element is.
  */
@@ -111,6 +127,11 @@ export function classOfElementType(type: number, count: number): number {
   if (type >= TAG.BOOLEAN && type <= TAG.VARIANT && type !== TAG.CONSTANT_STRING) return DIMENSION + type;
   const isHarmlessWhenEmpty = type === 0x00 || type === 0x0a || type === 0x0d || type === 0x0f;
   return isHarmlessWhenEmpty && count === 0 ? CLASS_VARIANTS : 0;
+}
+
+/** A tag as GAMBAS.md names it. */
+export function tagName(tag: number): string {
+  return `0x${tag.toString(16).padStart(2, "0")}`;
 }
 
 export function unreadable(at: number, reason: string): SessionError {

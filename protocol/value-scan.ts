@@ -1,4 +1,4 @@
-// Finds where a value ends without decoding it, and refuses what Gambas 3.18 would refuse. Allocates by what is there, never by
+// Finds where a value ends without decoding it, and refuses what Gambas would refuse. Allocates by what is there, never by
 // a declared length or count; keeps its own stack, so depth costs no stack frames.
 
 import {
@@ -8,11 +8,13 @@ import {
   classOfElementType,
   DIMENSION,
   ELEMENT_BYTES,
+  isNewerTag,
   lengthBytes,
   nameOfClass,
   readClass,
   readLength,
   TAG,
+  tagName,
   unreadable,
 } from "./value-format.ts";
 
@@ -33,6 +35,18 @@ export interface Scan {
   classes?: number[];
   /** Told about every object and reference when somebody has to find them again. */
   table?: ObjectTable;
+  /** Filled with where each object starts. */
+  starts?: number[];
+  /** Brings the bytes of a file into the older dialect on the way. */
+  dialect?: DialectReader;
+}
+
+/** What a scan asks when the bytes come from a file: both calls put into the bytes what they return. */
+export interface DialectReader {
+  /** The tag of the object at `at`, in the older dialect. `number` is the one the object gets if it is no reference. */
+  tagAt(bytes: Buffer, at: number, number: number): number | undefined;
+  /** The number that the reference at `at` means when all objects are counted. */
+  referenceAt(bytes: Buffer, at: number): number;
 }
 
 export function newScan(objects = 0): Scan {
@@ -100,13 +114,13 @@ export class ObjectTable {
   }
 }
 
-/** Where the value at `at` ends. Throws ERR_UNREADABLE for whatever makes 3.18 give up the file, and where it would crash. */
+/** Where the value at `at` ends. Throws ERR_UNREADABLE for whatever makes Gambas give up the file, and where it would crash. */
 export function endOfValue(bytes: Buffer, at: number, scan: Scan): number {
   const end = endOfScalar(bytes, at);
   return end !== 0 ? end : new Walk(bytes, scan).run(at);
 }
 
-/** End of a value that is no object, 0 for collections, arrays and references. */
+/** End of a value that is no object, 0 for collections, arrays and references, in either dialect. */
 export function endOfScalar(bytes: Buffer, at: number): number {
   let end: number;
   switch (bytes[at]) {
@@ -142,7 +156,9 @@ export function endOfScalar(bytes: Buffer, at: number): number {
     case undefined:
       throw unreadable(at, "end of file where a value should begin");
     default:
-      throw unreadable(at, `unknown type ${bytes[at]}`);
+      // Where a file is read the walk takes it, elsewhere the walk refuses it.
+      if (isNewerTag(bytes[at])) return 0;
+      throw unreadable(at, `unknown type ${tagName(bytes[at] as number)}`);
   }
   if (end > bytes.length) throw unreadable(at, "end of file in a value");
   return end;
@@ -213,19 +229,21 @@ class Walk {
 
   /** The object or reference that begins here. Reads it to its end when nothing inside can nest, else opens it. */
   #object(context: number): void {
-    const tag = this.#bytes[this.#at];
+    const { dialect, objects } = this.#scan;
+    const tag = dialect === undefined ? this.#bytes[this.#at] : dialect.tagAt(this.#bytes, this.#at, objects + 1);
     if (tag === TAG.REFERENCE) this.#reference(context);
     else if (tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION) this.#collection(context);
     else if (tag === TAG.ARRAY || tag === TAG.TYPED_ARRAY) this.#array(tag, context);
     else if (tag === undefined) throw unreadable(this.#at, "end of file where an object should begin");
-    else throw unreadable(this.#at, `type ${tag} where an object should begin`);
+    else throw unreadable(this.#at, `type ${tagName(tag)} where an object should begin`);
   }
 
   #reference(context: number): void {
     const at = this.#at;
     const scan = this.#scan;
     if (at + 5 > this.#bytes.length) throw unreadable(at, "end of file in a reference");
-    const number = this.#bytes.readInt32LE(at + 1);
+    const number =
+      scan.dialect === undefined ? this.#bytes.readInt32LE(at + 1) : scan.dialect.referenceAt(this.#bytes, at);
     if (number < 1 || number > scan.objects) throw unreadable(at, `reference to object ${number} of ${scan.objects}`);
     requireClass(scan.classes?.[number - 1] ?? 0, context, at);
     scan.hasReferences = true;
@@ -267,6 +285,7 @@ class Walk {
     scan.objects++;
     scan.classes?.push(code);
     scan.table?.start(this.#at, countAt, code, context);
+    scan.starts?.push(this.#at);
     this.#at = countAt;
   }
 

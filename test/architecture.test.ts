@@ -13,7 +13,20 @@ const FOLDERS = ["protocol", "client", "daemon"];
 const BEGIN = "<!-- code map: printed from the head comments -->";
 const END = "<!-- end of code map -->";
 const GLOSSARY = [
-  ...["session", "contents", "entry", "value", "image", "delta", "revision", "turn", "lease", "fence", "record lock"],
+  ...[
+    "session",
+    "contents",
+    "entry",
+    "value",
+    "image",
+    "dialect",
+    "delta",
+    "revision",
+    "turn",
+    "lease",
+    "fence",
+    "record lock",
+  ],
   ...["election lock", "commit", "foreign writer", "tombstone", "twin", "worker", "owner", "shelf"],
 ];
 

@@ -11,6 +11,8 @@ export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
   readonly hasForeigners = false;
+  /** Nobody reads what is written here. */
+  readonly dialect = "3.19";
   readonly lockable: number = Number.POSITIVE_INFINITY;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
@@ -60,6 +62,8 @@ export class MemoryStore implements Store<StagedImage> {
   wasRead(_id: string, _revision: Revision): boolean | undefined {
     return undefined;
   }
+
+  noteForeignSave(_image: Buffer): void {}
 
   hadForeignersSince(_sinceMs: number): boolean {
     return false;

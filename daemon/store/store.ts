@@ -1,6 +1,8 @@
 // What every storage engine offers to a session. All calls are synchronous: on a local file system each takes microseconds,
 // and nothing else of the same session may happen in between.
 
+import type { Dialect } from "../../protocol/image.ts";
+
 /** What stat says of the state of a session; two different contents of one session never have the same one. */
 export interface Revision {
   readonly ino: number;
@@ -10,7 +12,7 @@ export interface Revision {
 }
 
 export interface Loaded {
-  /** The exact bytes of the session, as of `revision`. Never changed afterwards. */
+  /** The contents of the session as of `revision`, known to be readable. Never changed afterwards. */
   readonly image: Buffer;
   readonly revision: Revision;
   /** True while another program's next save could still get the same revision. */
@@ -36,6 +38,7 @@ export interface Store<S extends Staged = Staged> {
   stat(id: string): Revision | undefined;
   /** Whether there is a lock for this id: then there is or was a session, which may just be missing for a moment. */
   hasLock(id: string): boolean;
+  /** Throws ERR_UNREADABLE for what is no session. */
   load(id: string, maxBytes: number): Loaded | undefined;
   /** Writes `image` aside. `existing` is the revision it will replace, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Revision | undefined): S;
@@ -48,6 +51,10 @@ export interface Store<S extends Staged = Staged> {
   remove(id: string): void;
   /** Whether another program has read this revision since we wrote it; undefined when that cannot be told. */
   wasRead(id: string, revision: Revision): boolean | undefined;
+  /** Dialect in which an image is to be written that gets its first reference now. May take a look at the store. */
+  readonly dialect: Dialect;
+  /** Another program saved this image: what it writes tells which dialect is in use. */
+  noteForeignSave(image: Buffer): void;
   /** Whether a program that shares the store, other than us, may be running. */
   readonly hasForeigners: boolean;
   /** Whether one came or went since then (Unix ms). */

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InheritedChanges } from "../../daemon/inherited-changes.ts";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
+import { Log } from "../../daemon/log.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
 import { applyDelta } from "../../protocol/image.ts";
 import { freshRoot, isAlive, killAndWait, removeRoot, startDaemonProcess, until } from "../support/processes.ts";
@@ -206,7 +207,7 @@ describe("a kill between the journal and the file", () => {
 
   /** Does what a daemon does up to the kill, on a session that holds n = 0 and then n = 5. */
   function leave(id: string, isPublished: boolean): void {
-    const store = new GambasFileStore({ root, openSessions: 10 });
+    const store = new GambasFileStore({ root, openSessions: 10, gambas: "3.18", log: new Log("silent", "") });
     const journal = new Journal(join(root, "sessiond.journal"), [], () => []);
     store.lock(id, true);
     const before = store.load(id, 1_000_000);

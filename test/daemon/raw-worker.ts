@@ -46,7 +46,7 @@ export class RawWorker {
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.#isClosed = true;
-        for (const { reject } of this.#waiting.values()) reject(new Error("the daemon closed the connection"));
+        for (const { reject } of this.#waiting.values()) reject(closedByDaemon());
         this.#waiting.clear();
         resolve();
       });
@@ -87,6 +87,7 @@ export class RawWorker {
     this.#lastNumber += 1;
     const [number, writer] = [this.#lastNumber, new FrameWriter()];
     writer.push(number, operation, ...fields);
+    if (this.#isClosed) return Promise.reject(closedByDaemon());
     return new Promise((resolve, reject) => {
       this.#waiting.set(number, { resolve, reject });
       this.#socket.write(writer.take());
@@ -162,6 +163,10 @@ export class RawWorker {
     if (fields[1] === 0) waiting?.resolve(fields);
     else waiting?.reject(problemOf(fields));
   }
+}
+
+function closedByDaemon(): Error {
+  return new Error("the daemon closed the connection");
 }
 
 function problemOf(fields: readonly unknown[]): SessionError {

@@ -2,7 +2,8 @@
 // own is undone, nothing that ended comes back. The longer run of the same is storms/beside-gambas.ts.
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeGambas } from "../support/gambas.ts";
+import { dialectOf } from "../../protocol/image.ts";
+import { describeGambas, dialect } from "../support/gambas.ts";
 import { until } from "../support/processes.ts";
 import { type Habit, Neighbours } from "./beside.ts";
 
@@ -62,6 +63,68 @@ describeGambas("Node beside Gambas: writes", () => {
     await stale.end();
     expect(await first.run(id, ["get", "n"], ["get", "new"], ["get", "g"])).toEqual([1, "by node", 5]);
     expect((await first.counted("repairs")) - before).toBe(2);
+  });
+
+  it("are told from objects that a program only wrote back, whatever tags it gives them", async () => {
+    const { house, first } = neighbours;
+    const [, , , , id] = await first.run(
+      null,
+      ["set", "cart", { items: [{ sku: "a", price: 1.5 }], total: 1.5 }],
+      ["set", "list", [1, 2, 3]],
+      ["set", "same", { deep: [[1], ["x"]] }],
+      ["set", "gone", { only: "here" }],
+      ["read", "Id"],
+    );
+    const stale = house.startOracle({ cookie: String(id) });
+    await stale.do("touch");
+    await first.run(
+      String(id),
+      ["set", "cart", { items: [], total: 0 }],
+      ["set", "new", [{ at: 1 }]],
+      ["delete", "gone"],
+    );
+    const before = await first.counted("repairs");
+    await stale.do("put", [["g", { type: "Collection", value: [["n", { type: "Integer", value: 5 }]] }]]);
+    await stale.end();
+    const values = await first.run(String(id), ["get", "cart"], ["get", "new"], ["keys"], ["get", "g"]);
+    expect(values).toEqual([{ items: [], total: 0 }, [{ at: 1 }], ["cart", "list", "same", "g", "new"], { n: 5 }]);
+    expect((await first.counted("repairs")) - before).toBe(3);
+  });
+
+  it("change nothing for a worker where a program saves what it loaded, in whatever dialect", async () => {
+    const { house, first } = neighbours;
+    const [, id] = await first.run(null, ["set", "cart", { items: [[1], { a: "b" }] }], ["read", "Id"]);
+    await house.oracle([["touch"]], { cookie: String(id) });
+    const before = await first.status();
+    expect(await first.run(String(id), ["get", "cart"], ["set", "n", 1], ["get", "cart"])).toHaveLength(3);
+    const after = await first.status();
+    expect([after.repairs, after.conflicts]).toEqual([before.repairs, before.conflicts]);
+    expect(dialectOf(house.readImage(String(id)))).toBe(dialect);
+    expect(
+      (
+        await house.oracle(
+          [
+            ["exist", "cart"],
+            ["exist", "n"],
+          ],
+          { cookie: String(id) },
+        )
+      ).map(({ value }) => value),
+    ).toEqual([true, true]);
+  });
+
+  it("that bring the first reference are readable by the Gambas that is installed", async () => {
+    const { house, first } = neighbours;
+    const [, , id] = await first.run(null, ["set", "cart", { items: [1] }], ["share", "cart", "again"], ["read", "Id"]);
+    const [same, got] = await house.oracle(
+      [
+        ["same", "cart", "again"],
+        ["get", "again"],
+      ],
+      { cookie: String(id) },
+    );
+    expect(same?.value).toBe(true);
+    expect(got?.value).toMatchObject({ type: "Collection" });
   });
 
   it("that removed a key stay, although a Gambas program still had it", async () => {

@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { canonicalEntry, describeGambas, stampedNow, type TypedJson } from "../support/gambas.ts";
+import { imageOfFile } from "../../protocol/image.ts";
+import { canonicalEntry, describeGambas, isNewerGambas, stampedNow, type TypedJson } from "../support/gambas.ts";
 import { repository } from "../support/repository.ts";
 import { cart, integer, kinds, setting, TwoSides, typeName } from "./two-sides.ts";
 import { Reader, shapeOf, Writer } from "./typed-model.ts";
@@ -116,7 +117,10 @@ describeGambas("one session in turn: order and bytes", () => {
   beforeAll(open);
   afterAll(close);
 
-  const names = readdirSync(fixtures).filter((name) => name.endsWith(".session"));
+  // Those of both dialects, beside whichever Gambas.
+  const names = ["", "newer/"].flatMap((folder) =>
+    readdirSync(join(fixtures, folder)).flatMap((name) => (name.endsWith(".session") ? [folder + name] : [])),
+  );
   it.each(names)("what Gambas wrote in %s keeps its bytes while Node sets and deletes another key", async (name) => {
     const id = `10.0.0.1:${Buffer.from(name.padStart(12, "-")).toString("hex").slice(0, 24).toUpperCase()}`;
     const written = stampedNow(readFileSync(join(fixtures, name)));
@@ -366,6 +370,15 @@ interface Crafted {
   readonly appError?: string;
 }
 
+/** 3.19 and later give up a file of 3.18 that has one. */
+function hasReferences(file: Buffer): boolean {
+  try {
+    return imageOfFile(Buffer.from(file)).hasReferences;
+  } catch {
+    return false;
+  }
+}
+
 describeGambas("damaged files", () => {
   const crafted: Record<string, Crafted> = JSON.parse(readFileSync(join(fixtures, "crafted/expected.json"), "utf8"));
   beforeAll(open);
@@ -383,7 +396,8 @@ describeGambas("damaged files", () => {
       if (!isExpired) expect(sides.house.readSession(id).subarray(8).equals(bytes.subarray(8))).toBe(true);
       sides.house.writeSession(id, bytes);
       const [touched] = await sides.house.oracle([["touch"]], { cookie: id, mayFail: true });
-      expect(isAdopted).toBe(touched?.value === true);
+      if (isNewerGambas && hasReferences(bytes)) expect([isAdopted, touched?.value]).toEqual([true, false]);
+      else expect(isAdopted).toBe(touched?.value === true);
       if (!isAdopted && !isExpired) expect(seen).toBe("ERR_UNREADABLE");
     },
   );

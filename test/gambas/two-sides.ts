@@ -64,9 +64,9 @@ export class TwoSides {
     return (dump?.entries ?? []).filter(([key]) => key !== "_").map(canonicalEntry);
   }
 
-  /** The bytes of a value in the file, as hex. */
+  /** The bytes of a value in the file, as the codec takes them, as hex. */
   storedBytes(id: string, key: string): string | undefined {
-    const image = this.house.readSession(id);
+    const image = this.house.readImage(id);
     return storedValue(image, layoutOf(image), key)?.toString("hex");
   }
 

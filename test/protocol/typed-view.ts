@@ -163,9 +163,11 @@ export function keyOf(bytes: Buffer): string {
   return Buffer.from(text).equals(bytes) ? text : bytes.toString("latin1");
 }
 
-/** The entries of an image as 3.18 shows them, but for empty strings, which are kept. */
+/** The entries of an image as Gambas shows them, but for empty strings, which are kept. The root's tag tells the dialect, and nothing here. */
 export function viewImage(image: Buffer): [string, Typed][] {
-  const view = new TypedView(image, 16, 0);
+  const older = Buffer.from(image);
+  if (older[16] === 0x44 || older[16] === 0x64) older[16] -= 1;
+  const view = new TypedView(older, 16, 0);
   const root = view.object("Object");
   if (root.type !== "Collection") throw new RangeError("the root is no collection");
   return root.value;

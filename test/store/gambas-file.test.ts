@@ -3,8 +3,10 @@
 import { existsSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Log } from "../../daemon/log.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
 import type { Revision } from "../../daemon/store/store.ts";
+import { newImage } from "../../protocol/image.ts";
 import { newId } from "../daemon/lab.ts";
 import { freshRoot } from "../support/processes.ts";
 import { describeStore } from "./conformance.ts";
@@ -14,7 +16,7 @@ const roots: string[] = [];
 function open(openSessions: number): GambasFileStore {
   const root = freshRoot();
   roots.push(root);
-  return new GambasFileStore({ root, openSessions });
+  return new GambasFileStore({ root, openSessions, gambas: "3.18", log: new Log("silent", "") });
 }
 
 afterEach(() => {
@@ -109,7 +111,7 @@ describe("a file of the engine", () => {
   });
 
   test("is told to be fleeting while it is younger than the clock can tell", () => {
-    saveAsGambas("theirs");
+    writeFileSync(path, newImage({ nowMs: Date.now(), timeoutSeconds: 60 }));
     const nowSeconds = Date.now() / 1000;
     utimesSync(path, nowSeconds, nowSeconds + 60);
     expect(store.load(id, 1000)?.isFleeting).toBe(true);

@@ -9,6 +9,8 @@ import { type Field, FrameReader, FrameWriter, readMessage } from "../../protoco
 import {
   applyDelta,
   decodeAll,
+  fileOfImage,
+  imageOfFile,
   isExpired,
   layoutOf,
   splitDelta,
@@ -152,8 +154,14 @@ function readDelta(delta: Buffer): void {
   }
 }
 
-function readImage(image: Buffer): void {
-  if (image.length >= 16) isExpired(image, NOW_MS);
+/** As a file of either dialect. */
+function readImage(file: Buffer): void {
+  const image = Buffer.from(file);
+  imageOfFile(image);
+  const again = Buffer.from(fileOfImage(image));
+  imageOfFile(again);
+  if (!again.equals(image)) throw new Error("what goes into the file is not what comes out of it");
+  isExpired(image, NOW_MS);
   const layout = layoutOf(image);
   const decoded = decodeAll(image, layout, new Origins());
   for (const [key, { error }] of decoded) {

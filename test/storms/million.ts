@@ -4,6 +4,7 @@
 
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Log } from "../../daemon/log.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
 import { applyDelta, isExpired, newImage } from "../../protocol/image.ts";
 import { makeSessionId } from "../../protocol/session-id.ts";
@@ -77,7 +78,7 @@ function idOf(count: number): string {
 
 /** What a sweep does, without its rests and without removing anything. */
 async function cpuOfOneSweep(): Promise<number> {
-  const store = new GambasFileStore({ root, openSessions: 10 });
+  const store = new GambasFileStore({ root, openSessions: 10, gambas: "3.18", log: new Log("silent", "") });
   const before = process.cpuUsage();
   for await (const id of store.ids()) {
     const header = store.header(id);

@@ -1,5 +1,6 @@
 // Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
 import type { Reporter, SerializedError, TestCase, TestModule, TestRunEndReason } from "vitest/node";
+import { gambasRoot } from "./gambas-version.ts";
 import { gambasPackages, isInterop, requireGambas } from "./interop-name.ts";
 
 export default class ClosingLineReporter implements Reporter {
@@ -15,6 +16,9 @@ export default class ClosingLineReporter implements Reporter {
     const unmet = requireGambas ? interopSkipped : 0;
     if (unmet > 0) process.exitCode = 1;
     if (interopSkipped > 0) console.log(`\n*** ${interopSkipped} INTEROP CASES SKIPPED. Needed: ${gambasPackages}`);
+    if (gambasRoot === undefined && interop.length > 0) {
+      console.log("\n*** NOT MET HERE: other versions of Gambas than the machine's. `npm run test:versions` does that");
+    }
     console.log(`interop cases run: ${interop.length - interopSkipped}`);
 
     const broken = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;

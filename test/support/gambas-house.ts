@@ -6,6 +6,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSy
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { asWritten, imageIn } from "./gambas-dialect.ts";
+import { interpreter, interpreterAsked, locale } from "./gambas-version.ts";
 import { oracleProgram } from "./oracle-build.ts";
 import { type OracleAnswer, type OracleCommand, OracleProcess } from "./oracle-process.ts";
 import { enterArguments, makeStage, uidInside, unshareArguments } from "./private-tmp.ts";
@@ -34,6 +36,9 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+/** A folder inside for programs that stand for others. */
+const tools = "/tmp/tools";
+
 type Anchor = ChildProcessByStdio<Writable, Readable, null>;
 
 export class GambasHouse {
@@ -48,6 +53,7 @@ export class GambasHouse {
     this.#anchor = anchor;
     this.#pid = pid;
     this.outsideRoot = this.outside(this.root);
+    if (interpreterAsked !== "") this.#installInterpreter();
   }
 
   static async open(): Promise<GambasHouse> {
@@ -63,6 +69,16 @@ export class GambasHouse {
     }
   }
 
+  /** The PATH of processes inside: of several installed interpreters the first is the one that tests meet. */
+  get #path(): string | undefined {
+    return interpreterAsked === "" ? process.env.PATH : `${tools}:${process.env.PATH}`;
+  }
+
+  #installInterpreter(): void {
+    mkdirSync(this.outside(tools));
+    writeFileSync(this.outside(`${tools}/gbx3`), `#!/bin/sh\n${interpreterAsked}\n`, { mode: 0o755 });
+  }
+
   /** A path inside as this process can open it. */
   outside(path: string): string {
     return `/proc/${this.#pid}/root${path}`;
@@ -71,7 +87,7 @@ export class GambasHouse {
   /** Starts any command inside. The child's pid is the command's own. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     return spawn("nsenter", enterArguments(this.#pid, options.cwd ?? repository, [command, ...args]), {
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, PATH: this.#path, ...options.env },
       stdio: options.stdio ?? "pipe",
     });
   }
@@ -113,13 +129,13 @@ export class GambasHouse {
     const env: Record<string, string | undefined> = {
       PATH: process.env.PATH,
       HOME: "/",
-      LANG: "C.UTF-8",
+      LANG: locale,
       REMOTE_ADDR: "10.0.0.1",
       SCRIPT_NAME: "/app",
       HTTP_COOKIE: options.cookie === undefined ? undefined : `GBSESSIONID=${options.cookie}`,
       ...options.env,
     };
-    const args = enterArguments(this.#pid, repository, ["gbr3", oracleProgram()]);
+    const args = enterArguments(this.#pid, repository, interpreter(oracleProgram()));
     return new OracleProcess(spawn("nsenter", args, { env, stdio: ["pipe", "pipe", "pipe"] }));
   }
 
@@ -130,6 +146,16 @@ export class GambasHouse {
 
   readSession(id: string): Buffer {
     return readFileSync(this.sessionFile(id));
+  }
+
+  /** What the codec makes of the file. */
+  readImage(id: string): Buffer {
+    return imageIn(this.readSession(id));
+  }
+
+  /** Puts an image there as the Gambas of this house would write it, references and all. */
+  writeImage(id: string, image: Buffer): void {
+    this.writeSession(id, asWritten(image));
   }
 
   hasSession(id: string): boolean {

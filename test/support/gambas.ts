@@ -2,11 +2,14 @@
 import { spawnSync } from "node:child_process";
 import { rmdirSync } from "node:fs";
 import { describe, it } from "vitest";
+import { interpreter } from "./gambas-version.ts";
 import { gambasPackages, interopName, requireGambas } from "./interop-name.ts";
 import { oracleProgram } from "./oracle-build.ts";
 import { hasPrivateTmp, makeStage, unshareArguments } from "./private-tmp.ts";
 
+export { asWritten, bodyOf, dialect, imageIn } from "./gambas-dialect.ts";
 export { GambasHouse, type OracleOptions, type RunResult, type SpawnOptions } from "./gambas-house.ts";
+export { gambasVersion, isNewerGambas } from "./gambas-version.ts";
 export type { OracleAnswer, OracleCommand, OracleEvent, OracleProcess } from "./oracle-process.ts";
 export { canonical, canonicalEntry, type TypedEntry, type TypedJson, type TypedKey } from "./typed-json.ts";
 
@@ -44,7 +47,7 @@ function findObstacle(): string | undefined {
   if (!hasPrivateTmp) return "no private mount namespace: neither root nor user namespaces";
   const stage = makeStage();
   try {
-    const args = unshareArguments(stage, ["gbr3", oracleProgram()]);
+    const args = unshareArguments(stage, interpreter(oracleProgram()));
     const { stdout, stderr, error } = spawnSync("unshare", args, { input: '["exist","a"]\n', encoding: "utf8" });
     if (stdout?.startsWith('{"ok"')) return undefined;
     return `the oracle does not run: ${error?.message ?? stderr.trim()}`;

@@ -15,10 +15,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { programs } from "./private-tmp.ts";
 import { repository } from "./repository.ts";
 
 const project = join(repository, "test/gambas/oracle");
-const cache = join(repository, "node_modules/.cache/gambas-session");
 
 let known: string | undefined;
 
@@ -29,7 +29,7 @@ export function oracleProgram(): string {
 }
 
 function findOrCompile(): string {
-  const program = join(cache, `oracle-${sourcesHash()}.gambas`);
+  const program = join(programs, `oracle-${sourcesHash()}.gambas`);
   if (!existsSync(program)) compileInto(program);
   return program;
 }
@@ -50,7 +50,7 @@ function compileInto(program: string): void {
     cpSync(project, join(folder, "oracle"), { recursive: true });
     execFileSync("gbc3", ["-ga", join(folder, "oracle")], { stdio: "pipe" });
     execFileSync("gba3", ["-o", join(folder, "oracle.gambas"), join(folder, "oracle")], { stdio: "pipe" });
-    mkdirSync(cache, { recursive: true });
+    mkdirSync(programs, { recursive: true });
     copyFileSync(join(folder, "oracle.gambas"), `${program}.${process.pid}`);
     renameSync(`${program}.${process.pid}`, program);
   } finally {

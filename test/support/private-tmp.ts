@@ -1,8 +1,9 @@
 // A mount namespace with a /tmp of its own. Gambas knows no other place than /tmp/gambas.<uid>, so whatever is to meet it
 // without touching the machine's /tmp has to run in here. The checkout stays visible, also when it lies below /tmp.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, realpathSync, rmdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { gambasRoot } from "./gambas-version.ts";
 import { repository } from "./repository.ts";
 
 /** Builds the new /tmp beside the old one, because binding needs the old paths, then moves it into place. */
@@ -17,12 +18,22 @@ while [ "$1" != -- ]; do
 done
 shift
 mount -n --move "$stage" /tmp
+if [ -n "$GAMBAS_ROOT" ]; then
+  mount -n --bind /tmp "$GAMBAS_ROOT/tmp"
+  mount -n --rbind /proc "$GAMBAS_ROOT/proc"
+  mount -n --rbind /dev "$GAMBAS_ROOT/dev"
+  mount -n --bind "$GAMBAS_PROGRAMS" "$GAMBAS_ROOT/mnt"
+fi
 exec "$@"
 `;
+
+/** Where compiled programs are: a private root must see them. */
+export const programs: string = join(repository, "node_modules/.cache/gambas-session");
 
 /** What has to stay visible although it lies below /tmp; usually nothing. */
 function foldersToKeep(): string[] {
   const wanted = [repository, join(repository, "node_modules"), dirname(dirname(process.execPath))];
+  if (gambasRoot !== undefined) wanted.push(gambasRoot);
   const real = wanted.flatMap((folder) => {
     try {
       return [folder, realpathSync(folder)];
@@ -37,7 +48,8 @@ function foldersToKeep(): string[] {
 const flagSets: readonly (readonly string[])[] = process.getuid?.() === 0 ? [["-m"], ["-r", "-m"]] : [["-r", "-m"]];
 
 function argumentsWith(flags: readonly string[], stage: string, command: readonly string[]): string[] {
-  return [...flags, "sh", "-c", setUp, "sh", stage, ...foldersToKeep(), "--", ...command];
+  const root = [`GAMBAS_ROOT=${gambasRoot ?? ""}`, `GAMBAS_PROGRAMS=${programs}`];
+  return [...flags, "env", ...root, "sh", "-c", setUp, "sh", stage, ...foldersToKeep(), "--", ...command];
 }
 
 /** An empty folder the new /tmp is built on; it can go as soon as the namespace stands. */
@@ -46,6 +58,7 @@ export function makeStage(): string {
 }
 
 function workingFlags(): readonly string[] | undefined {
+  mkdirSync(programs, { recursive: true });
   const stage = makeStage();
   try {
     return flagSets.find((flags) => spawnSync("unshare", argumentsWith(flags, stage, ["true"])).status === 0);

@@ -22,8 +22,10 @@ import {
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
-import { layoutOf } from "../../../protocol/image.ts";
+import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image.ts";
+import type { Log } from "../../log.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
+import { DialectInUse } from "./dialect.ts";
 import { givesWholeMicros, recordsReads, wasReadSinceStamp } from "./file-times.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
@@ -56,6 +58,8 @@ export interface GambasFileOptions {
   readonly root: string;
   /** Sessions whose files are kept open; each takes up to three descriptors. */
   readonly openSessions: number;
+  readonly gambas: "auto" | Dialect;
+  readonly log: Pick<Log, "info">;
 }
 
 export class GambasFileStore implements Store<StagedFile> {
@@ -66,6 +70,7 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly #twins = new Set<string>();
   readonly #maxTwins: number;
   readonly #presence: Presence;
+  readonly #dialect: DialectInUse;
   readonly #recordsReads: boolean;
   readonly #givesWholeMicros: boolean;
   #lastStamp = 0;
@@ -73,6 +78,7 @@ export class GambasFileStore implements Store<StagedFile> {
   constructor(options: GambasFileOptions) {
     this.#places = new Places(options.root);
     this.#presence = new Presence(options.root);
+    this.#dialect = new DialectInUse({ setting: options.gambas, sessions: this.#places.sessions, log: options.log });
     const openSessions = Math.max(1, options.openSessions);
     this.#hot = new HotSessions(this.#places, openSessions);
     this.#maxTwins = 20 * openSessions;
@@ -127,6 +133,7 @@ export class GambasFileStore implements Store<StagedFile> {
         throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
       const revision = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
       const image = readAll(fd, stat.size);
+      takeImage(id, image);
       return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
     } finally {
       closeDescriptor(fd);
@@ -149,7 +156,7 @@ export class GambasFileStore implements Store<StagedFile> {
     const twin = this.#openTwin(id, hot);
     // Before it is so: a write that fails half way leaves what the next one must cut off.
     twin.size = Math.max(twin.size, image.length);
-    writeAll(twin.fd, image);
+    writeAll(twin.fd, fileOfImage(image));
     if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
     twin.size = image.length;
     twin.wasRead = false;
@@ -211,6 +218,19 @@ export class GambasFileStore implements Store<StagedFile> {
     const current = this.#hot.get(id)?.current;
     if (!this.#recordsReads || current?.ino !== revision.ino) return undefined;
     return current.wasRead || wasReadSinceStamp(current.fd);
+  }
+
+  get dialect(): Dialect {
+    return this.#dialect.current;
+  }
+
+  noteForeignSave(image: Buffer): void {
+    this.#dialect.noteForeignSave(image);
+  }
+
+  /** The dialect of new sessions with references, and why it is that one. */
+  get dialectDescription(): string {
+    return this.#dialect.description;
   }
 
   get hasForeigners(): boolean {
@@ -385,7 +405,7 @@ function exchangeBack(hot: HotSession): void {
 /** False for what is no session: a write of ours that was cut off, say. */
 function isWhole(path: string): boolean {
   try {
-    layoutOf(readFileSync(path));
+    imageOfFile(readFileSync(path));
     return true;
   } catch (error) {
     if (error instanceof SessionError) return false;
@@ -414,6 +434,16 @@ function describeFile(fd: number): OpenFile {
   } catch (error) {
     closeDescriptor(fd);
     throw error;
+  }
+}
+
+/** In place: the bytes are nobody else's. */
+function takeImage(id: string, file: Buffer): void {
+  try {
+    imageOfFile(file);
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    throw new SessionError(error.code, `The file of session ${id} cannot be read. ${error.what}`, { cause: error });
   }
 }
 

@@ -26,6 +26,8 @@ const actions: Readonly<Record<string, Action>> = {
   /** Changes a stored object or array in place. */
   poke: (key: string, place: string, value: unknown) =>
     void Object.assign(Session.get(key) as object, { [place]: value }),
+  /** Puts the same object under another key. */
+  share: (key: string, other: string) => Session.set(other, Session.get(key)),
   same: (key: string, other: string) => Session.get(key) === Session.get(other),
   read: (member: string) => Reflect.get(Session, member),
   write: (member: string, value: unknown) => Reflect.set(Session, member, value),
