@@ -1,6 +1,6 @@
 // Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
 import type { Reporter, SerializedError, TestCase, TestModule, TestRunEndReason } from "vitest/node";
-import { gambasRoot } from "./gambas-version.ts";
+import { gambasRoot, gambasVersion } from "./gambas-version.ts";
 import { gambasPackages, isInterop, requireGambas } from "./interop-name.ts";
 
 export default class ClosingLineReporter implements Reporter {
@@ -19,6 +19,7 @@ export default class ClosingLineReporter implements Reporter {
     if (gambasRoot === undefined && interop.length > 0) {
       console.log("\n*** NOT MET HERE: other versions of Gambas than the machine's. `npm run test:versions` does that");
     }
+    if (interop.length > 0) console.log(`beside Gambas ${gambasVersion}:`);
     console.log(`interop cases run: ${interop.length - interopSkipped}`);
 
     const broken = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
