@@ -9,9 +9,9 @@ import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from 
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
 import { clientAddress, isSecure } from "./request.ts";
-import { type GateEvents, ResponseGate } from "./response-gate.ts";
+import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
 
-export type Next = (error?: unknown) => void;
+export type Next = (error?: unknown) => unknown;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
 /** What real Gambas programs send; honoured where ours is absent. */
@@ -20,7 +20,8 @@ const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * Binds the static `Session` to each request. Reads the cookie, loads the session (from memory if this worker's copy is current), and
- * commits what was changed before the response headers leave.
+ * commits what was changed before the response headers leave. Of a request that comes without a response, as with `upgrade`, anything may
+ * stand in its place: what `next` changed is committed when it has returned.
  *
  * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
  */
@@ -32,19 +33,48 @@ export function session(options: SessionOptions = {}): Middleware {
   client.ready().catch(() => undefined);
   const site: Site = { client, options };
   return (req, res, next) => {
+    if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already.
     const current = currentContext();
-    if (current instanceof Exchange && current.isOf(site, res)) {
+    if (current instanceof Exchange && current.isOf(site, req, res)) {
       next();
       return;
     }
-    const visit = visitOf(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
-    visit.address = req.socket.remoteAddress;
-    const contents = visit.id === null ? undefined : client.current(visit.id);
-    visit.contents = contents;
-    if (visit.id === null || contents !== undefined) new Exchange(site, res, visit).begin(next);
-    else void client.ask(visit.id).then((opened) => new Exchange(site, res, Object.assign(visit, opened)).begin(next));
+    let visit: Visit;
+    try {
+      visit = visitOf(cookiesOf(req), options.cookieName ?? DEFAULTS.cookieName);
+      visit.address = req.socket?.remoteAddress;
+      if (visit.id !== null) visit.contents = client.current(visit.id);
+    } catch (error) {
+      next(error);
+      return;
+    }
+    if (visit.id === null || visit.contents !== undefined) new Exchange(site, req, res, visit).begin(next);
+    else void openLater(site, req, res, visit, visit.id, next);
   };
+}
+
+/** Nobody waits above `next` any more: what it throws has to be caught here, as a cookie decides whether it is called at once or later. */
+async function openLater(
+  site: Site,
+  req: IncomingMessage,
+  res: ServerResponse,
+  visit: Visit,
+  id: string,
+  next: Next,
+): Promise<void> {
+  const exchange = new Exchange(site, req, res, Object.assign(visit, await site.client.ask(id)));
+  try {
+    exchange.begin(next);
+  } catch (error) {
+    exchange.handlerFailed(error);
+  }
+}
+
+/** A stand-in for a request may have no headers. */
+function cookiesOf(req: IncomingMessage): string | undefined {
+  const header: unknown = req.headers?.cookie;
+  return typeof header === "string" ? header : undefined;
 }
 
 function checkOptions(options: SessionOptions): void {
@@ -70,6 +100,9 @@ function checkOptions(options: SessionOptions): void {
 function badOption(name: string, value: unknown, allowed: string): SessionError {
   return new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${allowed}, not ${String(value)}.`);
 }
+
+const WITHOUT_RESPONSE =
+  "A session cannot be created for a request that came without a response, as an upgrade does: no cookie can be sent.";
 
 interface Site {
   readonly client: Client;
@@ -110,39 +143,76 @@ class Exchange implements Context, HandleOptions, GateEvents {
   readonly handle: Handle;
   readonly #site: Site;
   readonly #options: SessionOptions;
+  readonly #req: IncomingMessage;
+  /** Or whatever came in its place: then there is no gate. */
   readonly #res: ServerResponse;
   readonly #visit: Visit;
+  #gate: ResponseGate | undefined;
   #prefix: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
   #cookieNamed = "";
 
-  constructor(site: Site, res: ServerResponse, visit: Visit) {
+  constructor(site: Site, req: IncomingMessage, res: ServerResponse, visit: Visit) {
     this.#site = site;
     this.#options = site.options;
+    this.#req = req;
     this.#res = res;
     this.#visit = visit;
     this.handle = new Handle(site.client, visit, this);
   }
 
-  isOf(site: Site, res: ServerResponse): boolean {
-    return this.#site === site && this.#res === res;
+  isOf(site: Site, req: IncomingMessage, res: ServerResponse): boolean {
+    return this.#site === site && (this.#gate === undefined ? this.#req === req : this.#res === res);
   }
 
   begin(next: Next): void {
     const { prefix } = this.#options;
     try {
-      this.#prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#res.req)) : prefix;
+      this.#prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
+      if (isResponse(this.#res)) this.#gate = new ResponseGate(this.#res, this);
+      this.#bind(this.#req);
+      if (this.#gate !== undefined) this.#bind(this.#res);
     } catch (error) {
       next(error);
       return;
     }
     if (this.#visit.problem !== undefined) this.onError(this.#visit.problem);
-    new ResponseGate(this.#res, this);
-    bindEvents(this.#res.req, this);
-    bindEvents(this.#res, this);
-    runInContext(this, next);
+    const answer: unknown = runInContext(this, next);
+    if (isThenable(answer))
+      answer.then(
+        () => this.#returned(),
+        (error: unknown) => this.handlerFailed(error),
+      );
+    else this.#returned();
+  }
+
+  #bind(emitter: IncomingMessage | ServerResponse): void {
+    if (typeof emitter.emit === "function" && Object.isExtensible(emitter)) bindEvents(emitter, this);
+  }
+
+  /** Where no response ends that something could be committed before, `next` does. */
+  #returned(): void {
+    if (this.#gate === undefined && !this.isReady()) void this.prepare();
+  }
+
+  /** Where nobody above `next` can catch what it throws, it must not end the process, nor leave the request without an answer. */
+  handlerFailed(error: unknown): void {
+    if (this.#options.onError !== undefined) this.onError(error);
+    else warnOfHandler(error);
+    const res = this.#res;
+    try {
+      if (this.#gate === undefined || res.writableEnded) return;
+      if (res.headersSent) res.destroy();
+      else {
+        for (const name of res.getHeaderNames()) res.removeHeader(name);
+        res.statusCode = 500;
+        res.end("Internal Server Error\n");
+      }
+    } catch (failure) {
+      warn(failure);
+    }
   }
 
   // -- what a session that begins here is like
@@ -151,7 +221,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
     return (
       this.#prefix ||
       processDefaults.prefix ||
-      clientAddress(this.#res.req, this.#options.trustProxy, this.#visit.address)
+      clientAddress(wholeOf(this.#req), this.#options.trustProxy, this.#visit.address)
     );
   }
 
@@ -168,6 +238,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
   }
 
   mayCreate(): void {
+    if (this.#gate === undefined) throw new SessionError("ERR_HEADERS_SENT", WITHOUT_RESPONSE);
     if (this.#res.headersSent) throw new SessionError("ERR_HEADERS_SENT");
   }
 
@@ -178,7 +249,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
     const { handle } = this;
     if (!handle.wasUsed) return true;
     if (handle.isBusy || this.#isModified()) return false;
-    if (this.#owesCookies() && !this.#res.headersSent) return false;
+    if (this.#gate?.haveHeadersLeft === false && this.#owesCookies()) return false;
     if (!this.#wasTouched) handle.touch()?.catch((error: unknown) => this.onError(error));
     this.#wasTouched = true;
     return true;
@@ -194,15 +265,21 @@ class Exchange implements Context, HandleOptions, GateEvents {
   }
 
   /** Resolves to whether the response may go on; false: it is replaced. */
-  async prepare(gate: ResponseGate): Promise<boolean> {
+  async prepare(): Promise<boolean> {
     try {
       await this.handle.settle();
     } catch (error) {
       this.onError(error);
       if (!isGone(error)) return false;
     }
-    if (this.#owesCookies() && !gate.haveHeadersLeft) this.#addCookies(gate);
-    return true;
+    const gate = this.#gate;
+    try {
+      if (gate !== undefined && !gate.haveHeadersLeft && this.#owesCookies()) this.#addCookies(gate);
+      return true;
+    } catch (error) {
+      this.onError(error);
+      return false;
+    }
   }
 
   #owesCookies(): boolean {
@@ -228,7 +305,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
   #attributes(path: string): CookieAttributes {
     const { sameSite = DEFAULTS.sameSite, secure = DEFAULTS.secure, trustProxy = false } = this.#options;
-    const secureNow = secure === "auto" ? isSecure(this.#res.req, trustProxy) : secure;
+    const secureNow = secure === "auto" ? isSecure(wholeOf(this.#req), trustProxy) : secure;
     return { name: this.#visit.cookieName, path, sameSite, isSecure: secureNow };
   }
 
@@ -236,7 +313,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
   onError(error: unknown): void {
     const problem = error instanceof Error ? error : new Error(String(error));
     try {
-      const told: unknown = this.#options.onError?.(problem, this.#res.req, this.#res);
+      const told: unknown = this.#options.onError?.(problem, this.#req, this.#res);
       if (told instanceof Promise) told.catch(warn);
       if (this.#options.onError !== undefined) return;
       if (problem !== this.#visit.problem) process.emitWarning(problem);
@@ -248,6 +325,27 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
 function warn(failure: unknown): void {
   process.emitWarning(failure instanceof Error ? failure : String(failure));
+}
+
+/** With the stack: it is the application's own mistake. */
+function warnOfHandler(error: unknown): void {
+  const [name, message, detail] =
+    error instanceof Error ? [error.name, error.message, error.stack] : ["Error", String(error), undefined];
+  process.emitWarning(`A request handler failed: ${message}`, {
+    type: name,
+    ...(detail === undefined ? {} : { detail }),
+  });
+}
+
+/** Stand-ins for a request may lack what every request has. */
+function wholeOf(req: IncomingMessage): IncomingMessage {
+  const { headers, socket } = req;
+  if (headers && socket) return req;
+  return { headers: headers ?? {}, socket: socket ?? {} } as IncomingMessage;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function isGone(error: unknown): boolean {

@@ -31,6 +31,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/response-gate",
     "client/options",
   ],
+  "client/response-gate": ["client/http1-outlet", "client/http2-outlet", "client/call-outlet", "client/outlet"],
+  "client/*-outlet": ["client/outlet"],
   "client/connect": ["client/context", "client/client"],
   "client/context": ["client/client", "client/options", "type client/handle"],
   "client/client": [
