@@ -85,7 +85,7 @@ export class Http2Outlet implements Outlet {
       return;
     }
     if (kept.write !== undefined) this.#call(kept.write[0], kept.write[1]);
-    if (kept.final !== undefined) this.#call("_final", [kept.final]);
+    if (kept.final !== undefined) this.#endStream(kept.final);
   }
 
   replace(text: string): void {
@@ -95,7 +95,13 @@ export class Http2Outlet implements Outlet {
     else if (this.#isOpen) this.#sendFailure(text);
     this.haveHeadersLeft = true;
     if (write !== undefined) process.nextTick(write[1].at(-1) as Done);
-    if (final !== undefined) this.#call("_final", [final]);
+    if (final !== undefined) this.#endStream(final);
+  }
+
+  /** Of a stream that is gone, newer versions cannot bear to be asked. */
+  #endStream(done: Done): void {
+    if (this.#stream.destroyed) process.nextTick(done);
+    else this.#call("_final", [done]);
   }
 
   get #isOpen(): boolean {
@@ -156,7 +162,7 @@ export class Http2Outlet implements Outlet {
   #final(done: Done): void {
     if (this.#state === "passing") this.#guard.mayLeave();
     if (this.#state === "holding") this.#kept.final = done;
-    else this.#call("_final", [done]);
+    else this.#endStream(done);
   }
 
   #endWith(args: unknown[]): unknown {

@@ -1435,7 +1435,7 @@ describe("when something fails", () => {
   it("after the headers have left the connection is cut, so that nobody takes the response for whole", async () => {
     const id = await makeSession({ a: 1 });
     const server = await serve(async (_req, res) => {
-      res.write("begun");
+      await new Promise<void>((written) => res.write("begun", () => written()));
       Session.big = big;
       res.end("all is well");
     });
