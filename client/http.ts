@@ -2,20 +2,19 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
-import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
-import { Client, type Opened } from "./client.ts";
+import { checkPrefix } from "../protocol/session-id.ts";
+import { Client } from "./client.ts";
 import { bindEvents, type Context, currentContext, offerAsDefault, processDefaults, runInContext } from "./context.ts";
-import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
+import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
 import { clientAddress, isSecure } from "./request.ts";
 import { type GateEvents, ResponseGate } from "./response-gate.ts";
+import { Visit } from "./visit.ts";
 
 export type Next = (error?: unknown) => void;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
-/** What real Gambas programs send; honoured where ours is absent. */
-const GAMBAS_COOKIE = "GBSESSIONID";
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -38,12 +37,11 @@ export function session(options: SessionOptions = {}): Middleware {
       next();
       return;
     }
-    const visit = visitOf(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
+    const visit = new Visit(req.headers.cookie, options.cookieName ?? DEFAULTS.cookieName);
     visit.address = req.socket.remoteAddress;
-    const contents = visit.id === null ? undefined : client.current(visit.id);
-    visit.contents = contents;
-    if (visit.id === null || contents !== undefined) new Exchange(site, res, visit).begin(next);
-    else void client.ask(visit.id).then((opened) => new Exchange(site, res, Object.assign(visit, opened)).begin(next));
+    const finding = visit.find(client);
+    if (finding === undefined) new Exchange(site, res, visit).begin(next);
+    else void finding.then(() => new Exchange(site, res, visit).begin(next));
   };
 }
 
@@ -74,32 +72,6 @@ function badOption(name: string, value: unknown, allowed: string): SessionError 
 interface Site {
   readonly client: Client;
   readonly options: SessionOptions;
-}
-
-/** Which session a request came with, and how it was found. */
-class Visit {
-  readonly id: string | null;
-  /** The name of its cookie, or else ours. */
-  readonly cookieName: string;
-  /** Asked for at once: a connection that has ended tells it no more. */
-  address: string | undefined;
-  contents: Opened["contents"] | undefined;
-  problem: Error | undefined;
-
-  constructor(id: string | null, cookieName: string) {
-    this.id = id;
-    this.cookieName = cookieName;
-    this.address = undefined;
-    this.contents = undefined;
-    this.problem = undefined;
-  }
-}
-
-function visitOf(header: string | undefined, cookieName: string): Visit {
-  const own = readCookie(header, cookieName);
-  if (own !== undefined) return new Visit(isSessionId(own) ? own : null, cookieName);
-  const gambas = readCookie(header, GAMBAS_COOKIE);
-  return isSessionId(gambas) ? new Visit(gambas, GAMBAS_COOKIE) : new Visit(null, cookieName);
 }
 
 /**

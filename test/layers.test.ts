@@ -29,8 +29,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/cookies",
     "client/request",
     "client/response-gate",
+    "client/visit",
     "client/options",
   ],
+  "client/visit": ["client/cookies", "type client/client"],
   "client/connect": ["client/context", "client/client"],
   "client/context": ["client/client", "client/options", "type client/handle"],
   "client/client": [
