@@ -1,5 +1,6 @@
 // session(): cookie in, commit before the headers, cookie out. For node:http and everything built on it.
 
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
@@ -8,7 +9,7 @@ import { bindEvents, type Context, currentContext, offerAsDefault, processDefaul
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
-import { clientAddress, isSecure } from "./request.ts";
+import { clientAddress, isSecure, unreadableAddress } from "./request.ts";
 import { type GateEvents, ResponseGate } from "./response-gate.ts";
 import { Visit } from "./visit.ts";
 
@@ -85,6 +86,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
   readonly #res: ServerResponse;
   readonly #visit: Visit;
   #prefix: string | undefined;
+  #addressPrefix: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
@@ -120,11 +122,21 @@ class Exchange implements Context, HandleOptions, GateEvents {
   // -- what a session that begins here is like
 
   get prefix(): string {
-    return (
-      this.#prefix ||
-      processDefaults.prefix ||
-      clientAddress(this.#res.req, this.#options.trustProxy, this.#visit.address)
-    );
+    return this.#prefix || processDefaults.prefix || this.#address;
+  }
+
+  get #address(): string {
+    this.#addressPrefix ??= this.#findAddress();
+    return this.#addressPrefix;
+  }
+
+  /** Of nobody else where it cannot be told: sessions that are unique by their address must not end each other. */
+  #findAddress(): string {
+    const { req } = this.#res;
+    const address = clientAddress(req, this.#options.trustProxy, this.#visit.address);
+    if (address !== undefined) return address;
+    this.onError(unreadableAddress(req));
+    return `unknown-${randomBytes(8).toString("hex")}`;
   }
 
   get timeoutSeconds(): number {

@@ -31,6 +31,11 @@ export const ERRORS = {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",
   },
+  ERR_BAD_ADDRESS: {
+    text: "A trusted proxy names no address that can be read.",
+    remedy:
+      "Let the proxy write the client's address there, or give new sessions a prefix that does not need it. Until then each gets one of its own.",
+  },
   ERR_BAD_ID: {
     text: "This is not a session id.",
     remedy: "A session id is <prefix>:<24 upper-case hex digits>.",
