@@ -5,7 +5,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
 import { Client } from "./client.ts";
-import { bindEvents, type Context, currentContext, offerAsDefault, processDefaults, runInContext } from "./context.ts";
+import {
+  bindEvents,
+  currentContext,
+  offerAsDefault,
+  processDefaults,
+  type RequestContext,
+  runInContext,
+} from "./context.ts";
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
@@ -79,7 +86,7 @@ interface Site {
  * One request and its response: the context its code runs in, what a new session of it is like, and what its response waits for. One
  * object is all of these, since there is one for every request, whether it uses its session or not.
  */
-class Exchange implements Context, HandleOptions, GateEvents {
+class Exchange implements RequestContext, HandleOptions, GateEvents {
   readonly handle: Handle;
   readonly #site: Site;
   readonly #options: SessionOptions;
@@ -117,6 +124,23 @@ class Exchange implements Context, HandleOptions, GateEvents {
     bindEvents(this.#res.req, this);
     bindEvents(this.#res, this);
     runInContext(this, next);
+  }
+
+  // -- what it is for code that has only the request
+
+  get client(): Client {
+    return this.#site.client;
+  }
+
+  get sessionId(): string | null {
+    return this.#visit.problem === undefined ? this.handle.id : this.#visit.id;
+  }
+
+  /** An upgrade has no response, whatever stands in for one. */
+  get isAnswering(): boolean {
+    const { writableEnded, destroyed, socket } = this.#res;
+    if (writableEnded !== false || destroyed || socket === undefined) return false;
+    return !("upgrade" in this.#res.req && this.#res.req.upgrade === true);
   }
 
   // -- what a session that begins here is like

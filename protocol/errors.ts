@@ -16,7 +16,7 @@ export const ERRORS = {
   },
   ERR_HEADERS_SENT: {
     text: "A session cannot be created after the response headers have been sent, because its cookie could not be.",
-    remedy: "Write to the session before the first res.write(), res.end() or res.flushHeaders().",
+    remedy: "Write to it in an HTTP request first, before res.write(), res.end() or res.flushHeaders().",
   },
   ERR_BAD_KEY: {
     text: "This is not a key a session can hold.",

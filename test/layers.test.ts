@@ -21,7 +21,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
   "client/*": ["node", "protocol/*", "type client/options"],
   "client/index": ["client/session", "client/http", "client/connect", "type client/*"],
-  "client/session": ["client/context", "client/handle", "client/request", "client/options"],
+  "client/session": [
+    "client/context",
+    "client/handle",
+    "client/request",
+    "client/run-options",
+    "client/visit",
+    "client/options",
+    "type client/client",
+  ],
+  "client/run-options": ["client/request"],
   "client/http": [
     "client/context",
     "client/client",
