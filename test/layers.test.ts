@@ -53,7 +53,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "client/options",
   ],
   "client/transactions": ["client/handle", "type client/client", "type client/contents"],
-  "client/handle": ["client/contents", "client/options", "type client/client"],
+  "client/handle": ["client/contents", "client/keys", "client/options", "type client/client"],
   "client/contents": ["type client/handle"],
   "client/cache": ["client/open-files", "type client/contents"],
   "client/connection": ["client/spawn", "client/socket-owner", "client/pending-calls"],
