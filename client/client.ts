@@ -19,6 +19,8 @@ export interface CommitRequest {
   /** What the changes were made on; undefined for a new session. */
   readonly base: Contents | undefined;
   readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  /** Those that were removed and set again. */
+  readonly moved: ReadonlySet<string>;
   readonly isNew: boolean;
   readonly isUnique: boolean;
   readonly shares: readonly Share[];
@@ -190,7 +192,7 @@ export class Client {
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
     const { id, base } = request;
-    const delta = encodeDelta(request.entries);
+    const delta = encodeDelta(request.entries, request.moved);
     this.#checkSize(delta.length);
     const sequence = this.#connection.nextSequence();
     return this.#connection
@@ -199,9 +201,9 @@ export class Client {
   }
 
   #adoptCommit(request: CommitRequest, delta: Buffer, state: State): Contents {
-    const { id, base, entries, timeoutSeconds, cookiePath, shares } = request;
+    const { id, base, timeoutSeconds, cookiePath, shares } = request;
     const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
-    const contents = Contents.fromChange(state, base, change, entries);
+    const contents = Contents.fromChange(state, base, change, request);
     this.#cache.keep(id, contents);
     return contents;
   }

@@ -33,6 +33,12 @@ interface Overlay {
 
 type Entries = ReadonlyMap<string, Buffer | undefined>;
 
+/** What was made of keys: new bytes, or undefined; and which of them were removed before, and so are the last ones now. */
+export interface Made {
+  readonly entries: Entries;
+  readonly moved: ReadonlySet<string>;
+}
+
 /** Bytes are made at the latest when so many keys differ. */
 const MAX_OVERLAY_KEYS = 32;
 
@@ -44,6 +50,9 @@ const FIRST_OBJECT_TAG = 0x40;
 
 /** Said of an object that may be part of several keys, too: all of them must be decoded together. */
 export const SHARED = Symbol("shared with other keys");
+
+/** No key was removed and set again. Never filled. */
+export const NONE_MOVED: ReadonlySet<string> = new Set();
 
 const NOT_SCALAR = Symbol("not a scalar");
 
@@ -80,9 +89,9 @@ export class Contents {
     return new Contents(state, Buffer.from(image), undefined);
   }
 
-  /** From the answer to a commit: `change`, whose delta holds `entries`, on top of `base`, or of nothing for a new session. */
-  static fromChange(state: State, base: Contents | undefined, change: Change, entries: Entries): Contents {
-    const overlay = base === undefined ? undefined : base.#overlayWith(change, entries);
+  /** From the answer to a commit: `change`, whose delta holds `made`, on top of `base`, or of nothing for a new session. */
+  static fromChange(state: State, base: Contents | undefined, change: Change, made: Made): Contents {
+    const overlay = base === undefined ? undefined : base.#overlayWith(change, made);
     if (overlay !== undefined) return new Contents(state, undefined, overlay);
     const { startupMs: nowMs } = state;
     const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DAY_SECONDS });
@@ -90,12 +99,12 @@ export class Contents {
   }
 
   /** What a change that is not committed yet would make of them. */
-  changedBy({ entries, properties }: Unsaved): Contents {
+  changedBy({ entries, moved, properties }: Unsaved): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
-    const overlay = this.#overlayWith(properties, entries);
+    const overlay = this.#overlayWith(properties, { entries, moved });
     if (overlay !== undefined) return new Contents(state, undefined, overlay);
-    const change = { delta: encodeDelta(entries), nowMs: this.startupMs, ...properties };
+    const change = { delta: encodeDelta(entries, moved), nowMs: this.startupMs, ...properties };
     return new Contents(state, applyDelta(this.image, change), undefined);
   }
 
@@ -191,8 +200,9 @@ export class Contents {
   }
 
   /** These contents with a change on top, by keys; undefined where that takes bytes. */
-  #overlayWith({ shares = [], timeoutSeconds, cookiePath }: Partial<Change>, entries: Entries): Overlay | undefined {
-    if (shares.length > 0 || this.#mayShareObjects) return undefined;
+  #overlayWith(change: Partial<Change>, { entries, moved }: Made): Overlay | undefined {
+    const { shares = [], timeoutSeconds, cookiePath } = change;
+    if (shares.length > 0 || moved.size > 0 || this.#mayShareObjects) return undefined;
     const before = this.#overlay;
     const merged = before === undefined ? entries : mergeEntries(before.entries, entries);
     if (merged === undefined || merged.size > MAX_OVERLAY_KEYS) return undefined;

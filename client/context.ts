@@ -15,6 +15,15 @@ export interface Context {
   readonly outer?: Context | undefined;
 }
 
+/** The context of a request that session() has seen. */
+export interface RequestContext extends Context {
+  readonly client: Client;
+  /** As it is by now; that of the cookie where the session could not be read. */
+  readonly sessionId: string | null;
+  /** Its response waits for what is changed. False once it has ended, and where there is none. */
+  readonly isAnswering: boolean;
+}
+
 const storage = new AsyncLocalStorage<Context>();
 
 export function runInContext<T>(context: Context, fn: () => T): T {
@@ -24,20 +33,26 @@ export function runInContext<T>(context: Context, fn: () => T): T {
 const BOUND = Symbol("the context of its listeners");
 
 interface Bound extends EventEmitter {
-  [BOUND]?: Context;
+  [BOUND]?: RequestContext;
 }
 
 /**
  * Listeners of a request or response run where the server emits; this brings them into the context of the request. Of several middlewares
  * the last one counts: it is the one whose session the handler has.
  */
-export function bindEvents(emitter: Bound, context: Context): void {
+export function bindEvents(emitter: Bound, context: RequestContext): void {
   const isFirst = emitter[BOUND] === undefined;
   emitter[BOUND] = context;
   if (!isFirst) return;
   const { emit } = emitter;
   emitter.emit = (...args: unknown[]): boolean =>
     storage.run(emitter[BOUND] ?? context, Reflect.apply, emit, emitter, args);
+}
+
+/** Undefined for what is no request, and for one that no session() has seen. */
+export function contextOf(request: unknown): RequestContext | undefined {
+  if (typeof request !== "object" || request === null || !("headers" in request)) return undefined;
+  return (request as Partial<Bound>)[BOUND];
 }
 
 export function currentContext(): Context | undefined {
@@ -51,10 +66,11 @@ export function requireContext(): Context {
   return context;
 }
 
-/** The running transaction on this session that the present code is part of, if any. */
-export function contextOfTransaction(id: string): Context | undefined {
+/** The running transaction on this session that the present code is part of, if any. Where there is none the id is not asked for. */
+export function contextOfTransaction(session: { readonly sessionId: string | null }): Context | undefined {
   for (let context = storage.getStore(); context !== undefined; context = context.outer) {
-    if (context.transaction?.isRunning === true && context.handle.id === id) return context;
+    const isRunning = context.transaction?.isRunning === true && context.handle.id !== null;
+    if (isRunning && context.handle.id === session.sessionId) return context;
   }
   return undefined;
 }

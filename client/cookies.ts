@@ -11,22 +11,40 @@ function toHeader(text: string): string {
 }
 
 /**
- * The value of a cookie: names are case sensitive, nothing is decoded, a second "=" ends the value, the last of several wins.
- * undefined when it is missing or empty.
+ * The values of the cookies of one name, from the last to the first: names are case sensitive, nothing is decoded, a second "=" ends the
+ * value, and an empty one is none.
  */
-export function readCookie(header: string | undefined, name: string): string | undefined {
-  if (header === undefined) return undefined;
-  let found: string | undefined;
-  for (let at = 0; at <= header.length; ) {
-    const end = endOf(";", header, at, header.length);
-    const from = afterBlanks(header, at, end);
-    const nameEnd = endOf("=", header, from, end);
-    if (nameEnd - from === name.length && header.startsWith(name, from)) {
-      found = nameEnd === end ? undefined : header.slice(nameEnd + 1, endOf("=", header, nameEnd + 1, end));
-    }
-    at = end + 1;
+export class CookieValues {
+  readonly #header: string;
+  readonly #name: string;
+  /** Where the part to be looked at next ends; -1 behind the first one. */
+  #end: number;
+
+  constructor(header: string | undefined, name: string) {
+    this.#header = header ?? "";
+    this.#name = name;
+    this.#end = this.#header.length;
   }
-  return found === undefined || found === "" ? undefined : fromHeader(found);
+
+  /** undefined when there are no more. */
+  next(): string | undefined {
+    while (this.#end >= 0) {
+      const end = this.#end;
+      const start = end === 0 ? 0 : this.#header.lastIndexOf(";", end - 1) + 1;
+      this.#end = start - 1;
+      const value = this.#valueIn(start, end);
+      if (value !== "") return fromHeader(value);
+    }
+    return undefined;
+  }
+
+  #valueIn(start: number, end: number): string {
+    const [header, name] = [this.#header, this.#name];
+    const from = afterBlanks(header, start, end);
+    const nameEnd = from + name.length;
+    if (nameEnd >= end || header[nameEnd] !== "=" || !header.startsWith(name, from)) return "";
+    return header.slice(nameEnd + 1, endOf("=", header, nameEnd + 1, end));
+  }
 }
 
 /** Where the mark stands in `header[from..to)`, or `to`. */

@@ -5,19 +5,12 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import {
-  COOKIE_PATH_KEY,
-  decodeAll,
-  isLongKey,
-  keyBytes,
-  MAX_KEY_BYTES,
-  type Share,
-  typeOf,
-} from "../protocol/image.ts";
+import { COOKIE_PATH_KEY, decodeAll, type Share, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
-import { type Contents, SHARED } from "./contents.ts";
+import { type Contents, NONE_MOVED, SHARED } from "./contents.ts";
+import { checkKey, isShown } from "./keys.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
 
 export interface HandleOptions {
@@ -38,6 +31,8 @@ interface Changed {
   /** undefined: deleted. */
   readonly bytes: Buffer | undefined;
   readonly value: unknown;
+  /** It was removed first, and so goes to the end. One object for one removal. */
+  readonly removal?: object | undefined;
 }
 
 /** An object that was handed out, and the bytes it had then. */
@@ -49,6 +44,7 @@ interface Live {
 /** Everything that is not saved, as it is now. */
 export interface Unsaved {
   readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  readonly moved: ReadonlySet<string>;
   readonly shares: readonly Share[];
   readonly isUnique: boolean;
   readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
@@ -147,8 +143,8 @@ export class Handle {
     if (this.#changes.size === 0) return this.#contents?.shownKeys.slice() ?? [];
     const keys = new Set(this.#contents?.keys);
     for (const [key, change] of this.#changes) {
-      if (change.bytes === undefined) keys.delete(key);
-      else keys.add(key);
+      if (change.bytes === undefined || change.removal !== undefined) keys.delete(key);
+      if (change.bytes !== undefined) keys.add(key);
     }
     return [...keys].filter(isShown);
   }
@@ -253,14 +249,18 @@ export class Handle {
       this.delete(key);
       return;
     }
-    const previous = this.#changes.get(key)?.bytes ?? this.#contents?.stored(key);
+    const before = this.#changes.get(key);
+    // What was removed and is set again is a new key.
+    const isNewAgain = before !== undefined && before.bytes === undefined;
+    const previous = before === undefined ? this.#contents?.stored(key) : before.bytes;
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
     const encoded = encodeValue(value, key, at, this.#origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
     const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
     if (this.#id === null) this.#create();
     this.#live.delete(key);
-    this.#change(key, { bytes: encoded.bytes, value: seen });
+    if (isNewAgain) this.#changes.delete(key);
+    this.#change(key, { bytes: encoded.bytes, value: seen, removal: isNewAgain ? {} : before?.removal });
   }
 
   delete(key: string): boolean {
@@ -398,13 +398,14 @@ export class Handle {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, shares } = this.#collect();
+    const { entries, moved, shares } = this.#collect();
     if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
     const isNew = this.#contents === undefined;
     const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
     const isApart = shares.length > 0 || isUnique;
     return {
       entries,
+      moved,
       shares,
       isUnique,
       isApart,
@@ -619,7 +620,7 @@ export class Handle {
       const value = (this.#changes.get(key) ?? this.#live.get(key))?.value;
       if (this.#isStill(key, value, bytes)) continue;
       this.#live.delete(key);
-      this.#change(key, { bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
     }
   }
 
@@ -656,7 +657,8 @@ export class Handle {
   }
 
   /** What is to be sent, as of now. */
-  #collect(): { entries: Map<string, Buffer | undefined>; shares: Share[] } {
+  #collect(): { entries: Map<string, Buffer | undefined>; moved: ReadonlySet<string>; shares: Share[] } {
+    const moved = this.#movedKeys();
     const entries = new Map<string, Buffer | undefined>();
     const seen = new Map<object, { key: string; object: number }>();
     const shares: Share[] = [];
@@ -675,14 +677,22 @@ export class Handle {
       if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
       else add(key, value, bytes, true);
     }
-    return { entries, shares: entries.size === 0 ? [] : shares };
+    return { entries, moved, shares: entries.size === 0 ? [] : shares };
+  }
+
+  #movedKeys(): ReadonlySet<string> {
+    let moved: Set<string> | undefined;
+    for (const [key, { bytes, removal }] of this.#changes) {
+      if (bytes !== undefined && removal !== undefined) moved = (moved ?? new Set<string>()).add(key);
+    }
+    return moved ?? NONE_MOVED;
   }
 
   async #commit(): Promise<void> {
     const id = this.#id;
     const unsaved = this.unsaved();
     if (id === null || unsaved === undefined) return;
-    const { entries, shares, isUnique, properties } = unsaved;
+    const { entries, moved, shares, isUnique, properties } = unsaved;
     const [base, isNew] = [this.#contents, this.#contents === undefined];
     this.#askedFor = entries;
     try {
@@ -690,6 +700,7 @@ export class Handle {
         id,
         base,
         entries,
+        moved,
         isNew,
         isUnique,
         shares,
@@ -717,14 +728,16 @@ export class Handle {
   /** What was sent is saved now, unless it was changed again meanwhile. Objects stay live. */
   #forgetSaved(unsaved: Unsaved): void {
     for (const [key, bytes] of unsaved.entries) {
-      const change = this.#changes.get(key);
-      const live = this.#live.get(key);
-      if (change !== undefined && change === unsaved.changes.get(key)) {
+      const [change, sent, live] = [this.#changes.get(key), unsaved.changes.get(key), this.#live.get(key)];
+      if (change !== undefined && change === sent) {
         this.#changes.delete(key);
         if (bytes !== undefined && isGambasObject(change.value))
           this.#keepLive(key, { value: change.value, baseline: bytes });
       } else if (live !== undefined && bytes !== undefined) {
         this.#keepLive(key, { value: live.value, baseline: bytes });
+      } else if (change?.removal !== undefined && change.removal === sent?.removal) {
+        // Moved already: where it is now it stays.
+        this.#change(key, { ...change, removal: undefined });
       }
     }
     this.#isForced = false;
@@ -782,18 +795,4 @@ function isGone(error: unknown): boolean {
 
 function isEqual(left: Buffer, right: Buffer): boolean {
   return left === right || left.equals(right);
-}
-
-function isShown(key: string): boolean {
-  return key !== COOKIE_PATH_KEY;
-}
-
-function checkKey(key: string): void {
-  if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
-    // Any other text must stand for bytes.
-    if (!key.isWellFormed()) keyBytes(key);
-    if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);
-    return;
-  }
-  throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
 }

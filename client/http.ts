@@ -1,21 +1,28 @@
 // session(): cookie in, commit before the headers, cookie out. For node:http and everything built on it.
 
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
-import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
-import { Client, type Opened } from "./client.ts";
-import { bindEvents, type Context, currentContext, offerAsDefault, processDefaults, runInContext } from "./context.ts";
-import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
+import { checkPrefix } from "../protocol/session-id.ts";
+import { Client } from "./client.ts";
+import {
+  bindEvents,
+  currentContext,
+  offerAsDefault,
+  processDefaults,
+  type RequestContext,
+  runInContext,
+} from "./context.ts";
+import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
-import { clientAddress, isSecure } from "./request.ts";
+import { clientAddress, isSecure, unreadableAddress } from "./request.ts";
 import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
+import { Visit } from "./visit.ts";
 
 export type Next = (error?: unknown) => unknown;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
-/** What real Gambas programs send; honoured where ours is absent. */
-const GAMBAS_COOKIE = "GBSESSIONID";
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -41,29 +48,22 @@ export function session(options: SessionOptions = {}): Middleware {
       return;
     }
     let visit: Visit;
+    let finding: Promise<void> | undefined;
     try {
-      visit = visitOf(cookiesOf(req), options.cookieName ?? DEFAULTS.cookieName);
+      visit = new Visit(cookiesOf(req), options.cookieName ?? DEFAULTS.cookieName);
       visit.address = req.socket?.remoteAddress;
-      if (visit.id !== null) visit.contents = client.current(visit.id);
+      finding = visit.find(client);
     } catch (error) {
       next(error);
       return;
     }
-    if (visit.id === null || visit.contents !== undefined) new Exchange(site, req, res, visit).begin(next);
-    else void openLater(site, req, res, visit, visit.id, next);
+    if (finding === undefined) new Exchange(site, req, res, visit).begin(next);
+    else void finding.then(() => beginLater(new Exchange(site, req, res, visit), next));
   };
 }
 
 /** Nobody waits above `next` any more: what it throws has to be caught here, as a cookie decides whether it is called at once or later. */
-async function openLater(
-  site: Site,
-  req: IncomingMessage,
-  res: ServerResponse,
-  visit: Visit,
-  id: string,
-  next: Next,
-): Promise<void> {
-  const exchange = new Exchange(site, req, res, Object.assign(visit, await site.client.ask(id)));
+function beginLater(exchange: Exchange, next: Next): void {
   try {
     exchange.begin(next);
   } catch (error) {
@@ -109,37 +109,11 @@ interface Site {
   readonly options: SessionOptions;
 }
 
-/** Which session a request came with, and how it was found. */
-class Visit {
-  readonly id: string | null;
-  /** The name of its cookie, or else ours. */
-  readonly cookieName: string;
-  /** Asked for at once: a connection that has ended tells it no more. */
-  address: string | undefined;
-  contents: Opened["contents"] | undefined;
-  problem: Error | undefined;
-
-  constructor(id: string | null, cookieName: string) {
-    this.id = id;
-    this.cookieName = cookieName;
-    this.address = undefined;
-    this.contents = undefined;
-    this.problem = undefined;
-  }
-}
-
-function visitOf(header: string | undefined, cookieName: string): Visit {
-  const own = readCookie(header, cookieName);
-  if (own !== undefined) return new Visit(isSessionId(own) ? own : null, cookieName);
-  const gambas = readCookie(header, GAMBAS_COOKIE);
-  return isSessionId(gambas) ? new Visit(gambas, GAMBAS_COOKIE) : new Visit(null, cookieName);
-}
-
 /**
  * One request and its response: the context its code runs in, what a new session of it is like, and what its response waits for. One
  * object is all of these, since there is one for every request, whether it uses its session or not.
  */
-class Exchange implements Context, HandleOptions, GateEvents {
+class Exchange implements RequestContext, HandleOptions, GateEvents {
   readonly handle: Handle;
   readonly #site: Site;
   readonly #options: SessionOptions;
@@ -149,6 +123,7 @@ class Exchange implements Context, HandleOptions, GateEvents {
   readonly #visit: Visit;
   #gate: ResponseGate | undefined;
   #prefix: string | undefined;
+  #addressPrefix: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
@@ -215,14 +190,42 @@ class Exchange implements Context, HandleOptions, GateEvents {
     }
   }
 
+  // -- what it is for code that has only the request
+
+  get client(): Client {
+    return this.#site.client;
+  }
+
+  get sessionId(): string | null {
+    return this.#visit.problem === undefined ? this.handle.id : this.#visit.id;
+  }
+
+  /** An upgrade has no response, whatever stands in for one. */
+  get isAnswering(): boolean {
+    if (this.#gate === undefined) return false;
+    const { writableEnded, destroyed, socket } = this.#res;
+    if (writableEnded !== false || destroyed || socket === undefined) return false;
+    return !("upgrade" in this.#req && this.#req.upgrade === true);
+  }
+
   // -- what a session that begins here is like
 
   get prefix(): string {
-    return (
-      this.#prefix ||
-      processDefaults.prefix ||
-      clientAddress(wholeOf(this.#req), this.#options.trustProxy, this.#visit.address)
-    );
+    return this.#prefix || processDefaults.prefix || this.#address;
+  }
+
+  get #address(): string {
+    this.#addressPrefix ??= this.#findAddress();
+    return this.#addressPrefix;
+  }
+
+  /** Of nobody else where it cannot be told: sessions that are unique by their address must not end each other. */
+  #findAddress(): string {
+    const req = wholeOf(this.#req);
+    const address = clientAddress(req, this.#options.trustProxy, this.#visit.address);
+    if (address !== undefined) return address;
+    this.onError(unreadableAddress(req));
+    return `unknown-${randomBytes(8).toString("hex")}`;
   }
 
   get timeoutSeconds(): number {

@@ -7,4 +7,5 @@ export { connect } from "./connect.ts";
 export type { Handle, HandleOptions } from "./handle.ts";
 export { type Middleware, session } from "./http.ts";
 export type { ConnectOptions, SessionOptions } from "./options.ts";
-export { type RunOptions, Session, type SessionStatic, type TransactionOptions } from "./session.ts";
+export type { CookieBearer, RunOptions } from "./run-options.ts";
+export { Session, type SessionStatic, sessionOf, type TransactionOptions } from "./session.ts";

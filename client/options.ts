@@ -39,9 +39,9 @@ export interface SessionOptions extends ConnectOptions {
   readonly prefix?: string | ((req: IncomingMessage) => string);
   /** Creating a session ends all others of its prefix. Default false. */
   readonly unique?: boolean;
-  /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. */
+  /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. What names no address is said to `onError`. */
   readonly trustProxy?: boolean | number;
-  /** Told of every failure to read or save a session. A response whose session could not be saved becomes a 500, whatever this does. */
+  /** Told of every failure to read or save a session, or the address of a new one. A response whose session could not be saved becomes a 500, whatever this does. */
   readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
 }
 

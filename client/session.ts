@@ -2,25 +2,23 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
+import type { Client } from "./client.ts";
 import {
   type Context,
   clientOfProcess,
+  contextOf,
   contextOfTransaction,
   currentContext,
   processDefaults,
+  type RequestContext,
   requireContext,
   runInContext,
 } from "./context.ts";
 import { Handle } from "./handle.ts";
-import { checkCookiePath } from "./options.ts";
+import { checkCookiePath, DEFAULTS } from "./options.ts";
 import { addressPrefix } from "./request.ts";
-
-export interface RunOptions {
-  /** The session to use. One that does not exist gives a context without a session. */
-  readonly id?: string | null;
-  /** Prefix of a session that is created, as the client's address is in HTTP. */
-  readonly remoteAddress?: string;
-}
+import { checkRun, type RunOptions } from "./run-options.ts";
+import { Visit } from "./visit.ts";
 
 export interface TransactionOptions {
   /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
@@ -67,7 +65,7 @@ export interface SessionStatic extends Keyed {
   delete(key: string): boolean;
   /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
   Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** A session context without HTTP. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
+  /** A session context without HTTP, or of a request without a response. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
   Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T>;
   /** The exact Gambas type of a stored value. */
   TypeOf(key: string): string | undefined;
@@ -169,19 +167,11 @@ const members = {
   },
 
   async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
-    const id = options?.id ?? null;
-    // Alone on this session already: waiting for the turn would be waiting for itself.
-    const joined = id === null ? undefined : contextOfTransaction(id);
-    if (joined !== undefined) return runInContext(joined, () => partOf(joined, fn));
-    const client = clientOfProcess();
-    await client.ready();
-    const opened = id === null ? {} : await client.find(id);
-    const inner = new Handle(client, { id, ...opened }, optionsOfRun(options));
-    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
-    if (!inner.wasUsed) return result;
-    await inner.settle();
-    await inner.touch();
-    return result;
+    checkRun(options, fn);
+    const request = contextOf(options?.request);
+    if (request?.isAnswering === true) return runInRequest(request, fn);
+    const part = runAsPart({ sessionId: options?.id ?? null }, fn);
+    return part ?? runAlone(options ?? {}, request, fn);
   },
 } satisfies Record<string, unknown>;
 
@@ -203,11 +193,69 @@ async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise
   throw new SessionError("ERR_LEASE_LOST", what);
 }
 
+/** Already alone on this session: waiting for the turn would be waiting for itself. */
+function runAsPart<T>(
+  session: { readonly sessionId: string | null },
+  fn: () => T | Promise<T>,
+): Promise<T> | undefined {
+  const joined = contextOfTransaction(session);
+  return joined && runInContext(joined, () => partOf(joined, fn));
+}
+
+/** What was changed is part of what the response waits for, whether `fn` fails or not, as if the context had never been lost. */
+async function runInRequest<T>(request: RequestContext, fn: () => T | Promise<T>): Promise<T> {
+  const part = runAsPart(request, fn);
+  if (part !== undefined) return part;
+  const { handle } = request;
+  const result = await runInContext({ handle, outer: currentContext() }, async () => fn());
+  await handle.settle();
+  return result;
+}
+
+async function runAlone<T>(
+  options: RunOptions,
+  request: RequestContext | undefined,
+  fn: () => T | Promise<T>,
+): Promise<T> {
+  const client = request?.client ?? clientOfProcess();
+  await client.ready();
+  const opened = await openForRun(client, options, request);
+  const part = options.request && runAsPart({ sessionId: opened.id }, fn);
+  if (part !== undefined) return part;
+  const inner = new Handle(client, opened, optionsOfRun(options));
+  const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
+  if (!inner.wasUsed) return result;
+  await inner.settle();
+  await inner.touch();
+  return result;
+}
+
+type Found = ConstructorParameters<typeof Handle>[1];
+
+async function openForRun(client: Client, options: RunOptions, request: RequestContext | undefined): Promise<Found> {
+  const { request: bearer, cookieName = DEFAULTS.cookieName } = options;
+  if (bearer !== undefined && request === undefined) {
+    const visit = new Visit(bearer.headers.cookie, cookieName);
+    await visit.find(client);
+    return visit;
+  }
+  const id = request === undefined ? (options.id ?? null) : request.sessionId;
+  return { id, ...(id === null ? {} : await client.find(id)) };
+}
+
+/** A request without a response: nothing could bring the cookie of a new session to the browser. */
+function refuseToCreate(): never {
+  const what =
+    "A session cannot be created in Session.Run({ request }), because no response would bring its cookie to the browser.";
+  throw new SessionError("ERR_HEADERS_SENT", what);
+}
+
 function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
   const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
   return {
-    prefix: prefix ?? addressPrefix(options?.remoteAddress),
+    prefix: prefix ?? addressPrefix(options.remoteAddress),
     timeoutSeconds,
+    ...(options.request === undefined ? {} : { mayCreate: refuseToCreate }),
     ...(cookiePath === undefined ? {} : { cookiePath }),
     ...(isUnique === undefined ? {} : { isUnique }),
   };
@@ -285,3 +333,8 @@ function reservedName(name: string | symbol): SessionError {
 
 /** The session of the request that runs now. */
 export const Session: SessionStatic = new Proxy(members, indexed) as unknown as SessionStatic;
+
+/** The session of a request that `session()` has seen, wherever the code runs; undefined for any other. Saved with its response. */
+export function sessionOf(request: object): Handle | undefined {
+  return contextOf(request)?.handle;
+}

@@ -199,13 +199,14 @@ export class Transactions {
         for (const one of ran) succeed(one);
         return undefined;
       }
-      const { entries, shares, isUnique, properties } = merged;
+      const { entries, moved, shares, isUnique, properties } = merged;
       const request = {
         id,
         base: grant.contents,
         isNew: false,
         isUnique,
         entries,
+        moved,
         shares,
         fence: grant.fence,
         keepsLease,
@@ -337,12 +338,12 @@ function mayRunAgain(job: Job, error: unknown): boolean {
 /** What all of them changed, as one change; of one key the last value counts. */
 function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
   let last: Unsaved | undefined;
-  let merged: { entries: Map<string, Buffer | undefined>; properties: Unsaved["properties"] } | undefined;
+  let merged: Merged | undefined;
   for (const { unsaved } of ran) {
     if (unsaved === undefined) continue;
     if (last !== undefined) {
-      merged ??= { entries: new Map(last.entries), properties: last.properties };
-      addEntries(merged.entries, unsaved.entries);
+      merged ??= { entries: new Map(last.entries), moved: new Set(last.moved), properties: last.properties };
+      addEntries(merged, unsaved);
       if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
     }
     last = unsaved;
@@ -350,10 +351,20 @@ function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
   return last && { ...last, ...merged };
 }
 
-function addEntries(merged: Map<string, Buffer | undefined>, later: ReadonlyMap<string, Buffer | undefined>): void {
-  for (const [key, bytes] of later) {
+interface Merged {
+  readonly entries: Map<string, Buffer | undefined>;
+  readonly moved: Set<string>;
+  properties: Unsaved["properties"];
+}
+
+function addEntries({ entries, moved }: Merged, later: Unsaved): void {
+  for (const [key, bytes] of later.entries) {
+    const wasRemoved = entries.has(key) && entries.get(key) === undefined;
     // Removed and set again: the key moves to the end, as it would have one by one.
-    if (merged.get(key) === undefined) merged.delete(key);
-    merged.set(key, bytes);
+    if (bytes !== undefined && (wasRemoved || later.moved.has(key))) {
+      entries.delete(key);
+      moved.add(key);
+    }
+    entries.set(key, bytes);
   }
 }

@@ -120,7 +120,8 @@ export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | un
   house.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()], hasTimeout, hasPath });
   const nowMs = Math.max(startupMs(theirs), startupMs(ours.image));
   const cookiePath = hasPath === true ? layoutOf(ours.image).cookiePath : undefined;
-  const repaired = applyDelta(theirs, { delta: encodeDelta(undone), nowMs, cookiePath, dialect: house.dialect });
+  const delta = encodeDelta(undone, movedSince(save, undone));
+  const repaired = applyDelta(theirs, { delta, nowMs, cookiePath, dialect: house.dialect });
   if (hasTimeout === true) ours.image.copy(repaired, TIMEOUT_FROM, TIMEOUT_FROM, TIMEOUT_TO);
   return repaired;
 }
@@ -135,6 +136,19 @@ function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string
     if (isStale(key, our && runOf(our), their && runOf(their))) undone.set(key, our);
   }
   return undone;
+}
+
+/** Of what is put back those keys that ours has behind others that are still behind them in theirs: we had removed and set them again. */
+function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, Buffer | undefined>): Set<string> {
+  const places = new Map([...layoutOf(theirs).entries.keys()].map((key, place) => [key, place]));
+  const moved = new Set<string>();
+  let last = -1;
+  for (const key of layoutOf(ours.image).entries.keys()) {
+    const place = places.get(key) ?? -1;
+    if (place > last) last = place;
+    else if (place >= 0 && undone.has(key)) moved.add(key);
+  }
+  return moved;
 }
 
 /** Whether `their` is an older value, saved in the place of `our` without knowing it. */

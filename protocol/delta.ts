@@ -7,9 +7,14 @@ import { borrowOutput, type Output, returnOutput } from "./value-output.ts";
 import { endOfString, endOfValue, newScan } from "./value-scan.ts";
 import { keyBytes, readKey } from "./value-text.ts";
 
-/** The bytes of the changes; undefined deletes. */
-export function encodeDelta(changes: Iterable<readonly [string, Buffer | undefined]>): Buffer {
-  const list = [...changes];
+const NONE_MOVED: ReadonlySet<string> = new Set();
+
+/** The bytes of the changes; undefined deletes. Keys that `moved` has are deleted before they are set, which puts them at the end. */
+export function encodeDelta(
+  changes: Iterable<readonly [string, Buffer | undefined]>,
+  moved: ReadonlySet<string> = NONE_MOVED,
+): Buffer {
+  const list = moved.size === 0 ? [...changes] : [...withDeletions(changes, moved)];
   const out = borrowOutput();
   try {
     out.byte(TAG.COLLECTION);
@@ -22,6 +27,16 @@ export function encodeDelta(changes: Iterable<readonly [string, Buffer | undefin
     return out.slice(0);
   } finally {
     returnOutput(out);
+  }
+}
+
+function* withDeletions(
+  changes: Iterable<readonly [string, Buffer | undefined]>,
+  moved: ReadonlySet<string>,
+): Iterable<readonly [string, Buffer | undefined]> {
+  for (const change of changes) {
+    if (moved.has(change[0]) && change[1] !== undefined) yield [change[0], undefined];
+    yield change;
   }
 }
 

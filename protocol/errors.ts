@@ -16,7 +16,7 @@ export const ERRORS = {
   },
   ERR_HEADERS_SENT: {
     text: "A session cannot be created after the response headers have been sent, because its cookie could not be.",
-    remedy: "Write to the session before the first res.write(), res.end() or res.flushHeaders().",
+    remedy: "Write to it in an HTTP request first, before res.write(), res.end() or res.flushHeaders().",
   },
   ERR_BAD_KEY: {
     text: "This is not a key a session can hold.",
@@ -30,6 +30,11 @@ export const ERRORS = {
   ERR_BAD_OPTION: {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",
+  },
+  ERR_BAD_ADDRESS: {
+    text: "A trusted proxy names no address that can be read.",
+    remedy:
+      "Let the proxy write the client's address there, or give new sessions a prefix that does not need it. Until then each gets one of its own.",
   },
   ERR_BAD_ID: {
     text: "This is not a session id.",

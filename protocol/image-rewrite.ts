@@ -65,8 +65,8 @@ function liveEntries(image: Buffer, sources: Source[]): Map<string, LiveEntry> {
 }
 
 function putChanges(entries: Map<string, LiveEntry>, changes: Changes, delta: Buffer, sources: Source[]): void {
-  for (const [index, { start, keyFrom, keyTo, valueAt, valueEnd }] of changes.entries.entries()) {
-    if (changes.isOverridden(index)) continue;
+  for (const changed of changes.entries) {
+    const { start, keyFrom, keyTo, valueAt, valueEnd } = changed;
     const key = delta.toString("latin1", keyFrom, keyTo);
     if (valueEnd === valueAt) {
       entries.delete(key);
@@ -75,6 +75,7 @@ function putChanges(entries: Map<string, LiveEntry>, changes: Changes, delta: Bu
     const last = sources.at(-1) as Source;
     const source = { table: tableOf(delta, valueAt), base: last.base + last.table.starts.length, hasRoot: false };
     sources.push(source);
+    if (changes.isMoved(changed)) entries.delete(key);
     const stored = entries.get(key)?.key ?? delta.subarray(start, keyTo);
     entries.set(key, { key: stored, slot: { source, at: valueAt, end: valueEnd } });
   }

@@ -21,38 +21,87 @@ const { allocUnsafe } = Buffer;
 /** Up to here the changed keys are compared one by one. */
 const FEW_CHANGES = 8;
 
-/** Finds the change of a key by its bytes. The last of several changes of one key counts. */
+/** What a delta makes of each key, in the order in which new ones come. Finds the change of a key by its bytes. */
 export class Changes {
+  /** One for each key: of several the last one. */
   readonly entries: readonly ChangedEntry[];
   readonly #delta: Buffer;
-  #indexes: Map<string, number> | undefined;
+  readonly #indexes: Map<string, number> | undefined;
+  /** Keys that were deleted before they were set. */
+  #moved: ReadonlySet<ChangedEntry> | undefined;
 
   constructor(delta: Buffer, entries: readonly ChangedEntry[]) {
     this.#delta = delta;
-    this.entries = entries;
-    if (entries.length > FEW_CHANGES) {
-      this.#indexes = new Map();
-      for (const [index, { keyFrom, keyTo }] of entries.entries()) {
-        this.#indexes.set(delta.toString("latin1", keyFrom, keyTo), index);
-      }
+    const indexes = entries.length > FEW_CHANGES ? this.#indexesOf(entries) : undefined;
+    const isRepeating = indexes === undefined ? this.#hasRepeatedKey(entries) : indexes.size < entries.length;
+    this.entries = isRepeating ? this.#oneByOne(entries) : entries;
+    this.#indexes = isRepeating && indexes !== undefined ? this.#indexesOf(this.entries) : indexes;
+  }
+
+  #hasRepeatedKey(entries: readonly ChangedEntry[]): boolean {
+    const delta = this.#delta;
+    for (let index = 1; index < entries.length; index++) {
+      const { keyFrom, keyTo } = entries[index] as ChangedEntry;
+      if (findKey(entries, index, delta, delta, keyFrom, keyTo) >= 0) return true;
     }
+    return false;
+  }
+
+  #indexesOf(entries: readonly ChangedEntry[]): Map<string, number> {
+    return new Map(entries.map((entry, index) => [this.#keyOf(entry), index]));
+  }
+
+  #keyOf({ keyFrom, keyTo }: ChangedEntry): string {
+    return this.#delta.toString("latin1", keyFrom, keyTo);
+  }
+
+  /** What is left when the changes are made one after the other: who was deleted and is set again is a new key. */
+  #oneByOne(entries: readonly ChangedEntry[]): readonly ChangedEntry[] {
+    const changes = new Map<string, ChangedEntry>();
+    const moved = new Set<string>();
+    for (const entry of entries) {
+      const key = this.#keyOf(entry);
+      const before = changes.get(key);
+      if (before !== undefined && isDeletion(before) && !isDeletion(entry)) {
+        moved.add(key);
+        changes.delete(key);
+      }
+      changes.set(key, entry);
+    }
+    this.#moved = new Set([...moved].map((key) => changes.get(key) as ChangedEntry));
+    return [...changes.values()];
+  }
+
+  /** Whether the key goes to the end, wherever it was. */
+  isMoved(entry: ChangedEntry): boolean {
+    return this.#moved?.has(entry) === true;
   }
 
   /** Index of the change of the key `bytes[from..to)`, -1 when it is not changed. */
   indexOf(bytes: Buffer, from: number, to: number): number {
     if (this.#indexes !== undefined) return this.#indexes.get(bytes.toString("latin1", from, to)) ?? -1;
-    for (let index = this.entries.length - 1; index >= 0; index--) {
-      const { keyFrom, keyTo } = this.entries[index] as ChangedEntry;
-      if (keyTo - keyFrom === to - from && isSameRun(this.#delta, keyFrom, bytes, from, to)) return index;
-    }
-    return -1;
+    return findKey(this.entries, this.entries.length, this.#delta, bytes, from, to);
   }
+}
 
-  /** Whether another change of the same key comes later. */
-  isOverridden(index: number): boolean {
-    const { keyFrom, keyTo } = this.entries[index] as ChangedEntry;
-    return this.indexOf(this.#delta, keyFrom, keyTo) !== index;
+function isDeletion({ valueAt, valueEnd }: ChangedEntry): boolean {
+  return valueAt === valueEnd;
+}
+
+/** Which of the first `count` entries of a delta has the key `bytes[from..to)`, compared one by one; -1 for none. */
+function findKey(
+  entries: readonly ChangedEntry[],
+  count: number,
+  delta: Buffer,
+  bytes: Buffer,
+  from: number,
+  to: number,
+): number {
+  for (let index = count - 1; index >= 0; index--) {
+    const { keyFrom, keyTo } = entries[index] as ChangedEntry;
+    if (keyTo - keyFrom === to - from && isSameRun(delta, keyFrom, bytes, from, to)) return index;
   }
+  return -1;
 }
 
 function isSameRun(left: Buffer, at: number, right: Buffer, from: number, to: number): boolean {
@@ -97,7 +146,7 @@ export class Splice {
     const { valueAt, valueEnd: end } = changed;
     this.#replacements.push({ changed, oldFrom: keyTo, oldTo: valueEnd });
     // The second entry of a key would win over the value that has just been put into the first.
-    if (this.#isPlaced[index] !== true && end > valueAt) {
+    if (this.#isPlaced[index] !== true && end > valueAt && !this.#changes.isMoved(changed)) {
       this.#count++;
       this.#keep(start, keyTo);
       this.#add(valueAt, end);
@@ -127,9 +176,10 @@ export class Splice {
   #addNew(): void {
     const { entries } = this.#changes;
     for (let index = 0; index < entries.length; index++) {
-      if (this.#isPlaced[index] === true || this.#changes.isOverridden(index)) continue;
       const changed = entries[index] as ChangedEntry;
-      this.#replacements.push({ changed, oldFrom: 0, oldTo: 0 });
+      const isPlaced = this.#isPlaced[index] === true;
+      if (isPlaced && !this.#changes.isMoved(changed)) continue;
+      if (!isPlaced) this.#replacements.push({ changed, oldFrom: 0, oldTo: 0 });
       if (changed.valueEnd === changed.valueAt) continue;
       this.#add(changed.start, changed.valueEnd);
       this.#count++;

@@ -1,7 +1,7 @@
 // Which array class a JavaScript array becomes: the one that fits its elements, or a given one if all elements fit it.
 
 import { BASE_COLLECTION, BASE_OBJECT, CLASS_BYTES, CLASS_VARIANTS, DIMENSION, TAG } from "./value-format.ts";
-import { KIND, kindOf, numericClassOf } from "./value-kind.ts";
+import { isBytes, isDate, KIND, kindOf, numericClassOf } from "./value-kind.ts";
 import { isUtf8 } from "./value-text.ts";
 import { TypedValue } from "./value-typed.ts";
 
@@ -32,7 +32,7 @@ export function classOfList(list: readonly unknown[]): number {
     case "string":
       return classIfAll(list, TAG.STRING);
     default:
-      return first instanceof Date ? classIfAll(list, TAG.DATE) : CLASS_VARIANTS;
+      return isDate(first) ? classIfAll(list, TAG.DATE) : CLASS_VARIANTS;
   }
 }
 
@@ -73,16 +73,12 @@ export function fitsScalar(base: number, value: unknown, isForced: boolean): boo
     case TAG.BOOLEAN:
       return typeof value === "boolean";
     case TAG.DATE:
-      return value === null || (value instanceof Date && kindOf(value) === KIND.DATE);
+      return value === null || isDate(value);
     case TAG.STRING:
-      return typeof value === "string" || (value instanceof Uint8Array && fitsString(value, isForced));
+      return typeof value === "string" || (isBytes(value) && (isForced || !isUtf8(value)));
     default:
       return false;
   }
-}
-
-function fitsString(value: Uint8Array, isForced: boolean): boolean {
-  return kindOf(value) === KIND.BYTES && (isForced || !isUtf8(value));
 }
 
 function fitsNumber(base: number, value: number, isForced: boolean): boolean {

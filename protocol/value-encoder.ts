@@ -17,7 +17,7 @@ import {
   readLength,
   TAG,
 } from "./value-format.ts";
-import { describe, KIND, type Kind, kindOf, numericClassOf } from "./value-kind.ts";
+import { describe, isBytes, KIND, type Kind, kindOf, numericClassOf } from "./value-kind.ts";
 import { isSameOrder, isSameScalar } from "./value-match.ts";
 import { Members } from "./value-members.ts";
 import type { Origins, Place } from "./value-origins.ts";
@@ -260,7 +260,7 @@ export class Encoder {
   #list(list: ArrayLike<unknown>, form: Form): void {
     const layout = this.#arrayHeader(list, form);
     this.#count(list.length, form.members);
-    if (layout === CLASS_BYTES && list instanceof Uint8Array) {
+    if (layout === CLASS_BYTES && isBytes(list)) {
       this.#out.copy(list, 0, list.length);
       return;
     }

@@ -15,7 +15,7 @@ import {
   readLength,
   TAG,
 } from "./value-format.ts";
-import { KIND, kindOf } from "./value-kind.ts";
+import { isBytes, KIND, kindOf } from "./value-kind.ts";
 import { isSameFixed, isSameText } from "./value-payload.ts";
 import { endOfScalar, IN_OBJECTS, IN_VARIANT } from "./value-scan.ts";
 import { readKey } from "./value-text.ts";
@@ -115,8 +115,7 @@ class Match {
   }
 
   #collection(value: object): boolean {
-    if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0)
-      return false;
+    if (!isPlain(value) || Object.getOwnPropertySymbols(value).length > 0) return false;
     const keys = Object.keys(value);
     this.#at++;
     const count = this.#count();
@@ -153,9 +152,8 @@ class Match {
   #byteArray(value: object, count: number): boolean {
     const from = this.#at;
     this.#at += count;
-    return (
-      Buffer.isBuffer(value) && value.length === count && this.#bytes.compare(value, 0, count, from, this.#at) === 0
-    );
+    if (!Buffer.isBuffer(value) || !isBytes(value) || value.length !== count) return false;
+    return this.#bytes.compare(value, 0, count, from, this.#at) === 0;
   }
 
   #element({ value, layout, next }: Frame): boolean {
@@ -182,6 +180,12 @@ class Match {
     this.#at = from + readLength(this.#bytes, this.#at);
     return isSameText(value, this.#bytes, from, this.#at);
   }
+}
+
+/** What decoding gives, and its like of another realm. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || (prototype !== null && kindOf(value) === KIND.PLAIN);
 }
 
 function isOrder(stored: readonly string[], keys: readonly string[]): boolean {

@@ -1,6 +1,7 @@
 // The bytes of scalars without their tag: what a stored one means in JavaScript, and whether it still means a given value.
 
 import { TAG, unreadable } from "./value-format.ts";
+import { isBytes, isDate } from "./value-kind.ts";
 import { readUtf8 } from "./value-text.ts";
 
 const DAY_MS = 86_400_000;
@@ -74,13 +75,13 @@ export function isSameFixed(tag: number, value: unknown, bytes: Buffer, at: numb
   if (tag !== TAG.DATE) return Object.is(readFixed(tag, bytes, at), value);
   const isNullDate = bytes.readInt32LE(at) === 0 && bytes.readInt32LE(at + 4) === 0;
   if (value === null || isNullDate) return value === null && isNullDate;
-  return value instanceof Date && value.getTime() === readTime(bytes, at);
+  return isDate(value) && value.getTime() === readTime(bytes, at);
 }
 
 /** Whether the stored string `bytes[from..to)` still means exactly `value`: the same text, or the same bytes where there is no text. */
 export function isSameText(value: unknown, bytes: Buffer, from: number, to: number): boolean {
   if (typeof value === "string") return isSameString(value, bytes, from, to);
-  if (!Buffer.isBuffer(value) || value.length !== to - from) return false;
+  if (!Buffer.isBuffer(value) || !isBytes(value) || value.length !== to - from) return false;
   return bytes.compare(value, 0, value.length, from, to) === 0 && readUtf8(bytes, from, to) === undefined;
 }
 

@@ -22,7 +22,7 @@ export function readMap(map: ReadonlyMap<unknown, unknown>): ReadMembers {
 
 /** Every member is read once, as JSON does: it may be an accessor. Members that are undefined are left out. */
 export function readPlain(object: object): ReadMembers {
-  const read: ReadMembers = { keys: [], values: [], isCanonical: Object.getPrototypeOf(object) === Object.prototype };
+  const read: ReadMembers = { keys: [], values: [], isCanonical: Object.getPrototypeOf(object) !== null };
   for (const symbol of Object.getOwnPropertySymbols(object)) {
     if (!Object.prototype.propertyIsEnumerable.call(object, symbol)) continue;
     read.problem = `an object with the symbol ${String(symbol)} as a key`;

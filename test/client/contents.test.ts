@@ -47,10 +47,16 @@ describe("Contents", () => {
           const key = `key ${random.below(45)}`;
           entries.set(key, random.below(4) === 0 ? undefined : encodeValue(random.below(1000), key).bytes);
         }
-        const delta = encodeDelta(entries);
+        const moved = new Set([...entries.keys()].filter(() => random.below(10) === 0));
+        const delta = encodeDelta(entries, moved);
         const properties = random.below(8) === 0 ? { timeoutSeconds: nowMs, cookiePath: `/${nowMs}` } : {};
         image = applyDelta(image, { delta, nowMs, ...properties });
-        contents = Contents.fromChange(state(null, nowMs), contents, { delta, nowMs, ...properties }, entries);
+        contents = Contents.fromChange(
+          state(null, nowMs),
+          contents,
+          { delta, nowMs, ...properties },
+          { entries, moved },
+        );
         // Not every time: to ask for the bytes makes them.
         if (random.below(3) > 0) expectSame(contents, image);
         if (random.below(10) === 0) expect(contents.image.toString("hex")).toBe(image.toString("hex"));

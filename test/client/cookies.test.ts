@@ -1,42 +1,56 @@
 // Cookie headers in and out, as text.
 import { describe, expect, it } from "vitest";
-import { readCookie, removalCookie, sessionCookie } from "../../client/cookies.ts";
+import { CookieValues, removalCookie, sessionCookie } from "../../client/cookies.ts";
 
 const ATTRIBUTES = { name: "SESSION", path: "/", sameSite: "Lax", isSecure: false };
 
-describe("readCookie", () => {
-  it.each<[string | undefined, string | undefined]>([
-    [undefined, undefined],
-    ["", undefined],
-    ["SESSION=a", "a"],
-    ["x=1; SESSION=a; y=2", "a"],
-    ["x=1;SESSION=a", "a"],
-    ["x=1; \t SESSION=a", "a"],
-    ["SESSION=a=b", "a"],
-    ["SESSION==a", undefined],
-    ["SESSION=a; SESSION=b", "b"],
-    ["SESSION=a; SESSION=", undefined],
-    ["SESSION=a; SESSION", undefined],
-    ["SESSION", undefined],
-    ["session=a", undefined],
-    ["SESSION =a", undefined],
-    ["SESSION= a", " a"],
-    ["SESSION=%41", "%41"],
-    ['SESSION="a"', '"a"'],
-    ["SESSION=a, x=1", "a, x"],
-    ["XSESSION=a", undefined],
-    ["SESSION=\xc3\xa9", "é"],
-  ])("%j gives %j", (header, value) => {
-    expect(readCookie(header, "SESSION")).toBe(value);
+function valuesIn(header: string | undefined, name: string): string[] {
+  const [values, found] = [new CookieValues(header, name), [] as string[]];
+  for (let value = values.next(); value !== undefined; value = values.next()) found.push(value);
+  expect(values.next()).toBeUndefined();
+  return found;
+}
+
+describe("the values of the cookies of one name", () => {
+  it.each<[string | undefined, string[]]>([
+    [undefined, []],
+    ["", []],
+    ["SESSION=a", ["a"]],
+    ["x=1; SESSION=a; y=2", ["a"]],
+    ["x=1;SESSION=a", ["a"]],
+    ["x=1; \t SESSION=a", ["a"]],
+    ["SESSION=a=b", ["a"]],
+    ["SESSION==a", []],
+    ["SESSION=a; SESSION=b", ["b", "a"]],
+    ["SESSION=a; x=1; SESSION=b;SESSION=a;", ["a", "b", "a"]],
+    ["SESSION=a; SESSION=", ["a"]],
+    ["SESSION=; SESSION=a", ["a"]],
+    ["SESSION=a; SESSION", ["a"]],
+    [";;SESSION=a;;", ["a"]],
+    [";", []],
+    ["SESSION", []],
+    ["session=a", []],
+    ["SESSION =a", []],
+    ["SESSION= a", [" a"]],
+    ["SESSION=%41", ["%41"]],
+    ['SESSION="a"', ['"a"']],
+    ["SESSION=a, x=1", ["a, x"]],
+    ["XSESSION=a", []],
+    ["SESSIONS=a", []],
+    ["SESSIO=a", []],
+    ["$Version=1; SESSION=a; $Path=/", ["a"]],
+    ["SESSION=\xc3\xa9", ["é"]],
+  ])("%j gives %j", (header, values) => {
+    expect(valuesIn(header, "SESSION")).toEqual(values);
   });
 
   it("takes names of the language as names like any other", () => {
-    expect(readCookie("__proto__=a; constructor=b", "__proto__")).toBe("a");
-    expect(readCookie("a=1", "__proto__")).toBeUndefined();
+    expect(valuesIn("__proto__=a; constructor=b", "__proto__")).toEqual(["a"]);
+    expect(valuesIn("a=1", "__proto__")).toEqual([]);
   });
 
   it("reads a header of a million parts in one go", () => {
-    expect(readCookie(`${"a=b;".repeat(1_000_000)}SESSION=x`, "SESSION")).toBe("x");
+    expect(valuesIn(`SESSION=y;${"a=b;".repeat(1_000_000)}SESSION=x`, "SESSION")).toEqual(["x", "y"]);
   });
 });
 

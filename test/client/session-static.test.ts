@@ -971,10 +971,44 @@ describe("Run", () => {
     for (const id of ids) {
       expect(await Session.Run({ id }, () => [Session.Id, Session.secret])).toEqual([null, undefined]);
     }
-    for (const id of [5, {}, [], true, Number.NaN, null, undefined]) {
-      expect(await Session.Run({ id: id as string }, () => Session.Id)).toBeNull();
-    }
+    for (const id of [null, undefined]) expect(await Session.Run({ id: id as null }, () => Session.Id)).toBeNull();
     expect(names()).toEqual(before);
+  });
+
+  it.each<[unknown, RegExp]>([
+    ["abc", /options of Session.Run must be an object, not "abc"/],
+    [5, /must be an object, not 5/],
+    [[], /must be an object, not an array/],
+    [() => 1, /must be an object, not a function/],
+    [{ id: 5 }, /option id of Session.Run must be the id of a session, or null, not 5/],
+    [{ id: {} }, /option id /],
+    [{ id: true }, /option id /],
+    [{ Id: "a" }, /no option "Id"; there are id, remoteAddress, request, cookieName/],
+    [{ __proto__: null, toString: 1 }, /no option "toString"/],
+    [{ remoteAddress: 5 }, /option remoteAddress .* must be an IP address, not 5/],
+    [{ remoteAddress: "localhost" }, /must be an IP address, not "localhost"/],
+    [{ remoteAddress: "../../etc" }, /must be an IP address/],
+    [{ request: "GET /" }, /option request .* must be a request with its headers/],
+    [{ request: null }, /option request /],
+    [{ request: {} }, /option request /],
+    [{ request: new Request("http://x/") }, /option request /],
+    [{ request: { headers: {} }, id: "a" }, /id of a session or a request, not both/],
+    [{ request: { headers: {} }, cookieName: "" }, /option cookieName /],
+    [{ cookieName: 1 }, /option cookieName /],
+  ])("refuses options that cannot be meant: %j", async (options, message) => {
+    const run = Session.Run(options as object, () => "ran");
+    await expect(run).rejects.toThrow(expect.objectContaining({ code: "ERR_BAD_OPTION" }));
+    await expect(run).rejects.toThrow(message);
+  });
+
+  it("refuses what is no function, and takes an address with its port", async () => {
+    await expect(Session.Run({}, undefined as never)).rejects.toThrow(/must be a function, not undefined/);
+    const id = await Session.Run({ remoteAddress: "[2001:db8::7]:80" }, () => {
+      Session.a = 1;
+      return Session.Id;
+    });
+    expect(id).toMatch(/^2001:db8::7:[0-9A-F]{24}$/);
+    expect(await Session.Run({ remoteAddress: "" }, () => Session.Prefix)).toBe("");
   });
 
   it("contexts side by side do not mix", async () => {

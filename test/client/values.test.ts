@@ -1,4 +1,5 @@
 // The table of values of the contract, through a real file: what is set is what is got, in the same worker and in another one.
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connect } from "../../client/connect.ts";
 import { Session } from "../../client/session.ts";
@@ -32,6 +33,36 @@ async function seenEverywhere(value: unknown): Promise<readonly Seen[]> {
   const other = await house.worker({ cacheBytes: 0 }).open(id ?? "");
   return [own, next, { value: other?.get("v"), type: other?.typeOf("v") }];
 }
+
+describe("an object of another realm", () => {
+  it("is seen by others as one of theirs, is live, and is not changed by being looked at", async () => {
+    const cart = runInNewContext(
+      "({ lines: [{ price: 1.5 }], at: new Date(5), more: new Map([['k', 1]]).size, tags: ['a'] })",
+    );
+    const id = await Session.Run({}, () => {
+      Session.cart = cart;
+      cart.lines.push(runInNewContext("({ price: 2, at: new Date(6) })"));
+      return Session.Id ?? "";
+    });
+    const wanted = { lines: [{ price: 1.5 }, { price: 2, at: new Date(6) }], at: new Date(5), more: 1, tags: ["a"] };
+    expect(await Session.Run({ id }, () => Session.cart)).toStrictEqual(wanted);
+    const before = house.fileOf(id);
+    const modified = await Session.Run({ id }, async () => {
+      const live = Session.cart as typeof wanted;
+      live.at = runInNewContext("new Date(5)");
+      live.tags = runInNewContext("['a']");
+      live.lines[1] = runInNewContext("({ price: 2, at: new Date(6) })");
+      const first = Session.Modified;
+      live.tags = runInNewContext("['a', 'b']");
+      const second = Session.Modified;
+      await Session.Save();
+      return [first, second, Session.Modified];
+    });
+    expect(modified).toEqual([false, true, false]);
+    expect(house.fileOf(id).equals(before)).toBe(false);
+    expect((await house.worker().open(id))?.get("cart")).toStrictEqual({ ...wanted, tags: ["a", "b"] });
+  });
+});
 
 const shared = { n: 1 };
 const date = new Date(Date.UTC(2024, 1, 29, 12, 34, 56, 789));

@@ -85,6 +85,37 @@ function settled(ours: Values, theirs: Values, known: Partial<Evidence> = {}): V
 
 const [DOUBT_OVER_MS, SOON_MS] = [10_100, 4_000];
 
+describe("what is put back", () => {
+  it.each<[string, Values, Values, Values, readonly string[]]>([
+    [
+      "keeps its place where it had one",
+      { a: 1, k: 1, b: 1 },
+      { a: 1, k: 2, b: 1 },
+      { a: 1, k: 1, b: 1 },
+      ["a", "k", "b"],
+    ],
+    [
+      "goes to the end where it had been set again",
+      { a: 1, k: 1, b: 1 },
+      { a: 1, b: 1, k: 2 },
+      { a: 1, k: 1, b: 1 },
+      ["a", "b", "k"],
+    ],
+    [
+      "is behind what the other program added",
+      { k: 1, b: 1 },
+      { b: 1, k: 2 },
+      { k: 1, b: 1, own: 1 },
+      ["b", "own", "k"],
+    ],
+    ["is in our order", { a: 1, b: 1, c: 1 }, { c: 1, b: 2, a: 2 }, { a: 1, b: 1, c: 1 }, ["c", "b", "a"]],
+    ["is added where it was new", { a: 1 }, { a: 1, y: 1, x: 1 }, { a: 1, own: 1 }, ["a", "own", "y", "x"]],
+  ])("%s", (_what, before, ours, theirs, keys) => {
+    commit(before, ours);
+    expect(Object.keys(settled(ours, theirs, { wasRead: false }))).toEqual(keys);
+  });
+});
+
 describe("a value that our commit had replaced comes back", () => {
   const [before, ours, theirs] = [{ k: 1 }, { k: 2 }, { k: 1 }];
   const cases: readonly [string, Partial<Evidence>, "stale" | "on purpose"][] = [

@@ -51,7 +51,7 @@ export class Browser {
     sent.end(pack(steps));
     const { status, text, setCookies } = await readReply(sent);
     if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
-    this.#accept(setCookies, path);
+    this.accept(setCookies, path);
     return { answers: unpack(text), setCookies };
   }
 
@@ -61,11 +61,12 @@ export class Browser {
     const answers = await house.oracle([...commands, ["respond"]], { env });
     const lines = answers.at(-1)?.headers ?? [];
     const setCookies = lines.filter((line) => line.startsWith("Set-Cookie: ")).map((line) => line.slice(12));
-    this.#accept(setCookies, path);
+    this.accept(setCookies, path);
     return { answers: answers.slice(0, -1), setCookies };
   }
 
-  #accept(setCookies: readonly string[], requestPath: string): void {
+  /** What an answer to a request for this path has set. */
+  accept(setCookies: readonly string[], requestPath: string): void {
     for (const line of setCookies) this.#acceptOne(line, requestPath);
   }
 

@@ -193,6 +193,19 @@ describeGambas("one session in turn: what it is", () => {
     expect((await sides.gambas(id, ["touch"], ["keys"]))[1]?.value).toEqual(["_", "a"]);
   });
 
+  it("a key that is removed and set again in one request is the last one, on both sides", async () => {
+    const id = await sides.bornInGambas([
+      ["a", integer(1)],
+      ["b", integer(1)],
+      ["c", integer(1)],
+    ]);
+    const [, , keys] = await sides.gambas(id, ["remove", "a"], ["put", [["a", integer(2)]]], ["keys"]);
+    expect(keys?.value).toEqual(["_", "b", "c", "a"]);
+    const [, , node] = await sides.node.run(id, ["delete", "b"], ["set", "b", 2], ["keys"]);
+    expect(node).toEqual(["c", "a", "b"]);
+    expect((await sides.gambas(id, ["touch"], ["keys"]))[1]?.value).toEqual(["_", "c", "a", "b"]);
+  });
+
   it("a session that Node creates has `_` first, as in Gambas, with the path of its cookie", async () => {
     const id = await sides.bornInNode(["write", "CookiePath", "/shop"], ["set", "a", 1]);
     expect(sides.house.readSession(id).subarray(16).toString("latin1")).toBe(

@@ -227,6 +227,40 @@ describe("a delta", () => {
     expect(image).toEqual(before);
   });
 
+  test.each<[string, string, string]>([
+    ["deleted and set again goes to the end", "4302 0161 00 0161 01ff", "4303 0162 09026262 0163 01ff 0161 01ff"],
+    [
+      "with others after it is before those",
+      "4304 0161 00 0161 0100 017a 01ff 0162 00",
+      "4303 0163 01ff 0161 0100 017a 01ff",
+    ],
+    [
+      "with others between is behind them",
+      "4303 0161 00 017a 01ff 0161 0100",
+      "4304 0162 09026262 0163 01ff 017a 01ff 0161 0100",
+    ],
+    [
+      "and changed once more stays there",
+      "4304 0161 00 0161 0100 017a 01ff 0161 01ff",
+      "4304 0162 09026262 0163 01ff 0161 01ff 017a 01ff",
+    ],
+    ["and deleted once more is gone", "4303 0161 00 0161 0100 0161 00", "4302 0162 09026262 0163 01ff"],
+    ["set before it is deleted is gone", "4302 0161 0100 0161 00", "4302 0162 09026262 0163 01ff"],
+    [
+      "that was not there is added",
+      "4303 017a 00 017a 01ff 0179 01ff",
+      "4305 0161 0401000000 0162 09026262 0163 01ff 017a 01ff 0179 01ff",
+    ],
+    [
+      "and was new keeps its place",
+      "4303 017a 01ff 0179 01ff 017a 0100",
+      "4305 0161 0401000000 0162 09026262 0163 01ff 017a 0100 0179 01ff",
+    ],
+  ])("a key %s", (_what, delta, body) => {
+    const after = applyDelta(image, { delta: hex(delta), nowMs: NOW_MS });
+    expect(bodyOf(after)).toBe(bodyOf(imageOf(body, "012f")));
+  });
+
   test("with many keys, and of a key twice, is taken by the last one", () => {
     const twice = hex("4303 0161 0409000000 017a 01ff 0161 0100");
     expect(bodyOf(applyDelta(image, { delta: twice, nowMs: NOW_MS }))).toBe(
@@ -519,6 +553,34 @@ describe("for any image and delta", () => {
       { numRuns: RUNS },
     );
   });
+
+  test.each([false, true])(
+    "keys are in the order of a map that was changed one by one, with references: %o",
+    (hasReferences) => {
+      fc.assert(
+        fc.property(rolls, rolls, fc.array(fc.nat(), { maxLength: 30 }), (choices, others, picks) => {
+          const image = randomImage(choices, hasReferences, hasReferences);
+          const pool = [...randomChanges(others, hasReferences, hasReferences)];
+          const changes = picks.flatMap((pick): [string, Buffer | undefined][] => {
+            const [key, value] = pool[pick % Math.max(1, pool.length)] ?? [];
+            return key === undefined ? [] : [[key, pick % 3 === 0 ? undefined : value]];
+          });
+          const layout = layoutOf(image);
+          const model = new Map([...layout.entries.keys()].map((key) => [key, bytesOf(image, layout, key)]));
+          for (const [key, value] of changes) {
+            if (isNull(value)) model.delete(key);
+            else model.set(key, value);
+          }
+          const after = applyDelta(image, { delta: encodeDelta(changes), nowMs: NOW_MS });
+          const result = layoutOf(after);
+          expect([...result.entries.keys()]).toEqual([...model.keys()]);
+          for (const [key, value] of model)
+            expect(bytesOf(after, result, key)?.toString("hex")).toBe(value?.toString("hex"));
+        }),
+        { numRuns: RUNS },
+      );
+    },
+  );
 
   test("objects shared across keys stay shared where they are not changed", () => {
     fc.assert(

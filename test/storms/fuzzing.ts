@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readCookie } from "../../client/cookies.ts";
+import { CookieValues } from "../../client/cookies.ts";
 import { SessionError } from "../../protocol/errors.ts";
 import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/frame.ts";
 import {
@@ -181,8 +181,8 @@ function readValue(bytes: Buffer): void {
 function readCookies(bytes: Buffer): void {
   const header = bytes.toString("latin1");
   for (const name of ["SESSION", "GBSESSIONID", "__proto__", ""]) {
-    const value = readCookie(header, name);
-    if (value !== undefined) readId(Buffer.from(value));
+    const values = new CookieValues(header, name);
+    for (let value = values.next(); value !== undefined; value = values.next()) readId(Buffer.from(value));
   }
 }
 
