@@ -3,20 +3,10 @@
 // to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
 
 import * as fs from "node:fs";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
-import { native } from "./store/gambas-file/native.ts";
+import { isUnsupported, native } from "./store/gambas-file/native.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
 const STALE_MS = 10_000;
@@ -45,10 +35,12 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
     let unlock: Unlock | undefined;
     let isElected = false;
     try {
-      const { ino } = fstatSync(fd);
+      let { ino } = fstatSync(fd);
       const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
-      const release = await takeBoth(fd, { root, isStillOurs, onLost });
+      const recordLock = takeRecordLock(fd, pidPath);
+      const release = recordLock === "busy" ? undefined : await takeLock(recordLock, { root, isStillOurs, onLost });
       unlock = release;
+      if (release !== undefined && recordLock === "none") ino = renewPidFile(pidPath);
       if (release === undefined) {
         const holder = lookAtHolder(root);
         if (holder === "there" || performance.now() > deadlineMs) return undefined;
@@ -57,8 +49,7 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
         before = holder;
       } else if (isStillOurs()) {
         // Otherwise who held it before us left in between and took the file's name along.
-        ftruncateSync(fd, 0);
-        writeSync(fd, `${process.pid}\n`, 0);
+        fs.writeFileSync(pidPath, `${process.pid}\n`);
         isElected = true;
         return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
       }
@@ -126,10 +117,36 @@ interface Candidate {
   readonly onLost: (reason: string) => void;
 }
 
-async function takeBoth(fd: number, candidate: Candidate): Promise<Unlock | undefined> {
-  if (native !== undefined && !native.tryLock(fd)) return undefined;
+/** "none": files cannot be locked here, or the lock keeps nobody out. */
+type RecordLock = "held" | "busy" | "none";
+
+function takeRecordLock(fd: number, path: string): RecordLock {
+  if (native === undefined) return "none";
+  try {
+    if (!native.tryLock(fd)) return "busy";
+    const second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      return native.tryLock(second) ? "none" : "held";
+    } finally {
+      closeSync(second);
+    }
+  } catch (error) {
+    if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
+    throw error;
+  }
+}
+
+/** Without a record lock a daemon that was stalled may still believe in its place: it looks for the inode of its pid file before it writes. */
+function renewPidFile(path: string): number {
+  const aside = `${path}.new`;
+  fs.writeFileSync(aside, "", { mode: 0o600 });
+  fs.renameSync(aside, path);
+  return statSync(path).ino;
+}
+
+async function takeLock(recordLock: RecordLock, candidate: Candidate): Promise<Unlock | undefined> {
   const first = await takeLockFile(candidate);
-  if (first !== undefined || native === undefined) return first;
+  if (first !== undefined || recordLock === "none") return first;
   // We hold the record lock, so whoever made this directory is dead.
   rmSync(lockPath(candidate.root), { recursive: true, force: true });
   return takeLockFile(candidate);

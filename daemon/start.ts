@@ -130,6 +130,7 @@ class Life implements Daemon {
     this.#parts.watch?.start();
     this.#startTimers(this.#parts);
     if (nativeProblem !== undefined) this.#log.warn("no-record-locks", { reason: nativeProblem });
+    for (const words of this.#parts.store.fileSystem?.lacks ?? []) this.#noteLack(words);
     this.#log.info("ready", { version: VERSION, socket: this.socket, root: this.#config.root });
   }
 
@@ -155,7 +156,8 @@ class Life implements Daemon {
     const config = this.#config;
     const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
     const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
-    const store = makeStore(config);
+    const store = makeStore(config, (words) => this.#noteLack(words));
+    if (config.durability === "fsync") store.checkFlushes();
     const journalPath = join(config.root, "sessiond.journal");
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
@@ -198,6 +200,10 @@ class Life implements Daemon {
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
     return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, reconcile, watch };
+  }
+
+  #noteLack(what: string): void {
+    this.#log.warn("file-system", { root: this.#config.root, what });
   }
 
   #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
@@ -317,7 +323,8 @@ class Life implements Daemon {
       root: this.#config.root,
       engine: this.#config.engine,
       durability: this.#config.durability,
-      hasRecordLocks: nativeProblem === undefined,
+      hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
+      fileSystem: this.#parts?.store.fileSystem?.report,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
       sessionsCached: sessions?.count,
@@ -353,10 +360,9 @@ function memoryBytes(): number | null {
   }
 }
 
-function makeStore(config: Config): Store {
-  return config.engine === "memory"
-    ? new MemoryStore()
-    : new GambasFileStore({ root: config.root, openSessions: Math.min(config.openSessions, affordableSessions()) });
+function makeStore({ engine, root, openSessions }: Config, onLack: (words: string) => void): Store {
+  if (engine === "memory") return new MemoryStore();
+  return new GambasFileStore({ root, openSessions: Math.min(openSessions, affordableSessions()), onLack });
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */

@@ -10,6 +10,8 @@ interface StagedImage extends Staged {
 export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
+  readonly tellsRevisions = true;
+  readonly fileSystem = undefined;
   readonly hasForeigners = false;
   readonly lockable: number = Number.POSITIVE_INFINITY;
   readonly #sessions = new Map<string, StagedImage>();
@@ -80,6 +82,8 @@ export class MemoryStore implements Store<StagedImage> {
   async *ids(): AsyncGenerator<string> {
     for (const id of [...this.#sessions.keys()]) if (isSessionId(id)) yield id;
   }
+
+  checkFlushes(): void {}
 
   async syncStaged(_id: string): Promise<void> {}
 
