@@ -21,7 +21,7 @@ import { readFields } from "../protocol/shape.ts";
 import type { Places } from "./options.ts";
 import { PendingCall, PendingCalls } from "./pending-calls.ts";
 import { checkIsOurs } from "./socket-owner.ts";
-import { type SpawnOptions, spawnDaemon } from "./spawn.ts";
+import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
 
 export interface ConnectionOptions {
   readonly places: Places;
@@ -34,6 +34,8 @@ export interface ConnectionOptions {
 /** No answer is larger than the largest session and its envelope. */
 const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
 const RETRY_PAUSE_MS = 20;
+/** After a daemon that could not be started it rests this many times as long as that took. */
+const REST_FACTOR = 5;
 const HELLO = 0;
 /** So often within `waitMs` it is looked whether anything was heard. */
 const LOOKS = 10;
@@ -119,17 +121,31 @@ export class Connection {
   async #connect(): Promise<void> {
     const { places, spawn, waitMs } = this.#options;
     const deadlineMs = performance.now() + waitMs;
+    let [lost, restUntilMs]: [SessionError | undefined, number] = [undefined, 0];
     for (;;) {
       checkIsOurs(places);
       const socket = await openSocket(places.socket);
       const found = typeof socket === "string" ? socket : await this.#greet(socket, deadlineMs);
       if (found === "ready") return;
       const isHope = this.#wasEverConnected || spawn !== undefined || found === "gone";
-      const mayWait = isHope && performance.now() < deadlineMs;
-      if (!mayWait) throw found === "nobody" ? unavailable(places) : unanswering(places, waitMs);
-      if (found !== "gone" && spawn !== undefined) await spawnDaemon(places, spawn, deadlineMs - performance.now());
-      else await pause();
+      const beganMs = performance.now();
+      const mayWait = isHope && beganMs < deadlineMs;
+      if (!mayWait) throw lost ?? (found === "nobody" ? unavailable(places) : unanswering(places, waitMs));
+      if (found === "gone" || spawn === undefined || beganMs < restUntilMs) await pause();
+      else {
+        lost = await this.#spawn(spawn, deadlineMs);
+        // Many workers try, and each try costs: meanwhile one of the next release may have started a daemon.
+        const triedMs = performance.now() - beganMs;
+        if (lost !== undefined) restUntilMs = performance.now() + Math.max(RETRY_PAUSE_MS, REST_FACTOR * triedMs);
+      }
     }
+  }
+
+  /** Resolves to why this process can start none where another one might: whoever takes the place of its release is waited for. */
+  async #spawn(spawn: SpawnOptions, deadlineMs: number): Promise<SessionError | undefined> {
+    const lost = await spawnDaemon(this.#options.places, spawn, deadlineMs - performance.now());
+    if (lost !== undefined && !this.#wasEverConnected && !mayBeReplaced()) throw lost;
+    return lost;
   }
 
   /** "gone": it left before it answered, or did not answer in time. "older": one of ours would take its place. */

@@ -8,6 +8,7 @@ import { SessionError } from "../protocol/errors.ts";
 export const MAX_SOCKET_PATH_BYTES = 107;
 
 const ROOT_MODE = 0o700;
+const FOR_OTHERS = 0o077;
 /** The longest time a timer can be set to, 24 days: a longer one would be over at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -155,7 +156,19 @@ export function prepareRoot(root: string): void {
   if (stat.isSymbolicLink()) throw badRoot(root, "is a symbolic link");
   if (!stat.isDirectory()) throw badRoot(root, "is not a directory");
   if (stat.uid !== uid()) throw badRoot(root, `belongs to uid ${stat.uid}, not to ${uid()}`);
-  if ((stat.mode & 0o777) !== ROOT_MODE) chmodSync(root, ROOT_MODE);
+  if ((stat.mode & 0o777) !== ROOT_MODE) repairMode(root);
+}
+
+/** On a file system without modes everybody may read what is there: only how it is mounted can change that. */
+function repairMode(root: string): void {
+  try {
+    chmodSync(root, ROOT_MODE);
+  } catch (error) {
+    if ((statSync(root).mode & FOR_OTHERS) === 0) return;
+    throw badRoot(root, `is open to other users, and that cannot be changed (${String(error)})`);
+  }
+  if ((statSync(root).mode & FOR_OTHERS) === 0) return;
+  throw badRoot(root, "is on a file system that keeps no modes, and open to other users: mount it with umask=077");
 }
 
 /** What is there, be it what it should be or not; made if nothing is. */

@@ -3,24 +3,19 @@
 // to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
 
 import * as fs from "node:fs";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
-import { native } from "./store/gambas-file/native.ts";
+import { isUnsupported, native } from "./store/gambas-file/native.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
 const STALE_MS = 10_000;
 const UPDATE_MS = 3_000;
+/** How long somebody who has been killed may take to end. */
+const ENDING_MS = 5_000;
+const ENDING_PAUSE_MS = 2;
+/** Signal 9 in the masks of `/proc/<pid>/status`. */
+const SIGKILL_BIT = 0x100n;
 
 export interface Election {
   /** False once the pid file is not the one that was locked: somebody replaced the directory under us. */
@@ -28,23 +23,33 @@ export interface Election {
   readonly resign: () => Promise<void>;
 }
 
-/** Wins or does not, at once. `onLost` is called when the lock was taken from us afterwards: write nothing any more. */
+/**
+ * Wins or does not; waits only for one that has been killed and has not ended yet. `onLost` is called when the lock was taken from us
+ * afterwards: write nothing any more.
+ */
 export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
   const pidPath = pathOfPid(root);
-  for (;;) {
+  const deadlineMs = performance.now() + ENDING_MS;
+  for (let before: Holder = "there"; ; ) {
     const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     let unlock: Unlock | undefined;
     let isElected = false;
     try {
-      const { ino } = fstatSync(fd);
+      let { ino } = fstatSync(fd);
       const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
-      const release = await takeBoth(fd, { root, isStillOurs, onLost });
+      const recordLock = takeRecordLock(fd, pidPath);
+      const release = recordLock === "busy" ? undefined : await takeLock(recordLock, { root, isStillOurs, onLost });
       unlock = release;
-      if (release === undefined) return undefined;
-      // Otherwise who held it before us left in between and took the file's name along.
-      if (isStillOurs()) {
-        ftruncateSync(fd, 0);
-        writeSync(fd, `${process.pid}\n`, 0);
+      if (release !== undefined && recordLock === "none") ino = renewPidFile(pidPath);
+      if (release === undefined) {
+        const holder = lookAtHolder(root);
+        if (holder === "there" || performance.now() > deadlineMs) return undefined;
+        // It went between the two looks; or it is one that cannot be seen from here, and holds its lock.
+        if (holder === "gone" && before === "gone") return undefined;
+        before = holder;
+      } else if (isStillOurs()) {
+        // Otherwise who held it before us left in between and took the file's name along.
+        fs.writeFileSync(pidPath, `${process.pid}\n`);
         isElected = true;
         return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
       }
@@ -54,6 +59,23 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
         closeSync(fd);
       }
     }
+    await new Promise((resolve) => setTimeout(resolve, ENDING_PAUSE_MS));
+  }
+}
+
+/** "ending": it was killed. Its locks are there until the last of its threads has gone, on a busy machine some 50 ms later. */
+type Holder = "there" | "ending" | "gone";
+
+function lookAtHolder(root: string): Holder {
+  const pid = electedPid(root);
+  if (pid === undefined) return "there";
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    const pending = status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm);
+    const isKilled = [...pending].some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
+    return isKilled || /^State:\s*[ZX]/m.test(status) ? "ending" : "there";
+  } catch (error) {
+    return codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH" ? "gone" : "there";
   }
 }
 
@@ -95,10 +117,36 @@ interface Candidate {
   readonly onLost: (reason: string) => void;
 }
 
-async function takeBoth(fd: number, candidate: Candidate): Promise<Unlock | undefined> {
-  if (native !== undefined && !native.tryLock(fd)) return undefined;
+/** "none": files cannot be locked here, or the lock keeps nobody out. */
+type RecordLock = "held" | "busy" | "none";
+
+function takeRecordLock(fd: number, path: string): RecordLock {
+  if (native === undefined) return "none";
+  try {
+    if (!native.tryLock(fd)) return "busy";
+    const second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      return native.tryLock(second) ? "none" : "held";
+    } finally {
+      closeSync(second);
+    }
+  } catch (error) {
+    if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
+    throw error;
+  }
+}
+
+/** Without a record lock a daemon that was stalled may still believe in its place: it looks for the inode of its pid file before it writes. */
+function renewPidFile(path: string): number {
+  const aside = `${path}.new`;
+  fs.writeFileSync(aside, "", { mode: 0o600 });
+  fs.renameSync(aside, path);
+  return statSync(path).ino;
+}
+
+async function takeLock(recordLock: RecordLock, candidate: Candidate): Promise<Unlock | undefined> {
   const first = await takeLockFile(candidate);
-  if (first !== undefined || native === undefined) return first;
+  if (first !== undefined || recordLock === "none") return first;
   // We hold the record lock, so whoever made this directory is dead.
   rmSync(lockPath(candidate.root), { recursive: true, force: true });
   return takeLockFile(candidate);

@@ -78,6 +78,8 @@ export class Server {
     const umask = process.umask(SOCKET_UMASK);
     try {
       await listenOn(this.#net, path);
+    } catch (error) {
+      throw isNoPlace(error) ? noSockets(socket, error) : error;
     } finally {
       process.umask(umask);
     }
@@ -160,6 +162,17 @@ function checkMayReplace(path: string): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined || stat.isSocket() || (stat.isFile() && stat.size === 0)) return;
   throw new SessionError("ERR_SOCKET_PATH", `${path} is no socket; it was left as it is.`);
+}
+
+/** What bind says where there can be no sockets: file systems made for Windows, some of FUSE. */
+function isNoPlace(error: unknown): boolean {
+  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
+  return ["EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO"].includes(code);
+}
+
+function noSockets(socket: string, error: unknown): SessionError {
+  const what = `The file system of ${dirname(socket)} takes no sockets (${String(error)}): the daemon and its workers need one elsewhere, by --socket, the option socket, or GAMBAS_SESSION_SOCKET.`;
+  return new SessionError("ERR_SOCKET_PATH", what, { cause: error });
 }
 
 function listenOn(server: NetServer, path: string): Promise<void> {

@@ -221,14 +221,16 @@ export class Session {
   prepare(nowMs: number): Prepared | undefined {
     if (this.#isWriting || !this.#hasWork) return undefined;
     let prepared: Prepared | undefined;
+    let isLocked = false;
     try {
       if (!this.#takeLock(nowMs)) return undefined;
+      isLocked = true;
       const refreshed = this.#refresh(nowMs);
       if (refreshed === "vanished") return this.#retryLater(VANISHED_PAUSE_MS);
       this.#answerReads(refreshed.image);
       prepared = this.#takeTurns(refreshed, nowMs);
     } catch (error) {
-      this.#failEverything(error);
+      this.#failEverything(error, isLocked);
     }
     if (prepared === undefined) this.#finishTurn();
     else this.#isWriting = true;
@@ -308,7 +310,7 @@ export class Session {
     if (waitedMs > this.#house.config.lockWaitMs) {
       this.#busySinceMs = 0;
       const what = `The lock of session ${this.id} has been held by another program for ${waitedMs} ms; nothing was written.`;
-      this.#failEverything(new SessionError("ERR_SESSION_BUSY", what));
+      this.#failEverything(new SessionError("ERR_SESSION_BUSY", what), false);
       return false;
     }
     if (waitedMs < SPIN_MS) this.#retryAtOnce();
@@ -571,8 +573,11 @@ export class Session {
     const stamped = Buffer.allocUnsafeSlow(image.length);
     image.copy(stamped);
     startup.copy(stamped);
-    this.#contents = { image: stamped, revision, isFleeting: false, sameAs: sameToo(contents, revision) };
     this.#house.metrics.touches += 1;
+    // Not in place: then like any other change.
+    if (revision === undefined) return stamped;
+    const isFleeting = !this.#house.store.tellsRevisions;
+    this.#contents = { image: stamped, revision, isFleeting, sameAs: sameToo(contents, revision) };
     return stamped;
   }
 
@@ -627,7 +632,7 @@ export class Session {
     const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
     const { revision } = staged;
     const sameAs = isUnchanged ? sameToo(before, revision) : [revision.mtimeMs];
-    this.#contents = { image, revision, isFleeting: false, sameAs };
+    this.#contents = { image, revision, isFleeting: !this.#house.store.tellsRevisions, sameAs };
     this.#writtenMs = this.#house.now();
     this.#mayBeHeld = this.#house.hasForeigners();
     // A repair is not the transaction's work: what it did not see, it must still be told of.
@@ -739,15 +744,15 @@ export class Session {
     }
   }
 
-  #failEverything(error: unknown): void {
+  /** @param mayEnd the lock is ours: ending a session needs no file that can be read. */
+  #failEverything(error: unknown, mayEnd: boolean): void {
     this.#contents = undefined;
     const problem = storeError(this.id, error);
     const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
-    // Ending a session needs no readable file.
     const queue = this.#queue.splice(0);
-    for (const turn of queue) if (turn.type !== "end" || problem.code !== "ERR_UNREADABLE") waiting.push(turn);
+    for (const turn of queue) if (turn.type !== "end" || !mayEnd) waiting.push(turn);
     for (const turn of waiting) turn.fail(problem);
-    if (problem.code !== "ERR_UNREADABLE") return;
+    if (!mayEnd) return;
     for (const turn of queue)
       if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [], wasRepaired: false });
   }

@@ -21,7 +21,7 @@ import { Reconcile } from "./reconcile.ts";
 import { Server } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { nativeProblem } from "./store/gambas-file/native.ts";
-import { GambasFileStore } from "./store/gambas-file/store.ts";
+import { type GambasFileOptions, GambasFileStore } from "./store/gambas-file/store.ts";
 import { Watch } from "./store/gambas-file/watch.ts";
 import { MemoryStore } from "./store/memory.ts";
 import type { Store } from "./store/store.ts";
@@ -130,6 +130,7 @@ class Life implements Daemon {
     this.#parts.watch?.start();
     this.#startTimers(this.#parts);
     if (nativeProblem !== undefined) this.#log.warn("no-record-locks", { reason: nativeProblem });
+    for (const words of this.#parts.store.fileSystem?.lacks ?? []) this.#noteLack(words);
     this.#log.info("ready", { version: VERSION, socket: this.socket, root: this.#config.root });
   }
 
@@ -155,7 +156,8 @@ class Life implements Daemon {
     const config = this.#config;
     const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
     const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
-    const store = makeStore(config, this.#log);
+    const store = makeStore(config, { log: this.#log, onLack: (words) => this.#noteLack(words) });
+    if (config.durability === "fsync") store.checkFlushes();
     const journalPath = join(config.root, "sessiond.journal");
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
@@ -198,6 +200,10 @@ class Life implements Daemon {
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
     return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, reconcile, watch };
+  }
+
+  #noteLack(what: string): void {
+    this.#log.warn("file-system", { root: this.#config.root, what });
   }
 
   #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
@@ -317,7 +323,8 @@ class Life implements Daemon {
       root: this.#config.root,
       engine: this.#config.engine,
       durability: this.#config.durability,
-      hasRecordLocks: nativeProblem === undefined,
+      hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
+      fileSystem: this.#parts?.store.fileSystem?.report,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
       sessionsCached: sessions?.count,
@@ -353,9 +360,10 @@ function memoryBytes(): number | null {
   }
 }
 
-function makeStore({ root, engine, gambas, openSessions }: Config, log: Log): Store {
+function makeStore(config: Config, told: Pick<GambasFileOptions, "log" | "onLack">): Store {
+  const { root, engine, gambas, openSessions } = config;
   if (engine === "memory") return new MemoryStore();
-  return new GambasFileStore({ root, gambas, log, openSessions: Math.min(openSessions, affordableSessions()) });
+  return new GambasFileStore({ root, gambas, openSessions: Math.min(openSessions, affordableSessions()), ...told });
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */

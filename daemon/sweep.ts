@@ -70,9 +70,12 @@ export class Sweep {
   #check(id: string): void {
     const { store, sessions, tombstones, log, now } = this.#parts;
     try {
+      if (tombstones.has(id)) {
+        sessions.endIfExpired(id);
+        return;
+      }
       const header = store.header(id);
-      if (header === undefined) return;
-      if (tombstones.has(id) || isExpired(header, now())) sessions.endIfExpired(id);
+      if (header !== undefined && isExpired(header, now())) sessions.endIfExpired(id);
     } catch (error) {
       log.warn("sweep-failed", { session: id, error: String(error) });
     }

@@ -78,7 +78,8 @@ export const ERRORS = {
   },
   ERR_BAD_ROOT: {
     text: "The root directory cannot be trusted or used.",
-    remedy: "The root must be a real directory that belongs to the user who runs the program.",
+    remedy:
+      "The root must be a real directory that belongs to the user who runs the program, on a file system of Linux.",
   },
   ERR_SOCKET_PATH: {
     text: "The path of the daemon's socket cannot be used.",

@@ -10,6 +10,8 @@ interface StagedImage extends Staged {
 export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
+  readonly tellsRevisions = true;
+  readonly fileSystem = undefined;
   readonly hasForeigners = false;
   /** Nobody reads what is written here. */
   readonly dialect = "3.19";
@@ -84,6 +86,8 @@ export class MemoryStore implements Store<StagedImage> {
   async *ids(): AsyncGenerator<string> {
     for (const id of [...this.#sessions.keys()]) if (isSessionId(id)) yield id;
   }
+
+  checkFlushes(): void {}
 
   async syncStaged(_id: string): Promise<void> {}
 

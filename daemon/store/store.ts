@@ -45,8 +45,8 @@ export interface Store<S extends Staged = Staged> {
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
   publish(id: string, staged: S): boolean;
   discard(id: string, staged: S): void;
-  /** Overwrites the time stamp in place. */
-  stamp(id: string, startup: Buffer, existing: Revision): Revision;
+  /** Overwrites the time stamp in place; undefined where the file may not be written to: then it is to be replaced. */
+  stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined;
   /** Ends the session; nothing of it stays. Removing what is not there is no error. */
   remove(id: string): void;
   /** Whether another program has read this revision since we wrote it; undefined when that cannot be told. */
@@ -68,6 +68,12 @@ export interface Store<S extends Staged = Staged> {
   removeLeftovers(): void;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
   readonly checksOnPublish: boolean;
+  /** False: two contents of a session may have the same revision, so that nothing is current because of it. */
+  readonly tellsRevisions: boolean;
+  /** What is known of the file system, for the status and, what it lacks, in words for the log. Undefined for engines without one. */
+  readonly fileSystem: { readonly report: Record<string, boolean>; readonly lacks: readonly string[] } | undefined;
+  /** Whether what is asked for with durability "fsync" can be done. Throws where it cannot. */
+  checkFlushes(): void;
   /** The directory whose `<id>` files workers may stat, or "" when there is none. */
   readonly directory: string;
   /** The first 16 bytes, without the lock. Undefined when there is no such session, or it is shorter. */

@@ -17,9 +17,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InheritedChanges } from "../../daemon/inherited-changes.ts";
 import { Journal, replayJournal } from "../../daemon/journal.ts";
 import { Log } from "../../daemon/log.ts";
+import { startDaemon } from "../../daemon/start.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
 import { applyDelta } from "../../protocol/image.ts";
-import { freshRoot, isAlive, killAndWait, removeRoot, startDaemonProcess, until } from "../support/processes.ts";
+import { freshRoot, isAlive, kill, killAndWait, removeRoot, startDaemonProcess, until } from "../support/processes.ts";
 import { codeOf, newId } from "./lab.ts";
 import { deltaOf, RawWorker, valuesIn, valuesOf } from "./raw-worker.ts";
 
@@ -61,6 +62,17 @@ describe("after a kill", () => {
     await restart();
     const again = await connect();
     expect(await Promise.all(ids.map((id) => again.values(id)))).toEqual(ids.map((_, n) => ({ n: n + 1 })));
+  });
+
+  test("the next daemon starts, however soon: it waits for one that is only ending", async () => {
+    for (let round = 0; round < 10; round++) {
+      await start();
+      kill(daemon.pid ?? 0);
+      // Nobody has waited until its last thread was gone, with which its locks go.
+      const next = await startDaemon({ root, logLevel: "silent" });
+      await next.stop();
+      await until(() => !isAlive(daemon.pid ?? 0));
+    }
   });
 
   test("what had ended stays ended", async () => {

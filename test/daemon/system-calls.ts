@@ -5,10 +5,14 @@ export interface SystemCall {
   readonly name: string;
   /** The path, as far as one is known; of an open file the one it was opened by. */
   readonly path: string;
+  readonly args: readonly unknown[];
 }
 
-/** What is to become of a call. "short": of a write only half is written. "skip": nothing is done, as if the process had ended before. */
-type Decision = "do" | "short" | "skip" | NodeJS.ErrnoException;
+/**
+ * What is to become of a call. "short": of a write only half is written. "skip": nothing is done, as if the process had ended before. A
+ * function: it is done, and its result is what the function makes of it.
+ */
+type Decision = "do" | "short" | "skip" | NodeJS.ErrnoException | ((result: unknown) => unknown);
 
 type Decide = (call: SystemCall) => Decision;
 type Callable = (...args: never[]) => unknown;
@@ -18,8 +22,10 @@ const NAMES = [
   "closeSync",
   "exchange",
   "fdatasync",
+  "fdatasyncSync",
   "fstatSync",
   "fsync",
+  "fsyncSync",
   "ftruncateSync",
   "futimesSync",
   "lstatSync",
@@ -75,7 +81,7 @@ export function asAnotherProgram<T>(action: () => T): T {
   }
 }
 
-export function failure(code: string, { name, path }: SystemCall): NodeJS.ErrnoException {
+export function failure(code: string, { name, path }: Pick<SystemCall, "name" | "path">): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: planted, ${name} '${path}'`), { code, syscall: name, path });
 }
 
@@ -91,10 +97,11 @@ export function observed<T extends object>(module: T): T {
 
 function observedCall(name: string, original: Callable): (...args: readonly unknown[]) => unknown {
   return (...args) => {
-    const call = { name, path: pathOf(args[0]) };
+    const call = { name, path: pathOf(args[0]), args };
     const decision = decide?.(call) ?? "do";
     const run = (): unknown => original(...(args as never[]));
     if (decision === "do") return noted(name, args, run());
+    if (typeof decision === "function") return decision(run());
     if (decision === "short") return original(...(shortened(args) as never[]));
     if (decision === "skip") return isAsynchronous(name) ? answerLater(args, null) : undefined;
     // What could not be closed is closed all the same: so does Linux.

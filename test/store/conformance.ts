@@ -106,7 +106,7 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       function stamped(n: number): Revision {
         if (n === 0) return write(id, image(0));
         store.lock(id, true);
-        const revision = store.stamp(id, startupBytes(n), store.stat(id) as Revision);
+        const revision = store.stamp(id, startupBytes(n), store.stat(id) as Revision) as Revision;
         store.unlock(id);
         return revision;
       }
@@ -116,7 +116,7 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       write(id, image(1));
       store.lock(id, true);
       const before = store.stat(id) as Revision;
-      const revision = store.stamp(id, startupBytes(86_400_000), before);
+      const revision = store.stamp(id, startupBytes(86_400_000), before) as Revision;
       store.unlock(id);
       expect(store.stat(id)).toEqual(revision);
       expect(revision.mtimeMs).toBeGreaterThan(before.mtimeMs);

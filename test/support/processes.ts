@@ -49,10 +49,19 @@ function isDaemonOf(pid: number, root: string): boolean {
   return words.some((word) => word.endsWith("/daemon/main.js")) && words.includes(root) && isAlive(pid);
 }
 
-/** A zombie has ended, even if nobody has asked for it yet. */
+/**
+ * A zombie has ended, even if nobody has asked for it yet: but not before the last of its threads, for as long as one is there everything is
+ * still open and locked.
+ */
 export function isAlive(pid: number): boolean {
-  const stat = readQuietly(`/proc/${pid}/stat`);
-  return stat !== "" && !/^\d+ \(.*\) [ZX]/s.test(stat);
+  const [state, threads] = stateOf(readQuietly(`/proc/${pid}/stat`));
+  return state !== undefined && (!/[ZX]/.test(state) || Number(threads) > 1);
+}
+
+/** Behind the name of the program, which may hold anything. */
+function stateOf(stat: string): (string | undefined)[] {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return stat === "" ? [] : [fields[0], fields[17]];
 }
 
 function readQuietly(path: string): string {

@@ -4,13 +4,14 @@
 // `session/` that shows a dialect; the installed interpreter; the newest dialect. Knows nothing of what a session holds.
 
 import { execFileSync } from "node:child_process";
-import { constants, opendirSync, openSync, readFileSync, statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { opendirSync, readFileSync, statSync } from "node:fs";
+import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../protocol/image.ts";
 import type { Log } from "../../log.ts";
 import { closeDescriptor } from "./files.ts";
 import { idOfName } from "./layout.ts";
+import { openToRead } from "./opening.ts";
 
 export interface DialectOptions {
   /** "auto": find out. */
@@ -33,7 +34,6 @@ const BELIEVED_MS = 60_000;
 const MAX_NAMES = 2_000;
 const MAX_READ = 32;
 const MAX_READ_BYTES = 256 * 1024;
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const INTERPRETER = "gbx3";
 const ASKED_MS = 2_000;
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
@@ -183,9 +183,9 @@ function shownBy(path: string): Dialect | undefined {
   }
 }
 
-/** Without moving the access time, where that is to be had: it tells whether another program has read the file. */
 function readQuietly(path: string): Buffer {
-  const fd = openSync(path, READ_FLAGS | (constants.O_NOATIME ?? 0));
+  const fd = openToRead(basename(path), path, true);
+  if (fd === undefined) return Buffer.of();
   try {
     return readFileSync(fd);
   } finally {

@@ -42,6 +42,8 @@ export function isMissing(error: unknown): boolean {
   return isSystemError(error, "ENOENT");
 }
 
-export function isSystemError(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+/** Without codes: any. */
+export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return code !== undefined && (codes.length === 0 || codes.includes(code));
 }

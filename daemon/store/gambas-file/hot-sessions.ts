@@ -1,5 +1,6 @@
 // The sessions whose files are kept open: those used lately, a bounded number. Knows which files a session has and not what is in them.
 
+import type { FileSystem } from "./file-system.ts";
 import { closeDescriptor } from "./files.ts";
 import type { Places } from "./layout.ts";
 import { RecordLock } from "./record-lock.ts";
@@ -24,10 +25,12 @@ export class HotSession {
   twin: OpenFile | undefined;
   /** Set by every use, cleared by the hand of the clock that looks for one to close. */
   wasUsed = true;
+  /** Exchanges in a row that had to be taken back. */
+  misses = 0;
 
-  constructor(places: Places, id: string) {
+  constructor(places: Places, fileSystem: FileSystem, id: string) {
     this.path = places.session(id);
-    this.lock = new RecordLock(places.lock(id));
+    this.lock = new RecordLock(places.lock(id), fileSystem);
     this.#places = places;
     this.#id = id;
   }
@@ -36,6 +39,13 @@ export class HotSession {
   get twinPath(): string {
     this.#twinPath ??= this.#places.twin(this.#id);
     return this.#twinPath;
+  }
+
+  /** Twins are elsewhere from now on. */
+  leaveTwin(): void {
+    closeFile(this.twin);
+    this.twin = undefined;
+    this.#twinPath = undefined;
   }
 
   /** What was the session is the twin now, and the other way round. */
@@ -60,13 +70,15 @@ export class HotSession {
 
 export class HotSessions {
   readonly #places: Places;
+  readonly #fileSystem: FileSystem;
   /** Fewer than was asked for where descriptors have run out. */
   #max: number;
   /** The hand of the clock is at the first one. */
   #sessions = new Map<string, HotSession>();
 
-  constructor(places: Places, max: number) {
+  constructor(places: Places, fileSystem: FileSystem, max: number) {
     this.#places = places;
+    this.#fileSystem = fileSystem;
     this.#max = max;
   }
 
@@ -93,7 +105,7 @@ export class HotSessions {
     }
     // Before it is one of them: where all others are locked it would be the one to go, and the lock that is taken next with it.
     if (this.#sessions.size >= this.#max) this.#coolOne();
-    const hot = new HotSession(this.#places, id);
+    const hot = new HotSession(this.#places, this.#fileSystem, id);
     this.#sessions.set(id, hot);
     return hot;
   }
@@ -112,6 +124,10 @@ export class HotSessions {
     this.#sessions.delete(id);
     // A Map that always changes keeps what was in it from being collected young.
     if (this.#sessions.size === 0) this.#sessions = new Map();
+  }
+
+  leaveTwins(): void {
+    for (const hot of this.#sessions.values()) hot.leaveTwin();
   }
 
   close(): void {

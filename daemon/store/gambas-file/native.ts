@@ -9,16 +9,48 @@ interface Native {
   readonly exchange: (from: string, to: string) => void;
 }
 
+/** Platforms the addon is made for: where it is not found there, the installation is not whole, because it is being replaced, say. */
+const MADE_FOR = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"];
+
 const loaded = loadNative();
 /** Undefined where the addon cannot be loaded; `nativeProblem` says why. */
 export const native: Native | undefined = loaded.native;
 export const nativeProblem: string | undefined = loaded.problem;
 
+/** Whether a call failed as it does where there is no such thing, whatever is asked of it. */
+export function isUnsupported(error: unknown): boolean {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return code === "EINVAL" || code === "ENOSYS" || code === "EOPNOTSUPP" || code === "ENOTSUP";
+}
+
+/** A daemon without locks is no makeshift for one whose files are incomplete: it would stay. */
+function checkIsWhole(error: unknown): void {
+  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
+  const isFound = code !== "MODULE_NOT_FOUND" && code !== "ADDON_NOT_FOUND";
+  if (isFound || !MADE_FOR.includes(`${process.platform}-${process.arch}`)) return;
+  const what = "fs-native-extensions, which this package needs, is not there or not whole: install the package again";
+  throw new Error(what, { cause: error });
+}
+
 function loadNative(): { readonly native?: Native; readonly problem?: string } {
   try {
     const addon = createRequire(import.meta.url)("fs-native-extensions") as typeof import("fs-native-extensions");
-    return { native: { tryLock: addon.tryLock, unlock: addon.unlock, exchange: addon.swapSync } };
+    return { native: { tryLock: addon.tryLock, unlock: addon.unlock, exchange: named(addon.swapSync) } };
   } catch (error) {
+    checkIsWhole(error);
     return { problem: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** Its own errors do not say what failed, nor where. */
+function named(swap: Native["exchange"]): Native["exchange"] {
+  return (from, to) => {
+    try {
+      swap(from, to);
+    } catch (error) {
+      if (error instanceof Error && "code" in error)
+        error.message = `${error.code}: ${error.message}, exchange '${from}' and '${to}'`;
+      throw error;
+    }
+  };
 }

@@ -1,9 +1,10 @@
 // Gambas' lock on one session: a write lock on the whole of `<id>.lock` (GAMBAS.md 4). Ours belongs to the open file, so that
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
-import { constants, fstatSync, openSync } from "node:fs";
-import { closeDescriptor } from "./files.ts";
-import { native } from "./native.ts";
+import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
+import type { FileSystem } from "./file-system.ts";
+import { closeDescriptor, isMissing, isSystemError } from "./files.ts";
+import { isUnsupported, native } from "./native.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** How often a lock file may be replaced under our hands before it counts as held by another. */
@@ -11,11 +12,15 @@ const MAX_REPLACEMENTS = 3;
 
 export class RecordLock {
   readonly #path: string;
+  readonly #fileSystem: FileSystem;
   #fd: number | undefined;
   #isHeld = false;
+  /** Of the file, when its name was last looked at. */
+  #ctimeMs = 0;
 
-  constructor(path: string) {
+  constructor(path: string, fileSystem: FileSystem) {
     this.#path = path;
+    this.#fileSystem = fileSystem;
   }
 
   get isHeld(): boolean {
@@ -31,7 +36,7 @@ export class RecordLock {
     for (let round = 0; round < MAX_REPLACEMENTS; round++) {
       if (this.#fd === undefined && !this.#open(mayCreate)) return "missing";
       try {
-        if (native !== undefined && !native.tryLock(this.#openFd)) return "busy";
+        if (!this.#tryLock()) return "busy";
         this.#isHeld = this.#isStillNamed();
       } catch (error) {
         // It may be locked by now.
@@ -67,18 +72,63 @@ export class RecordLock {
     return this.#fd;
   }
 
-  #open(mayCreate: boolean): boolean {
+  #tryLock(): boolean {
+    if (native === undefined || !this.#fileSystem.has("recordLocks")) return true;
     try {
-      this.#fd = openSync(this.#path, mayCreate ? FLAGS | constants.O_CREAT : FLAGS, 0o600);
+      return native.tryLock(this.#openFd);
     } catch (error) {
-      if (!mayCreate && (error as NodeJS.ErrnoException).code === "ENOENT") return false;
-      throw error;
+      if (!isUnsupported(error)) throw error;
+      this.#fileSystem.lack("recordLocks", error);
+      return true;
     }
-    return true;
   }
 
-  /** Nobody gives these files other names; so one that has a name has this one. */
-  #isStillNamed(): boolean {
-    return fstatSync(this.#openFd).nlink > 0;
+  #open(mayCreate: boolean): boolean {
+    for (let isSecondTry = false; ; isSecondTry = true) {
+      try {
+        this.#fd = openFile(this.#path, mayCreate ? FLAGS | constants.O_CREAT : FLAGS);
+        return true;
+      } catch (error) {
+        if (!mayCreate && isMissing(error)) return false;
+        if (isSecondTry || !isSystemError(error, ...OBSTACLES)) throw error;
+        makeWay(this.#path);
+      }
+    }
   }
+
+  /** An inode that is renamed, or gets or loses a name, gets another change time as well: as long as that is the same, so is the name. */
+  #isStillNamed(): boolean {
+    const { nlink, ino, ctimeMs } = fstatSync(this.#openFd);
+    if (nlink === 0) return false;
+    const isTelling = this.#fileSystem.has("unlinks") && this.#fileSystem.has("fineTimes");
+    if (isTelling && nlink === 1 && ctimeMs === this.#ctimeMs) return true;
+    if (statSync(this.#path, { throwIfNoEntry: false })?.ino !== ino) return false;
+    this.#ctimeMs = ctimeMs;
+    return true;
+  }
+}
+
+/** What opening says of something that is no lock file, or may not be used as one. */
+const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "ENXIO"];
+
+function openFile(path: string, flags: number): number {
+  const fd = openSync(path, flags, 0o600);
+  let isFile = false;
+  try {
+    isFile = fstatSync(fd).isFile();
+  } finally {
+    if (!isFile) closeDescriptor(fd);
+  }
+  if (isFile) return fd;
+  throw Object.assign(new Error(`ENXIO: no regular file, open '${path}'`), { code: "ENXIO" });
+}
+
+/**
+ * A file of ours keeps its inode, since a Gambas program may hold its lock; what Gambas could not lock either is made anew. A directory is
+ * somebody's lock in another way: it stays, and opening it tells of it.
+ */
+function makeWay(path: string): void {
+  const stat = lstatSync(path);
+  if (stat.isFile() && stat.uid === process.getuid?.()) chmodSync(path, stat.mode | 0o600);
+  else unlinkSync(path);
 }

@@ -10,13 +10,13 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
-  futimesSync,
   mkdirSync,
   openSync,
   readFileSync,
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
 } from "node:fs";
 import { opendir } from "node:fs/promises";
@@ -26,25 +26,22 @@ import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image.
 import type { Log } from "../../log.ts";
 import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
 import { DialectInUse } from "./dialect.ts";
-import { givesWholeMicros, recordsReads, wasReadSinceStamp } from "./file-times.ts";
+import { FileSystem, prepareDirectory, setMicros, wasReadSinceStamp } from "./file-system.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
 import { idOfName, Places } from "./layout.ts";
-import { native } from "./native.ts";
+import { isUnsupported, native } from "./native.ts";
+import { isOnlyOurs, makeTwin, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";
 import { Presence } from "./presence.ts";
 
-/** Absent outside Linux. */
-const O_NOATIME: number = constants.O_NOATIME ?? 0;
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | O_NOATIME;
-const STAMP_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-const FILE_MODE = 0o600;
 const HEADER_BYTES = 16;
 /**
  * How far our modification times stay behind the clock: longer than a tick of the kernel's coarse clock, by which kernels before
  * 6.13 stamp files. So whatever another program writes from now on is younger than every stamp given so far.
  */
 const STAMP_LAG_MICROS = 20_000;
+/** So many saves between look and step, one after the other, are no saves: the exchange does not do what it should. */
+const MAX_MISSES = 1_000;
 /** A file younger than this could be saved again within the same tick: its revision names it only for now. */
 const FLEETING_MS = 50;
 
@@ -60,10 +57,12 @@ export interface GambasFileOptions {
   readonly openSessions: number;
   readonly gambas: "auto" | Dialect;
   readonly log: Pick<Log, "info">;
+  /** Told in words of what the file system turns out to lack after the start. */
+  readonly onLack?: (words: string) => void;
 }
 
 export class GambasFileStore implements Store<StagedFile> {
-  readonly checksOnPublish: boolean = native !== undefined;
+  readonly fileSystem: FileSystem;
   readonly #places: Places;
   readonly #hot: HotSessions;
   /** Sessions that have a twin file, in the order of use. */
@@ -71,21 +70,28 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly #maxTwins: number;
   readonly #presence: Presence;
   readonly #dialect: DialectInUse;
-  readonly #recordsReads: boolean;
-  readonly #givesWholeMicros: boolean;
   #lastStamp = 0;
 
   constructor(options: GambasFileOptions) {
     this.#places = new Places(options.root);
     this.#presence = new Presence(options.root);
     this.#dialect = new DialectInUse({ setting: options.gambas, sessions: this.#places.sessions, log: options.log });
+    this.fileSystem = new FileSystem(this.#places, options.onLack);
     const openSessions = Math.max(1, options.openSessions);
-    this.#hot = new HotSessions(this.#places, openSessions);
+    this.#hot = new HotSessions(this.#places, this.fileSystem, openSessions);
     this.#maxTwins = 20 * openSessions;
-    mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
-    mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
-    this.#recordsReads = recordsReads(`${this.#places.twins}/access-time`);
-    this.#givesWholeMicros = givesWholeMicros(`${this.#places.twins}/modification-time`);
+  }
+
+  get checksOnPublish(): boolean {
+    return this.fileSystem.has("exchange");
+  }
+
+  get tellsRevisions(): boolean {
+    return this.fileSystem.tellsRevisions;
+  }
+
+  checkFlushes(): void {
+    this.fileSystem.checkFlushes();
   }
 
   /** The directory whose files workers may stat. */
@@ -116,7 +122,7 @@ export class GambasFileStore implements Store<StagedFile> {
 
   stat(id: string): Revision | undefined {
     const stat = statSync(this.#pathOf(id), { throwIfNoEntry: false });
-    return stat && { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+    return stat && this.#revisionOf(stat);
   }
 
   hasLock(id: string): boolean {
@@ -124,24 +130,24 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   load(id: string, maxBytes: number): Loaded | undefined {
-    const fd = this.#open(id, () => openSession(id, this.#pathOf(id)));
+    const fd = this.#openSession(id);
     if (fd === undefined) return undefined;
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) throw unreadable(id, "is not a regular file");
       if (stat.size > maxBytes)
         throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
-      const revision = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
+      const revision = this.#revisionOf(stat);
       const image = readAll(fd, stat.size);
       takeImage(id, image);
-      return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
+      return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS || !this.tellsRevisions };
     } finally {
       closeDescriptor(fd);
     }
   }
 
   header(id: string): Buffer | undefined {
-    const fd = this.#open(id, () => openSession(id, this.#pathOf(id)));
+    const fd = this.#openSession(id);
     if (fd === undefined) return undefined;
     try {
       const header = Buffer.allocUnsafe(HEADER_BYTES);
@@ -161,25 +167,64 @@ export class GambasFileStore implements Store<StagedFile> {
     twin.size = image.length;
     twin.wasRead = false;
     const mtimeMs = this.#stampTime(twin.fd, existing);
-    return { revision: { ino: twin.ino, size: image.length, mtimeMs }, existing, hot };
+    return { revision: this.#revisionOf({ ino: twin.ino, size: image.length, mtimeMs }), existing, hot };
   }
 
   publish(id: string, { existing, hot }: StagedFile): boolean {
-    if (existing === undefined || native === undefined) {
-      renameSync(hot.twinPath, hot.path);
-      closeFile(hot.current);
-      hot.current = hot.twin;
-      hot.twin = undefined;
-      this.#twins.delete(id);
-      return true;
+    try {
+      if (existing === undefined || !this.fileSystem.has("exchange")) return this.#replace(id, hot, existing);
+      return this.#exchange(id, hot, existing);
+    } catch (error) {
+      if (isSystemError(error, "EXDEV") && this.#moveTwins()) return false;
+      if (existing === undefined || !this.fileSystem.has("exchange") || !isUnsupported(error)) throw error;
+      this.fileSystem.lack("exchange", error);
+      return this.#replace(id, hot, existing);
     }
+  }
+
+  #exchange(id: string, hot: HotSession, existing: Revision): boolean {
     if (!exchangeIfThere(hot)) return false;
-    if (!replacedWhatWasMeant(hot, existing)) return false;
+    const replaced = lookAtReplaced(hot);
+    if (!isSameRevision(this.#revisionOf(replaced), existing)) {
+      // Somebody saved since our last look: what he wrote gets its name back.
+      exchangeBack(hot);
+      hot.misses += 1;
+      if (replaced.ino !== hot.twin?.ino && hot.misses < MAX_MISSES) return false;
+      this.fileSystem.lack("exchange", "what had the name is not what lies aside afterwards");
+      return this.#replace(id, hot, existing);
+    }
+    hot.misses = 0;
     if (hot.current?.ino !== existing.ino) {
       closeFile(hot.current);
       hot.current = undefined;
     }
     hot.exchange();
+    // Somebody may hold on to what we replaced under another name, or it is not ours: the next write looks again.
+    if (!isOnlyOurs(replaced)) {
+      closeFile(hot.twin);
+      hot.twin = undefined;
+    }
+    return true;
+  }
+
+  /** The plain way. What another program saved since the look at `existing` stands, but for one in the moment between look and step. */
+  #replace(id: string, hot: HotSession, existing: Revision | undefined): boolean {
+    if (existing !== undefined && !isSameRevision(this.stat(id), existing)) return false;
+    if (!renameIfThere(hot)) return false;
+    closeFile(hot.current);
+    hot.current = hot.twin;
+    hot.twin = undefined;
+    this.#twins.delete(id);
+    return true;
+  }
+
+  /** `session/` may have become a mount of its own under us: then everything that is staged is staged again there. */
+  #moveTwins(): boolean {
+    if (!this.fileSystem.has("sameMount")) return false;
+    this.fileSystem.tryAgain();
+    if (this.fileSystem.has("sameMount")) return false;
+    this.#hot.leaveTwins();
+    this.#twins.clear();
     return true;
   }
 
@@ -187,17 +232,22 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#dropTwin(id);
   }
 
-  stamp(id: string, startup: Buffer, existing: Revision): Revision {
+  stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined {
     const hot = this.#hot.heat(id);
-    if (hot.current?.ino === existing.ino) {
-      hot.current.wasRead ||= this.#recordsReads && wasReadSinceStamp(hot.current.fd);
-      writeAll(hot.current.fd, startup);
-      return { ...existing, mtimeMs: this.#stampTime(hot.current.fd, existing) };
+    const { current } = hot;
+    if (current?.ino === existing.ino) {
+      if (!isOnlyOurs(fstatSync(current.fd))) return undefined;
+      current.wasRead ||= this.fileSystem.has("accessTimes") && wasReadSinceStamp(current.fd);
+      writeAll(current.fd, startup);
+      return { ...existing, mtimeMs: this.#stampTime(current.fd, existing) };
     }
-    const fd = this.#open(id, () => openSync(hot.path, STAMP_FLAGS));
+    const fd = this.#open(id, () => openToStamp(hot.path));
+    if (fd === undefined) return undefined;
     try {
+      const stat = fstatSync(fd);
+      if (!isOnlyOurs(stat)) return undefined;
       writeAll(fd, startup);
-      return { ino: fstatSync(fd).ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) };
+      return this.#revisionOf({ ino: stat.ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) });
     } finally {
       closeDescriptor(fd);
     }
@@ -216,7 +266,7 @@ export class GambasFileStore implements Store<StagedFile> {
    */
   wasRead(id: string, revision: Revision): boolean | undefined {
     const current = this.#hot.get(id)?.current;
-    if (!this.#recordsReads || current?.ino !== revision.ino) return undefined;
+    if (!this.fileSystem.has("accessTimes") || current?.ino !== revision.ino) return undefined;
     return current.wasRead || wasReadSinceStamp(current.fd);
   }
 
@@ -242,20 +292,25 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean {
-    const twin = statSync(this.#places.twin(id), { throwIfNoEntry: false });
-    if (twin === undefined) return true;
-    if (twin.ino === revision.ino && twin.mtimeMs === revision.mtimeMs) return false;
-    if (replaced === undefined || twin.ino === replaced.ino || !isSameRevision(this.stat(id), revision)) return true;
-    // Neither ours nor what it was to replace: another program had saved in between, and we were killed before it had its name back.
-    if (!isWhole(this.#places.twin(id))) return true;
-    native?.exchange(this.#places.twin(id), this.#places.session(id));
-    return false;
+    for (const directory of this.#places.allTwins) {
+      const path = this.#places.twin(id, directory);
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) continue;
+      const twin = this.#revisionOf(stat);
+      if (twin.ino === revision.ino && twin.mtimeMs === revision.mtimeMs) return false;
+      if (replaced === undefined || twin.ino === replaced.ino || !isSameRevision(this.stat(id), revision)) continue;
+      // Neither ours nor what it was to replace: another program had saved in between, and we were killed before it had its name back.
+      if (!isWhole(path)) continue;
+      native?.exchange(path, this.#places.session(id));
+      return false;
+    }
+    return true;
   }
 
   /** Deletes all twins that an earlier daemon left. Only after what they tell (`wasPublished`) has been asked. */
   removeLeftovers(): void {
-    rmSync(this.#places.twins, { recursive: true, force: true });
-    mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
+    this.removeAside();
+    if (this.fileSystem.has("sameMount")) this.#makeTwins();
   }
 
   async *ids(): AsyncGenerator<string> {
@@ -293,7 +348,12 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   removeAside(): void {
-    rmSync(this.#places.twins, { recursive: true, force: true });
+    for (const directory of this.#places.allTwins) rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** Where inode numbers do not stay with their files, size and time have to do. */
+  #revisionOf({ ino, size, mtimeMs }: Revision): Revision {
+    return { ino: this.fileSystem.has("inodes") ? ino : 0, size, mtimeMs };
   }
 
   #pathOf(id: string): string {
@@ -313,20 +373,25 @@ export class GambasFileStore implements Store<StagedFile> {
 
   #openTwin(id: string, hot: HotSession): OpenFile {
     if (hot.twin !== undefined) return hot.twin;
-    const twin = describeFile(this.#open(id, () => this.#createTwin(hot)));
-    hot.twin = twin;
+    hot.twin = this.#open(id, () => openTwin(hot.twinPath) ?? this.#createTwin(hot.twinPath));
     this.#noteTwin(id);
-    return twin;
+    return hot.twin;
   }
 
-  #createTwin(hot: HotSession): number {
-    try {
-      return openSync(hot.twinPath, TWIN_FLAGS, FILE_MODE);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      mkdirSync(this.#places.twins, { recursive: true, mode: 0o700 });
-      return openSync(hot.twinPath, TWIN_FLAGS, FILE_MODE);
-    }
+  /** A twin is ours: whatever has its name and may not be written to is not looked at any further. */
+  #createTwin(path: string): OpenFile {
+    this.#makeTwins();
+    return makeTwin(path);
+  }
+
+  #makeTwins(): void {
+    if (!this.fileSystem.has("sameMount")) prepareDirectory(this.#places.sessions, true);
+    prepareDirectory(this.#places.twins, false);
+  }
+
+  #openSession(id: string): number | undefined {
+    const isQuiet = this.fileSystem.has("quietReads");
+    return this.#open(id, () => openToRead(id, this.#pathOf(id), isQuiet));
   }
 
   #noteTwin(id: string): void {
@@ -360,11 +425,10 @@ export class GambasFileStore implements Store<StagedFile> {
   #stampTime(fd: number, existing: Revision | undefined): number {
     const afterMs = existing === undefined ? 0 : Math.ceil(existing.mtimeMs * 1000) + 1;
     const stamp = Math.max(this.#lastStamp + 1, afterMs, Date.now() * 1000 - STAMP_LAG_MICROS);
-    // Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel.
-    const seconds = (stamp + 0.5) / 1e6;
-    futimesSync(fd, seconds, seconds);
+    if (this.fileSystem.has("times")) setMicros(fd, stamp);
     this.#lastStamp = stamp;
-    return this.#givesWholeMicros ? Math.floor(stamp / 1e6) * 1e3 + ((stamp % 1e6) * 1e3) / 1e6 : fstatSync(fd).mtimeMs;
+    const isExact = this.fileSystem.givesWholeMicros;
+    return isExact ? Math.floor(stamp / 1e6) * 1e3 + ((stamp % 1e6) * 1e3) / 1e6 : fstatSync(fd).mtimeMs;
   }
 }
 
@@ -376,21 +440,32 @@ function exchangeIfThere(hot: HotSession): boolean {
   } catch (error) {
     // Which file has which name is not known any more; the next write must not go into the wrong one.
     hot.forgetFiles();
-    if (!isMissing(error)) throw error;
+    if (!isSystemError(error, "ENOENT", "ENOTDIR")) throw error;
     return false;
   }
 }
 
-/** False when somebody saved since our last look: what he wrote has its name back then, and so it has when that cannot be found out. */
-function replacedWhatWasMeant(hot: HotSession, existing: Revision): boolean {
+/** False when somebody has cleaned up what lay aside. */
+function renameIfThere(hot: HotSession): boolean {
   try {
-    if (isSameRevision(statSync(hot.twinPath), existing)) return true;
+    renameSync(hot.twinPath, hot.path);
+    return true;
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT", "ENOTDIR") || statSync(hot.twinPath, { throwIfNoEntry: false }) !== undefined)
+      throw error;
+    hot.leaveTwin();
+    return false;
+  }
+}
+
+/** When that cannot be found out, it gets its name back. */
+function lookAtReplaced(hot: HotSession): Stats {
+  try {
+    return statSync(hot.twinPath);
   } catch (error) {
     exchangeBack(hot);
     throw error;
   }
-  exchangeBack(hot);
-  return false;
 }
 
 /** What lies aside now is all there is of somebody's save: it is worth a second try. */
@@ -417,26 +492,6 @@ function isOutOfDescriptors(error: unknown): boolean {
   return isSystemError(error, "EMFILE") || isSystemError(error, "ENFILE");
 }
 
-function openSession(id: string, path: string): number | undefined {
-  try {
-    return openSync(path, READ_FLAGS);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw isSystemError(error, "ELOOP") ? unreadable(id, "is a symbolic link") : error;
-  }
-}
-
-/** Closes it where that fails. */
-function describeFile(fd: number): OpenFile {
-  try {
-    const { ino, size } = fstatSync(fd);
-    return { fd, ino, size, wasRead: false };
-  } catch (error) {
-    closeDescriptor(fd);
-    throw error;
-  }
-}
-
 /** In place: the bytes are nobody else's. */
 function takeImage(id: string, file: Buffer): void {
   try {
@@ -445,8 +500,4 @@ function takeImage(id: string, file: Buffer): void {
     if (!(error instanceof SessionError)) throw error;
     throw new SessionError(error.code, `The file of session ${id} cannot be read. ${error.what}`, { cause: error });
   }
-}
-
-function unreadable(id: string, reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The file of session ${id} ${reason}.`);
 }

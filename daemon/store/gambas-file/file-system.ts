@@ -1,0 +1,323 @@
+// What the file system under a root can do, found out by trying it in the very directories where it is needed, and by what fails later.
+// Whoever reads, writes or locks asks here and knows no other way to tell. Nothing of a session is known here.
+//
+// File systems differ: FUSE, gluster, ZFS and sandboxes lack the exchange of names or open-file-description locks, some keep times to the
+// second, a session directory may be a mount of its own. For each there is another way, or a refusal that names it.
+
+import {
+  chmodSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  futimesSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { SessionError } from "../../../protocol/errors.ts";
+import { closeDescriptor, isSystemError, removeFile } from "./files.ts";
+import type { Places } from "./layout.ts";
+import { isUnsupported, native, nativeProblem } from "./native.ts";
+
+/** Absent outside Linux. */
+const O_NOATIME: number = constants.O_NOATIME ?? 0;
+const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+const TIME_TRIES = 64;
+
+/** What is told of each thing that it lacks. */
+const WORDS = {
+  exchange: "two names cannot be exchanged in one step: a new file takes the place of the old one, which takes longer",
+  recordLocks: "files cannot be locked: sessions are written without Gambas' lock, so run no Gambas program beside it",
+  quietReads: "a file cannot be read without moving its access time",
+  accessTimes: "access times do not tell whether a file was read: a stale save is told by other evidence",
+  times: "times of files cannot be set: workers ask the daemon at every read",
+  fineTimes: "times of files are too coarse to tell revisions apart: workers ask the daemon at every read",
+  inodes: "inode numbers do not stay with their files: workers ask the daemon at every read",
+  unlinks: "an open file does not tell that it was deleted: its name is looked at",
+  sameMount: "session/ is a mount of its own: what is being written lies in session/.sessiond.twins",
+} as const;
+
+export type Feature = keyof typeof WORDS;
+
+export class FileSystem {
+  readonly #places: Places;
+  readonly #onLack: (words: string) => void;
+  readonly #lacks = new Map<Feature, string>();
+  #wholeMicros = false;
+
+  /** @param onLack told in words of what it turns out to lack after the start. */
+  constructor(places: Places, onLack: (words: string) => void = () => undefined) {
+    this.#places = places;
+    this.#onLack = onLack;
+    if (native === undefined) {
+      const reason = nativeProblem ?? "no addon";
+      this.#lacks.set("exchange", reason).set("recordLocks", reason);
+    }
+    this.#try();
+  }
+
+  has(feature: Feature): boolean {
+    return !this.#lacks.has(feature);
+  }
+
+  /** Whether stat tells any two revisions of a session apart. */
+  get tellsRevisions(): boolean {
+    return this.has("times") && this.has("fineTimes") && this.has("inodes");
+  }
+
+  /** Whether a time given as we give it comes back as the whole microsecond that was meant: then it need not be read back after every write. */
+  get givesWholeMicros(): boolean {
+    return this.#wholeMicros;
+  }
+
+  /** For the status: a flag for each feature. */
+  get report(): Record<Feature, boolean> {
+    const features = Object.keys(WORDS) as Feature[];
+    return Object.fromEntries(features.map((name) => [name, this.has(name)])) as Record<Feature, boolean>;
+  }
+
+  /** For the log: each thing it lacks, in words. */
+  get lacks(): string[] {
+    return [...this.#lacks].map(([feature, reason]) => `${WORDS[feature]} (${reason})`);
+  }
+
+  /** Something failed as it does where there is no such thing: from now on it is done in the other way. */
+  lack(feature: Feature, error: unknown): void {
+    if (!this.has(feature)) return;
+    this.#note(feature, error);
+    this.#onLack(`${WORDS[feature]} (${reasonOf(error)})`);
+  }
+
+  /** For when it is another one than it was: what it lacks by now is told as well. */
+  tryAgain(): void {
+    const before = new Set(this.lacks);
+    this.#try();
+    for (const words of this.lacks) if (!before.has(words)) this.#onLack(words);
+  }
+
+  /** @throws SessionError ERR_BAD_OPTION where nothing can be flushed: durability "fsync" would be a word only. */
+  checkFlushes(): void {
+    const { sessions, twins } = this.#places;
+    try {
+      onFile(`${twins}/flush`, (fd) => {
+        writeSync(fd, "x");
+        fdatasyncSync(fd);
+      });
+      onOpen(sessions, constants.O_RDONLY | constants.O_DIRECTORY, fsyncSync);
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      const what = `Durability "fsync" is not possible in ${sessions}: its file system does not flush (${reasonOf(error)}). Choose "file", or a root on another file system.`;
+      throw new SessionError("ERR_BAD_OPTION", what, { cause: error });
+    }
+  }
+
+  #note(feature: Feature, error: unknown): void {
+    this.#lacks.set(feature, reasonOf(error));
+  }
+
+  #try(): void {
+    prepareDirectory(this.#places.sessions, true);
+    if (this.#tryNames() === "elsewhere") {
+      this.#places.moveTwinsInside();
+      this.#note("sameMount", "EXDEV");
+      // Mounted read-only, say: sessions can be read there, and what is to be written is told why not.
+      if (this.#tryNames() === "untried") return;
+    }
+    const { twins } = this.#places;
+    checkTakesNames(twins);
+    onFile(`${twins}/modification-time`, (fd) => this.#tryTimes(fd));
+    onFile(`${twins}/access-time`, (fd) => this.#tryReads(fd, `${twins}/access-time`));
+  }
+
+  /**
+   * "elsewhere": the sessions are on another mount than the twins. "untried": something else keeps it from being tried, a full disk say;
+   * it keeps sessions from being written too, and is told then.
+   */
+  #tryNames(): "tried" | "elsewhere" | "untried" {
+    const { twins, sessions } = this.#places;
+    const [twin, session] = [`${twins}/trial`, `${sessions}/.sessiond-trial`];
+    try {
+      prepareDirectory(twins, false);
+      onFile(twin, (fd) => {
+        const { ino } = fstatSync(fd);
+        renameSync(twin, session);
+        if (statSync(session).ino !== ino) this.#note("inodes", "after a rename");
+      });
+      this.#tryExchange(twin, session);
+      this.#tryLocks(session);
+      this.#tryUnlink(session);
+      return "tried";
+    } catch (error) {
+      if (isSystemError(error, "EXDEV")) return "elsewhere";
+      if (isUnsupported(error) || !isSystemError(error)) throw error;
+      return "untried";
+    } finally {
+      removeQuietly(session);
+    }
+  }
+
+  /** Both names must stand for the other file afterwards: where inode numbers belong to names it could not be told what was replaced. */
+  #tryExchange(twin: string, session: string): void {
+    if (!this.has("exchange")) return;
+    onFile(twin, (fd) => {
+      const [ours, theirs] = [fstatSync(fd).ino, statSync(session).ino];
+      try {
+        native?.exchange(twin, session);
+      } catch (error) {
+        this.#note("exchange", error);
+        return;
+      }
+      if (statSync(session).ino !== ours || statSync(twin).ino !== theirs)
+        this.#note("exchange", "wrong inode numbers");
+    });
+  }
+
+  #tryLocks(session: string): void {
+    if (!this.has("recordLocks")) return;
+    onOpen(session, FLAGS, (first) =>
+      onOpen(session, FLAGS, (second) => {
+        try {
+          if (native?.tryLock(first) === false || native?.tryLock(second) === true) {
+            this.#note("recordLocks", "a lock keeps nobody out");
+          }
+        } catch (error) {
+          this.#note("recordLocks", error);
+        }
+      }),
+    );
+  }
+
+  #tryUnlink(session: string): void {
+    onFile(session, (fd) => {
+      const before = fstatSync(fd).nlink;
+      removeFile(session);
+      const after = fstatSync(fd).nlink;
+      if (before !== 1 || after !== 0) this.#note("unlinks", `link counts ${before} and ${after}`);
+    });
+  }
+
+  #tryTimes(fd: number): void {
+    try {
+      futimesSync(fd, 1, 1);
+    } catch (error) {
+      this.#note("times", error);
+      return;
+    }
+    let isFine = true;
+    this.#wholeMicros = true;
+    for (let at = 0; at < TIME_TRIES; at++) {
+      const stamp = Date.now() * 1000 + 15_489 * at;
+      setMicros(fd, stamp);
+      const { mtimeMs } = fstatSync(fd);
+      this.#wholeMicros &&= fstatSync(fd, { bigint: true }).mtimeNs === BigInt(stamp) * 1000n;
+      setMicros(fd, stamp + 1);
+      isFine &&= fstatSync(fd).mtimeMs > mtimeMs;
+      if (!isFine) break;
+    }
+    if (!isFine) this.#note("fineTimes", "a microsecond later is the same time");
+  }
+
+  /** Our own reads must leave the access time alone and others must move it: it does not move where it is mounted with "noatime". */
+  #tryReads(fd: number, path: string): void {
+    if (!this.has("times")) {
+      this.#note("accessTimes", "they cannot be set");
+      return;
+    }
+    writeSync(fd, "x");
+    futimesSync(fd, 1, 1);
+    try {
+      readOnce(path, O_NOATIME);
+      if (wasReadSinceStamp(fd)) this.#note("quietReads", "O_NOATIME has no effect");
+    } catch (error) {
+      this.#note("quietReads", error);
+    }
+    if (!this.has("quietReads")) {
+      this.#note("accessTimes", "our own reads move them");
+      return;
+    }
+    readOnce(path, 0);
+    if (!wasReadSinceStamp(fd)) this.#note("accessTimes", "reading does not move them");
+  }
+}
+
+export function wasReadSinceStamp(fd: number): boolean {
+  const stat = fstatSync(fd);
+  return stat.atimeMs !== stat.mtimeMs;
+}
+
+/** Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel. */
+export function setMicros(fd: number, micros: number): void {
+  const seconds = (micros + 0.5) / 1e6;
+  futimesSync(fd, seconds, seconds);
+}
+
+/** Makes it, and makes it ours to use. `mayBeLink`: somebody may have put the sessions elsewhere. */
+export function prepareDirectory(path: string, mayBeLink: boolean): void {
+  const stat = mayBeLink ? statSync(path, { throwIfNoEntry: false }) : lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true) {
+    const isLocked = stat.uid === process.getuid?.() && (stat.mode & DIRECTORY_MODE) !== DIRECTORY_MODE;
+    if (isLocked) chmodSync(path, DIRECTORY_MODE);
+    return;
+  }
+  if (stat !== undefined && !mayBeLink) rmSync(path);
+  mkdirSync(path, DIRECTORY_MODE);
+}
+
+/** Every id has a colon; file systems made for Windows take none. */
+function checkTakesNames(directory: string): void {
+  onFile(`${directory}/trial`, () => undefined);
+  try {
+    onFile(`${directory}/trial:0`, () => undefined);
+  } catch (error) {
+    if (isSystemError(error, "EIO", "EMFILE", "ENFILE", "ENOSPC", "EDQUOT")) throw error;
+    const what = `The file system of ${directory} takes no file name with a colon, as every session has one (${reasonOf(error)}).`;
+    throw new SessionError("ERR_BAD_ROOT", what, { cause: error });
+  }
+}
+
+function readOnce(path: string, flags: number): void {
+  onOpen(path, READ_FLAGS | flags, (fd) => readSync(fd, Buffer.allocUnsafe(1), 0, 1, 0));
+}
+
+/** A new file for the time of `use`. */
+function onFile(path: string, use: (fd: number) => void): void {
+  rmSync(path, { recursive: true, force: true });
+  try {
+    onOpen(path, FLAGS, use);
+  } finally {
+    removeQuietly(path);
+  }
+}
+
+function onOpen(path: string, flags: number, use: (fd: number) => void): void {
+  const fd = openSync(path, flags, FILE_MODE);
+  try {
+    use(fd);
+  } finally {
+    closeDescriptor(fd);
+  }
+}
+
+/** Empty files of no meaning: the next trial removes them first. */
+function removeQuietly(path: string): void {
+  try {
+    removeFile(path);
+  } catch {
+    // Whatever the system error; see above.
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === undefined || message.includes(code) ? message : `${code}: ${message}`;
+}
