@@ -1,7 +1,7 @@
 // The engine that keeps sessions in this process only: for tests of everything above it, and as the floor of benchmarks.
 
 import { isSessionId } from "../../protocol/session-id.ts";
-import type { Loaded, LockResult, Revision, Staged, Store } from "./store.ts";
+import type { Clock, Loaded, LockResult, Look, Revision, Saver, Staged, Store } from "./store.ts";
 
 interface StagedImage extends Staged {
   readonly image: Buffer;
@@ -10,7 +10,6 @@ interface StagedImage extends Staged {
 export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly checksOnPublish = true;
-  readonly hasForeigners = false;
   readonly lockable: number = Number.POSITIVE_INFINITY;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
@@ -31,7 +30,7 @@ export class MemoryStore implements Store<StagedImage> {
 
   load(id: string, _maxBytes: number): Loaded | undefined {
     const session = this.#sessions.get(id);
-    return session && { image: session.image, revision: session.revision, isFleeting: false };
+    return session && { image: session.image, revision: session.revision, isFleeting: false, changedMs: 0 };
   }
 
   stage(_id: string, image: Buffer, _existing: Revision | undefined): StagedImage {
@@ -61,8 +60,16 @@ export class MemoryStore implements Store<StagedImage> {
     return undefined;
   }
 
-  hadForeignersSince(_sinceMs: number): boolean {
+  isOurFile(_id: string, _revision: Revision): boolean {
     return false;
+  }
+
+  look(clock: Clock): Look {
+    return { atMs: clock(), isAnybodyThere: false };
+  }
+
+  whoReplaced(_id: string, _revision: Revision, _clock: Clock): Saver {
+    return { mayHaveRunAt: () => true, mayHaveComeSince: () => true };
   }
 
   wasPublished(): boolean {

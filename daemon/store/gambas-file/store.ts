@@ -23,7 +23,17 @@ import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { layoutOf } from "../../../protocol/image.ts";
-import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
+import {
+  type Clock,
+  isSameRevision,
+  type Loaded,
+  type LockResult,
+  type Look,
+  type Revision,
+  type Saver,
+  type Staged,
+  type Store,
+} from "../store.ts";
 import { givesWholeMicros, recordsReads, wasReadSinceStamp } from "./file-times.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
@@ -127,7 +137,8 @@ export class GambasFileStore implements Store<StagedFile> {
         throw unreadable(id, `has ${stat.size} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
       const revision = { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs };
       const image = readAll(fd, stat.size);
-      return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS };
+      const isFleeting = Date.now() - stat.mtimeMs < FLEETING_MS;
+      return { image, revision, isFleeting, changedMs: stat.ctimeMs };
     } finally {
       closeDescriptor(fd);
     }
@@ -213,12 +224,25 @@ export class GambasFileStore implements Store<StagedFile> {
     return current.wasRead || wasReadSinceStamp(current.fd);
   }
 
-  get hasForeigners(): boolean {
-    return this.#presence.isAnybodyThere;
+  /** While it is open here no other file has its number. */
+  isOurFile(id: string, revision: Revision): boolean {
+    return this.#hot.get(id)?.current?.ino === revision.ino;
   }
 
-  hadForeignersSince(sinceMs: number): boolean {
-    return this.#presence.changedMs > sinceMs;
+  look(clock: Clock): Look {
+    return this.#presence.look(clock);
+  }
+
+  whoReplaced(id: string, revision: Revision, clock: Clock): Saver {
+    return this.#presence.whoSavedSince(this.#replacedMs(id, revision), clock);
+  }
+
+  /** By when it had not been replaced yet: an open file without a name tells exactly, of others it is when they were written. */
+  #replacedMs(id: string, revision: Revision): number {
+    const current = this.#hot.get(id)?.current;
+    if (current?.ino !== revision.ino) return revision.mtimeMs;
+    const { nlink, ctimeMs } = fstatSync(current.fd);
+    return nlink === 0 ? ctimeMs : revision.mtimeMs;
   }
 
   wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean {
