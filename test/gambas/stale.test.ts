@@ -205,6 +205,16 @@ describeGambas("stale saves", () => {
     expect(await found("other")).toEqual({ ...ours, other: 5 });
   });
 
+  it("of a task undo nothing, although it began after the commit: its parent had the session loaded", async () => {
+    const parent = await loaded();
+    await commit();
+    await command("cat", inside());
+    await parent.do("fork");
+    expect(await found("forked")).toEqual({ ...ours, forked: 1 });
+    await parent.end();
+    expect(await found()).toEqual(ours);
+  });
+
   it("win when they come later than is promised", async () => {
     const stale = await loaded();
     await commit();

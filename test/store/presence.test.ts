@@ -118,6 +118,16 @@ describe("who may have saved", () => {
     expect(saver().mayHaveRunAt(committedMs)).toBe(true);
   });
 
+  it("may be a task of the one that ran at our commit, which has what that had loaded", async () => {
+    const parent = come(LONG);
+    const committedMs = look();
+    mkdirSync(join(root, String(parent), "task"));
+    await tick();
+    save(come(SHORT));
+    expect(saver().mayHaveRunAt(committedMs)).toBe(true);
+    rmdirSync(join(root, String(parent), "task"));
+  });
+
   it("is not what a crash has left, nor a program of another pid namespace that was still", async () => {
     come(LONG);
     come(2 ** 30);

@@ -5,11 +5,13 @@
 // It makes what it saves in that directory and moves it from there (GAMBAS.md 4.2): without the directory it cannot save, and while the
 // directory stays as it is it saves nothing. That holds for a program in another pid namespace too, and for what a crash has left.
 
-import { readdirSync, type Stats, statSync } from "node:fs";
+import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import type { Clock, Look, Saver } from "../store.ts";
 import { Visits } from "./visits.ts";
 
 const PID = /^[1-9]\d*$/;
+/** Stays in the directory of a program that has begun a task: a fork, with a directory of its own, that has loaded what its parent had. */
+const TASKS = "task";
 /** After a crash a directory stays. One whose process cannot be seen (another pid namespace, say) is believed for so long. */
 const BELIEVED_MS = 300_000;
 /** A crash changes nothing in the root: it is looked for so often. */
@@ -84,13 +86,13 @@ export class Presence {
   #mayHaveSaved(whenMs: number, since: Since): boolean {
     if (!this.#visits.isKnown(whenMs)) return true;
     if (this.#visits.hasLeft(whenMs, Math.max(whenMs, since.lookMs))) return true;
-    return this.#visits.thereSince(whenMs).some((name) => this.#hasMoved(name, since.fileMs));
+    return this.#visits.thereSince(whenMs).some((name) => this.#mayBeFrom(`${this.#root}/${name}`, since.fileMs));
   }
 
-  /** Whether anything was made in the directory of this program, or moved out of it, since then. */
-  #hasMoved(name: string, sinceMs: number): boolean {
+  /** Whether anything was made in this directory of a program, or moved out of it, since then; or a task may have saved for it. */
+  #mayBeFrom(directory: string, sinceMs: number): boolean {
     try {
-      return statSync(`${this.#root}/${name}`).mtimeMs >= sinceMs;
+      return statSync(directory).mtimeMs >= sinceMs || existsSync(`${directory}/${TASKS}`);
     } catch {
       // Whatever the system error: as a rule it has left this very moment.
       return true;
