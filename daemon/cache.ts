@@ -79,7 +79,7 @@ export class Cache {
     }
     const { cacheBytes, repairSeconds } = this.#house.config;
     if (this.bytes <= cacheBytes) return;
-    this.#shelf.fit(cacheBytes - this.#awakeBytes, this.#house.now() - repairSeconds * 1000);
+    this.#shelf.fit(cacheBytes - this.#awakeBytes, this.#house.steadyMs() - repairSeconds * 1000);
   }
 
   /** Looks whether other programs have changed anything in memory, some at a time. */

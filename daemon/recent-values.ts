@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 const LONG_VALUE_BYTES = 1024;
 const FIRST_CAPACITY = 64;
 /** Values replaced within this time age together. */
-const GENERATION_MS = 5_000;
+const GENERATION_MS = 1_000;
 /** A set that stays in the processor's cache while it is filled: adding to one of megabytes waits for memory, every time. */
 const MAX_SET = 4096;
 /** So that a look-up need not search too many of them. */
@@ -100,11 +100,12 @@ export class RecentValues {
   #generations: Generation[] = [];
   #count = 0;
 
-  /** Remembers `maxCount` values at most, each for `keepSeconds` at most; the oldest go first, a set at a time. */
+  /** Remembers `maxCount` values at most, each for `keepSeconds` and a little more; the oldest go first, a set at a time. */
   constructor(maxCount: number, keepSeconds: number) {
     this.#maxCount = maxCount;
     this.#maxSet = Math.max(MAX_SET, maxCount / MAX_SETS);
-    this.#keepMs = keepSeconds * 1000;
+    // From when the last of them may have come.
+    this.#keepMs = keepSeconds * 1000 + GENERATION_MS;
   }
 
   get count(): number {
@@ -115,9 +116,10 @@ export class RecentValues {
     if (this.#newest(nowMs).values.add(low, high)) this.#count += 1;
   }
 
-  /** When this value was last noted (Unix ms, to a few seconds), or undefined. */
-  lastNotedMs({ low, high }: Fingerprint): number | undefined {
-    return this.#generations.findLast(({ values }) => values.has(low, high))?.beganMs;
+  /** By when this value had last been noted, at the latest; undefined when it was not, or too long ago. */
+  notedByMs({ low, high }: Fingerprint): number | undefined {
+    const generation = this.#generations.findLast(({ values }) => values.has(low, high));
+    return generation && generation.beganMs + GENERATION_MS;
   }
 
   #newest(nowMs: number): Generation {

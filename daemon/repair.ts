@@ -3,9 +3,11 @@
 //
 // A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
-// One doubt remains: it may have loaded ours and set the old value on purpose. Two things tell. The access time of our last revision:
-// nobody read it means stale. And who was running when we wrote it: if nobody was and somebody came since, he can only have loaded ours.
-// What is left in doubt counts as stale for some seconds after our commit, and as on purpose later.
+// One doubt remains: it may have loaded ours and set the old value on purpose. In this order,
+//   1. what was saved before ours and put there later, or written into our file, no program has saved: somebody has put it back, and wins;
+//   2. nobody has read our last revision, by its access time: stale;
+//   3. nobody who was running at our commit can have made this save, and somebody came since: he can only have loaded ours, and wins;
+//   4. what is left in doubt counts as stale for `repairSeconds` after our commit, and as on purpose later.
 
 import {
   applyDelta,
@@ -19,7 +21,7 @@ import {
 } from "../protocol/image.ts";
 import { type Fingerprint, Fingerprinter, type Run, runOf, seedOf } from "./recent-values.ts";
 import type { Surroundings } from "./sessions.ts";
-import type { Revision } from "./store/store.ts";
+import type { Loaded, Revision } from "./store/store.ts";
 
 /** Written by Gambas itself at every load (GAMBAS.md 3.9). */
 const COOKIE_PATH_KEY = "_";
@@ -27,8 +29,10 @@ const COOKIE_PATH_KEY = "_";
 const TIMEOUT_KEY = "";
 /** Where it is in an image. */
 const [TIMEOUT_FROM, TIMEOUT_TO] = [8, 16];
-/** Within this time of a commit an old value counts as stale where nothing tells. */
-const DOUBT_MS = 10_000;
+/** A program stamps what it saves, waits a second at most for the lock, and gives it its name, however slow the machine is. */
+const SAVE_MS = 10_000;
+/** Enough where no program is known that could have done so. */
+const SOON_MS = 1_000;
 
 /** A commit: what it was applied to, and what it replaced there (undefined where references make that no question of places). */
 export interface Step {
@@ -44,10 +48,11 @@ export interface Step {
 export interface ForeignSave {
   readonly id: string;
   readonly ours: { readonly image: Buffer; readonly revision: Revision };
-  readonly theirs: Buffer;
-  /** When our revision was written (Unix ms), and whether another program that could hold an older one was running then. */
+  /** When ours was stamped (Unix ms, by the system's clock). */
+  readonly stampedMs: number;
+  readonly theirs: Loaded;
+  /** When we last wrote, by the clock of looks; 0 where that is not known. */
   readonly writtenMs: number;
-  readonly mayBeHeld: boolean;
 }
 
 /** Of one key that a commit changed the value before and the new one. */
@@ -108,7 +113,8 @@ function printsByKey(id: string, base: Buffer, delta: Buffer): readonly Prints[]
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */
 export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | undefined {
-  const { theirs, ours } = save;
+  const { ours } = save;
+  const theirs = save.theirs.image;
   const isStale = staleness(house, save);
   const undone = findUndone(save, isStale);
   const [hasTimeout, hasPath] = [TIMEOUT_KEY, COOKIE_PATH_KEY].map((key) =>
@@ -127,12 +133,12 @@ export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | un
 }
 
 function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string, Buffer | undefined> {
-  const [from, to] = [layoutOf(ours.image), layoutOf(theirs)];
+  const [from, to] = [layoutOf(ours.image), layoutOf(theirs.image)];
   const undone = new Map<string, Buffer | undefined>();
   for (const key of new Set([...from.entries.keys(), ...to.entries.keys()])) {
     if (key === COOKIE_PATH_KEY) continue;
     const our = storedValue(ours.image, from, key);
-    const their = storedValue(theirs, to, key);
+    const their = storedValue(theirs.image, to, key);
     if (isStale(key, our && runOf(our), their && runOf(their))) undone.set(key, our);
   }
   return undone;
@@ -155,24 +161,48 @@ function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, B
 type IsStale = (key: string, our: Run | undefined, their: Run | undefined) => boolean;
 
 function staleness(house: Surroundings, save: ForeignSave): IsStale {
-  const staleForMs = howLongStale(house, save);
+  const nowMs = house.steadyMs();
+  let isFromBefore: ((replacedMs: number) => boolean) | undefined;
   return (key, our, their) => {
     if (isEqual(our, their)) return false;
     const prints = new Fingerprinter(save.id, runOf(key === TIMEOUT_KEY ? Buffer.alloc(0) : keyBytes(key)));
     const ourPrint = prints.of(our);
-    const isOurs = house.committed.lastNotedMs(ourPrint) !== undefined;
-    const replacedMs = isOurs ? house.replaced.lastNotedMs(prints.of(their)) : undefined;
-    if (replacedMs !== undefined && house.now() - replacedMs < staleForMs) return true;
+    const isOurs = house.committed.notedByMs(ourPrint) !== undefined;
+    const replacedMs = isOurs ? house.replaced.notedByMs(prints.of(their)) : undefined;
+    if (replacedMs !== undefined) {
+      isFromBefore ??= originOf(house, save, nowMs);
+      if (isFromBefore(replacedMs)) return true;
+    }
     // What their save replaced may come back by a copy that is older still.
-    house.replaced.add(ourPrint, house.now());
+    house.replaced.add(ourPrint, nowMs);
     return false;
   };
 }
 
-/** For how long after our commit the value it replaced counts as stale. */
-function howLongStale({ store }: Surroundings, { id, ours, writtenMs, mayBeHeld }: ForeignSave): number {
-  if (store.wasRead(id, ours.revision) === false) return Number.POSITIVE_INFINITY;
-  return !mayBeHeld && store.hadForeignersSince(writtenMs) ? 0 : DOUBT_MS;
+/** Whether their save is from before a commit of ours, made at `replacedMs` at the latest, as far as that is to be believed. */
+function originOf(house: Surroundings, save: ForeignSave, nowMs: number): (replacedMs: number) => boolean {
+  const { store, config } = house;
+  const writtenMs = save.writtenMs === 0 ? nowMs : save.writtenMs;
+  const saver = store.whoReplaced(save.id, save.ours.revision, house.steadyMs);
+  if (wasPutBack(house, save, saver.mayHaveRunAt(writtenMs))) return () => false;
+  const isUnread = store.wasRead(save.id, save.ours.revision) === false;
+  return (replacedMs) => {
+    const committedMs = Math.min(replacedMs, writtenMs);
+    // Of earlier commits it tells nothing: he may have read what they had written.
+    if (isUnread && committedMs === writtenMs) return true;
+    if (!saver.mayHaveRunAt(committedMs) && saver.mayHaveComeSince(committedMs)) return false;
+    return nowMs - committedMs < config.repairSeconds * 1000;
+  };
+}
+
+/** A program makes a new file and stamps it with the time of the save. */
+function wasPutBack({ store, log }: Surroundings, save: ForeignSave, mayBeProgram: boolean): boolean {
+  const { id, theirs, stampedMs } = save;
+  const savedMs = startupMs(theirs.image);
+  const isOlder = savedMs < stampedMs && savedMs < theirs.changedMs - (mayBeProgram ? SAVE_MS : SOON_MS);
+  if (!isOlder && !store.isOurFile(id, theirs.revision)) return false;
+  log.info("file-put-back", { session: id });
+  return true;
 }
 
 function isEqual(a: Run | undefined, b: Run | undefined): boolean {

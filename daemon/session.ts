@@ -121,6 +121,7 @@ export class Session {
   #vanishedLooks = 0;
   /** From when another program was met here for the first time. */
   #gaps: LockGaps | undefined;
+  /** By the clock of looks. */
   #writtenMs = 0;
   /** When we last wrote, a program that could hold an older revision was running. */
   #mayBeHeld = false;
@@ -418,7 +419,7 @@ export class Session {
     if (known === undefined) return this.#adoptFirst(loaded);
     const isNew = !isSameRevision(loaded.revision, known.revision);
     if (isNew) this.#noteForeignSave(loaded);
-    const repaired = isNew ? this.#findRepairs(known, loaded.image) : undefined;
+    const repaired = isNew ? this.#findRepairs(known, loaded, startupMs(known.image)) : undefined;
     const isSameAsOurs = isSameButStamp(loaded.image, known.image);
     this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
@@ -430,19 +431,18 @@ export class Session {
   /** Nothing is known of it, unless by the daemon before us, whose last commits a stale save may have undone since. */
   #adoptFirst(loaded: Loaded): { image: Buffer; wasRepaired: boolean } {
     this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
-    const inherited = this.#house.inherited.take(this.id, this.#house.now());
+    const inherited = this.#house.inherited.take(this.id, this.#house.steadyMs());
     if (inherited === undefined) return { image: loaded.image, wasRepaired: false };
-    this.#writtenMs = inherited.writtenMs;
+    this.#writtenMs = Math.min(inherited.writtenMs, this.#house.steadyMs());
     this.#mayBeHeld = true;
     const nowMs = startupMs(loaded.image);
     const ours = applyChange(loaded.image, { delta: inherited.delta, nowMs }).image;
-    const repaired = this.#findRepairs({ image: ours, revision: loaded.revision }, loaded.image);
+    const repaired = this.#findRepairs({ image: ours, revision: loaded.revision }, loaded, inherited.writtenMs);
     return { image: repaired ?? loaded.image, wasRepaired: repaired !== undefined };
   }
 
-  #findRepairs(ours: Pick<Contents, "image" | "revision">, theirs: Buffer): Buffer | undefined {
-    const [writtenMs, mayBeHeld] = [this.#writtenMs, this.#mayBeHeld];
-    return findRepairs(this.#house, { id: this.id, ours, theirs, writtenMs, mayBeHeld });
+  #findRepairs(ours: Pick<Contents, "image" | "revision">, theirs: Loaded, stampedMs: number): Buffer | undefined {
+    return findRepairs(this.#house, { id: this.id, ours, stampedMs, theirs, writtenMs: this.#writtenMs });
   }
 
   #noteForeignSave({ image }: Loaded): void {
@@ -628,13 +628,14 @@ export class Session {
 
   #adoptWritten(prepared: Prepared): void {
     const { before, image, staged } = prepared;
-    for (const step of prepared.steps) noteReplaced(this.#house, printsOf(this.id, step), step.nowMs);
+    const { atMs, isAnybodyThere } = this.#house.look();
+    for (const step of prepared.steps) noteReplaced(this.#house, printsOf(this.id, step), atMs);
     const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
     const { revision } = staged;
     const sameAs = isUnchanged ? sameToo(before, revision) : [revision.mtimeMs];
     this.#contents = { image, revision, isFleeting: !this.#house.store.tellsRevisions, sameAs };
-    this.#writtenMs = this.#house.now();
-    this.#mayBeHeld = this.#house.hasForeigners();
+    this.#writtenMs = atMs;
+    this.#mayBeHeld = isAnybodyThere;
     // A repair is not the transaction's work: what it did not see, it must still be told of.
     if (this.#lease !== undefined && prepared.turns.length > 0) this.#lease.image = image;
     this.#house.metrics.writes += 1;
@@ -691,7 +692,7 @@ export class Session {
     const [next, contents] = [this.#queue[0], this.#contents];
     if (this.#lease !== undefined || next?.type !== "lease" || contents === undefined) return;
     const nowMs = this.#house.now();
-    if (this.#house.hasForeigners() || this.#gaps?.wasMetLately(nowMs) === true) return;
+    if (this.#house.look().isAnybodyThere || this.#gaps?.wasMetLately(nowMs) === true) return;
     if (isExpired(contents.image, nowMs)) return;
     this.#queue.shift();
     this.#grant(next);

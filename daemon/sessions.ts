@@ -30,7 +30,7 @@ import {
   storeError,
   type Turn,
 } from "./session.ts";
-import type { Store } from "./store/store.ts";
+import type { Clock, Look, Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 export interface Parts {
@@ -50,6 +50,8 @@ export interface Parts {
   readonly journal: Journal | undefined;
   /** The clock, in Unix ms. */
   readonly now: () => number;
+  /** The clock of looks and ages: nobody sets it, and when the process begins it is the other one. */
+  readonly steadyMs: Clock;
   /** Asks for `flush` at the end of this turn of the event loop. */
   readonly requestTurnEnd: () => void;
   /** False once another daemon may have our place: from then on nothing is written any more. */
@@ -63,8 +65,8 @@ export interface Surroundings extends Parts {
   noteApplied(client: string, sequence: number): void;
   /** Dialect of an image that gets its first reference now. */
   dialect(): Dialect;
-  /** Whether other programs that use the store may be running; asked once for all that is published together. */
-  hasForeigners(): boolean;
+  /** The look at who else uses the store: one for all that is published together, just before that. */
+  look(): Look;
 }
 
 const SESSIONS_PER_FLUSH = 64;
@@ -77,7 +79,7 @@ export class Sessions {
   #scheduled: Session[] = [];
   /** Since the last flush. */
   #turnsAtOnce = 0;
-  #foreigners: boolean | undefined;
+  #look: Look | undefined;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
@@ -93,9 +95,9 @@ export class Sessions {
       grew: (session) => this.#cache.settle(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
       dialect: () => parts.store.dialect,
-      hasForeigners: () => {
-        this.#foreigners ??= parts.store.hasForeigners;
-        return this.#foreigners;
+      look: () => {
+        this.#look ??= parts.store.look(parts.steadyMs);
+        return this.#look;
       },
     };
     this.#cache = new Cache(this.#surroundings);
@@ -232,10 +234,12 @@ export class Sessions {
 
   /** Called once, with what the journal told. */
   recall(commits: readonly JournaledCommit[]): void {
-    const oldestMs = this.#parts.now() - this.#parts.config.repairSeconds * 1000;
+    const nowMs = this.#parts.steadyMs();
+    const oldestMs = nowMs - this.#parts.config.repairSeconds * 1000;
     for (const { client, sequence, change } of commits) {
       this.#applied.add(client, sequence);
-      if (change !== undefined && change.whenMs > oldestMs) noteReplaced(this.#parts, change.prints, change.whenMs);
+      if (change === undefined || change.whenMs <= oldestMs) continue;
+      noteReplaced(this.#parts, change.prints, Math.min(change.whenMs, nowMs));
     }
   }
 
@@ -301,11 +305,11 @@ export class Sessions {
   /** Those that are visible now: the others begin again, or failed and were answered. */
   #publish(prepared: readonly Prepared[]): Prepared[] {
     const { journal } = this.#parts;
-    this.#foreigners = undefined;
+    this.#look = undefined;
     try {
       if (journal !== undefined) {
-        const isObserved = this.#surroundings.hasForeigners();
-        for (const write of prepared) noteMarks(journal, write, isObserved);
+        const { isAnybodyThere } = this.#surroundings.look();
+        for (const write of prepared) noteMarks(journal, write, isAnybodyThere);
         journal.append();
       }
     } catch (error) {

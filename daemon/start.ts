@@ -48,6 +48,8 @@ const FRAME_OVERHEAD_BYTES = 64 * 1024;
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
 const PULSE_MS = 1000;
+/** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
+const LOOK_MS = 200;
 /** An event loop that was late by so much is told of. */
 const STALL_MS = 1000;
 
@@ -179,6 +181,7 @@ class Life implements Daemon {
       inherited: new InheritedChanges(applied, config.repairSeconds * 1000),
       journal,
       now: () => Date.now(),
+      steadyMs,
       requestTurnEnd: () => turnEnd.request(),
       mayWrite: () => this.#mayWrite(),
     });
@@ -220,6 +223,7 @@ class Life implements Daemon {
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
+    this.#every(LOOK_MS, () => parts.store.look(steadyMs));
     this.#every(PULSE_MS, () => this.#feelPulse());
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
@@ -349,6 +353,11 @@ interface Parts {
   readonly dispatch: Dispatch;
   readonly reconcile: Reconcile;
   readonly watch: Watch | undefined;
+}
+
+/** Unix time as it was when this process began, and the time that has passed since: no setting of the clock changes it. */
+function steadyMs(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 /** Null when that cannot be found out, for want of a descriptor say: then the rest of the status matters all the more. */

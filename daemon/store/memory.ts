@@ -1,7 +1,7 @@
 // The engine that keeps sessions in this process only: for tests of everything above it, and as the floor of benchmarks.
 
 import { isSessionId } from "../../protocol/session-id.ts";
-import type { Loaded, LockResult, Revision, Staged, Store } from "./store.ts";
+import type { Clock, Loaded, LockResult, Look, Revision, Saver, Staged, Store } from "./store.ts";
 
 interface StagedImage extends Staged {
   readonly image: Buffer;
@@ -12,7 +12,6 @@ export class MemoryStore implements Store<StagedImage> {
   readonly checksOnPublish = true;
   readonly tellsRevisions = true;
   readonly fileSystem = undefined;
-  readonly hasForeigners = false;
   /** Nobody reads what is written here. */
   readonly dialect = "3.19";
   readonly lockable: number = Number.POSITIVE_INFINITY;
@@ -35,7 +34,7 @@ export class MemoryStore implements Store<StagedImage> {
 
   load(id: string, _maxBytes: number): Loaded | undefined {
     const session = this.#sessions.get(id);
-    return session && { image: session.image, revision: session.revision, isFleeting: false };
+    return session && { image: session.image, revision: session.revision, isFleeting: false, changedMs: 0 };
   }
 
   stage(_id: string, image: Buffer, _existing: Revision | undefined): StagedImage {
@@ -67,8 +66,16 @@ export class MemoryStore implements Store<StagedImage> {
 
   noteForeignSave(_image: Buffer): void {}
 
-  hadForeignersSince(_sinceMs: number): boolean {
+  isOurFile(_id: string, _revision: Revision): boolean {
     return false;
+  }
+
+  look(clock: Clock): Look {
+    return { atMs: clock(), isAnybodyThere: false };
+  }
+
+  whoReplaced(_id: string, _revision: Revision, _clock: Clock): Saver {
+    return { mayHaveRunAt: () => true, mayHaveComeSince: () => true };
   }
 
   wasPublished(): boolean {

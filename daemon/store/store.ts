@@ -17,6 +17,25 @@ export interface Loaded {
   readonly revision: Revision;
   /** True while another program's next save could still get the same revision. */
   readonly isFleeting: boolean;
+  /** When the file's name or contents were last changed (Unix ms, by the system's clock). */
+  readonly changedMs: number;
+}
+
+/** The time in ms, by a clock that nobody sets. */
+export type Clock = () => number;
+
+export interface Look {
+  readonly atMs: number;
+  /** A program that shares the store, other than us, may be running. */
+  readonly isAnybodyThere: boolean;
+}
+
+/** What is known of whoever has replaced a revision, one after the other where there were several. Times are those of looks. */
+export interface Saver {
+  /** False only where it is known that none of them ran then: so none had loaded anything older than what we had written by then. */
+  mayHaveRunAt(whenMs: number): boolean;
+  /** Whether any program may have come since. */
+  mayHaveComeSince(whenMs: number): boolean;
 }
 
 /** A new state that is written and not yet visible. Exactly one of publish and discard must follow. */
@@ -55,10 +74,12 @@ export interface Store<S extends Staged = Staged> {
   readonly dialect: Dialect;
   /** Another program saved this image: what it writes tells which dialect is in use. */
   noteForeignSave(image: Buffer): void;
-  /** Whether a program that shares the store, other than us, may be running. */
-  readonly hasForeigners: boolean;
-  /** Whether one came or went since then (Unix ms). */
-  hadForeignersSince(sinceMs: number): boolean;
+  /** Looks which programs share the store. Whoever is not there yet loads nothing that is replaced right after, under its lock. */
+  look(clock: Clock): Look;
+  /** Whether this is still the file we wrote, in which somebody else has written: programs that share the store make a new one. */
+  isOurFile(id: string, revision: Revision): boolean;
+  /** Who may have replaced this revision, the last one that we know. Looks. */
+  whoReplaced(id: string, revision: Revision, clock: Clock): Saver;
   /**
    * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
    * something else, namely another program's save: that has its name back then.

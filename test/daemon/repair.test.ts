@@ -32,14 +32,27 @@ function image(values: Values, nowMs = COMMITTED_MS): Buffer {
 interface Evidence {
   /** Whether anybody else read our last revision. */
   readonly wasRead: boolean | undefined;
-  /** Whether a program ran, at our commit, that could hold an older one. */
-  readonly mayBeHeld: boolean;
-  /** Whether one came after our commit. */
+  /** Whether one that ran at our commit, or before that, may be the one who saved. */
+  readonly ranThen: boolean;
+  /** Whether any program came since. */
   readonly cameSince: boolean;
   readonly afterMs: number;
+  /** How long before the save our revision was written; by default the commit wrote it. */
+  readonly writtenAfterMs: number;
+  /** By how much the stamp in their image is older than the file, and the file than its last change. */
+  readonly stampedAgoMs: number;
+  readonly isOurFile: boolean;
 }
 
-const evidence: Evidence = { wasRead: true, mayBeHeld: true, cameSince: true, afterMs: 100 };
+const evidence: Evidence = {
+  wasRead: true,
+  ranThen: true,
+  cameSince: true,
+  afterMs: 100,
+  writtenAfterMs: 0,
+  stampedAgoMs: 0,
+  isOurFile: false,
+};
 
 let replaced: RecentValues;
 let committed: RecentValues;
@@ -66,24 +79,28 @@ function commit(before: Values, ours: Values): void {
 
 /** What is to be in the file after another program wrote `theirs` over `ours`. */
 function settled(ours: Values, theirs: Values, known: Partial<Evidence> = {}): Values {
-  const { wasRead, mayBeHeld, cameSince, afterMs } = { ...evidence, ...known };
-  const store = { wasRead: () => wasRead, hadForeignersSince: () => cameSince };
-  const now = (): number => COMMITTED_MS + afterMs;
-  const house = { store, replaced, committed, metrics, now, log: new Log("silent") } as unknown as Surroundings;
+  const { wasRead, ranThen, cameSince, afterMs, writtenAfterMs, stampedAgoMs, isOurFile } = { ...evidence, ...known };
+  const nowMs = COMMITTED_MS + afterMs;
+  const saver = { mayHaveRunAt: () => ranThen, mayHaveComeSince: () => cameSince };
+  const store = { wasRead: () => wasRead, whoReplaced: () => saver, isOurFile: () => isOurFile };
+  const config = { repairSeconds: REPAIR_SECONDS };
+  const log = new Log("silent");
+  const house = { store, replaced, committed, metrics, config, log, steadyMs: () => nowMs } as unknown as Surroundings;
   const revision = { ino: 1, size: 1, mtimeMs: COMMITTED_MS };
-  const written = image(theirs, now());
+  const written = image(theirs, nowMs - stampedAgoMs);
+  const writtenMs = COMMITTED_MS + writtenAfterMs;
   const repaired = findRepairs(house, {
     id: ID,
-    ours: { image: image(ours), revision },
-    theirs: written,
-    writtenMs: COMMITTED_MS,
-    mayBeHeld,
+    ours: { image: image(ours, writtenMs), revision },
+    stampedMs: writtenMs,
+    theirs: { image: written, revision: { ...revision, ino: 2 }, isFleeting: false, changedMs: nowMs },
+    writtenMs,
   });
-  if (repaired !== undefined) expect(startupMs(repaired)).toBe(startupMs(written));
+  if (repaired !== undefined) expect(startupMs(repaired)).toBe(Math.max(startupMs(written), writtenMs));
   return valuesIn(repaired ?? written);
 }
 
-const [DOUBT_OVER_MS, SOON_MS] = [10_100, 4_000];
+const [REPAIR_SECONDS, LATE_MS, OVER_MS] = [300, 299_900, 300_100];
 
 describe("what is put back", () => {
   it.each<[string, Values, Values, Values, readonly string[]]>([
@@ -120,18 +137,36 @@ describe("a value that our commit had replaced comes back", () => {
   const [before, ours, theirs] = [{ k: 1 }, { k: 2 }, { k: 1 }];
   const cases: readonly [string, Partial<Evidence>, "stale" | "on purpose"][] = [
     ["nobody has read ours", { wasRead: false }, "stale"],
-    ["nobody has read ours, however long ago the commit was", { wasRead: false, afterMs: 200_000 }, "stale"],
-    ["somebody ran who may hold an older copy", { afterMs: SOON_MS }, "stale"],
-    ["somebody ran who may hold an older copy, long ago", { afterMs: DOUBT_OVER_MS }, "on purpose"],
-    ["nobody could hold an older copy, and somebody came since", { mayBeHeld: false }, "on purpose"],
-    ["nobody is known who could have written it", { mayBeHeld: false, cameSince: false, afterMs: SOON_MS }, "stale"],
+    ["nobody has read ours, and only who came since can have saved", { wasRead: false, ranThen: false }, "stale"],
+    ["whoever ran at our commit may have saved", {}, "stale"],
+    ["whoever ran at our commit may have saved, long ago", { afterMs: LATE_MS }, "stale"],
+    ["whoever ran at our commit may have saved, when repairs are over", { afterMs: OVER_MS }, "on purpose"],
+    ["only who came since can have saved", { ranThen: false }, "on purpose"],
+    ["nobody is known who could have saved", { ranThen: false, cameSince: false, afterMs: LATE_MS }, "stale"],
     [
-      "nobody is known who could have written it, long ago",
-      { mayBeHeld: false, cameSince: false, afterMs: DOUBT_OVER_MS },
+      "nobody is known who could have saved, when repairs are over",
+      { ranThen: false, cameSince: false, afterMs: OVER_MS },
       "on purpose",
     ],
-    ["whether ours was read cannot be told", { wasRead: undefined, afterMs: SOON_MS }, "stale"],
-    ["whether ours was read cannot be told, long ago", { wasRead: undefined, afterMs: DOUBT_OVER_MS }, "on purpose"],
+    ["whether ours was read cannot be told", { wasRead: undefined, afterMs: LATE_MS }, "stale"],
+    [
+      "whether ours was read cannot be told, and only who came since can have saved",
+      { wasRead: undefined, ranThen: false },
+      "on purpose",
+    ],
+    [
+      "what we wrote after that commit was not read: he may have read that",
+      { wasRead: false, ranThen: false, writtenAfterMs: 9_000, afterMs: 9_100 },
+      "on purpose",
+    ],
+    ["it was saved before ours, and put there later", { stampedAgoMs: 20_000, wasRead: false }, "on purpose"],
+    ["it was saved before ours by a program that waited for its lock", { stampedAgoMs: 5_000 }, "stale"],
+    [
+      "it was saved before ours, and no program can have waited",
+      { stampedAgoMs: 5_000, ranThen: false, wasRead: false },
+      "on purpose",
+    ],
+    ["it was written into our file", { isOurFile: true, wasRead: false }, "on purpose"],
   ];
 
   it.each(cases)("%s", (_what, known, verdict) => {

@@ -24,7 +24,17 @@ import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image.ts";
 import type { Log } from "../../log.ts";
-import { isSameRevision, type Loaded, type LockResult, type Revision, type Staged, type Store } from "../store.ts";
+import {
+  type Clock,
+  isSameRevision,
+  type Loaded,
+  type LockResult,
+  type Look,
+  type Revision,
+  type Saver,
+  type Staged,
+  type Store,
+} from "../store.ts";
 import { DialectInUse } from "./dialect.ts";
 import { FileSystem, prepareDirectory, setMicros, wasReadSinceStamp } from "./file-system.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
@@ -140,7 +150,8 @@ export class GambasFileStore implements Store<StagedFile> {
       const revision = this.#revisionOf(stat);
       const image = readAll(fd, stat.size);
       takeImage(id, image);
-      return { image, revision, isFleeting: Date.now() - stat.mtimeMs < FLEETING_MS || !this.tellsRevisions };
+      const isFleeting = Date.now() - stat.mtimeMs < FLEETING_MS || !this.tellsRevisions;
+      return { image, revision, isFleeting, changedMs: stat.ctimeMs };
     } finally {
       closeDescriptor(fd);
     }
@@ -283,12 +294,25 @@ export class GambasFileStore implements Store<StagedFile> {
     return this.#dialect.description;
   }
 
-  get hasForeigners(): boolean {
-    return this.#presence.isAnybodyThere;
+  /** While it is open here no other file has its number. */
+  isOurFile(id: string, revision: Revision): boolean {
+    return this.#hot.get(id)?.current?.ino === revision.ino;
   }
 
-  hadForeignersSince(sinceMs: number): boolean {
-    return this.#presence.changedMs > sinceMs;
+  look(clock: Clock): Look {
+    return this.#presence.look(clock);
+  }
+
+  whoReplaced(id: string, revision: Revision, clock: Clock): Saver {
+    return this.#presence.whoSavedSince(this.#replacedMs(id, revision), clock);
+  }
+
+  /** By when it had not been replaced yet: an open file without a name tells exactly, of others it is when they were written. */
+  #replacedMs(id: string, revision: Revision): number {
+    const current = this.#hot.get(id)?.current;
+    if (current?.ino !== revision.ino) return revision.mtimeMs;
+    const { nlink, ctimeMs } = fstatSync(current.fd);
+    return nlink === 0 ? ctimeMs : revision.mtimeMs;
   }
 
   wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean {
