@@ -146,7 +146,7 @@ function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string
 
 /** Of what is put back those keys that ours has behind others that are still behind them in theirs: we had removed and set them again. */
 function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, Buffer | undefined>): Set<string> {
-  const places = new Map([...layoutOf(theirs).entries.keys()].map((key, place) => [key, place]));
+  const places = new Map([...layoutOf(theirs.image).entries.keys()].map((key, place) => [key, place]));
   const moved = new Set<string>();
   let last = -1;
   for (const key of layoutOf(ours.image).entries.keys()) {
