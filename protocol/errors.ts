@@ -57,6 +57,12 @@ export const ERRORS = {
     remedy: "Run it again; keep transactions short or ask for a longer lease.",
     isRetryable: true,
   },
+  ERR_DEADLOCK: {
+    text: "Two transactions wait for each other's session; this call was refused, and the other transaction goes on.",
+    remedy:
+      "Run it again; to avoid it, take the sessions in the same order everywhere, or wait for no other session inside a transaction.",
+    isRetryable: true,
+  },
   ERR_CONFLICT: {
     text: "Another program kept changing the session file during the transaction; nothing of it was written.",
     remedy: "Run it again when the other program is quieter.",
