@@ -14,7 +14,7 @@ import {
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
 import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../protocol/value.ts";
-import type { Unsaved } from "./handle.ts";
+import type { Unsaved } from "./unsaved.ts";
 
 export interface Revision {
   readonly ino: number;

@@ -1,25 +1,12 @@
-// Which session belongs to the code that runs now: one AsyncLocalStorage for the whole process.
+// Which session belongs to the code that runs now, and what a process has one of: the default client and the defaults of new sessions.
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
 import { Client } from "./client.ts";
-import type { Handle } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS } from "./options.ts";
+import { type Context, currentContext, runInScope } from "./scope.ts";
 
-export interface Context {
-  readonly handle: Handle;
-  /** Set while `handle` is that of a transaction. Work that outlives the transaction still has the context. */
-  readonly transaction?: { isRunning: boolean };
-  /** The context this one was begun in. */
-  readonly outer?: Context | undefined;
-}
-
-const storage = new AsyncLocalStorage<Context>();
-
-export function runInContext<T>(context: Context, fn: () => T): T {
-  return storage.run(context, fn);
-}
+export { type Context, currentContext, runInContext } from "./scope.ts";
 
 const BOUND = Symbol("the context of its listeners");
 
@@ -37,23 +24,19 @@ export function bindEvents(emitter: Bound, context: Context): void {
   if (!isFirst) return;
   const { emit } = emitter;
   emitter.emit = (...args: unknown[]): boolean =>
-    storage.run(emitter[BOUND] ?? context, Reflect.apply, emit, emitter, args);
-}
-
-export function currentContext(): Context | undefined {
-  return storage.getStore();
+    runInScope(emitter[BOUND] ?? context, () => Reflect.apply(emit, emitter, args));
 }
 
 /** @throws SessionError ERR_NO_SESSION_CONTEXT. */
 export function requireContext(): Context {
-  const context = storage.getStore();
+  const context = currentContext();
   if (context === undefined) throw new SessionError("ERR_NO_SESSION_CONTEXT");
   return context;
 }
 
 /** The running transaction on this session that the present code is part of, if any. */
 export function contextOfTransaction(id: string): Context | undefined {
-  for (let context = storage.getStore(); context !== undefined; context = context.outer) {
+  for (let context = currentContext(); context !== undefined; context = context.outer) {
     if (context.transaction?.isRunning === true && context.handle.id === id) return context;
   }
   return undefined;

@@ -5,20 +5,14 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import {
-  COOKIE_PATH_KEY,
-  decodeAll,
-  isLongKey,
-  keyBytes,
-  MAX_KEY_BYTES,
-  type Share,
-  typeOf,
-} from "../protocol/image.ts";
+import { COOKIE_PATH_KEY, decodeAll, isLongKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
 import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, SHARED } from "./contents.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
+import { transactionsAround } from "./scope.ts";
+import { type Changed, collect, isEqual, type Live, NO_CHANGES, NONE_LIVE, type Unsaved } from "./unsaved.ts";
 
 export interface HandleOptions {
   /** Prefix of a new id. Default: empty. */
@@ -31,30 +25,6 @@ export interface HandleOptions {
   readonly isUnique?: boolean | undefined;
   /** Called before a session is created; throws when it may not be. */
   mayCreate?(): void;
-}
-
-/** A key set or deleted since the last save. */
-interface Changed {
-  /** undefined: deleted. */
-  readonly bytes: Buffer | undefined;
-  readonly value: unknown;
-}
-
-/** An object that was handed out, and the bytes it had then. */
-interface Live {
-  readonly value: unknown;
-  readonly baseline: Buffer;
-}
-
-/** Everything that is not saved, as it is now. */
-export interface Unsaved {
-  readonly entries: ReadonlyMap<string, Buffer | undefined>;
-  readonly shares: readonly Share[];
-  readonly isUnique: boolean;
-  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
-  /** Must be committed on its own: it says more than single keys can. */
-  readonly isApart: boolean;
-  readonly changes: ReadonlyMap<string, Changed>;
 }
 
 /** What a part of a transaction can be taken back to. */
@@ -77,9 +47,6 @@ export interface Ended {
   readonly cookiePath: string;
 }
 
-/** Nothing is changed, and nothing was handed out: what most handles have of each. Never filled. */
-const NO_CHANGES = new Map<string, Changed>();
-const NONE_LIVE = new Map<string, Live>();
 const NO_PROPERTIES: Unsaved["properties"] = {};
 const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
@@ -335,9 +302,9 @@ export class Handle {
     if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
     return this.#client.touch(id, contents).then(
       () => undefined,
-      // Whoever only read it has nothing to lose.
+      // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
       (error: unknown) => {
-        if (!isGone(error)) throw error;
+        if (!isGone(error) && !isDeadlock(error)) throw error;
       },
     );
   }
@@ -398,7 +365,7 @@ export class Handle {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, shares } = this.#collect();
+    const { entries, shares } = collect(this.#live, this.#changes, (...what) => this.#encode(...what));
     if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
     const isNew = this.#contents === undefined;
     const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
@@ -645,6 +612,10 @@ export class Handle {
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    // Inside of its own transaction it would wait for itself.
+    if (this.#waiting > 0 && transactionsAround().some(({ handle }) => handle === this)) {
+      return Promise.reject(waitsForItself(this.#id));
+    }
     // Nothing to wait for: no turn of the event loop is lost.
     const result = this.#waiting === 0 ? action() : this.#turn.then(action);
     this.#waiting += 1;
@@ -653,29 +624,6 @@ export class Handle {
     };
     this.#turn = result.then(end, end);
     return result;
-  }
-
-  /** What is to be sent, as of now. */
-  #collect(): { entries: Map<string, Buffer | undefined>; shares: Share[] } {
-    const entries = new Map<string, Buffer | undefined>();
-    const seen = new Map<object, { key: string; object: number }>();
-    const shares: Share[] = [];
-    const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
-      const { bytes, objects } = this.#encode(key, value, previous);
-      if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
-      for (const [index, object] of objects.entries()) {
-        const first = seen.get(object);
-        if (first === undefined) seen.set(object, { key, object: index + 1 });
-        else if (first.key !== key)
-          shares.push({ key, object: index + 1, otherKey: first.key, otherObject: first.object });
-      }
-    };
-    for (const [key, { value, baseline }] of this.#live) if (isGambasObject(value)) add(key, value, baseline, false);
-    for (const [key, { bytes, value }] of this.#changes) {
-      if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
-      else add(key, value, bytes, true);
-    }
-    return { entries, shares: entries.size === 0 ? [] : shares };
   }
 
   async #commit(): Promise<void> {
@@ -776,12 +724,17 @@ export class Handle {
   }
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
+function waitsForItself(id: string | null): SessionError {
+  const what = `A transaction on session ${id} waits for its own end, by a call of the handle it was begun with; the handle its function is given is the one to use.`;
+  return new SessionError("ERR_DEADLOCK", what);
 }
 
-function isEqual(left: Buffer, right: Buffer): boolean {
-  return left === right || left.equals(right);
+function isDeadlock(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_DEADLOCK";
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
 }
 
 function isShown(key: string): boolean {

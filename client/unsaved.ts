@@ -1,0 +1,94 @@
+// What is not saved of a session: keys that were set or deleted, objects that were changed in place, and all of it as one change.
+
+import type { Share } from "../protocol/image.ts";
+import { isGambasObject } from "../protocol/value.ts";
+
+/** A key set or deleted since the last save. */
+export interface Changed {
+  /** undefined: deleted. */
+  readonly bytes: Buffer | undefined;
+  readonly value: unknown;
+}
+
+/** An object that was handed out, and the bytes it had then. */
+export interface Live {
+  readonly value: unknown;
+  readonly baseline: Buffer;
+}
+
+/** Everything that is not saved, as it is now. */
+export interface Unsaved {
+  readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  readonly shares: readonly Share[];
+  readonly isUnique: boolean;
+  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
+  /** Must be committed on its own: it says more than single keys can. */
+  readonly isApart: boolean;
+  readonly changes: ReadonlyMap<string, Changed>;
+}
+
+/** Nothing is changed, and nothing was handed out: what most handles have of each. Never filled. */
+export const NO_CHANGES: Map<string, Changed> = new Map();
+export const NONE_LIVE: Map<string, Live> = new Map();
+
+/** The bytes of a value next to those it had before, and the objects in it. */
+export type Encode = (
+  key: string,
+  value: unknown,
+  previous: Buffer,
+) => { readonly bytes: Buffer; readonly objects: readonly object[] };
+
+/** What is to be sent, as of now. */
+export function collect(
+  live: ReadonlyMap<string, Live>,
+  changes: ReadonlyMap<string, Changed>,
+  encode: Encode,
+): { entries: Map<string, Buffer | undefined>; shares: Share[] } {
+  const entries = new Map<string, Buffer | undefined>();
+  const seen = new Map<object, { key: string; object: number }>();
+  const shares: Share[] = [];
+  const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
+    const { bytes, objects } = encode(key, value, previous);
+    if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
+    for (const [index, object] of objects.entries()) {
+      const first = seen.get(object);
+      if (first === undefined) seen.set(object, { key, object: index + 1 });
+      else if (first.key !== key)
+        shares.push({ key, object: index + 1, otherKey: first.key, otherObject: first.object });
+    }
+  };
+  for (const [key, { value, baseline }] of live) if (isGambasObject(value)) add(key, value, baseline, false);
+  for (const [key, { bytes, value }] of changes) {
+    if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
+    else add(key, value, bytes, true);
+  }
+  return { entries, shares: entries.size === 0 ? [] : shares };
+}
+
+export function isEqual(left: Buffer, right: Buffer): boolean {
+  return left === right || left.equals(right);
+}
+
+/** What all of them changed, as one change; of one key the last value counts. */
+export function mergeUnsaved(all: readonly (Unsaved | undefined)[]): Unsaved | undefined {
+  let last: Unsaved | undefined;
+  let merged: { entries: Map<string, Buffer | undefined>; properties: Unsaved["properties"] } | undefined;
+  for (const unsaved of all) {
+    if (unsaved === undefined) continue;
+    if (last !== undefined) {
+      merged ??= { entries: new Map(last.entries), properties: last.properties };
+      addEntries(merged.entries, unsaved.entries);
+      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
+    }
+    last = unsaved;
+  }
+  return last && { ...last, ...merged };
+}
+
+function addEntries(merged: Map<string, Buffer | undefined>, later: ReadonlyMap<string, Buffer | undefined>): void {
+  for (const [key, bytes] of later) {
+    // Removed and set again: the key moves to the end, as it would have one by one.
+    if (merged.get(key) === undefined) merged.delete(key);
+    merged.set(key, bytes);
+  }
+}
