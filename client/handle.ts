@@ -7,12 +7,13 @@ import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, isLongKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
-import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
+import { decodeValue, encodeValue, isGambasObject, Original, type Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, SHARED } from "./contents.ts";
+import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
 import { transactionsAround } from "./scope.ts";
-import { type Changed, collect, isEqual, type Live, NO_CHANGES, NONE_LIVE, type Unsaved } from "./unsaved.ts";
+import { type Changed, collect, type Live, NO_CHANGES, NONE_LIVE, type Unsaved } from "./unsaved.ts";
 
 export interface HandleOptions {
   /** Prefix of a new id. Default: empty. */
@@ -62,9 +63,9 @@ export class Handle {
   #changes: Map<string, Changed> = NO_CHANGES;
   /** What the last save sent, until it is known to be saved. */
   #askedFor: ReadonlyMap<string, unknown> = NO_CHANGES;
-  #live: Map<string, Live> = NONE_LIVE;
+  /** Undefined as long as none was handed out. */
+  #objects: LiveObjects | undefined;
   #unreadable: Map<string, Error> | undefined;
-  #origins: Origins | undefined;
   #timeout: number | undefined;
   #cookiePath: string | undefined;
   #prefix: string | undefined;
@@ -207,7 +208,7 @@ export class Handle {
     // Nothing is looked up where nothing can be found.
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.value;
-    const live = this.#live.size === 0 ? undefined : this.#live.get(key);
+    const live = this.#objects?.live.get(key);
     if (live !== undefined) return live.value;
     return this.#contents === undefined ? undefined : this.#decode(this.#contents, key);
   }
@@ -222,11 +223,11 @@ export class Handle {
     }
     const previous = this.#changes.get(key)?.bytes ?? this.#contents?.stored(key);
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
-    const encoded = encodeValue(value, key, at, this.#origins);
+    const encoded = encodeValue(value, key, at, this.#objects?.origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
     const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
     if (this.#id === null) this.#create();
-    this.#live.delete(key);
+    this.#objects?.delete(key);
     this.#change(key, { bytes: encoded.bytes, value: seen });
   }
 
@@ -234,7 +235,7 @@ export class Handle {
     this.#use();
     checkKey(key);
     if (!this.has(key)) return false;
-    this.#live.delete(key);
+    this.#objects?.delete(key);
     // A save that is under way, or failed nobody knows how, may have put it there.
     const mayBeStored = this.#contents?.has(key) === true || this.#askedFor.has(key);
     if (mayBeStored) this.#change(key, { bytes: undefined, value: undefined });
@@ -246,7 +247,7 @@ export class Handle {
   typeOf(key: string): string | undefined {
     this.#use();
     const change = this.#changes.get(key);
-    const live = this.#live.get(key);
+    const live = this.#objects?.live.get(key);
     if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
     if (live !== undefined) return this.#typeNow(key, live.value, live.baseline);
     return this.#contents && typeOf(this.#contents.image, this.#contents.layout, key);
@@ -273,7 +274,10 @@ export class Handle {
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#id !== id) return;
       this.#dropChanges();
-      if (contents === undefined) this.#noteEnded();
+      if (contents === undefined) {
+        this.#noteEnded();
+        this.#objects = undefined;
+      }
       this.#contents = contents;
     });
   }
@@ -288,6 +292,7 @@ export class Handle {
     const endLease = this.#endLease;
     this.#noteEnded();
     this.#dropChanges();
+    this.#objects = undefined;
     this.#contents = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
@@ -357,6 +362,12 @@ export class Handle {
     if (this.#id === id) this.#adoptFrom(inner);
   }
 
+  /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
+  adoptStrays(inner: Handle): void {
+    if (inner.#objects === undefined && inner.#changes.size === 0) return;
+    this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+  }
+
   /** Session `id` has ended elsewhere. */
   noteGone(id: string): void {
     this.#lose(id);
@@ -365,7 +376,10 @@ export class Handle {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, shares } = collect(this.#live, this.#changes, (...what) => this.#encode(...what));
+    this.#objects?.recall((key) => this.#contents?.stored(key), this.#changes);
+    const { entries, shares } = collect(this.#objects?.live ?? NONE_LIVE, this.#changes, (...what) =>
+      this.#encode(...what),
+    );
     if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
     const isNew = this.#contents === undefined;
     const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
@@ -471,7 +485,7 @@ export class Handle {
 
   #copy(original: Original, key: string): unknown {
     const value = original.copy(this.#rememberOrigins());
-    this.#keepLive(key, { value, baseline: original.bytes });
+    this.#madeObjects().keep(key, { value, baseline: original.bytes });
     return value;
   }
 
@@ -479,14 +493,15 @@ export class Handle {
   #decodeShared(contents: Contents, key: string): unknown {
     if (this.#unreadable === undefined) {
       this.#unreadable = new Map();
+      const objects = this.#madeObjects();
       for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
-        else if (!this.#changes.has(name) && !this.#live.has(name)) this.#keepLive(name, entry);
+        else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
       }
     }
     const problem = this.#unreadable.get(key);
     if (problem !== undefined) throw problem;
-    return this.#live.get(key)?.value;
+    return this.#objects?.live.get(key)?.value;
   }
 
   #change(key: string, change: Changed): void {
@@ -494,18 +509,22 @@ export class Handle {
     this.#changes.set(key, change);
   }
 
-  #keepLive(key: string, live: Live): void {
-    if (this.#live === NONE_LIVE) this.#live = new Map();
-    this.#live.set(key, live);
+  #madeObjects(): LiveObjects {
+    this.#objects ??= new LiveObjects();
+    return this.#objects;
   }
 
   #rememberOrigins(): Origins {
-    this.#origins ??= new Origins();
-    return this.#origins;
+    return this.#madeObjects().rememberOrigins();
   }
 
-  #encode(key: string, value: unknown, previous: Buffer): ReturnType<typeof encodeValue> {
-    return encodeValue(value, key, { bytes: previous, at: 0 }, this.#origins);
+  #encode(
+    key: string,
+    value: unknown,
+    previous: Buffer,
+    origins = this.#objects?.origins,
+  ): ReturnType<typeof encodeValue> {
+    return encodeNext(key, value, previous, origins);
   }
 
   /** Only an object may have become something else since it had these bytes. */
@@ -521,18 +540,14 @@ export class Handle {
   }
 
   #hasChangedObjects(): boolean {
-    for (const [key, { value, baseline }] of this.#live) {
-      if (isGambasObject(value) && !isEqual(this.#encode(key, value, baseline).bytes, baseline)) return true;
-    }
-    return false;
+    return this.#objects?.hasChanged() === true;
   }
 
   #dropChanges(): void {
+    if (this.#objects !== undefined || this.#changes.size > 0) this.#madeObjects().dropAll(this.#changes);
     this.#changes = NO_CHANGES;
     this.#askedFor = NO_CHANGES;
-    this.#live = NONE_LIVE;
     this.#unreadable = undefined;
-    this.#origins = undefined;
     this.#timeout = undefined;
     this.#cookiePath = undefined;
     this.#isForced = false;
@@ -555,14 +570,14 @@ export class Handle {
       if (previous === undefined || !isGambasObject(value)) return;
       objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
     };
-    for (const [key, { value, baseline }] of this.#live) remember(key, value, baseline);
+    for (const [key, { value, baseline }] of this.#objects?.live ?? NONE_LIVE) remember(key, value, baseline);
     for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
     return {
       objects,
       id: this.#id,
       wasCreated: this.#wasCreated,
       changes: new Map(this.#changes),
-      live: new Map(this.#live),
+      live: new Map(this.#objects?.live),
       timeout: this.#timeout,
       cookiePath: this.#cookiePath,
       isForced: this.#isForced,
@@ -574,29 +589,28 @@ export class Handle {
   #restore(before: Remembered): void {
     // What was ended stays ended.
     if (before.id !== null && before.id !== this.#id) return;
+    const objects = this.#madeObjects();
+    const out = [...objects.live, ...objectsIn(this.#changes)];
     this.#id = before.id;
     this.#wasCreated = before.wasCreated;
     this.#changes = new Map(before.changes);
-    this.#live = new Map(before.live);
+    objects.restore(before.live);
     this.#timeout = before.timeout;
     this.#cookiePath = before.cookiePath;
     this.#isForced = before.isForced;
     this.#isUniqueDue = before.isUniqueDue;
     for (const [key, bytes] of before.objects) {
-      const value = (this.#changes.get(key) ?? this.#live.get(key))?.value;
-      if (this.#isStill(key, value, bytes)) continue;
-      this.#live.delete(key);
+      const { value, origins } = this.#shown(key) ?? {};
+      if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
+      objects.delete(key);
       this.#change(key, { bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
     }
+    for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
   }
 
-  #isStill(key: string, value: unknown, bytes: Buffer): boolean {
-    try {
-      return isEqual(this.#encode(key, value, bytes).bytes, bytes);
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return false;
-      throw error;
-    }
+  /** What was handed out for a key, or set. */
+  #shown(key: string): { readonly value: unknown; readonly origins?: Origins | undefined } | undefined {
+    return this.#changes.get(key) ?? this.#objects?.live.get(key);
   }
 
   #noteEnded(): void {
@@ -666,13 +680,13 @@ export class Handle {
   #forgetSaved(unsaved: Unsaved): void {
     for (const [key, bytes] of unsaved.entries) {
       const change = this.#changes.get(key);
-      const live = this.#live.get(key);
+      const live = this.#objects?.live.get(key);
       if (change !== undefined && change === unsaved.changes.get(key)) {
         this.#changes.delete(key);
         if (bytes !== undefined && isGambasObject(change.value))
-          this.#keepLive(key, { value: change.value, baseline: bytes });
+          this.#madeObjects().keep(key, { value: change.value, baseline: bytes });
       } else if (live !== undefined && bytes !== undefined) {
-        this.#keepLive(key, { value: live.value, baseline: bytes });
+        this.#madeObjects().keep(key, { ...live, baseline: bytes });
       }
     }
     this.#isForced = false;
@@ -685,6 +699,7 @@ export class Handle {
     this.#noteEnded();
     this.#contents = undefined;
     this.#dropChanges();
+    this.#objects = undefined;
   }
 
   /** No promise but the one that is returned, where nothing must be saved first. */
@@ -692,7 +707,8 @@ export class Handle {
     const id = this.#id;
     if (id === null) return this.#withoutSession(fn);
     const run = (): Promise<T> => this.#client.transactions.run({ id, fn, leaseMs, outer: this });
-    return this.#hasPlainChanges || this.#live.size > 0 ? this.#commit().then(run) : run();
+    const mayBeChanged = this.#hasPlainChanges || this.#objects?.isEmpty === false;
+    return mayBeChanged ? this.#commit().then(run) : run();
   }
 
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
@@ -707,7 +723,7 @@ export class Handle {
     return value;
   }
 
-  /** What the transaction left is what this request goes on with. Objects handed out before stay live, and win if they are changed. */
+  /** What the transaction left is what this request goes on with. */
   #adoptFrom(inner: Handle): void {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
@@ -716,11 +732,8 @@ export class Handle {
     this.#contents = inner.#contents;
     this.#unreadable = undefined;
     for (const [key, change] of inner.#changes) this.#change(key, change);
-    for (const [key, { value, baseline }] of this.#live) {
-      const stored = this.#contents?.stored(key);
-      const isStale = stored === undefined || !stored.equals(baseline);
-      if (isStale && this.#encode(key, value, baseline).bytes.equals(baseline)) this.#live.delete(key);
-    }
+    if (this.#objects === undefined && inner.#objects === undefined) return;
+    this.#madeObjects().adopt(inner.#objects, (key) => this.#contents?.stored(key), this.#changes);
   }
 }
 

@@ -239,6 +239,7 @@ export class Transactions {
       }
       return undefined;
     } catch (error) {
+      for (const { job, handle } of ran) job.request.outer.adoptStrays(handle);
       return this.#afterFailure(error, grant, ran);
     }
   }
@@ -292,10 +293,12 @@ function finish({ job, value, handle }: Omit<Ran, "unsaved">): Ran {
 function afterError({ job, handle }: Pick<Ran, "job" | "handle">, error: unknown): Outcome {
   // An end cannot be taken back.
   const hasEnded = handle.ended.length > 0;
+  const isStalled = isCode(error, "ERR_LEASE_LOST");
   if (hasEnded) job.request.outer.noteGone(job.request.id);
+  else if (!isStalled) job.request.outer.adoptStrays(handle);
   fail(job, error);
   if (hasEnded) return "ended";
-  return isCode(error, "ERR_LEASE_LOST") ? "stalled" : "failed";
+  return isStalled ? "stalled" : "failed";
 }
 
 function succeed({ job, value, handle }: Ran): void {

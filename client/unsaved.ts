@@ -1,7 +1,7 @@
 // What is not saved of a session: keys that were set or deleted, objects that were changed in place, and all of it as one change.
 
 import type { Share } from "../protocol/image.ts";
-import { isGambasObject } from "../protocol/value.ts";
+import { isGambasObject, type Origins } from "../protocol/value.ts";
 
 /** A key set or deleted since the last save. */
 export interface Changed {
@@ -14,6 +14,8 @@ export interface Changed {
 export interface Live {
   readonly value: unknown;
   readonly baseline: Buffer;
+  /** Those of the handle that read it, where that is another one. */
+  readonly origins?: Origins | undefined;
 }
 
 /** Everything that is not saved, as it is now. */
@@ -36,6 +38,7 @@ export type Encode = (
   key: string,
   value: unknown,
   previous: Buffer,
+  origins?: Origins,
 ) => { readonly bytes: Buffer; readonly objects: readonly object[] };
 
 /** What is to be sent, as of now. */
@@ -47,8 +50,8 @@ export function collect(
   const entries = new Map<string, Buffer | undefined>();
   const seen = new Map<object, { key: string; object: number }>();
   const shares: Share[] = [];
-  const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
-    const { bytes, objects } = encode(key, value, previous);
+  const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean, origins?: Origins): void => {
+    const { bytes, objects } = encode(key, value, previous, origins);
     if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
     for (const [index, object] of objects.entries()) {
       const first = seen.get(object);
@@ -57,7 +60,9 @@ export function collect(
         shares.push({ key, object: index + 1, otherKey: first.key, otherObject: first.object });
     }
   };
-  for (const [key, { value, baseline }] of live) if (isGambasObject(value)) add(key, value, baseline, false);
+  for (const [key, { value, baseline, origins }] of live) {
+    if (isGambasObject(value)) add(key, value, baseline, false, origins);
+  }
   for (const [key, { bytes, value }] of changes) {
     if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
     else add(key, value, bytes, true);

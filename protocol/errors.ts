@@ -27,6 +27,11 @@ export const ERRORS = {
     text: "This value cannot be stored in a Gambas session.",
     remedy: "Store booleans, numbers, strings, dates, buffers, arrays, plain objects or Maps of these.",
   },
+  ERR_STALE_OBJECT: {
+    text: "An object of the session was changed that is no longer what the session holds; the change was not saved.",
+    remedy:
+      "Read the key again after a transaction, Load() or Modified = false, and change what you get; or change it in the transaction.",
+  },
   ERR_BAD_OPTION: {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",

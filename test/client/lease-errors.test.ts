@@ -23,6 +23,7 @@ const NOT_OF_THIS = "no daemon of ours answers it there";
 const DECISIONS: Readonly<Record<ErrorCode, "everywhere" | typeof OF_WORKER | typeof NOT_OF_THIS>> = {
   ERR_NO_SESSION_CONTEXT: OF_WORKER,
   ERR_HEADERS_SENT: OF_WORKER,
+  ERR_STALE_OBJECT: OF_WORKER,
   ERR_BAD_KEY: "everywhere",
   ERR_BAD_VALUE: "everywhere",
   ERR_BAD_OPTION: "everywhere",
@@ -93,7 +94,6 @@ function outcomeOf(work: Promise<unknown>): Promise<string> {
 
 /** What libraries have instead of promises. */
 function thenable(then: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void): object {
-  // biome-ignore lint/suspicious/noThenProperty: it is meant to be one.
   return { then };
 }
 
