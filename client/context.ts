@@ -11,20 +11,30 @@ export { type Context, currentContext, runInContext } from "./scope.ts";
 const BOUND = Symbol("the context of its listeners");
 
 interface Bound extends EventEmitter {
-  [BOUND]?: Context;
+  [BOUND]?: Context & Partial<Ending>;
+}
+
+/** Is told of the end of what it is bound to, when the listeners have run. */
+export interface Ending {
+  noteEvent(name: "finish" | "close", emitter: EventEmitter): void;
 }
 
 /**
  * Listeners of a request or response run where the server emits; this brings them into the context of the request. Of several middlewares
  * the last one counts: it is the one whose session the handler has.
  */
-export function bindEvents(emitter: Bound, context: Context): void {
+export function bindEvents(emitter: Bound, context: Context & Partial<Ending>): void {
   const isFirst = emitter[BOUND] === undefined;
   emitter[BOUND] = context;
   if (!isFirst) return;
   const { emit } = emitter;
-  emitter.emit = (...args: unknown[]): boolean =>
-    runInScope(emitter[BOUND] ?? context, () => Reflect.apply(emit, emitter, args));
+  emitter.emit = (...args: unknown[]): boolean => {
+    const bound = emitter[BOUND] ?? context;
+    const hadListeners = runInScope(bound, Reflect.apply, emit, emitter, args);
+    const [name] = args;
+    if (name === "finish" || name === "close") bound.noteEvent?.(name, emitter);
+    return hadListeners;
+  };
 }
 
 /** @throws SessionError ERR_NO_SESSION_CONTEXT. */

@@ -10,37 +10,13 @@ import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session
 import { decodeValue, encodeValue, isGambasObject, Original, type Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
 import { type Contents, SHARED } from "./contents.ts";
+import { noteLate, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
-import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
-import { transactionsAround } from "./scope.ts";
-import { type Changed, collect, type Live, NO_CHANGES, NONE_LIVE, type Unsaved } from "./unsaved.ts";
+import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "./options.ts";
+import { waitForItself } from "./scope.ts";
+import { type Changed, collect, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
 
-export interface HandleOptions {
-  /** Prefix of a new id. Default: empty. */
-  readonly prefix?: string | undefined;
-  /** Life time of a new session in seconds. Default 86 400. */
-  readonly timeoutSeconds?: number | undefined;
-  /** Path of the cookie of a new session, kept in it. */
-  readonly cookiePath?: string | undefined;
-  /** Creating the session ends all others of its prefix. */
-  readonly isUnique?: boolean | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}
-
-/** What a part of a transaction can be taken back to. */
-interface Remembered {
-  /** The bytes that objects had. */
-  readonly objects: ReadonlyMap<string, Buffer>;
-  readonly id: string | null;
-  readonly wasCreated: boolean;
-  readonly changes: ReadonlyMap<string, Changed>;
-  readonly live: ReadonlyMap<string, Live>;
-  readonly timeout: number | undefined;
-  readonly cookiePath: string | undefined;
-  readonly isForced: boolean;
-  readonly isUniqueDue: boolean;
-}
+export type { HandleOptions } from "./options.ts";
 
 /** A session that has ended: for the cookie that must be removed. */
 export interface Ended {
@@ -53,6 +29,7 @@ const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
 const TOUCH_AFTER_MS = 1000;
+const A_TRANSACTION = "the transaction";
 
 export class Handle {
   readonly #client: Client;
@@ -79,6 +56,10 @@ export class Handle {
   #endLease: (() => Promise<void>) | undefined;
   /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
+  /** What has ended, and was to save what is changed; undefined as long as it will. */
+  #over: string | undefined;
+  /** What was told of all that was changed after that. */
+  #told: Set<string> | undefined;
   #wasUsed = false;
   #wasCreated = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
@@ -146,6 +127,7 @@ export class Handle {
       throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
     }
     this.#timeout = seconds;
+    this.#noteLate();
   }
 
   get cookiePath(): string {
@@ -158,6 +140,7 @@ export class Handle {
     checkCookiePath(path);
     if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
     this.#cookiePath = path;
+    this.#noteLate();
   }
 
   get prefix(): string {
@@ -178,6 +161,7 @@ export class Handle {
     this.#use();
     this.#isUnique = isUnique;
     this.#isUniqueDue = isUnique && this.#id !== null;
+    this.#noteLate();
   }
 
   /** Something is not saved yet. */
@@ -191,6 +175,7 @@ export class Handle {
     this.#use();
     if (isModified) this.#isForced = true;
     else this.#dropChanges();
+    this.#noteLate();
   }
 
   // -- values
@@ -357,6 +342,10 @@ export class Handle {
     this.#options.mayCreate?.();
   }
 
+  get request(): string | undefined {
+    return this.#options.request;
+  }
+
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
@@ -364,8 +353,11 @@ export class Handle {
 
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
   adoptStrays(inner: Handle): void {
-    if (inner.#objects === undefined && inner.#changes.size === 0) return;
-    this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+    if (inner.#objects !== undefined || inner.#changes.size > 0) {
+      this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+    }
+    inner.endInVain(A_TRANSACTION);
+    inner.#objects = undefined;
   }
 
   /** Session `id` has ended elsewhere. */
@@ -415,6 +407,38 @@ export class Handle {
       this.#restore(before);
       throw error;
     }
+  }
+
+  // -- for whoever saves what is changed at its own end
+
+  /** `what` is over: from now on a change that is not saved by hand is told. */
+  end(what: string): void {
+    this.#over = what;
+    if (this.#hasPlainChanges) this.#noteLate();
+    if (this.#objects?.isEmpty === false) watch(this);
+  }
+
+  /** The same where what is not saved by now was told of. */
+  endInVain(what: string): void {
+    this.#dropChanges();
+    this.end(what);
+  }
+
+  get endedAs(): string {
+    return `${this.#over} (${this.request ?? `session ${this.#id}`})`;
+  }
+
+  takeUnsaved(): readonly string[] {
+    if (this.#id === null || this.#lost !== undefined) return [];
+    const names = [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShown);
+    if (this.#timeout !== undefined) names.push("Timeout");
+    if (this.#cookiePath !== undefined) names.push("CookiePath");
+    if (this.#isUniqueDue) names.push("Unique");
+    if (this.#isForced) names.push("Modified");
+    this.#told ??= new Set();
+    const { size } = this.#told;
+    for (const name of names) this.#told.add(name);
+    return [...this.#told].slice(size);
   }
 
   // -- for the middleware
@@ -507,10 +531,16 @@ export class Handle {
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#noteLate();
+  }
+
+  #noteLate(): void {
+    if (this.#over !== undefined) noteLate(this);
   }
 
   #madeObjects(): LiveObjects {
     this.#objects ??= new LiveObjects();
+    if (this.#over !== undefined) watch(this);
     return this.#objects;
   }
 
@@ -627,9 +657,8 @@ export class Handle {
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
     // Inside of its own transaction it would wait for itself.
-    if (this.#waiting > 0 && transactionsAround().some(({ handle }) => handle === this)) {
-      return Promise.reject(waitsForItself(this.#id));
-    }
+    const deadlock = this.#waiting > 0 ? waitForItself(this, this.#id) : undefined;
+    if (deadlock !== undefined) return Promise.reject(deadlock);
     // Nothing to wait for: no turn of the event loop is lost.
     const result = this.#waiting === 0 ? action() : this.#turn.then(action);
     this.#waiting += 1;
@@ -732,14 +761,13 @@ export class Handle {
     this.#contents = inner.#contents;
     this.#unreadable = undefined;
     for (const [key, change] of inner.#changes) this.#change(key, change);
-    if (this.#objects === undefined && inner.#objects === undefined) return;
-    this.#madeObjects().adopt(inner.#objects, (key) => this.#contents?.stored(key), this.#changes);
+    if (this.#objects !== undefined || inner.#objects !== undefined)
+      this.#madeObjects().adopt(inner.#objects, (key) => this.#contents?.stored(key), this.#changes);
+    // They are this one's now.
+    inner.#objects = undefined;
+    inner.#changes = NO_CHANGES;
+    inner.end(A_TRANSACTION);
   }
-}
-
-function waitsForItself(id: string | null): SessionError {
-  const what = `A transaction on session ${id} waits for its own end, by a call of the handle it was begun with; the handle its function is given is the one to use.`;
-  return new SessionError("ERR_DEADLOCK", what);
 }
 
 function isDeadlock(error: unknown): boolean {

@@ -4,7 +4,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../protocol/errors.ts";
 import { checkPrefix, isSessionId } from "../protocol/session-id.ts";
 import { Client, type Opened } from "./client.ts";
-import { bindEvents, type Context, currentContext, offerAsDefault, processDefaults, runInContext } from "./context.ts";
+import {
+  bindEvents,
+  type Context,
+  currentContext,
+  type Ending,
+  offerAsDefault,
+  processDefaults,
+  runInContext,
+} from "./context.ts";
 import { type CookieAttributes, readCookie, removalCookie, sessionCookie } from "./cookies.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "./options.ts";
@@ -14,6 +22,7 @@ import { type GateEvents, ResponseGate } from "./response-gate.ts";
 export type Next = (error?: unknown) => void;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
+const A_RESPONSE = "the response";
 /** What real Gambas programs send; honoured where ours is absent. */
 const GAMBAS_COOKIE = "GBSESSIONID";
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -106,7 +115,7 @@ function visitOf(header: string | undefined, cookieName: string): Visit {
  * One request and its response: the context its code runs in, what a new session of it is like, and what its response waits for. One
  * object is all of these, since there is one for every request, whether it uses its session or not.
  */
-class Exchange implements Context, HandleOptions, GateEvents {
+class Exchange implements Context, Ending, HandleOptions, GateEvents {
   readonly handle: Handle;
   readonly #site: Site;
   readonly #options: SessionOptions;
@@ -114,6 +123,8 @@ class Exchange implements Context, HandleOptions, GateEvents {
   readonly #visit: Visit;
   #prefix: string | undefined;
   #wasTouched = false;
+  /** Finished: all of it was sent. Failed: what was not saved was told. */
+  #fate: "open" | "finished" | "failed" = "open";
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
   #cookieNamed = "";
@@ -147,6 +158,13 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
   // -- what a session that begins here is like
 
+  /** As its log would name it. What is behind the path may be a secret. */
+  get request(): string {
+    const { req } = this.#res;
+    const url = "originalUrl" in req ? String(req.originalUrl) : req.url;
+    return `${req.method} ${url?.split("?", 1)[0]}`;
+  }
+
   get prefix(): string {
     return (
       this.#prefix ||
@@ -169,6 +187,29 @@ class Exchange implements Context, HandleOptions, GateEvents {
 
   mayCreate(): void {
     if (this.#res.headersSent) throw new SessionError("ERR_HEADERS_SENT");
+  }
+
+  // -- when it is over
+
+  /** A response that was cut off has no end that would save; what was changed is saved all the same. */
+  noteEvent(name: "finish" | "close", emitter: unknown): void {
+    if (emitter !== this.#res || !this.handle.wasUsed) return;
+    if (name === "finish" && this.#fate === "open") this.#fate = "finished";
+    if (name === "finish") return;
+    if (this.#fate === "finished") this.handle.end(A_RESPONSE);
+    else if (this.#fate === "failed") this.handle.endInVain(A_RESPONSE);
+    else void this.#saveCutOff();
+  }
+
+  async #saveCutOff(): Promise<void> {
+    const { handle } = this;
+    try {
+      if (handle.isBusy || this.#isModified()) await handle.settle();
+      handle.end(A_RESPONSE);
+    } catch (error) {
+      handle.endInVain(A_RESPONSE);
+      if (!isGone(error)) this.onError(error);
+    }
   }
 
   // -- what the response waits for
@@ -199,7 +240,10 @@ class Exchange implements Context, HandleOptions, GateEvents {
       await this.handle.settle();
     } catch (error) {
       this.onError(error);
-      if (!isGone(error)) return false;
+      if (!isGone(error)) {
+        this.#fate = "failed";
+        return false;
+      }
     }
     if (this.#owesCookies() && !gate.haveHeadersLeft) this.#addCookies(gate);
     return true;

@@ -1,6 +1,7 @@
 // What the code that runs now belongs to: a session's context, and the leases that are held until it is done. One AsyncLocalStorage for both.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { SessionError } from "../protocol/errors.ts";
 import type { Grant } from "./client.ts";
 import type { Handle } from "./handle.ts";
 
@@ -31,8 +32,9 @@ export type Scope = Context | Outside;
 
 const storage = new AsyncLocalStorage<Scope>();
 
-export function runInScope<T>(scope: Scope, fn: () => T): T {
-  return storage.run(scope, fn);
+/** With arguments, so that nobody needs a function of his own for each call. */
+export function runInScope<A extends unknown[], T>(scope: Scope, fn: (...args: A) => T, ...args: A): T {
+  return storage.run(scope, fn, ...args);
 }
 
 export function currentScope(): Scope | undefined {
@@ -67,3 +69,10 @@ export function transactionsAround(): readonly Held[] {
 }
 
 const NONE: readonly Held[] = [];
+
+/** The error of a call that would wait for the transaction it is made in, by the handle that was begun with. */
+export function waitForItself(handle: Handle, id: string | null): SessionError | undefined {
+  if (!transactionsAround().some((held) => held.handle === handle)) return undefined;
+  const what = `A transaction on session ${id} waits for its own end, by a call of the handle it was begun with; the handle its function is given is the one to use.`;
+  return new SessionError("ERR_DEADLOCK", what);
+}

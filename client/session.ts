@@ -177,11 +177,16 @@ const members = {
     await client.ready();
     const opened = id === null ? {} : await client.find(id);
     const inner = new Handle(client, { id, ...opened }, optionsOfRun(options));
-    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
-    if (!inner.wasUsed) return result;
-    await inner.settle();
-    await inner.touch();
-    return result;
+    try {
+      const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
+      if (inner.wasUsed) await inner.settle();
+      inner.end("Session.Run");
+      await inner.touch();
+      return result;
+    } catch (error) {
+      inner.endInVain("Session.Run");
+      throw error;
+    }
   },
 } satisfies Record<string, unknown>;
 

@@ -29,6 +29,20 @@ export interface Unsaved {
   readonly changes: ReadonlyMap<string, Changed>;
 }
 
+/** What a part of a transaction can be taken back to. */
+export interface Remembered {
+  /** The bytes that objects had. */
+  readonly objects: ReadonlyMap<string, Buffer>;
+  readonly id: string | null;
+  readonly wasCreated: boolean;
+  readonly changes: ReadonlyMap<string, Changed>;
+  readonly live: ReadonlyMap<string, Live>;
+  readonly timeout: number | undefined;
+  readonly cookiePath: string | undefined;
+  readonly isForced: boolean;
+  readonly isUniqueDue: boolean;
+}
+
 /** Nothing is changed, and nothing was handed out: what most handles have of each. Never filled. */
 export const NO_CHANGES: Map<string, Changed> = new Map();
 export const NONE_LIVE: Map<string, Live> = new Map();

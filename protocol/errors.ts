@@ -27,6 +27,11 @@ export const ERRORS = {
     text: "This value cannot be stored in a Gambas session.",
     remedy: "Store booleans, numbers, strings, dates, buffers, arrays, plain objects or Maps of these.",
   },
+  ERR_NOT_SAVED: {
+    text: "A session was changed when nobody would save the change any more.",
+    remedy:
+      "Change it before res.end(), or before the transaction or Run is over; or call Session.Save() after the change.",
+  },
   ERR_STALE_OBJECT: {
     text: "An object of the session was changed that is no longer what the session holds; the change was not saved.",
     remedy:

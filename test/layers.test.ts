@@ -52,6 +52,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "client/handle": [
     "client/contents",
+    "client/late-changes",
     "client/live-objects",
     "client/options",
     "client/scope",

@@ -23,6 +23,7 @@ const NOT_OF_THIS = "no daemon of ours answers it there";
 const DECISIONS: Readonly<Record<ErrorCode, "everywhere" | typeof OF_WORKER | typeof NOT_OF_THIS>> = {
   ERR_NO_SESSION_CONTEXT: OF_WORKER,
   ERR_HEADERS_SENT: OF_WORKER,
+  ERR_NOT_SAVED: OF_WORKER,
   ERR_STALE_OBJECT: OF_WORKER,
   ERR_BAD_KEY: "everywhere",
   ERR_BAD_VALUE: "everywhere",
