@@ -11,6 +11,7 @@ import { Connection } from "./connection.ts";
 import { Contents } from "./contents.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "./options.ts";
+import { transactionsAround } from "./scope.ts";
 import { Transactions } from "./transactions.ts";
 
 /** What a commit carries besides its delta. */
@@ -38,6 +39,9 @@ export interface Grant {
   readonly deadlineMs: number;
   /** Which connection gave it: on another one it is worth nothing. */
   readonly life: number;
+  readonly id: string;
+  /** It was given back, or a commit has ended it. */
+  isOver: boolean;
 }
 
 /** How the session of an id was found. At most one of the two is there; neither: there is no such session. */
@@ -48,6 +52,9 @@ export interface Opened {
 }
 
 const ABSENT: Opened = {};
+const NOTHING_HELD: [] = [];
+/** What an envelope may take beside the largest delta without coming near the limit of a frame. */
+const ENVELOPE_BYTES = 32 * 1024;
 
 export class Client {
   readonly places: Places;
@@ -193,10 +200,10 @@ export class Client {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
     const { id, base } = request;
     const delta = encodeDelta(request.entries, request.moved);
-    this.#checkSize(delta.length);
+    this.#checkSize(delta.length + bytesBeside(request));
     const sequence = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request))
+      .call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request, this.#held()))
       .then((state) => (state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adopt(id, state)));
   }
 
@@ -216,32 +223,55 @@ export class Client {
   }
 
   async touch(id: string, contents: Contents): Promise<Contents | undefined> {
-    const state = await this.#connection.call("touch", id, contents.base);
+    const state = await this.#connection.call("touch", id, contents.base, ...this.#held());
     return this.#adopt(id, state, contents);
   }
 
   async end(id: string): Promise<void> {
     this.#cache.drop(id);
-    await this.#connection.call("abandon", id);
+    await this.#connection.call("abandon", id, ...this.#held());
     this.#cache.drop(id);
   }
 
   async lease(id: string, leaseMs: number): Promise<Grant> {
     const known = this.#cache.peek(id);
-    const answer = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0);
-    const contents = this.#adopt(id, answer, known);
-    if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
+    const answer = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0, ...this.#held());
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
-    return { fence: answer.fence, contents, deadlineMs, life: this.#connection.life };
+    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, isOver: false };
+    try {
+      const contents = this.#adopt(id, answer, known);
+      if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
+      return { ...lease, contents };
+    } catch (error) {
+      await this.release(lease);
+      throw error;
+    }
   }
 
-  async release(id: string, grant: Grant): Promise<void> {
-    if (this.isInForce(grant)) await this.#connection.call("release", id, grant.fence);
+  /** Gives a lease back, if that is not done. Never rejects: a daemon that cannot be told is left, and the lease ends with the connection. */
+  async release(lease: Omit<Grant, "contents">): Promise<void> {
+    if (lease.isOver) return;
+    lease.isOver = true;
+    if (!this.isInForce(lease)) return;
+    try {
+      await this.#connection.call("release", lease.id, lease.fence);
+    } catch {
+      // Whatever the reason: nobody may have to wait for the end of this lease.
+      this.#connection.leave(lease.life);
+    }
   }
 
   /** False when the connection that gave the lease is gone, and the lease with it. */
-  isInForce(grant: Grant): boolean {
-    return grant.life === this.#connection.life;
+  isInForce({ life }: Pick<Grant, "life">): boolean {
+    return life === this.#connection.life;
+  }
+
+  /** The field that tells which leases of this connection end only after the call, if there are such. */
+  #held(): [] | [number[]] {
+    const around = transactionsAround();
+    if (around.length === 0) return NOTHING_HELD;
+    const fences = around.filter(({ grant }) => this.isInForce(grant)).map(({ grant }) => grant.fence);
+    return fences.length === 0 ? NOTHING_HELD : [fences];
   }
 
   /** @param known what `KIND.same` refers to. */
@@ -275,9 +305,16 @@ function isSameDirectory(one: string, other: string): boolean {
   }
 }
 
-function optionsOf(request: CommitRequest): object | null {
+/** What travels beside the delta, where that is more than an envelope. */
+function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
+  let bytes = 3 * cookiePath.length;
+  for (const { key, otherKey } of shares) bytes += 64 + 3 * (key.length + otherKey.length);
+  return bytes > ENVELOPE_BYTES ? bytes : 0;
+}
+
+function optionsOf(request: CommitRequest, [held]: readonly number[][]): object | null {
   const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares } = request;
-  const isPlain = !isNew && !isUnique && fence === undefined && shares.length === 0;
+  const isPlain = !isNew && !isUnique && fence === undefined && held === undefined && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
   const options: Record<string, unknown> = {};
   if (isNew) options.create = true;
@@ -285,6 +322,7 @@ function optionsOf(request: CommitRequest): object | null {
   if (timeoutSeconds !== undefined) options.timeoutSeconds = timeoutSeconds;
   if (cookiePath !== undefined) options.cookiePath = cookiePath;
   if (fence !== undefined) Object.assign(options, keepsLease === true ? { fence } : { fence, release: true });
+  else if (held !== undefined) options.held = held;
   if (shares.length > 0) options.shares = shares;
   return options;
 }

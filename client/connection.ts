@@ -101,6 +101,13 @@ export class Connection {
     this.#end(new SessionError("ERR_CLOSED"));
   }
 
+  /** Leaves connection number `life`, if it still is the one: what belongs to it ends, and what is not answered is asked on the next. */
+  leave(life: number): void {
+    const socket = life === this.#life ? this.#leaveSocket() : undefined;
+    socket?.destroy();
+    if (socket !== undefined && this.#pending.size > 0) this.#reconnect();
+  }
+
   #send({ number, name, fields }: PendingCall): void {
     this.#writer.push(number, OPERATIONS[name].number, ...fields);
     if (this.#isFlushDue) return;

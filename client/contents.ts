@@ -14,7 +14,7 @@ import {
 } from "../protocol/image.ts";
 import { KIND, type State } from "../protocol/operations.ts";
 import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../protocol/value.ts";
-import type { Unsaved } from "./handle.ts";
+import type { Unsaved } from "./unsaved.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -50,9 +50,6 @@ const FIRST_OBJECT_TAG = 0x40;
 
 /** Said of an object that may be part of several keys, too: all of them must be decoded together. */
 export const SHARED = Symbol("shared with other keys");
-
-/** No key was removed and set again. Never filled. */
-export const NONE_MOVED: ReadonlySet<string> = new Set();
 
 const NOT_SCALAR = Symbol("not a scalar");
 

@@ -1,19 +1,12 @@
-// Which session belongs to the code that runs now: one AsyncLocalStorage for the whole process.
+// Which session belongs to the code that runs now, and what a process has one of: the default client and the defaults of new sessions.
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
 import { Client } from "./client.ts";
-import type { Handle } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS } from "./options.ts";
+import { type Context, currentContext, runInScope } from "./scope.ts";
 
-export interface Context {
-  readonly handle: Handle;
-  /** Set while `handle` is that of a transaction. Work that outlives the transaction still has the context. */
-  readonly transaction?: { isRunning: boolean };
-  /** The context this one was begun in. */
-  readonly outer?: Context | undefined;
-}
+export { type Context, currentContext, runInContext } from "./scope.ts";
 
 /** The context of a request that session() has seen. */
 export interface RequestContext extends Context {
@@ -24,29 +17,33 @@ export interface RequestContext extends Context {
   readonly isAnswering: boolean;
 }
 
-const storage = new AsyncLocalStorage<Context>();
-
-export function runInContext<T>(context: Context, fn: () => T): T {
-  return storage.run(context, fn);
-}
-
 const BOUND = Symbol("the context of its listeners");
 
 interface Bound extends EventEmitter {
-  [BOUND]?: RequestContext;
+  [BOUND]?: RequestContext & Partial<Ending>;
+}
+
+/** Is told of the end of what it is bound to, when the listeners have run. */
+export interface Ending {
+  noteEvent(name: "finish" | "close", emitter: EventEmitter): void;
 }
 
 /**
  * Listeners of a request or response run where the server emits; this brings them into the context of the request. Of several middlewares
  * the last one counts: it is the one whose session the handler has.
  */
-export function bindEvents(emitter: Bound, context: RequestContext): void {
+export function bindEvents(emitter: Bound, context: RequestContext & Partial<Ending>): void {
   const isFirst = emitter[BOUND] === undefined;
   emitter[BOUND] = context;
   if (!isFirst) return;
   const { emit } = emitter;
-  emitter.emit = (...args: unknown[]): boolean =>
-    storage.run(emitter[BOUND] ?? context, Reflect.apply, emit, emitter, args);
+  emitter.emit = (...args: unknown[]): boolean => {
+    const bound = emitter[BOUND] ?? context;
+    const hadListeners = runInScope(bound, Reflect.apply, emit, emitter, args);
+    const [name] = args;
+    if (name === "finish" || name === "close") bound.noteEvent?.(name, emitter);
+    return hadListeners;
+  };
 }
 
 /** Undefined for what is no request, and for one that no session() has seen. */
@@ -55,20 +52,16 @@ export function contextOf(request: unknown): RequestContext | undefined {
   return (request as Partial<Bound>)[BOUND];
 }
 
-export function currentContext(): Context | undefined {
-  return storage.getStore();
-}
-
 /** @throws SessionError ERR_NO_SESSION_CONTEXT. */
 export function requireContext(): Context {
-  const context = storage.getStore();
+  const context = currentContext();
   if (context === undefined) throw new SessionError("ERR_NO_SESSION_CONTEXT");
   return context;
 }
 
 /** The running transaction on this session that the present code is part of, if any. Where there is none the id is not asked for. */
 export function contextOfTransaction(session: { readonly sessionId: string | null }): Context | undefined {
-  for (let context = storage.getStore(); context !== undefined; context = context.outer) {
+  for (let context = currentContext(); context !== undefined; context = context.outer) {
     const isRunning = context.transaction?.isRunning === true && context.handle.id !== null;
     if (isRunning && context.handle.id === session.sessionId) return context;
   }

@@ -5,67 +5,19 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../protocol/errors.ts";
-import { COOKIE_PATH_KEY, decodeAll, type Share, typeOf } from "../protocol/image.ts";
+import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../protocol/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../protocol/session-id.ts";
-import { decodeValue, encodeValue, isGambasObject, Original, Origins, typeOfValue } from "../protocol/value.ts";
+import { decodeValue, encodeValue, isGambasObject, Original, type Origins, typeOfValue } from "../protocol/value.ts";
 import type { Client } from "./client.ts";
-import { type Contents, NONE_MOVED, SHARED } from "./contents.ts";
+import { type Contents, SHARED } from "./contents.ts";
 import { checkKey, isShown } from "./keys.ts";
-import { checkCookiePath, checkedLeaseMs, DEFAULTS } from "./options.ts";
+import { noteLate, watch } from "./late-changes.ts";
+import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
+import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "./options.ts";
+import { waitForItself } from "./scope.ts";
+import { type Changed, collect, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
 
-export interface HandleOptions {
-  /** Prefix of a new id. Default: empty. */
-  readonly prefix?: string | undefined;
-  /** Life time of a new session in seconds. Default 86 400. */
-  readonly timeoutSeconds?: number | undefined;
-  /** Path of the cookie of a new session, kept in it. */
-  readonly cookiePath?: string | undefined;
-  /** Creating the session ends all others of its prefix. */
-  readonly isUnique?: boolean | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}
-
-/** A key set or deleted since the last save. */
-interface Changed {
-  /** undefined: deleted. */
-  readonly bytes: Buffer | undefined;
-  readonly value: unknown;
-  /** It was removed first, and so goes to the end. One object for one removal. */
-  readonly removal?: object | undefined;
-}
-
-/** An object that was handed out, and the bytes it had then. */
-interface Live {
-  readonly value: unknown;
-  readonly baseline: Buffer;
-}
-
-/** Everything that is not saved, as it is now. */
-export interface Unsaved {
-  readonly entries: ReadonlyMap<string, Buffer | undefined>;
-  readonly moved: ReadonlySet<string>;
-  readonly shares: readonly Share[];
-  readonly isUnique: boolean;
-  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
-  /** Must be committed on its own: it says more than single keys can. */
-  readonly isApart: boolean;
-  readonly changes: ReadonlyMap<string, Changed>;
-}
-
-/** What a part of a transaction can be taken back to. */
-interface Remembered {
-  /** The bytes that objects had. */
-  readonly objects: ReadonlyMap<string, Buffer>;
-  readonly id: string | null;
-  readonly wasCreated: boolean;
-  readonly changes: ReadonlyMap<string, Changed>;
-  readonly live: ReadonlyMap<string, Live>;
-  readonly timeout: number | undefined;
-  readonly cookiePath: string | undefined;
-  readonly isForced: boolean;
-  readonly isUniqueDue: boolean;
-}
+export type { HandleOptions } from "./options.ts";
 
 /** A session that has ended: for the cookie that must be removed. */
 export interface Ended {
@@ -73,14 +25,12 @@ export interface Ended {
   readonly cookiePath: string;
 }
 
-/** Nothing is changed, and nothing was handed out: what most handles have of each. Never filled. */
-const NO_CHANGES = new Map<string, Changed>();
-const NONE_LIVE = new Map<string, Live>();
 const NO_PROPERTIES: Unsaved["properties"] = {};
 const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
 const TOUCH_AFTER_MS = 1000;
+const A_TRANSACTION = "the transaction";
 
 export class Handle {
   readonly #client: Client;
@@ -91,9 +41,9 @@ export class Handle {
   #changes: Map<string, Changed> = NO_CHANGES;
   /** What the last save sent, until it is known to be saved. */
   #askedFor: ReadonlyMap<string, unknown> = NO_CHANGES;
-  #live: Map<string, Live> = NONE_LIVE;
+  /** Undefined as long as none was handed out. */
+  #objects: LiveObjects | undefined;
   #unreadable: Map<string, Error> | undefined;
-  #origins: Origins | undefined;
   #timeout: number | undefined;
   #cookiePath: string | undefined;
   #prefix: string | undefined;
@@ -107,6 +57,10 @@ export class Handle {
   #endLease: (() => Promise<void>) | undefined;
   /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
+  /** What has ended, and was to save what is changed; undefined as long as it will. */
+  #over: string | undefined;
+  /** What was told of all that was changed after that. */
+  #told: Set<string> | undefined;
   #wasUsed = false;
   #wasCreated = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
@@ -174,6 +128,7 @@ export class Handle {
       throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
     }
     this.#timeout = seconds;
+    this.#noteLate();
   }
 
   get cookiePath(): string {
@@ -186,6 +141,7 @@ export class Handle {
     checkCookiePath(path);
     if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
     this.#cookiePath = path;
+    this.#noteLate();
   }
 
   get prefix(): string {
@@ -206,6 +162,7 @@ export class Handle {
     this.#use();
     this.#isUnique = isUnique;
     this.#isUniqueDue = isUnique && this.#id !== null;
+    this.#noteLate();
   }
 
   /** Something is not saved yet. */
@@ -219,6 +176,7 @@ export class Handle {
     this.#use();
     if (isModified) this.#isForced = true;
     else this.#dropChanges();
+    this.#noteLate();
   }
 
   // -- values
@@ -236,7 +194,7 @@ export class Handle {
     // Nothing is looked up where nothing can be found.
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.value;
-    const live = this.#live.size === 0 ? undefined : this.#live.get(key);
+    const live = this.#objects?.live.get(key);
     if (live !== undefined) return live.value;
     return this.#contents === undefined ? undefined : this.#decode(this.#contents, key);
   }
@@ -254,11 +212,11 @@ export class Handle {
     const isNewAgain = before !== undefined && before.bytes === undefined;
     const previous = before === undefined ? this.#contents?.stored(key) : before.bytes;
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
-    const encoded = encodeValue(value, key, at, this.#origins);
+    const encoded = encodeValue(value, key, at, this.#objects?.origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
     const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
     if (this.#id === null) this.#create();
-    this.#live.delete(key);
+    this.#objects?.delete(key);
     if (isNewAgain) this.#changes.delete(key);
     this.#change(key, { bytes: encoded.bytes, value: seen, removal: isNewAgain ? {} : before?.removal });
   }
@@ -267,7 +225,7 @@ export class Handle {
     this.#use();
     checkKey(key);
     if (!this.has(key)) return false;
-    this.#live.delete(key);
+    this.#objects?.delete(key);
     // A save that is under way, or failed nobody knows how, may have put it there.
     const mayBeStored = this.#contents?.has(key) === true || this.#askedFor.has(key);
     if (mayBeStored) this.#change(key, { bytes: undefined, value: undefined });
@@ -279,7 +237,7 @@ export class Handle {
   typeOf(key: string): string | undefined {
     this.#use();
     const change = this.#changes.get(key);
-    const live = this.#live.get(key);
+    const live = this.#objects?.live.get(key);
     if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
     if (live !== undefined) return this.#typeNow(key, live.value, live.baseline);
     return this.#contents && typeOf(this.#contents.image, this.#contents.layout, key);
@@ -306,7 +264,10 @@ export class Handle {
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#id !== id) return;
       this.#dropChanges();
-      if (contents === undefined) this.#noteEnded();
+      if (contents === undefined) {
+        this.#noteEnded();
+        this.#objects = undefined;
+      }
       this.#contents = contents;
     });
   }
@@ -321,6 +282,7 @@ export class Handle {
     const endLease = this.#endLease;
     this.#noteEnded();
     this.#dropChanges();
+    this.#objects = undefined;
     this.#contents = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
@@ -335,9 +297,9 @@ export class Handle {
     if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
     return this.#client.touch(id, contents).then(
       () => undefined,
-      // Whoever only read it has nothing to lose.
+      // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
       (error: unknown) => {
-        if (!isGone(error)) throw error;
+        if (!isGone(error) && !isDeadlock(error)) throw error;
       },
     );
   }
@@ -385,9 +347,22 @@ export class Handle {
     this.#options.mayCreate?.();
   }
 
+  get request(): string | undefined {
+    return this.#options.request;
+  }
+
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
+  }
+
+  /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
+  adoptStrays(inner: Handle): void {
+    if (inner.#objects !== undefined || inner.#changes.size > 0) {
+      this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+    }
+    inner.endInVain(A_TRANSACTION);
+    inner.#objects = undefined;
   }
 
   /** Session `id` has ended elsewhere. */
@@ -398,7 +373,10 @@ export class Handle {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, moved, shares } = this.#collect();
+    this.#objects?.recall((key) => this.#contents?.stored(key), this.#changes);
+    const { entries, moved, shares } = collect(this.#objects?.live ?? NONE_LIVE, this.#changes, (...what) =>
+      this.#encode(...what),
+    );
     if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
     const isNew = this.#contents === undefined;
     const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
@@ -435,6 +413,38 @@ export class Handle {
       this.#restore(before);
       throw error;
     }
+  }
+
+  // -- for whoever saves what is changed at its own end
+
+  /** `what` is over: from now on a change that is not saved by hand is told. */
+  end(what: string): void {
+    this.#over = what;
+    if (this.#hasPlainChanges) this.#noteLate();
+    if (this.#objects?.isEmpty === false) watch(this);
+  }
+
+  /** The same where what is not saved by now was told of. */
+  endInVain(what: string): void {
+    this.#dropChanges();
+    this.end(what);
+  }
+
+  get endedAs(): string {
+    return `${this.#over} (${this.request ?? `session ${this.#id}`})`;
+  }
+
+  takeUnsaved(): readonly string[] {
+    if (this.#id === null || this.#lost !== undefined) return [];
+    const names = [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShown);
+    if (this.#timeout !== undefined) names.push("Timeout");
+    if (this.#cookiePath !== undefined) names.push("CookiePath");
+    if (this.#isUniqueDue) names.push("Unique");
+    if (this.#isForced) names.push("Modified");
+    this.#told ??= new Set();
+    const { size } = this.#told;
+    for (const name of names) this.#told.add(name);
+    return [...this.#told].slice(size);
   }
 
   // -- for the middleware
@@ -505,7 +515,7 @@ export class Handle {
 
   #copy(original: Original, key: string): unknown {
     const value = original.copy(this.#rememberOrigins());
-    this.#keepLive(key, { value, baseline: original.bytes });
+    this.#madeObjects().keep(key, { value, baseline: original.bytes });
     return value;
   }
 
@@ -513,33 +523,44 @@ export class Handle {
   #decodeShared(contents: Contents, key: string): unknown {
     if (this.#unreadable === undefined) {
       this.#unreadable = new Map();
+      const objects = this.#madeObjects();
       for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
-        else if (!this.#changes.has(name) && !this.#live.has(name)) this.#keepLive(name, entry);
+        else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
       }
     }
     const problem = this.#unreadable.get(key);
     if (problem !== undefined) throw problem;
-    return this.#live.get(key)?.value;
+    return this.#objects?.live.get(key)?.value;
   }
 
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#noteLate();
   }
 
-  #keepLive(key: string, live: Live): void {
-    if (this.#live === NONE_LIVE) this.#live = new Map();
-    this.#live.set(key, live);
+  #noteLate(): void {
+    if (this.#over !== undefined) noteLate(this);
+  }
+
+  #madeObjects(): LiveObjects {
+    this.#objects ??= new LiveObjects();
+    if (this.#over !== undefined) watch(this);
+    return this.#objects;
   }
 
   #rememberOrigins(): Origins {
-    this.#origins ??= new Origins();
-    return this.#origins;
+    return this.#madeObjects().rememberOrigins();
   }
 
-  #encode(key: string, value: unknown, previous: Buffer): ReturnType<typeof encodeValue> {
-    return encodeValue(value, key, { bytes: previous, at: 0 }, this.#origins);
+  #encode(
+    key: string,
+    value: unknown,
+    previous: Buffer,
+    origins = this.#objects?.origins,
+  ): ReturnType<typeof encodeValue> {
+    return encodeNext(key, value, previous, origins);
   }
 
   /** Only an object may have become something else since it had these bytes. */
@@ -555,18 +576,14 @@ export class Handle {
   }
 
   #hasChangedObjects(): boolean {
-    for (const [key, { value, baseline }] of this.#live) {
-      if (isGambasObject(value) && !isEqual(this.#encode(key, value, baseline).bytes, baseline)) return true;
-    }
-    return false;
+    return this.#objects?.hasChanged() === true;
   }
 
   #dropChanges(): void {
+    if (this.#objects !== undefined || this.#changes.size > 0) this.#madeObjects().dropAll(this.#changes);
     this.#changes = NO_CHANGES;
     this.#askedFor = NO_CHANGES;
-    this.#live = NONE_LIVE;
     this.#unreadable = undefined;
-    this.#origins = undefined;
     this.#timeout = undefined;
     this.#cookiePath = undefined;
     this.#isForced = false;
@@ -589,14 +606,14 @@ export class Handle {
       if (previous === undefined || !isGambasObject(value)) return;
       objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
     };
-    for (const [key, { value, baseline }] of this.#live) remember(key, value, baseline);
+    for (const [key, { value, baseline }] of this.#objects?.live ?? NONE_LIVE) remember(key, value, baseline);
     for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
     return {
       objects,
       id: this.#id,
       wasCreated: this.#wasCreated,
       changes: new Map(this.#changes),
-      live: new Map(this.#live),
+      live: new Map(this.#objects?.live),
       timeout: this.#timeout,
       cookiePath: this.#cookiePath,
       isForced: this.#isForced,
@@ -608,29 +625,28 @@ export class Handle {
   #restore(before: Remembered): void {
     // What was ended stays ended.
     if (before.id !== null && before.id !== this.#id) return;
+    const objects = this.#madeObjects();
+    const out = [...objects.live, ...objectsIn(this.#changes)];
     this.#id = before.id;
     this.#wasCreated = before.wasCreated;
     this.#changes = new Map(before.changes);
-    this.#live = new Map(before.live);
+    objects.restore(before.live);
     this.#timeout = before.timeout;
     this.#cookiePath = before.cookiePath;
     this.#isForced = before.isForced;
     this.#isUniqueDue = before.isUniqueDue;
     for (const [key, bytes] of before.objects) {
-      const value = (this.#changes.get(key) ?? this.#live.get(key))?.value;
-      if (this.#isStill(key, value, bytes)) continue;
-      this.#live.delete(key);
+      const { value, origins } = this.#shown(key) ?? {};
+      if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
+      objects.delete(key);
       this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
     }
+    for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
   }
 
-  #isStill(key: string, value: unknown, bytes: Buffer): boolean {
-    try {
-      return isEqual(this.#encode(key, value, bytes).bytes, bytes);
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return false;
-      throw error;
-    }
+  /** What was handed out for a key, or set. */
+  #shown(key: string): { readonly value: unknown; readonly origins?: Origins | undefined } | undefined {
+    return this.#changes.get(key) ?? this.#objects?.live.get(key);
   }
 
   #noteEnded(): void {
@@ -646,6 +662,9 @@ export class Handle {
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    // Inside of its own transaction it would wait for itself.
+    const deadlock = this.#waiting > 0 ? waitForItself(this, this.#id) : undefined;
+    if (deadlock !== undefined) return Promise.reject(deadlock);
     // Nothing to wait for: no turn of the event loop is lost.
     const result = this.#waiting === 0 ? action() : this.#turn.then(action);
     this.#waiting += 1;
@@ -654,38 +673,6 @@ export class Handle {
     };
     this.#turn = result.then(end, end);
     return result;
-  }
-
-  /** What is to be sent, as of now. */
-  #collect(): { entries: Map<string, Buffer | undefined>; moved: ReadonlySet<string>; shares: Share[] } {
-    const moved = this.#movedKeys();
-    const entries = new Map<string, Buffer | undefined>();
-    const seen = new Map<object, { key: string; object: number }>();
-    const shares: Share[] = [];
-    const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean): void => {
-      const { bytes, objects } = this.#encode(key, value, previous);
-      if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
-      for (const [index, object] of objects.entries()) {
-        const first = seen.get(object);
-        if (first === undefined) seen.set(object, { key, object: index + 1 });
-        else if (first.key !== key)
-          shares.push({ key, object: index + 1, otherKey: first.key, otherObject: first.object });
-      }
-    };
-    for (const [key, { value, baseline }] of this.#live) if (isGambasObject(value)) add(key, value, baseline, false);
-    for (const [key, { bytes, value }] of this.#changes) {
-      if (bytes === undefined || !isGambasObject(value)) entries.set(key, bytes);
-      else add(key, value, bytes, true);
-    }
-    return { entries, moved, shares: entries.size === 0 ? [] : shares };
-  }
-
-  #movedKeys(): ReadonlySet<string> {
-    let moved: Set<string> | undefined;
-    for (const [key, { bytes, removal }] of this.#changes) {
-      if (bytes !== undefined && removal !== undefined) moved = (moved ?? new Set<string>()).add(key);
-    }
-    return moved ?? NONE_MOVED;
   }
 
   async #commit(): Promise<void> {
@@ -728,13 +715,13 @@ export class Handle {
   /** What was sent is saved now, unless it was changed again meanwhile. Objects stay live. */
   #forgetSaved(unsaved: Unsaved): void {
     for (const [key, bytes] of unsaved.entries) {
-      const [change, sent, live] = [this.#changes.get(key), unsaved.changes.get(key), this.#live.get(key)];
+      const [change, sent, live] = [this.#changes.get(key), unsaved.changes.get(key), this.#objects?.live.get(key)];
       if (change !== undefined && change === sent) {
         this.#changes.delete(key);
         if (bytes !== undefined && isGambasObject(change.value))
-          this.#keepLive(key, { value: change.value, baseline: bytes });
+          this.#madeObjects().keep(key, { value: change.value, baseline: bytes });
       } else if (live !== undefined && bytes !== undefined) {
-        this.#keepLive(key, { value: live.value, baseline: bytes });
+        this.#madeObjects().keep(key, { ...live, baseline: bytes });
       } else if (change?.removal !== undefined && change.removal === sent?.removal) {
         // Moved already: where it is now it stays.
         this.#change(key, { ...change, removal: undefined });
@@ -750,6 +737,7 @@ export class Handle {
     this.#noteEnded();
     this.#contents = undefined;
     this.#dropChanges();
+    this.#objects = undefined;
   }
 
   /** No promise but the one that is returned, where nothing must be saved first. */
@@ -757,7 +745,8 @@ export class Handle {
     const id = this.#id;
     if (id === null) return this.#withoutSession(fn);
     const run = (): Promise<T> => this.#client.transactions.run({ id, fn, leaseMs, outer: this });
-    return this.#hasPlainChanges || this.#live.size > 0 ? this.#commit().then(run) : run();
+    const mayBeChanged = this.#hasPlainChanges || this.#objects?.isEmpty === false;
+    return mayBeChanged ? this.#commit().then(run) : run();
   }
 
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
@@ -772,7 +761,7 @@ export class Handle {
     return value;
   }
 
-  /** What the transaction left is what this request goes on with. Objects handed out before stay live, and win if they are changed. */
+  /** What the transaction left is what this request goes on with. */
   #adoptFrom(inner: Handle): void {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
@@ -781,18 +770,19 @@ export class Handle {
     this.#contents = inner.#contents;
     this.#unreadable = undefined;
     for (const [key, change] of inner.#changes) this.#change(key, change);
-    for (const [key, { value, baseline }] of this.#live) {
-      const stored = this.#contents?.stored(key);
-      const isStale = stored === undefined || !stored.equals(baseline);
-      if (isStale && this.#encode(key, value, baseline).bytes.equals(baseline)) this.#live.delete(key);
-    }
+    if (this.#objects !== undefined || inner.#objects !== undefined)
+      this.#madeObjects().adopt(inner.#objects, (key) => this.#contents?.stored(key), this.#changes);
+    // They are this one's now.
+    inner.#objects = undefined;
+    inner.#changes = NO_CHANGES;
+    inner.end(A_TRANSACTION);
   }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_DEADLOCK";
 }
 
 function isGone(error: unknown): boolean {
   return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
-}
-
-function isEqual(left: Buffer, right: Buffer): boolean {
-  return left === right || left.equals(right);
 }

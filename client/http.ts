@@ -8,6 +8,7 @@ import { Client } from "./client.ts";
 import {
   bindEvents,
   currentContext,
+  type Ending,
   offerAsDefault,
   processDefaults,
   type RequestContext,
@@ -23,6 +24,9 @@ import { Visit } from "./visit.ts";
 export type Next = (error?: unknown) => unknown;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
+const A_RESPONSE = "the response";
+/** Of a request without a response. */
+const A_CALL = "the call of next";
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -113,7 +117,7 @@ interface Site {
  * One request and its response: the context its code runs in, what a new session of it is like, and what its response waits for. One
  * object is all of these, since there is one for every request, whether it uses its session or not.
  */
-class Exchange implements RequestContext, HandleOptions, GateEvents {
+class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   readonly handle: Handle;
   readonly #site: Site;
   readonly #options: SessionOptions;
@@ -125,6 +129,8 @@ class Exchange implements RequestContext, HandleOptions, GateEvents {
   #prefix: string | undefined;
   #addressPrefix: string | undefined;
   #wasTouched = false;
+  /** Finished: all of it was sent. Failed: what was not saved was told. */
+  #fate: "open" | "finished" | "failed" = "open";
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
   #cookieNamed = "";
@@ -169,7 +175,7 @@ class Exchange implements RequestContext, HandleOptions, GateEvents {
 
   /** Where no response ends that something could be committed before, `next` does. */
   #returned(): void {
-    if (this.#gate === undefined && !this.isReady()) void this.prepare();
+    if (this.#gate === undefined && this.handle.wasUsed) void this.#saveAtEnd(A_CALL);
   }
 
   /** Where nobody above `next` can catch what it throws, it must not end the process, nor leave the request without an answer. */
@@ -210,6 +216,13 @@ class Exchange implements RequestContext, HandleOptions, GateEvents {
 
   // -- what a session that begins here is like
 
+  /** As its log would name it. What is behind the path may be a secret. */
+  get request(): string {
+    const req: { readonly method?: unknown; readonly url?: unknown; readonly originalUrl?: unknown } = this.#req;
+    const [path] = String(req.originalUrl ?? req.url ?? "").split("?", 1);
+    return `${String(req.method ?? "a request")} ${path}`;
+  }
+
   get prefix(): string {
     return this.#prefix || processDefaults.prefix || this.#address;
   }
@@ -245,6 +258,32 @@ class Exchange implements RequestContext, HandleOptions, GateEvents {
     if (this.#res.headersSent) throw new SessionError("ERR_HEADERS_SENT");
   }
 
+  // -- when it is over
+
+  /** A response that was cut off has no end that would save; what was changed is saved all the same. */
+  noteEvent(name: "finish" | "close", emitter: unknown): void {
+    if (emitter !== this.#res || !this.handle.wasUsed) return;
+    if (name === "finish" && this.#fate === "open") this.#fate = "finished";
+    if (name === "finish") return;
+    if (this.#fate === "finished") this.handle.end(A_RESPONSE);
+    else if (this.#fate === "failed") this.handle.endInVain(A_RESPONSE);
+    else void this.#saveAtEnd(A_RESPONSE);
+  }
+
+  /** Of what has no end that waits for it. */
+  async #saveAtEnd(what: string): Promise<void> {
+    const { handle } = this;
+    try {
+      if (handle.isBusy || this.#isModified()) await handle.settle();
+      handle.end(what);
+      if (!this.#wasTouched) await handle.touch();
+      this.#wasTouched = true;
+    } catch (error) {
+      handle.endInVain(what);
+      if (!isGone(error)) this.onError(error);
+    }
+  }
+
   // -- what the response waits for
 
   /** True when nothing has to be awaited: the session was not used, or only read, or all of it is done. */
@@ -273,7 +312,10 @@ class Exchange implements RequestContext, HandleOptions, GateEvents {
       await this.handle.settle();
     } catch (error) {
       this.onError(error);
-      if (!isGone(error)) return false;
+      if (!isGone(error)) {
+        this.#fate = "failed";
+        return false;
+      }
     }
     const gate = this.#gate;
     try {

@@ -223,11 +223,16 @@ async function runAlone<T>(
   const part = options.request && runAsPart({ sessionId: opened.id }, fn);
   if (part !== undefined) return part;
   const inner = new Handle(client, opened, optionsOfRun(options));
-  const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
-  if (!inner.wasUsed) return result;
-  await inner.settle();
-  await inner.touch();
-  return result;
+  try {
+    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
+    if (inner.wasUsed) await inner.settle();
+    inner.end("Session.Run");
+    await inner.touch();
+    return result;
+  } catch (error) {
+    inner.endInVain("Session.Run");
+    throw error;
+  }
 }
 
 type Found = ConstructorParameters<typeof Handle>[1];

@@ -6,7 +6,9 @@
 import { SessionError } from "../protocol/errors.ts";
 import type { Client, Grant } from "./client.ts";
 import type { Contents } from "./contents.ts";
-import { Handle, type Unsaved } from "./handle.ts";
+import { Handle } from "./handle.ts";
+import { currentScope, type Held, runHolding, type Scope, transactionsAround } from "./scope.ts";
+import { mergeUnsaved, type Unsaved } from "./unsaved.ts";
 
 export interface TransactionRequest<T> {
   readonly id: string;
@@ -18,6 +20,8 @@ export interface TransactionRequest<T> {
 }
 
 interface Job {
+  /** Of who asked for it: not of who happens to run it. */
+  readonly scope: Scope | undefined;
   readonly request: TransactionRequest<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -65,37 +69,56 @@ export class Transactions {
 
   run<T>(request: TransactionRequest<T>): Promise<T> {
     return new Promise<unknown>((resolve, reject) => {
-      const job: Job = { request, resolve, reject, conflicts: 0, isAlone: false };
-      const queue = this.#queues.get(request.id);
-      if (queue !== undefined) {
-        queue.push(job);
-        return;
-      }
-      this.#queues.set(request.id, [job]);
-      void this.#drive(request.id);
+      const job: Job = { request, resolve, reject, scope: currentScope(), conflicts: 0, isAlone: false };
+      // Inside of another transaction each asks for itself: the daemon must know which transaction waits for which.
+      if (transactionsAround().length > 0) void this.#drive(request.id, [job]);
+      else this.#enqueue(job);
     }) as Promise<T>;
   }
 
-  async #drive(id: string): Promise<void> {
-    const queue = this.#queues.get(id) ?? [];
-    while (queue.length > 0) {
-      const leaseMs = queue[0]?.request.leaseMs ?? 0;
+  #enqueue(job: Job): void {
+    const { id } = job.request;
+    const queue = this.#queues.get(id);
+    if (queue !== undefined) {
+      queue.push(job);
+      return;
+    }
+    const jobs = [job];
+    this.#queues.set(id, jobs);
+    void this.#drive(id, jobs);
+  }
+
+  async #drive(id: string, queue: Job[]): Promise<void> {
+    for (let first = queue[0]; first !== undefined; first = queue[0]) {
+      const { leaseMs } = first.request;
       const hasSameLease = ({ request }: Job): boolean => request.leaseMs === leaseMs;
       const maySharePlace = (job: Job): boolean => hasSameLease(job) && !job.isAlone;
       try {
         const grant = await this.#client.lease(id, leaseMs);
-        const jobs = queue[0]?.isAlone === true ? queue.splice(0, 1) : takeFrom(queue, maySharePlace, MAX_JOBS);
+        const jobs = first.isAlone ? queue.splice(0, 1) : takeFrom(queue, maySharePlace, MAX_JOBS);
         queue.unshift(...(await this.#useLease({ id, grant, jobs, ahead: undefined, isOver: false })));
       } catch (error) {
         for (const job of takeFrom(queue, hasSameLease, queue.length)) fail(job, error);
       }
     }
-    this.#queues.delete(id);
+    if (this.#queues.get(id) === queue) this.#queues.delete(id);
   }
 
-  /** Returns the jobs that must run (again). */
+  /** Returns the jobs that must run (again). However it ends, the lease is given back, and no job is left without an answer. */
   async #useLease(shared: Shared): Promise<Job[]> {
-    const { id, grant, jobs } = shared;
+    try {
+      return await this.#runJobs(shared);
+    } catch (error) {
+      // Nothing of ours throws here. If it does, that may not cost more than these.
+      for (const job of shared.jobs) fail(job, error);
+      return [];
+    } finally {
+      await this.#client.release(shared.grant);
+    }
+  }
+
+  async #runJobs(shared: Shared): Promise<Job[]> {
+    const { grant, jobs } = shared;
     const ran: Ran[] = [];
     let contents: Contents | undefined = grant.contents;
     let next = 0;
@@ -109,17 +132,14 @@ export class Transactions {
         shared.ahead = ahead;
         const again = await ahead;
         if (again !== undefined) {
-          await this.#client.release(id, grant);
+          await this.#client.release(grant);
           // It began on what was not written after all.
           const vain = await outcome;
           return [...again, ...(isRan(vain) ? await this.#runAgain(vain) : []), ...jobs.slice(next)];
         }
       }
       const one = outcome instanceof Promise ? await outcome : outcome;
-      if (one === "stalled") {
-        await this.#client.release(id, grant);
-        return [...ran.map((earlier) => earlier.job), ...jobs.slice(next)];
-      }
+      if (one === "stalled") return [...ran.map((earlier) => earlier.job), ...jobs.slice(next)];
       if (one === "ended") {
         for (const earlier of ran) succeedBeforeEnd(earlier);
         return jobs.slice(next);
@@ -152,8 +172,9 @@ export class Transactions {
     const { fn, outer } = job.request;
     const handle = new Handle(this.#client, { id, contents }, outer);
     handle.beginTransaction(() => this.#endLease(shared));
+    const held: Held = { grant, handle: outer, outer: job.scope?.held };
     try {
-      const value = fn(handle);
+      const value = runHolding(held, job.scope, () => fn(handle));
       if (isThenable(value) || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
       return finish({ job, value, handle });
     } catch (error) {
@@ -164,14 +185,14 @@ export class Transactions {
   async #endLease(shared: Shared): Promise<void> {
     shared.isOver = true;
     await shared.ahead;
-    await this.#client.release(shared.id, shared.grant);
+    await this.#client.release(shared.grant);
   }
 
   async #awaitJob({ job, value, handle }: Omit<Ran, "unsaved">, grant: Grant): Promise<Outcome> {
     try {
       const result = await inTime(value, grant.deadlineMs);
-      if (result === TOO_LATE) throw handle.loseTransaction(stalled(job.request.id));
-      await handle.finishTransaction();
+      const end = result === TOO_LATE ? TOO_LATE : await inTime(handle.finishTransaction(), grant.deadlineMs);
+      if (end === TOO_LATE) throw handle.loseTransaction(stalled(job.request.id));
       return { job, value: result, handle, unsaved: handle.unsaved() };
     } catch (error) {
       return afterError({ job, handle }, error);
@@ -192,10 +213,9 @@ export class Transactions {
 
   /** @returns the jobs that must run again; undefined when all are committed. */
   async #commit({ id, grant }: Shared, ran: readonly Ran[], keepsLease: boolean): Promise<Job[] | undefined> {
-    const merged = mergeUnsaved(ran);
+    const merged = mergeUnsaved(ran.map(({ unsaved }) => unsaved));
     try {
       if (merged === undefined) {
-        if (!keepsLease) await this.#client.release(id, grant);
         for (const one of ran) succeed(one);
         return undefined;
       }
@@ -213,13 +233,14 @@ export class Transactions {
         ...properties,
       };
       const contents = await this.#client.apply(request);
+      if (!keepsLease) grant.isOver = true;
       for (const one of ran) {
         if (contents !== undefined) one.handle.noteSaved(contents, one.unsaved);
         succeed(one);
       }
       return undefined;
     } catch (error) {
-      if (isRefusal(error)) await this.#client.release(id, grant);
+      for (const { job, handle } of ran) job.request.outer.adoptStrays(handle);
       return this.#afterFailure(error, grant, ran);
     }
   }
@@ -273,10 +294,12 @@ function finish({ job, value, handle }: Omit<Ran, "unsaved">): Ran {
 function afterError({ job, handle }: Pick<Ran, "job" | "handle">, error: unknown): Outcome {
   // An end cannot be taken back.
   const hasEnded = handle.ended.length > 0;
+  const isStalled = isCode(error, "ERR_LEASE_LOST");
   if (hasEnded) job.request.outer.noteGone(job.request.id);
+  else if (!isStalled) job.request.outer.adoptStrays(handle);
   fail(job, error);
   if (hasEnded) return "ended";
-  return isCode(error, "ERR_LEASE_LOST") ? "stalled" : "failed";
+  return isStalled ? "stalled" : "failed";
 }
 
 function succeed({ job, value, handle }: Ran): void {
@@ -333,38 +356,4 @@ function mayRunAgain(job: Job, error: unknown): boolean {
   if (job.conflicts < MAX_CONFLICTS) return true;
   fail(job, error);
   return false;
-}
-
-/** What all of them changed, as one change; of one key the last value counts. */
-function mergeUnsaved(ran: readonly Ran[]): Unsaved | undefined {
-  let last: Unsaved | undefined;
-  let merged: Merged | undefined;
-  for (const { unsaved } of ran) {
-    if (unsaved === undefined) continue;
-    if (last !== undefined) {
-      merged ??= { entries: new Map(last.entries), moved: new Set(last.moved), properties: last.properties };
-      addEntries(merged, unsaved);
-      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
-    }
-    last = unsaved;
-  }
-  return last && { ...last, ...merged };
-}
-
-interface Merged {
-  readonly entries: Map<string, Buffer | undefined>;
-  readonly moved: Set<string>;
-  properties: Unsaved["properties"];
-}
-
-function addEntries({ entries, moved }: Merged, later: Unsaved): void {
-  for (const [key, bytes] of later.entries) {
-    const wasRemoved = entries.has(key) && entries.get(key) === undefined;
-    // Removed and set again: the key moves to the end, as it would have one by one.
-    if (bytes !== undefined && (wasRemoved || later.moved.has(key))) {
-      entries.delete(key);
-      moved.add(key);
-    }
-    entries.set(key, bytes);
-  }
 }

@@ -20,6 +20,8 @@ const OK = 0;
 const FAILED = 1;
 /** Of one connection: twice as many as its commits may be. */
 const MAX_WAITING_CALLS = 65_536;
+/** What gives a lease back is never turned away for its number: commits are counted where they are taken, and a release waits for nothing. */
+const NOT_COUNTED: ReadonlySet<OperationName> = new Set(["commit", "release"]);
 /** Failures that somebody must do something about, and what the log calls them. The others are the caller's own affair. */
 const TO_LOG: { readonly [C in ErrorCode]?: string } = {
   ERR_STORE: "store-failed",
@@ -84,8 +86,8 @@ export class Dispatch {
     try {
       const fields = readMessage(frame);
       call = new Call(connection, callNumber(fields[0]), this.#problems);
-      checkIsBounded(connection);
       const name = this.#operation(fields[1], connection);
+      if (!NOT_COUNTED.has(name)) checkIsBounded(connection);
       this.#run(name, fields, call);
     } catch (error) {
       if (call === undefined) connection.cut(error instanceof Error ? error.message : String(error));

@@ -14,8 +14,8 @@ import { MAX_COMMITS_IN_FLIGHT } from "./applied-commits.ts";
 import type { Config } from "./config.ts";
 import type { Call } from "./dispatch.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Caller, CommitTurn } from "./session.ts";
 import { badId, type Sessions } from "./sessions.ts";
+import type { Caller, CommitTurn } from "./turn.ts";
 
 export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call) => void };
 
@@ -47,18 +47,19 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       sessions.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
     },
     commit: (request, call) => commit(parts, request, call),
-    touch({ sid, base }, call) {
-      sessions.enter(checkedId(sid), { type: "touch", caller: callerOf(call), base, ...answersState(call) });
+    touch({ sid, base, held }, call) {
+      sessions.enter(checkedId(sid), { type: "touch", caller: callerOf(call), base, held, ...answersState(call) });
     },
-    abandon({ sid }, call) {
+    abandon({ sid, held }, call) {
       const answer = (): void => call.answer();
-      sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), answer, fail: failing(call) });
+      sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), held, answer, fail: failing(call) });
     },
-    lease({ sid, leaseMs, known }, call) {
+    lease({ sid, leaseMs, known, held }, call) {
       const { arrivedMs } = call.connection;
       sessions.enter(checkedId(sid), {
         type: "lease",
         caller: callerOf(call),
+        held,
         leaseMs: checkedLeaseMs(leaseMs, config),
         known,
         answer: (fence, state) => {
@@ -96,9 +97,19 @@ function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): vo
   call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, leaseMs, maxLeaseMs, maxSessionBytes);
 }
 
+/** What is refused before it gets to its session ends its lease all the same. */
 function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): void {
-  const { sessions, config } = parts;
   const id = checkedId(request.sid);
+  try {
+    enterCommit(parts, request, call);
+  } catch (error) {
+    parts.sessions.endLeaseOf(id, { options: request.options ?? NO_OPTIONS, caller: callerOf(call) });
+    throw error;
+  }
+}
+
+function enterCommit({ sessions, config }: HandlerParts, request: RequestOf<"commit">, call: Call): void {
+  const id = request.sid;
   const { connection } = call;
   const bytes = request.delta.length;
   if (connection.waitingBytes + bytes > config.maxQueuedBytes || connection.waitingCommits >= MAX_COMMITS_IN_FLIGHT) {
@@ -106,12 +117,12 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
     throw new SessionError("ERR_OVERLOADED", what);
   }
   const parsed = parseDelta(request.delta);
-  connection.addWaiting(bytes);
   const turn: CommitTurn = {
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
     base: request.base,
+    held: request.options?.held,
     delta: request.delta,
     parsed,
     options: request.options ?? NO_OPTIONS,
@@ -127,6 +138,7 @@ function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): 
   };
   if (request.options?.unique === true) sessions.commitUnique(id, turn);
   else sessions.commit(id, turn);
+  connection.addWaiting(bytes);
 }
 
 function checkedId(sid: string): string {

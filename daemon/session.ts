@@ -12,8 +12,8 @@
 // the flush to disk where durability asks for it. What arrives meanwhile waits and is written together.
 
 import { SessionError } from "../protocol/errors.ts";
-import { applyChange, isExpired, newImage, type ParsedDelta, startupBytes, startupMs } from "../protocol/image.ts";
-import type { CommitOptions, State } from "../protocol/operations.ts";
+import { applyChange, isExpired, newImage, startupBytes, startupMs } from "../protocol/image.ts";
+import type { CommitOptions } from "../protocol/operations.ts";
 import { ABSENT, type Contents, contentsOf, isCurrent, isSameButStamp, knows, sameToo, stateOf } from "./contents.ts";
 import { Lease } from "./lease.ts";
 import { GAP_MS, LockGaps } from "./lock-gaps.ts";
@@ -21,54 +21,9 @@ import { findRepairs, noteReplaced, printsOf, type Step } from "./repair.ts";
 import type { Surroundings } from "./sessions.ts";
 import type { Resting } from "./shelf.ts";
 import { isSameRevision, type Loaded, type Staged } from "./store/store.ts";
+import type { CommitTurn, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Turn, Waiting } from "./turn.ts";
 
-/** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
-export interface Caller {
-  readonly owner: object;
-  readonly client: string;
-}
-
-export interface Waiting {
-  readonly caller: Caller;
-  readonly fail: (error: unknown) => void;
-}
-
-export interface ReadTurn extends Waiting {
-  readonly known: number;
-  readonly answer: (state: State) => void;
-}
-
-export interface CommitTurn extends Waiting {
-  readonly type: "commit";
-  readonly sequence: number;
-  readonly base: number;
-  readonly delta: Buffer;
-  readonly parsed: ParsedDelta;
-  readonly options: CommitOptions;
-  /** performance.now() of its arrival. */
-  readonly arrivedMs: number;
-  readonly answer: (state: State) => void;
-}
-
-export interface TouchTurn extends Waiting {
-  readonly type: "touch";
-  readonly base: number;
-  readonly answer: (state: State) => void;
-}
-
-export interface EndTurn extends Waiting {
-  readonly type: "end";
-  readonly answer: () => void;
-}
-
-export interface LeaseTurn extends Waiting {
-  readonly type: "lease";
-  readonly leaseMs: number;
-  readonly known: number;
-  readonly answer: (fence: number, state: State) => void;
-}
-
-export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
+export type { CommitTurn } from "./turn.ts";
 
 /** What `prepare` found out and did; `publish` makes it visible and answers. */
 export interface Prepared {
@@ -475,14 +430,15 @@ export class Session {
     const { image, wasRepaired } = refreshed;
     const plan: Plan = { image, turns: [], steps: [], wasRepaired, nowMs };
     if (this.#hasConflict(image)) this.#loseToForeign();
-    for (;;) {
+    const lease = this.#lease;
+    // A lease that begins or ends is the end of the turn: others may go on.
+    while (this.#lease === lease) {
       const turn = this.#nextTurn();
       if (turn === undefined) break;
       if (turn.type === "lease") {
         if (plan.image !== this.#contents?.image || plan.turns.length > 0) break;
         this.#queue.shift();
         this.#grant(turn);
-        if (this.#lease !== undefined) break;
       } else if (turn.type === "end") {
         this.#queue.shift();
         if (!this.#endByTurn(turn, plan)) return undefined;
@@ -509,8 +465,14 @@ export class Session {
       else plan.image = this.#touched(plan.image);
       plan.turns.push(turn);
     } catch (error) {
-      turn.fail(storeError(this.id, error));
+      this.#refuse(turn, storeError(this.id, error));
     }
+  }
+
+  /** A commit that was to end its lease ends it, whatever becomes of it: what is left of the lease is nobody's. */
+  #refuse(turn: Waiting | Turn, problem: SessionError): void {
+    if ("options" in turn) this.#closeReleased(turn.options);
+    turn.fail(problem);
   }
 
   #apply(turn: CommitTurn, plan: Plan): void {
@@ -557,8 +519,7 @@ export class Session {
     this.#house.metrics.conflicts += 1;
     const what = `Another program saved session ${this.id} during the transaction; nothing of it was written.`;
     for (const turn of this.#leased.splice(0)) turn.fail(new SessionError("ERR_CONFLICT", what));
-    this.#lease?.end();
-    this.#lease = undefined;
+    this.#closeLease();
   }
 
   /** A new stamp in place, when nothing else is written anyway. */
@@ -602,7 +563,10 @@ export class Session {
   #stage({ image, turns, steps, wasRepaired }: Plan): Prepared | undefined {
     const contents = this.#contents;
     if (image === undefined || image === contents?.image) {
-      if (contents !== undefined) for (const turn of turns) turn.answer(stateOf(contents, turn.base));
+      for (const turn of turns) {
+        if (turn.type === "commit") this.#closeReleased(turn.options);
+        if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
+      }
       return undefined;
     }
     try {
@@ -612,7 +576,7 @@ export class Session {
       if (contents === undefined) this.#leaveNothing();
       this.#contents = undefined;
       const problem = storeError(this.id, error);
-      for (const turn of turns) turn.fail(problem);
+      for (const turn of turns) this.#refuse(turn, problem);
       return undefined;
     }
   }
@@ -676,8 +640,15 @@ export class Session {
       leaseMs: turn.leaseMs,
       onDeadline,
     });
+    this.#house.waits.noteGranted(this.id, fence, turn.caller.owner);
     this.#house.metrics.leases += 1;
-    turn.answer(fence, stateOf(contents, turn.known));
+    try {
+      turn.answer(fence, stateOf(contents, turn.known));
+    } catch (error) {
+      // Whoever was not told of it will never end it.
+      this.#closeLease();
+      turn.fail(error);
+    }
   }
 
   #loseLease(fence: number): void {
@@ -705,6 +676,7 @@ export class Session {
   #closeLease(): void {
     this.#lease?.end();
     this.#lease = undefined;
+    this.#house.waits.noteEnded(this.id);
     for (const turn of this.#leased.splice(0)) turn.fail(leaseLost(this.id));
   }
 
@@ -722,9 +694,14 @@ export class Session {
     this.#isWriting = false;
     this.#contents = prepared.before;
     this.#mustLook = true;
-    const commits = prepared.turns.filter((turn) => turn.type === "commit");
-    if (this.#lease === undefined) this.#queue.unshift(...prepared.turns);
-    else this.#leased.unshift(...commits);
+    const commits = prepared.turns.filter((turn) => turn.type === "commit" && turn.options.fence !== undefined);
+    const others = prepared.turns.filter((turn) => !commits.includes(turn));
+    this.#queue.unshift(...others);
+    // Its lease may be over by now: while the disk worked, say.
+    for (const turn of commits.reverse() as CommitTurn[]) {
+      if (turn.options.fence === this.#lease?.fence) this.#leased.unshift(turn);
+      else turn.fail(leaseLost(this.id));
+    }
     this.#finishTurn();
   }
 
@@ -735,7 +712,7 @@ export class Session {
     if (prepared.before === undefined) this.#leaveNothing();
     const problem = storeError(this.id, error);
     if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
-    for (const turn of prepared.turns) turn.fail(problem);
+    for (const turn of prepared.turns) this.#refuse(turn, problem);
     this.#finishTurn();
   }
 
@@ -752,7 +729,7 @@ export class Session {
     const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
     const queue = this.#queue.splice(0);
     for (const turn of queue) if (turn.type !== "end" || !mayEnd) waiting.push(turn);
-    for (const turn of waiting) turn.fail(problem);
+    for (const turn of waiting) this.#refuse(turn, problem);
     if (!mayEnd) return;
     for (const turn of queue)
       if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [], wasRepaired: false });

@@ -6,7 +6,7 @@
 
 import { SessionError } from "../protocol/errors.ts";
 import type { Dialect } from "../protocol/image.ts";
-import { KIND } from "../protocol/operations.ts";
+import { KIND, type State } from "../protocol/operations.ts";
 import { prefixOf } from "../protocol/session-id.ts";
 import { AppliedCommits } from "./applied-commits.ts";
 import { Cache } from "./cache.ts";
@@ -15,23 +15,15 @@ import { ABSENT, stateOf } from "./contents.ts";
 import type { InheritedChanges } from "./inherited-changes.ts";
 import type { Journal, JournaledChange, JournaledCommit } from "./journal.ts";
 import type { Fences } from "./lease.ts";
+import { LeaseWaits } from "./lease-waits.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RecentValues } from "./recent-values.ts";
 import { noteReplaced, printsOf, type Step } from "./repair.ts";
-import {
-  type CommitTurn,
-  type EndTurn,
-  markOf,
-  nobodyReads,
-  type Prepared,
-  type ReadTurn,
-  type Session,
-  storeError,
-  type Turn,
-} from "./session.ts";
+import { markOf, nobodyReads, type Prepared, type Session, storeError } from "./session.ts";
 import type { Clock, Look, Store } from "./store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
+import type { CommitTurn, EndTurn, ReadTurn, Turn } from "./turn.ts";
 
 export interface Parts {
   readonly config: Config;
@@ -63,6 +55,7 @@ export interface Surroundings extends Parts {
   schedule(session: Session): void;
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
+  readonly waits: LeaseWaits;
   /** Dialect of an image that gets its first reference now. */
   dialect(): Dialect;
   /** The look at who else uses the store: one for all that is published together, just before that. */
@@ -82,6 +75,7 @@ export class Sessions {
   #look: Look | undefined;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
+  readonly #waits = new LeaseWaits();
   readonly #uniqueTurns = new Map<string, Promise<void>>();
   /** With durability "fsync": what the disk works on, and the commits in it by `nameOf`. */
   readonly #toDisk = new Set<Promise<void>>();
@@ -91,6 +85,7 @@ export class Sessions {
     this.#parts = parts;
     this.#surroundings = {
       ...parts,
+      waits: this.#waits,
       schedule: (session) => this.#schedule(session),
       grew: (session) => this.#cache.settle(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
@@ -155,9 +150,11 @@ export class Sessions {
     this.#takeTurns([session]);
   }
 
+  /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
   enter(id: string, turn: Turn): void {
-    const isDurable = turn.type === "end" && this.#parts.config.durability === "fsync";
-    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, turn) : turn);
+    const mayWait = turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
+    const isDurable = mayWait.type === "end" && this.#parts.config.durability === "fsync";
+    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, mayWait) : mayWait);
   }
 
   /** Who has signed out must not be signed in again by a power cut. */
@@ -177,7 +174,7 @@ export class Sessions {
     const underWay = this.#underWay.size === 0 ? undefined : this.#underWay.get(nameOf(turn));
     // Its connection broke while the disk worked on it: what became of it is known when the disk is done.
     if (underWay !== undefined) {
-      void underWay.then(() => this.commit(id, turn));
+      underWay.then(() => this.commit(id, turn)).catch(turn.fail);
       return;
     }
     if (!this.#applied.has(turn.caller.client, turn.sequence)) {
@@ -185,6 +182,7 @@ export class Sessions {
       return;
     }
     this.#parts.metrics.duplicates += 1;
+    this.endLeaseOf(id, turn);
     this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
@@ -195,13 +193,22 @@ export class Sessions {
   commitUnique(id: string, turn: CommitTurn): void {
     const prefix = prefixOf(id);
     const earlier = this.#uniqueTurns.get(prefix) ?? Promise.resolve();
+    // One of the earlier may wait for the lease of this one: it is written first, and then looks whether it was ended meanwhile.
+    const written = turn.options.fence === undefined ? undefined : this.#written(id, turn);
+    written?.catch(() => undefined);
     const mine = earlier
-      .then(() => this.#commitAlone(id, prefix, turn))
+      .then(() => this.#commitAlone(id, prefix, turn, written))
       .catch((error: unknown) => turn.fail(storeError(id, error)));
     this.#uniqueTurns.set(prefix, mine);
     void mine.then(() => {
       if (this.#uniqueTurns.get(prefix) === mine) this.#uniqueTurns.delete(prefix);
     });
+  }
+
+  /** The lease that this commit was to end, if it does not get as far as its session. */
+  endLeaseOf(id: string, { options, caller }: Pick<CommitTurn, "options" | "caller">): void {
+    const { fence, release } = options;
+    if (release === true && fence !== undefined) this.release(id, fence, caller.owner);
   }
 
   release(id: string, fence: number, owner: object): void {
@@ -371,13 +378,17 @@ export class Sessions {
     }
   }
 
-  async #commitAlone(id: string, prefix: string, turn: CommitTurn): Promise<void> {
-    const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
-    const state = await new Promise<Parameters<CommitTurn["answer"]>[0]>((answer, fail) => {
+  #written(id: string, turn: CommitTurn): Promise<State> {
+    return new Promise((answer, fail) => {
       this.commit(id, { ...turn, answer, fail });
     });
-    // Sent again after a newer one has ended it: the newer one stays.
-    if (wasApplied && state.kind === KIND.absent) {
+  }
+
+  async #commitAlone(id: string, prefix: string, turn: CommitTurn, written?: Promise<State>): Promise<void> {
+    const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
+    const state = await (written ?? this.#written(id, turn));
+    // Sent again after a newer one has ended it, or ended by an earlier one that came to it late: the other one stays.
+    if ((wasApplied && state.kind === KIND.absent) || (written !== undefined && this.#parts.tombstones.has(id))) {
       turn.answer(state);
       return;
     }

@@ -27,6 +27,16 @@ export const ERRORS = {
     text: "This value cannot be stored in a Gambas session.",
     remedy: "Store booleans, numbers, strings, dates, buffers, arrays, plain objects or Maps of these.",
   },
+  ERR_NOT_SAVED: {
+    text: "A session was changed when nobody would save the change any more.",
+    remedy:
+      "Change it before res.end(), or before the transaction or Run is over; or call Session.Save() after the change.",
+  },
+  ERR_STALE_OBJECT: {
+    text: "An object of the session was changed that is no longer what the session holds; the change was not saved.",
+    remedy:
+      "Read the key again after a transaction, Load() or Modified = false, and change what you get; or change it in the transaction.",
+  },
   ERR_BAD_OPTION: {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",
@@ -60,6 +70,12 @@ export const ERRORS = {
   ERR_LEASE_LOST: {
     text: "The transaction outlived its lease, or the daemon that granted it ended; nothing of it was written.",
     remedy: "Run it again; keep transactions short or ask for a longer lease.",
+    isRetryable: true,
+  },
+  ERR_DEADLOCK: {
+    text: "Two transactions wait for each other's session; this call was refused, and the other transaction goes on.",
+    remedy:
+      "Run it again; to avoid it, take the sessions in the same order everywhere, or wait for no other session inside a transaction.",
     isRetryable: true,
   },
   ERR_CONFLICT: {

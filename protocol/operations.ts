@@ -1,10 +1,22 @@
 // THE table of operations: number, meaning, request, response, errors. Types on both sides derive from it, PROTOCOL.md prints it.
 
 import type { ErrorCode } from "./errors.ts";
-import { bool, bytes, type Fields, float, listOf, type Message, mapOf, optional, text, uint } from "./shape.ts";
+import {
+  bool,
+  bytes,
+  type Fields,
+  float,
+  listOf,
+  type Message,
+  mapOf,
+  omittable,
+  optional,
+  text,
+  uint,
+} from "./shape.ts";
 
 /** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
-export const PROTOCOL_VERSION: number = 1;
+export const PROTOCOL_VERSION: number = 2;
 
 /** The version of the daemon that has refused a hello with this failure, if it is older than ours; undefined otherwise. */
 export function olderVersion(failure: readonly unknown[]): number | undefined {
@@ -57,8 +69,12 @@ const COMMIT_OPTIONS = mapOf(
     fence: uint,
     release: bool,
     shares: listOf(SHARE),
+    held: listOf(uint),
   },
 );
+
+/** The fences of the transactions that go on only when the call is answered. */
+const HELD = omittable(listOf(uint));
 
 const SESSION_ERRORS = ["ERR_BAD_ID", "ERR_UNREADABLE", "ERR_SESSION_BUSY", "ERR_STORE"] as const;
 
@@ -92,7 +108,7 @@ export const OPERATIONS = {
     number: 2,
     since: 1,
     meaning:
-      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease, `shares` names objects that are one object in several keys.",
+      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease.",
     request: { sid: text, sequence: uint, base: float, delta: bytes, options: optional(COMMIT_OPTIONS) },
     response: STATE,
     errors: [
@@ -104,6 +120,7 @@ export const OPERATIONS = {
       "ERR_SESSION_GONE",
       "ERR_ID_TAKEN",
       "ERR_LEASE_LOST",
+      "ERR_DEADLOCK",
       "ERR_CONFLICT",
       "ERR_TOO_LARGE",
     ],
@@ -111,28 +128,28 @@ export const OPERATIONS = {
   touch: {
     number: 3,
     since: 1,
-    meaning: "Renews the time stamp of a session in place. `base` as in commit.",
-    request: { sid: text, base: float },
+    meaning: "Renews the time stamp of a session in place. `base` as in commit, `held` as in lease.",
+    request: { sid: text, base: float, held: HELD },
     response: STATE,
-    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE"],
+    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_DEADLOCK"],
   },
   abandon: {
     number: 4,
     since: 1,
     meaning:
-      "Ends a session for good: the file is gone and the id is remembered as ended. Ending what is not there is no error.",
-    request: { sid: text },
+      "Ends a session for good: the file is gone and the id is remembered as ended. Ending what is not there is no error. `held` as in lease.",
+    request: { sid: text, held: HELD },
     response: {},
-    errors: SESSION_ERRORS,
+    errors: [...SESSION_ERRORS, "ERR_DEADLOCK"],
   },
   lease: {
     number: 5,
     since: 1,
     meaning:
-      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number.",
-    request: { sid: text, leaseMs: uint, known: float },
+      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered.",
+    request: { sid: text, leaseMs: uint, known: float, held: HELD },
     response: { fence: uint, ...STATE },
-    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_BAD_OPTION"],
+    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_BAD_OPTION", "ERR_DEADLOCK"],
   },
   release: {
     number: 6,

@@ -5,6 +5,8 @@ import { SessionError } from "./errors.ts";
 export interface Shape<T> {
   readonly name: string;
   readonly test: (value: unknown) => value is T;
+  /** Of the last field of a message: what is left out is nil. */
+  readonly isOmittable?: boolean;
 }
 export type TypeOfShape<S> = S extends Shape<infer T> ? T : never;
 
@@ -26,6 +28,12 @@ export const bytes: Shape<Buffer> = shape("bytes", (v): v is Buffer => isBuffer(
 
 export function optional<T>(inner: Shape<T>): Shape<T | null> {
   return shape(`${inner.name} or nil`, (v): v is T | null => v === null || inner.test(v));
+}
+
+/** For the last field of a message, which is seldom there. */
+export function omittable<T>(inner: Shape<T>): Shape<T | null> {
+  const { test } = optional(inner);
+  return { name: `${inner.name}, nil, or left out`, test, isOmittable: true };
 }
 
 export function listOf<T>(inner: Shape<T>): Shape<T[]> {
@@ -65,6 +73,10 @@ export function readFields<F extends Fields>(fields: F, values: readonly unknown
   let at = start;
   for (const name in fields) {
     const inner = fields[name];
+    if (at >= values.length && inner?.isOmittable === true) {
+      message[name] = null;
+      continue;
+    }
     const value = values[at++];
     if (inner === undefined || !inner.test(value)) {
       throw new SessionError("ERR_PROTOCOL", `The field "${name}" must be ${inner?.name}.`);

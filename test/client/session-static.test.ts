@@ -1743,28 +1743,6 @@ describe("Transaction", () => {
     expect(await Session.Run({ id: b }, () => Session.n)).toBe(2);
   });
 
-  it("two that wait for each other end with their leases, with an error that says so", async () => {
-    const [a, b] = [await makeSession({ n: 1 }), await makeSession({ n: 1 })];
-    const both = [deferred(), deferred()];
-    const hold = async (mine: string, theirs: string, index: number): Promise<string> =>
-      codeOf(() =>
-        Session.Run({ id: mine }, () =>
-          Session.Transaction(
-            async () => {
-              increment();
-              both[index]?.resolve();
-              await Promise.all(both.map(({ promise }) => promise));
-              await Session.Run({ id: theirs }, () => Session.Transaction(increment));
-            },
-            { leaseMs: 200 },
-          ),
-        ),
-      );
-    const codes = await Promise.all([hold(a, b, 0), hold(b, a, 1)]);
-    expect(codes).toContain("ERR_LEASE_LOST");
-    for (const code of codes) expect(["ERR_LEASE_LOST", "no error"]).toContain(code);
-  });
-
   it("a Run of its own session inside a transaction is part of it", async () => {
     const id = await makeSession({ n: 1 });
     await Session.Run({ id }, () =>
