@@ -41,7 +41,10 @@ export interface SessionOptions extends ConnectOptions {
   readonly unique?: boolean;
   /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. What names no address is said to `onError`. */
   readonly trustProxy?: boolean | number;
-  /** Told of every failure to read or save a session, or the address of a new one. A response whose session could not be saved becomes a 500, whatever this does. */
+  /**
+   * Told of every failure to read or save a session, or the address of a new one, and of a handler's where nobody above it can catch it: when its
+   * session had to be asked for first, or its promise is rejected. A response whose session could not be saved becomes a 500, whatever this does.
+   */
   readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
 }
 

@@ -9,6 +9,7 @@
 
 import { ServerResponse } from "node:http";
 import { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { CallOutlet } from "./call-outlet.ts";
 import { Http1Outlet, isHttp1 } from "./http1-outlet.ts";
 import { Http2Outlet, isHttp2 } from "./http2-outlet.ts";
@@ -92,11 +93,14 @@ export function isResponse(res: unknown): res is ServerResponse {
   return ["setHeader", "writeHead", "write", "end"].every((name) => typeof Reflect.get(res, name) === "function");
 }
 
-/** A class of others that ends a response in a way of its own, as those that tests inject requests with, sees nothing of what is kept below it. */
+/**
+ * Bytes are kept where they would go to a connection. What others make in the likeness of one, to inject requests, takes a response for finished
+ * when it says so, or ends it in a way of its own: of that the calls are kept.
+ */
 function outletOf(res: ServerResponse, guard: Guard): Outlet {
-  const { end } = Object.getPrototypeOf(res) as ServerResponse;
-  if (isHttp1(res) && (end === ServerResponse.prototype.end || res.req?.socket instanceof Socket)) {
+  const socket = res.socket ?? res.req?.socket;
+  const isNodes = Object.getPrototypeOf(res)?.end === ServerResponse.prototype.end;
+  if (isHttp1(res) && (isNodes ? socket instanceof Duplex : socket instanceof Socket))
     return new Http1Outlet(res, guard);
-  }
   return isHttp2(res) ? new Http2Outlet(res, guard) : new CallOutlet(res, guard);
 }

@@ -16,7 +16,8 @@ export const ERRORS = {
   },
   ERR_HEADERS_SENT: {
     text: "A session cannot be created after the response headers have been sent, because its cookie could not be.",
-    remedy: "Write to it in an HTTP request first, before res.write(), res.end() or res.flushHeaders().",
+    remedy:
+      "Write to the session before the first res.write(), res.end() or res.flushHeaders(), or in an HTTP request before.",
   },
   ERR_BAD_KEY: {
     text: "This is not a key a session can hold.",

@@ -151,6 +151,44 @@ describe("around it", () => {
     expect([reply.headers["x-late"], reply.setCookies.length]).toEqual(["1", 2]);
   });
 
+  it("middleware that makes the headers itself before each write does it once, as compression 1.7 expects", async () => {
+    const server = await serve((app) => {
+      app.use((_req, res, next) => {
+        const { write } = res;
+        res.write = ((...args: unknown[]) => {
+          const inside = res as unknown as { _header: unknown; _implicitHeader(): void };
+          if (!inside._header) inside._implicitHeader();
+          return Reflect.apply(write, res, args);
+        }) as typeof write;
+        next();
+      });
+      app.get("/", (_req, res) => {
+        Session.n = 1;
+        res.write("one ");
+        res.write("two ");
+        res.end("three");
+      });
+    });
+    const reply = await server.ask("/");
+    expect([reply.status, reply.text, await stored(reply.cookie, "n")]).toEqual([200, "one two three", 1]);
+  });
+
+  it("a log that is written at the end shows the cookie that was sent", async () => {
+    const logged: unknown[] = [];
+    const server = await serve((app) => {
+      app.use((_req, res, next) => {
+        res.on("finish", () => logged.push(res.getHeader("set-cookie"), res.statusCode));
+        next();
+      });
+      app.get("/", (_req, res) => {
+        Session.n = 1;
+        res.cookie("mine", "1").send("x");
+      });
+    });
+    const reply = await server.ask("/");
+    await expect.poll(() => logged).toEqual([reply.setCookies, 200]);
+  });
+
   it("middleware that rewrites the body still does", async () => {
     const server = await serve((app) => {
       app.use((_req, res, next) => {
@@ -221,6 +259,26 @@ describe("when something fails", () => {
     const reply = await server.ask("/");
     expect([reply.status, reply.text]).toEqual([418, "1"]);
     expect(await stored(reply.cookie, "seen")).toBe("mine");
+  });
+
+  it.each<[string, (res: Response) => void, string]>([
+    ["a header that is none", (res) => void res.writeHead(200, { x: "a\nb" }), "ERR_INVALID_CHAR"],
+    ["a status that is none", (res) => void res.writeHead(9999), "ERR_HTTP_INVALID_STATUS_CODE"],
+    ["a chunk that is none", (res) => void res.write(123), "ERR_INVALID_ARG_TYPE"],
+    ["nothing as a chunk", (res) => void res.write(null), "ERR_STREAM_NULL_VALUES"],
+  ])("%s reaches the error handler as it does without us, and says nothing of saving", async (_what, act, code) => {
+    const server = await serve((app) => {
+      app.get("/", (_req, res) => {
+        Session.n = 1;
+        act(res);
+        res.end();
+      });
+      app.use((error: NodeJS.ErrnoException, _req: Request, res: Response, _next: NextFunction) => {
+        res.status(500).send(error.code);
+      });
+    });
+    const reply = await server.ask("/");
+    expect([reply.status, reply.text, await stored(reply.cookie, "n")]).toEqual([500, code, 1]);
   });
 
   it("a damaged file reaches the error handler from where the session is used", async () => {

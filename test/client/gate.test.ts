@@ -149,4 +149,46 @@ describe("ResponseGate", () => {
     });
     await expect(house.ask("/")).rejects.toThrow();
   });
+
+  it("says when there is room again, once what was kept has left, and not before", async () => {
+    const script = new Script();
+    script.isReady = false;
+    const seen: unknown[] = [];
+    const house = await serve((res) => {
+      script.guard(res);
+      res.on("drain", () => {
+        seen.push("drain");
+        res.end("!");
+      });
+      seen.push(res.write("x".repeat(200_000)), res.writableNeedDrain);
+      seen.push(res.write(Buffer.alloc(100_000, "y")));
+      setImmediate(() => {
+        seen.push("released");
+        script.finish();
+      });
+    });
+    expect((await house.ask("/")).text.length).toBe(300_001);
+    expect(seen).toEqual([false, true, false, "released", "drain"]);
+  });
+
+  it("tells a client whose response goes on after its 500 to close, and lets the application come to its end", async () => {
+    const script = new Script();
+    script.isReady = false;
+    const done: string[] = [];
+    const house = await serve((res) => {
+      script.guard(res);
+      res.on("finish", () => done.push("finish"));
+      res.write("begun", () => done.push("begun"));
+      setImmediate(() => {
+        script.finish({ isFine: false });
+        setImmediate(() => {
+          res.write("more", () => done.push("more"));
+          res.end("last", () => done.push("ended"));
+        });
+      });
+    });
+    const reply = await house.ask("/");
+    expect([reply.status, reply.headers.connection]).toEqual([500, "close"]);
+    await expect.poll(() => [...done].sort()).toEqual(["begun", "ended", "finish", "more"]);
+  });
 });

@@ -127,7 +127,7 @@ describe("a request that came without a response", () => {
     await expect.poll(() => stored(other)).toBe(6);
   });
 
-  it("of a real upgrade has its session in what the socket brings later", async () => {
+  it("of a real upgrade has its session", async () => {
     const server = createServer();
     server.on("upgrade", (req, socket: Duplex) => {
       bind(req, {}, () => {
@@ -253,6 +253,28 @@ describe("a response of a class of its own", () => {
     const [{ text, cookies }] = (await injected) as [{ text: string; cookies: string[] }];
     expect(text).toBe("page");
     expect(await stored(String(cookies).split(";")[0] ?? "")).toBe(7);
+  });
+
+  it("whose connection is an imitation is not finished before the commit", async () => {
+    const written: string[] = [];
+    const nothing = (): void => undefined;
+    const write = (data: string, _encoding: unknown, done?: () => void): boolean => {
+      written.push(data);
+      done?.();
+      return true;
+    };
+    const socket = { _writableState: {}, writable: true, on: nothing, removeListener: nothing, cork: nothing };
+    const res = new ServerResponse(new IncomingMessage(WORDLESS as unknown as Socket));
+    res.assignSocket({ ...socket, uncork: nothing, destroy: nothing, write } as unknown as Socket);
+    const finished = once(res, "finish");
+    await call(res.req, res, () => {
+      Session.n = 7;
+      res.end("page");
+      expect([res.finished, res.headersSent, written]).toEqual([false, true, []]);
+    });
+    await finished;
+    const cookie = String(res.getHeader("set-cookie")).split(";")[0] ?? "";
+    expect([res.finished, written.join("").endsWith("page"), await stored(cookie)]).toEqual([true, true, 7]);
   });
 
   it("may lack everything but what a response must have", async () => {
