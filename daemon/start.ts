@@ -329,6 +329,7 @@ class Life implements Daemon {
       durability: this.#config.durability,
       hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
       fileSystem: this.#parts?.store.fileSystem?.report,
+      isWatching: this.#parts?.watch?.isWatching,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
       sessionsCached: sessions?.count,

@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { constants, existsSync, mkdirSync, readdirSync, readFileSync, type statSync, writeFileSync } from "node:fs";
+import type { Server, Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Client } from "../../client/client.ts";
@@ -18,6 +19,24 @@ vi.mock("node:fs/promises", async (original) => (await import("./system-calls.ts
 vi.mock("../../daemon/store/gambas-file/native.ts", async (original) => {
   const module = await original<typeof import("../../daemon/store/gambas-file/native.ts")>();
   return { ...module, native: module.native && (await import("./system-calls.ts")).observed(module.native) };
+});
+
+/** What the next servers are told when they want a socket. */
+const bindError: { code: string | undefined } = vi.hoisted(() => ({ code: undefined }));
+
+vi.mock("node:net", async (original) => {
+  const net = await original<typeof import("node:net")>();
+  const createServer = (onConnection: (socket: Socket) => void): Server => {
+    const server = net.createServer(onConnection);
+    const { code } = bindError;
+    if (code === undefined) return server;
+    server.listen = () => {
+      process.nextTick(() => server.emit("error", Object.assign(new Error(`${code}: planted, listen`), { code })));
+      return server;
+    };
+    return server;
+  };
+  return { ...net, createServer };
 });
 
 type Decide = Parameters<typeof intercept>[0];
@@ -282,6 +301,21 @@ describe("what cannot be is refused by name", () => {
       expect(await refusal()).toMatchObject({ message: "it started" });
     }
   });
+
+  test.each(["EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP"])(
+    "sockets (%s), and it is said how to have them elsewhere",
+    async (code) => {
+      bindError.code = code;
+      try {
+        expect(await refusal()).toMatchObject({
+          code: "ERR_SOCKET_PATH",
+          message: expect.stringMatching(new RegExp(`${code}.*--socket.*GAMBAS_SESSION_SOCKET`)),
+        });
+      } finally {
+        bindError.code = undefined;
+      }
+    },
+  );
 
   test("names with a colon", async () => {
     intercept((call) =>

@@ -48,7 +48,7 @@ export function openToStamp(path: string): number | undefined {
 }
 
 /** The twin as we left it. Undefined when there is none, or something else has its name. */
-export function openTwin(path: string): OpenFile | undefined {
+export function openTwin(path: string, uid: number | undefined): OpenFile | undefined {
   let fd: number;
   try {
     fd = openSync(path, TWIN_FLAGS, FILE_MODE);
@@ -59,7 +59,7 @@ export function openTwin(path: string): OpenFile | undefined {
   let isOurs = false;
   try {
     const stat = fstatSync(fd);
-    isOurs = isOnlyOurs(stat) && (stat.mode & 0o777) === FILE_MODE;
+    isOurs = isOnlyOurs(stat, uid) && (stat.mode & 0o777) === FILE_MODE;
     return isOurs ? { fd, ino: stat.ino, size: stat.size, wasRead: false } : undefined;
   } finally {
     if (!isOurs) closeDescriptor(fd);
@@ -72,9 +72,9 @@ export function makeTwin(path: string): OpenFile {
   return describeFile(openSync(path, TWIN_FLAGS | constants.O_EXCL, FILE_MODE));
 }
 
-/** Whether what is written to it is written to nothing of anybody else: a second name may be somebody's backup. */
-export function isOnlyOurs(stat: Stats): boolean {
-  return stat.isFile() && stat.nlink === 1 && (process.getuid === undefined || stat.uid === process.getuid());
+/** Whether what is written to it is written to nothing of anybody else: a second name may be somebody's backup. `ours`: our uid. */
+export function isOnlyOurs({ nlink, mode, uid }: Stats, ours: number | undefined): boolean {
+  return nlink === 1 && (mode & constants.S_IFMT) === constants.S_IFREG && (ours === undefined || uid === ours);
 }
 
 /** Closes it where that fails. */

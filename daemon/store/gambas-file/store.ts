@@ -80,6 +80,7 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly #maxTwins: number;
   readonly #presence: Presence;
   readonly #dialect: DialectInUse;
+  readonly #uid = process.getuid?.();
   #lastStamp = 0;
 
   constructor(options: GambasFileOptions) {
@@ -211,7 +212,7 @@ export class GambasFileStore implements Store<StagedFile> {
     }
     hot.exchange();
     // Somebody may hold on to what we replaced under another name, or it is not ours: the next write looks again.
-    if (!isOnlyOurs(replaced)) {
+    if (!isOnlyOurs(replaced, this.#uid)) {
       closeFile(hot.twin);
       hot.twin = undefined;
     }
@@ -247,7 +248,7 @@ export class GambasFileStore implements Store<StagedFile> {
     const hot = this.#hot.heat(id);
     const { current } = hot;
     if (current?.ino === existing.ino) {
-      if (!isOnlyOurs(fstatSync(current.fd))) return undefined;
+      if (!isOnlyOurs(fstatSync(current.fd), this.#uid)) return undefined;
       current.wasRead ||= this.fileSystem.has("accessTimes") && wasReadSinceStamp(current.fd);
       writeAll(current.fd, startup);
       return { ...existing, mtimeMs: this.#stampTime(current.fd, existing) };
@@ -256,7 +257,7 @@ export class GambasFileStore implements Store<StagedFile> {
     if (fd === undefined) return undefined;
     try {
       const stat = fstatSync(fd);
-      if (!isOnlyOurs(stat)) return undefined;
+      if (!isOnlyOurs(stat, this.#uid)) return undefined;
       writeAll(fd, startup);
       return this.#revisionOf({ ino: stat.ino, size: existing.size, mtimeMs: this.#stampTime(fd, existing) });
     } finally {
@@ -397,7 +398,7 @@ export class GambasFileStore implements Store<StagedFile> {
 
   #openTwin(id: string, hot: HotSession): OpenFile {
     if (hot.twin !== undefined) return hot.twin;
-    hot.twin = this.#open(id, () => openTwin(hot.twinPath) ?? this.#createTwin(hot.twinPath));
+    hot.twin = this.#open(id, () => openTwin(hot.twinPath, this.#uid) ?? this.#createTwin(hot.twinPath));
     this.#noteTwin(id);
     return hot.twin;
   }

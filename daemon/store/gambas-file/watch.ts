@@ -39,6 +39,7 @@ export class Watch {
   #restTimer: NodeJS.Timeout | undefined;
   /** Names heard of and not yet told: most of what happens to one file happens within a moment. */
   readonly #heard = new Set<string>();
+  #hasFailed = false;
   #tellTimer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -48,15 +49,22 @@ export class Watch {
     this.#log = log;
   }
 
+  /** False: there are no hints, for want of inotify say; looks find what was changed, later. */
+  get isWatching(): boolean {
+    return this.#watched !== undefined && !this.#hasFailed;
+  }
+
   start(): void {
     if (this.#isStopped) return;
     this.#watched = identityOf(this.#directory);
     if (this.#watched === undefined) return;
     const watcher = new EntryEvents({ depth: 0, ignoreInitial: true });
     watcher.on("raw", (_event, name) => this.#receive(name));
-    watcher.on("error", (error) =>
-      this.#log.warn("watch-failed", { directory: this.#directory, error: String(error) }),
-    );
+    this.#hasFailed = false;
+    watcher.on("error", (error) => {
+      this.#hasFailed = true;
+      this.#log.warn("watch-failed", { directory: this.#directory, error: String(error) });
+    });
     watcher.add(this.#directory);
     this.#watcher = watcher;
   }
