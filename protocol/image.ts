@@ -11,7 +11,7 @@ import { TAG } from "./value-format.ts";
 import { newScan } from "./value-scan.ts";
 import { keyBytes } from "./value-text.ts";
 
-export { encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
+export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
 export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./image-keys.ts";
 export { type Entry, type Layout, layoutOf } from "./image-layout.ts";
