@@ -203,7 +203,9 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   }
 
   get sessionId(): string | null {
-    return this.#visit.problem === undefined ? this.handle.id : this.#visit.id;
+    // Whoever ends one that cannot be read may have begun another.
+    const isUnread = this.#visit.problem !== undefined && this.handle.ended.length === 0;
+    return isUnread ? this.#visit.id : this.handle.id;
   }
 
   /** An upgrade has no response, whatever stands in for one. */

@@ -58,7 +58,10 @@ export function checkRun(options: RunOptions | undefined, fn: unknown): void {
 function isCookieBearer(value: unknown): boolean {
   if (typeof value !== "object" || value === null || !("headers" in value)) return false;
   const { headers } = value;
-  return typeof headers === "object" && headers !== null && !("get" in headers && typeof headers.get === "function");
+  if (typeof headers !== "object" || headers === null || ("get" in headers && typeof headers.get === "function")) {
+    return false;
+  }
+  return !("cookie" in headers) || headers.cookie === undefined || isText(headers.cookie);
 }
 
 function said(value: unknown): string {

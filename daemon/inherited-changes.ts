@@ -2,7 +2,7 @@
 // compares the file with it: a stale save may have come after the old daemon's end and before that look. Filled once, from the journal.
 
 import { SessionError } from "../protocol/errors.ts";
-import { encodeDelta, splitDelta } from "../protocol/image.ts";
+import { changesOf, encodeDelta } from "../protocol/image.ts";
 import type { JournaledCommit } from "./journal.ts";
 
 export interface InheritedChange {
@@ -14,6 +14,8 @@ export interface InheritedChange {
 
 interface Collected {
   readonly values: Map<string, Buffer | undefined>;
+  /** Those that were deleted and set again: they are the last ones. */
+  readonly moved: Set<string>;
   writtenMs: number;
 }
 
@@ -26,8 +28,8 @@ export class InheritedChanges {
     for (const { id, change } of commits) {
       const changes = change && splitIfWhole(change.delta);
       if (change === undefined || changes === undefined) continue;
-      const collected = this.#sessions.get(id) ?? { values: new Map(), writtenMs: 0 };
-      for (const [key, value] of changes) collected.values.set(key, value);
+      const collected = this.#sessions.get(id) ?? { values: new Map(), moved: new Set(), writtenMs: 0 };
+      for (const [key, value] of changes) note(collected, key, value);
       collected.writtenMs = change.whenMs;
       this.#sessions.set(id, collected);
     }
@@ -38,15 +40,23 @@ export class InheritedChanges {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;
     this.#sessions.delete(id);
-    const { values, writtenMs } = collected;
-    return nowMs - writtenMs < this.#keepMs ? { delta: encodeDelta(values), writtenMs } : undefined;
+    const { values, moved, writtenMs } = collected;
+    return nowMs - writtenMs < this.#keepMs ? { delta: encodeDelta(values, moved), writtenMs } : undefined;
   }
 }
 
+function note({ values, moved }: Collected, key: string, value: Buffer | undefined): void {
+  if (value !== undefined && values.has(key) && values.get(key) === undefined) {
+    values.delete(key);
+    moved.add(key);
+  }
+  values.set(key, value);
+}
+
 /** The journal is not flushed: after a loss of power it may hold anything. */
-function splitIfWhole(delta: Buffer): ReturnType<typeof splitDelta> | undefined {
+function splitIfWhole(delta: Buffer): ReturnType<typeof changesOf> | undefined {
   try {
-    return splitDelta(delta);
+    return changesOf(delta);
   } catch (error) {
     if (error instanceof SessionError) return undefined;
     throw error;

@@ -109,11 +109,15 @@ function broken(reason: string): SessionError {
   return new SessionError("ERR_PROTOCOL", `A delta is broken: ${reason}.`);
 }
 
-/** The changes by key, the last one of a key; undefined deletes. The values are views of the delta. */
+/** The changes one after the other; undefined deletes. The values are views of the delta. */
+export function changesOf(delta: Buffer): readonly (readonly [string, Buffer | undefined])[] {
+  return parseDelta(delta).entries.map(({ keyFrom, keyTo, valueAt, valueEnd }) => {
+    const value = valueAt === valueEnd ? undefined : delta.subarray(valueAt, valueEnd);
+    return [readKey(delta, keyFrom, keyTo), value];
+  });
+}
+
+/** By key the last one. */
 export function splitDelta(delta: Buffer): ReadonlyMap<string, Buffer | undefined> {
-  const changes = new Map<string, Buffer | undefined>();
-  for (const { keyFrom, keyTo, valueAt, valueEnd } of parseDelta(delta).entries) {
-    changes.set(readKey(delta, keyFrom, keyTo), valueAt === valueEnd ? undefined : delta.subarray(valueAt, valueEnd));
-  }
-  return changes;
+  return new Map(changesOf(delta));
 }

@@ -13,7 +13,7 @@ import { TAG } from "./value-format.ts";
 import { newScan, type Scan } from "./value-scan.ts";
 import { keyBytes } from "./value-text.ts";
 
-export { encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
+export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
 export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./image-dialect.ts";
 export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./image-header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./image-keys.ts";

@@ -277,6 +277,26 @@ describe("Session.Run({ request })", () => {
     await expect(creation).rejects.toThrow(expect.objectContaining({ code: "ERR_HEADERS_SENT" }));
   });
 
+  it("of a request that ended what it could not read is the session it began instead", async () => {
+    const id = await make({ n: 1 });
+    writeFileSync(house.pathOf(id), "nonsense");
+    const [ended, kept] = [deferred(), [] as IncomingMessage[]];
+    const server = await serve((req, res) =>
+      bind(req, res, async () => {
+        kept.push(req);
+        res.on("close", ended.resolve);
+        await Session.Abandon();
+        Session.n = 2;
+        res.end(Session.Id);
+      }),
+    );
+    const { text } = await server.ask("/", { cookie: `SESSION=${id}` });
+    await ended.promise;
+    const [request] = kept;
+    if (request === undefined) throw new Error("no request came");
+    expect(await Session.Run({ request }, () => [Session.Id, Session.n])).toEqual([text, 2]);
+  });
+
   it("takes a handshake that has nothing of a request but its headers", async () => {
     const id = await make({ user: "ann" });
     const handshake = { headers: { cookie: `SESSION=${id}`, host: "x" }, address: "10.0.0.1" };

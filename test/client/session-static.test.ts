@@ -992,6 +992,7 @@ describe("Run", () => {
     [{ request: null }, /option request /],
     [{ request: {} }, /option request /],
     [{ request: new Request("http://x/") }, /option request /],
+    [{ request: { headers: { cookie: ["a=1"] } } }, /option request /],
     [{ request: { headers: {} }, id: "a" }, /id of a session or a request, not both/],
     [{ request: { headers: {} }, cookieName: "" }, /option cookieName /],
     [{ cookieName: 1 }, /option cookieName /],
