@@ -46,6 +46,7 @@ export interface Opened {
 }
 
 const ABSENT: Opened = {};
+const NONE_FRESH: readonly Buffer[] = [];
 
 export class Client {
   readonly places: Places;
@@ -202,7 +203,7 @@ export class Client {
     const { id, base, entries, timeoutSeconds, cookiePath, shares } = request;
     const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
     const contents = Contents.fromChange(state, base, change, entries);
-    this.#cache.keep(id, contents);
+    this.#cache.keep(id, contents, entries.values());
     return contents;
   }
 
@@ -248,7 +249,7 @@ export class Client {
     const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
     if (contents === undefined)
       throw new SessionError("ERR_PROTOCOL", "The daemon sent no contents and none were known.");
-    this.#cache.keep(id, contents);
+    this.#cache.keep(id, contents, state.image === null ? NONE_FRESH : [contents.image]);
     return contents;
   }
 }

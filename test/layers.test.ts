@@ -44,7 +44,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "client/transactions": ["client/handle", "type client/client", "type client/contents"],
   "client/handle": ["client/contents", "client/options", "type client/client"],
   "client/contents": ["type client/handle"],
-  "client/cache": ["client/open-files", "type client/contents"],
+  "client/cache": ["client/open-files", "client/loose-copies", "type client/contents"],
+  "client/loose-copies": ["type client/contents"],
   "client/connection": ["client/spawn", "client/socket-owner", "client/pending-calls"],
   "client/examples/*": ["node", "gambas-session", "express", "client/examples/*"],
 
