@@ -48,6 +48,8 @@ const FRAME_OVERHEAD_BYTES = 64 * 1024;
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
 const PULSE_MS = 1000;
+/** So often it is looked whether what an earlier daemon changed is too old to matter. */
+const FORGET_MS = 60_000;
 /** An event loop that was late by so much is told of. */
 const STALL_MS = 1000;
 
@@ -165,6 +167,8 @@ class Life implements Daemon {
     );
     const journal =
       config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
+    const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
+    inherited.prune(Date.now());
     const sessions = new Sessions({
       config,
       store,
@@ -174,7 +178,7 @@ class Life implements Daemon {
       tombstones,
       replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
       committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      inherited: new InheritedChanges(applied, config.repairSeconds * 1000),
+      inherited,
       journal,
       now: () => Date.now(),
       requestTurnEnd: () => turnEnd.request(),
@@ -197,7 +201,7 @@ class Life implements Daemon {
     const dispatch = new Dispatch(handlers, problems);
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
-    return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, reconcile, watch };
+    return { turnEnd, tombstones, inherited, store, journal, sessions, sweep, dispatch, reconcile, watch };
   }
 
   #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
@@ -215,6 +219,7 @@ class Life implements Daemon {
     }
     this.#every(1000, () => this.#checkPlace());
     this.#every(PULSE_MS, () => this.#feelPulse());
+    this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
@@ -335,6 +340,7 @@ class Life implements Daemon {
 interface Parts {
   readonly turnEnd: TurnEnd;
   readonly tombstones: Tombstones;
+  readonly inherited: InheritedChanges;
   readonly store: Store;
   readonly journal: Journal | undefined;
   readonly sessions: Sessions;
