@@ -16,6 +16,8 @@ export interface Plan {
   /** Session files in the start and memory cases. */
   readonly manyFiles: readonly number[];
   readonly startRounds: number;
+  /** Operations of the soak. */
+  readonly soakOps: number;
   /** Also sessions of 8 KB. */
   readonly measuresLarge: boolean;
   /** Contenders that are left out because others of their kind are there: everywhere, in `<case>: ...`, or in `<case> alone: ...`. */
@@ -35,6 +37,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     sessions: 256,
     manyFiles: [20_000],
     startRounds: 3,
+    soakOps: 20_000,
     measuresLarge: false,
     leavesOut: [
       "connect-memcached",
@@ -70,6 +73,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     sessions: 512,
     manyFiles: [100_000],
     startRounds: 11,
+    soakOps: 200_000,
     measuresLarge: true,
     leavesOut: [],
   },
@@ -85,6 +89,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     sessions: 512,
     manyFiles: [100_000, 1_000_000],
     startRounds: 11,
+    soakOps: 200_000,
     measuresLarge: true,
     leavesOut: [],
   },

@@ -2,10 +2,14 @@
 // that it is still the file.
 
 import { readFileSync, statSync } from "node:fs";
-import type { Contents } from "./contents.ts";
+import type { Contents, Tally } from "./contents.ts";
+import { LooseCopies, Slabs } from "./loose-copies.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
 
-const OVERHEAD_BYTES = 512;
+/** What a copy takes besides its contents' bytes: path and id, objects, the buffer. */
+const OVERHEAD_BYTES = 1024;
+/** Part of the bound that is for what lies in the pool still. */
+const LOOSE_PART = 1 / 8;
 const STAT_OPTIONS = { throwIfNoEntry: false } as const;
 /** A revision that was current so often in a row is worth keeping its file open. */
 const LOOKS_BEFORE_OPEN = 4;
@@ -15,7 +19,7 @@ const SHARE_OF_FILES = 8;
 
 class Copy {
   readonly path: string;
-  readonly contents: Contents;
+  contents: Contents;
   file: OpenFile | undefined = undefined;
   /** How often its name was looked at and it was current. */
   looks = 0;
@@ -26,17 +30,64 @@ class Copy {
   }
 }
 
+/** Copies that age together, and the memory that they take. */
+class Generation {
+  readonly copies = new Map<string, Copy>();
+  readonly loose: LooseCopies;
+  /** Apart from it: contents that a request still has know where they were counted, long after all others are forgotten. */
+  readonly #tally: Tally = { bytes: 0 };
+
+  constructor(loose: LooseCopies) {
+    this.loose = loose;
+  }
+
+  get bytes(): number {
+    return this.#tally.bytes;
+  }
+
+  add(id: string, copy: Copy): void {
+    this.copies.set(id, copy);
+    this.count(copy);
+  }
+
+  /** Its contents are others now, or count elsewhere. */
+  count(copy: Copy): void {
+    copy.contents.countIn(this.#tally);
+    this.#tally.bytes += OVERHEAD_BYTES;
+    this.loose.add(copy);
+  }
+
+  uncount(copy: Copy): void {
+    copy.contents.countIn(undefined);
+    this.#tally.bytes -= OVERHEAD_BYTES;
+  }
+
+  delete(id: string, copy: Copy): void {
+    this.copies.delete(id);
+    this.uncount(copy);
+    this.loose.delete(copy);
+  }
+}
+
 export class Cache {
   readonly #maxBytesYoung: number;
+  readonly #maxLooseSlabs: number;
+  readonly #slabs = new Slabs();
   readonly #files = new OpenFiles(Math.min(MAX_OPEN_FILES, Math.floor(maxOpenFiles() / SHARE_OF_FILES)));
   /** Two generations: what is used moves to the young one; when that is full, it becomes the old one and the old one is forgotten. */
-  #young = new Map<string, Copy>();
-  #old = new Map<string, Copy>();
-  #bytesYoung = 0;
+  #young: Generation;
+  #old: Generation;
   #directory = "";
 
   constructor(maxBytes: number) {
-    this.#maxBytesYoung = maxBytes / 2;
+    this.#maxBytesYoung = (maxBytes * (1 - LOOSE_PART)) / 2;
+    this.#maxLooseSlabs = (maxBytes * LOOSE_PART) / 2 / Buffer.poolSize;
+    this.#young = this.#newGeneration();
+    this.#old = this.#newGeneration();
+  }
+
+  #newGeneration(): Generation {
+    return new Generation(new LooseCopies(this.#slabs, this.#maxLooseSlabs));
   }
 
   /** Where the session files are; "": there are none to stat, so nothing here is ever current. */
@@ -49,6 +100,11 @@ export class Cache {
 
   get directory(): string {
     return this.#directory;
+  }
+
+  /** Memory that counts towards the bound, about. */
+  get bytes(): number {
+    return this.#young.bytes + this.#old.bytes;
   }
 
   /** The copy, if it is what the file holds right now. Undefined means: ask the daemon. */
@@ -84,50 +140,72 @@ export class Cache {
     return this.#find(id)?.contents;
   }
 
-  keep(id: string, contents: Contents): void {
-    if (contents.isFleeting || bytesOf(contents) > this.#maxBytesYoung) this.drop(id);
-    else this.#add(id, new Copy(this.#directory === "" ? "" : `${this.#directory}/${id}`, contents));
+  /** @param fresh buffers of theirs that were made for them: they may lie in the pool. */
+  keep(id: string, contents: Contents, fresh: Iterable<Buffer | undefined>): void {
+    if (contents.isFleeting || contents.bytes + OVERHEAD_BYTES > this.#maxBytesYoung) {
+      this.drop(id);
+      return;
+    }
+    for (const bytes of fresh) if (bytes !== undefined) this.#slabs.note(bytes);
+    const copy = this.#young.copies.get(id);
+    if (copy !== undefined) this.#replace(copy, contents);
+    else {
+      this.drop(id);
+      const path = `${this.#directory}/${id}`;
+      // An id that was cut out of a Cookie header would keep all of that header.
+      this.#add(path.slice(-id.length), new Copy(this.#directory === "" ? "" : path, contents));
+    }
+    if (this.#young.bytes > this.#maxBytesYoung) this.#age();
+    this.#old.loose.settleSome();
+    this.#young.loose.settleSome();
   }
 
   drop(id: string): void {
-    const copy = this.#young.get(id);
-    if (copy !== undefined) this.#bytesYoung -= bytesOf(copy.contents);
-    this.#closeFile(copy ?? this.#old.get(id));
-    this.#young.delete(id);
-    this.#old.delete(id);
+    for (const generation of [this.#young, this.#old]) {
+      const copy = generation.copies.get(id);
+      if (copy === undefined) continue;
+      this.#closeFile(copy);
+      generation.delete(id, copy);
+    }
   }
 
   clear(): void {
-    this.#young.clear();
-    this.#old.clear();
-    this.#bytesYoung = 0;
+    this.#young = this.#newGeneration();
+    this.#old = this.#newGeneration();
     this.#files.closeAll();
   }
 
   #find(id: string): Copy | undefined {
-    const young = this.#young.get(id);
+    // What was decoded counts, too.
+    if (this.#young.bytes > this.#maxBytesYoung) this.#age();
+    const young = this.#young.copies.get(id);
     if (young !== undefined) return young;
-    const old = this.#old.get(id);
-    if (old !== undefined) this.#add(id, old);
+    const old = this.#old.copies.get(id);
+    if (old === undefined) return undefined;
+    this.#old.delete(id, old);
+    if (old.contents.bytes + OVERHEAD_BYTES > this.#maxBytesYoung) old.contents.shed();
+    this.#add(id, old);
     return old;
   }
 
-  /** In the place of an older copy: a map whose entries are removed and added all the time costs garbage. */
-  #add(id: string, copy: Copy): void {
-    const older = this.#young.get(id);
-    if (older !== copy) this.#closeFile(older);
-    this.#bytesYoung += bytesOf(copy.contents) - (older === undefined ? 0 : bytesOf(older.contents));
-    if (this.#bytesYoung > this.#maxBytesYoung) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#bytesYoung = bytesOf(copy.contents);
-    }
-    this.#young.set(id, copy);
+  /** In the place of older contents: a map whose entries are removed and added all the time costs garbage. */
+  #replace(copy: Copy, contents: Contents): void {
+    this.#closeFile(copy);
+    copy.looks = 0;
+    this.#young.uncount(copy);
+    copy.contents = contents;
+    this.#young.count(copy);
   }
-}
 
-function bytesOf(contents: Contents): number {
-  return contents.revision.size + OVERHEAD_BYTES;
+  #add(id: string, copy: Copy): void {
+    if (this.#young.bytes + copy.contents.bytes + OVERHEAD_BYTES > this.#maxBytesYoung) this.#age();
+    this.#young.add(id, copy);
+  }
+
+  #age(): void {
+    this.#old = this.#young;
+    this.#young = this.#newGeneration();
+  }
 }
 
 /** A worker that may not stat the file (permissions, another mount) asks the daemon instead. */

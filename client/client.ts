@@ -55,6 +55,7 @@ const ABSENT: Opened = {};
 const NOTHING_HELD: [] = [];
 /** What an envelope may take beside the largest delta without coming near the limit of a frame. */
 const ENVELOPE_BYTES = 32 * 1024;
+const NONE_FRESH: readonly Buffer[] = [];
 
 export class Client {
   readonly places: Places;
@@ -211,7 +212,7 @@ export class Client {
     const { id, base, timeoutSeconds, cookiePath, shares } = request;
     const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
     const contents = Contents.fromChange(state, base, change, request);
-    this.#cache.keep(id, contents);
+    this.#cache.keep(id, contents, request.entries.values());
     return contents;
   }
 
@@ -280,7 +281,7 @@ export class Client {
     const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
     if (contents === undefined)
       throw new SessionError("ERR_PROTOCOL", "The daemon sent no contents and none were known.");
-    this.#cache.keep(id, contents);
+    this.#cache.keep(id, contents, state.image === null ? NONE_FRESH : [contents.image]);
     return contents;
   }
 }

@@ -1,5 +1,6 @@
 // The contents of a session at one revision, as this worker has them: bytes, decoded only as far as somebody asks. Immutable and
-// shared by all requests; of what can be changed in place each takes a copy.
+// shared by all requests; of what can be changed in place each takes a copy. They know what memory they take, about, and tell
+// whoever keeps them when it becomes more.
 
 import {
   applyDelta,
@@ -39,6 +40,11 @@ export interface Made {
   readonly moved: ReadonlySet<string>;
 }
 
+/** Where whoever keeps contents adds up the memory they take. */
+export interface Tally {
+  bytes: number;
+}
+
 /** Bytes are made at the latest when so many keys differ. */
 const MAX_OVERLAY_KEYS = 32;
 
@@ -56,6 +62,20 @@ const NOT_SCALAR = Symbol("not a scalar");
 /** Of larger contents text is read one by one: whoever wants one of many values does not pay for all. */
 const MAX_CUTTER_BYTES = 4096;
 
+// What things take in memory besides their bytes, as measured with Node 20.
+/** A changed value: the buffer and its place in a map. */
+const CHANGE_BYTES = 256;
+const LAYOUT_BYTES = 160;
+/** Where a value is, and a place for what it is decoded to. */
+const PLACE_BYTES = 32;
+/** A key of a list that no other contents share. */
+const KEY_BYTES = 128;
+/** The table of the objects of an image with references, as a part of the image. */
+const TABLE_PART = 4;
+const SCALAR_BYTES = 40;
+/** An `Original` with its view of the image. */
+const OBJECT_BYTES = 256;
+
 export class Contents {
   readonly revision: Revision;
   /** When the session was last saved or stamped, Unix ms. */
@@ -72,6 +92,11 @@ export class Contents {
   #cutter: AsciiCutter | undefined;
   /** Values of the overlay that were asked for. */
   #changedValues: Map<string, unknown> | undefined;
+  /** The bytes lie in memory that is theirs alone. */
+  #isSettled: boolean;
+  /** What it takes without the base of an overlay. */
+  #ownBytes: number;
+  #tally: Tally | undefined;
 
   private constructor(state: State, image: Buffer | undefined, overlay: Overlay | undefined) {
     this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
@@ -79,6 +104,8 @@ export class Contents {
     this.isFleeting = state.kind === KIND.fleeting;
     this.#image = image;
     this.#overlay = overlay;
+    this.#isSettled = image !== undefined && !isFromPool(image);
+    this.#ownBytes = image === undefined ? bytesOfEntries(overlay?.entries) : image.length;
   }
 
   /** From an answer that brings the bytes. They are copied: the answer is a view of the receive buffer. */
@@ -114,17 +141,77 @@ export class Contents {
     stamped.#cutter = this.#cutter;
     stamped.#changedValues = this.#changedValues;
     stamped.#timeoutSeconds = this.#timeoutSeconds;
+    stamped.#isSettled = this.#isSettled;
+    stamped.#ownBytes = this.#ownBytes;
     return stamped;
   }
 
+  /** Memory it takes, about, with all that was decoded. */
+  get bytes(): number {
+    return this.#overlay === undefined ? this.#ownBytes : this.#ownBytes + this.#overlay.base.bytes;
+  }
+
+  /** Whoever keeps it counts its memory there from now on, whatever it grows by; undefined: nobody does any more. */
+  countIn(tally: Tally | undefined): void {
+    const { bytes } = this;
+    if (this.#tally !== undefined) this.#tally.bytes -= bytes;
+    if (tally !== undefined) tally.bytes += bytes;
+    this.#tally = tally;
+    if (this.#overlay !== undefined) this.#overlay.base.#tally = tally;
+  }
+
+  #grow(bytes: number): void {
+    this.#ownBytes += bytes;
+    if (this.#tally !== undefined) this.#tally.bytes += bytes;
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Moves the bytes to memory that is theirs alone: in the pool that Node cuts small buffers from, each of them keeps a whole slab. */
+  settle(): void {
+    if (!this.#isSettled) this.#become(copyOf(this.image), true);
+  }
+
+  /** Forgets what was decoded. It is decoded anew for whoever asks. */
+  shed(): void {
+    this.#become(this.image, this.#isSettled);
+  }
+
   get image(): Buffer {
-    this.#image ??= this.#derive();
-    return this.#image;
+    return this.#image ?? this.#become(this.#derive(), false);
+  }
+
+  /** These bytes and nothing else. */
+  #become(image: Buffer, isSettled: boolean): Buffer {
+    const tally = this.#tally;
+    this.countIn(undefined);
+    this.#overlay = undefined;
+    this.#changedValues = undefined;
+    this.#layout = undefined;
+    this.#keyList = undefined;
+    this.#values = undefined;
+    this.#cutter = undefined;
+    this.#image = image;
+    this.#isSettled = isSettled || !isFromPool(image);
+    this.#ownBytes = image.length;
+    this.countIn(tally);
+    return image;
   }
 
   get layout(): Layout {
-    this.#layout ??= layoutOf(this.image);
+    this.#layout ??= this.#findLayout();
     return this.#layout;
+  }
+
+  #findLayout(): Layout {
+    const { image } = this;
+    const layout = layoutOf(image);
+    const { size, list } = layout.entries;
+    const perKey = list.isShared ? PLACE_BYTES : PLACE_BYTES + KEY_BYTES;
+    this.#grow(LAYOUT_BYTES + perKey * size + (layout.hasReferences ? TABLE_PART * image.length : 0));
+    return layout;
   }
 
   /** In file order. */
@@ -214,10 +301,20 @@ export class Contents {
   #decode({ entries, hasReferences }: Layout, index: number): unknown {
     const { image } = this;
     const [from, to] = [entries.valueStart(index), entries.valueEnd(index)];
-    this.#cutter ??= new AsciiCutter(image, MAX_CUTTER_BYTES);
+    this.#cutter ??= this.#newCutter(image);
     const value = isObjectTag(image[from]) ? NOT_SCALAR : decodeScalar(image, from, this.#cutter);
-    if (value !== NOT_SCALAR && !isGambasObject(value)) return value;
-    return hasReferences ? SHARED : new Original(image.subarray(from, to));
+    if (value !== NOT_SCALAR && !isGambasObject(value)) {
+      this.#grow(SCALAR_BYTES + to - from);
+      return value;
+    }
+    if (hasReferences) return SHARED;
+    this.#grow(OBJECT_BYTES);
+    return new Original(image.subarray(from, to));
+  }
+
+  #newCutter(image: Buffer): AsciiCutter {
+    if (image.length <= MAX_CUTTER_BYTES) this.#grow(image.length);
+    return new AsciiCutter(image, MAX_CUTTER_BYTES);
   }
 
   #changedValue(entries: Entries, key: string): unknown {
@@ -229,6 +326,7 @@ export class Contents {
     const value = isObjectTag(bytes[0]) ? NOT_SCALAR : decodeScanned(bytes, 0);
     const kept = value === NOT_SCALAR || isGambasObject(value) ? new Original(bytes) : value;
     this.#changedValues.set(key, kept);
+    this.#grow(OBJECT_BYTES + bytes.length);
     return kept;
   }
 
@@ -249,7 +347,9 @@ export class Contents {
       if (bytes === undefined) keys.delete(key);
       else keys.add(key);
     }
-    return isSame ? before : new KeyList([...keys]);
+    if (isSame) return before;
+    this.#grow(KEY_BYTES * keys.size);
+    return new KeyList([...keys]);
   }
 
   #findTimeout(): number {
@@ -261,8 +361,6 @@ export class Contents {
   #derive(): Buffer {
     const overlay = this.#overlay;
     if (overlay === undefined) throw new Error("contents without bytes and without a way to them");
-    this.#overlay = undefined;
-    this.#changedValues = undefined;
     const { base, entries, timeoutSeconds, cookiePath } = overlay;
     const change = { delta: encodeDelta(entries), nowMs: this.startupMs, timeoutSeconds, cookiePath };
     return applyDelta(base.image, change);
@@ -286,6 +384,23 @@ function hasSameKeys(one: Entries, other: Entries): boolean {
   const keys = one.keys();
   for (const key of other.keys()) if (key !== keys.next().value) return false;
   return true;
+}
+
+function bytesOfEntries(entries: Entries | undefined): number {
+  let bytes = 0;
+  if (entries !== undefined) for (const value of entries.values()) bytes += CHANGE_BYTES + (value?.length ?? 0);
+  return bytes;
+}
+
+/** Node cuts buffers of less than half its size from the pool; all others have memory of their own. */
+function isFromPool(bytes: Buffer): boolean {
+  return bytes.length < Buffer.poolSize >>> 1;
+}
+
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
 
 /** Collections, arrays and references, whatever they hold. */

@@ -10,8 +10,10 @@ import { MAX_SLAB_BYTES, MIN_SLAB_BYTES, Shelf } from "./shelf.ts";
 
 /** What a session that is awake takes besides its contents, about. */
 const AWAKE_BYTES = 1700;
-/** With fewer awake nobody is sent to rest for want of room. */
+/** With fewer awake nobody is sent to rest for want of room, unless the cache is small. */
 const MANY_AWAKE = 2048;
+/** What has just been written lies in the pool that Node cuts small buffers from, and may keep a whole slab of it: part of the cache, besides. */
+const POOL_PART = 1 / 4;
 /** Part of the cache that those awake may take before they are too many. */
 const AWAKE_PART = 1 / 2;
 /** The shelf has at least so many slabs when it is full. */
@@ -24,11 +26,14 @@ export class Cache {
   /** The hand of the clock is at the first. */
   #awake = new Map<string, Session>();
   readonly #shelf: Shelf;
+  readonly #manyAwake: number;
   #awakeBytes = 0;
 
   constructor(house: Surroundings) {
+    const { cacheBytes } = house.config;
     this.#house = house;
-    this.#shelf = new Shelf(slabBytesFor(house.config.cacheBytes));
+    this.#shelf = new Shelf(slabBytesFor(cacheBytes));
+    this.#manyAwake = Math.min(MANY_AWAKE, (POOL_PART * cacheBytes) / Buffer.poolSize);
   }
 
   get count(): number {
@@ -137,7 +142,7 @@ export class Cache {
   }
 
   get #isCrowded(): boolean {
-    return this.#awake.size > MANY_AWAKE || this.#awakeBytes > AWAKE_PART * this.#house.config.cacheBytes;
+    return this.#awake.size > this.#manyAwake || this.#awakeBytes > AWAKE_PART * this.#house.config.cacheBytes;
   }
 }
 

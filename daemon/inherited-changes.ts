@@ -35,13 +35,26 @@ export class InheritedChanges {
     }
   }
 
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  /** Forgets what is too old to matter: most sessions of that time may never be asked for again. */
+  prune(nowMs: number): void {
+    for (const [id, { writtenMs }] of this.#sessions) if (!this.#mayMatter(writtenMs, nowMs)) this.#sessions.delete(id);
+  }
+
+  #mayMatter(writtenMs: number, nowMs: number): boolean {
+    return nowMs - writtenMs < this.#keepMs;
+  }
+
   /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. Once for each session. */
   take(id: string, nowMs: number): InheritedChange | undefined {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;
     this.#sessions.delete(id);
     const { values, moved, writtenMs } = collected;
-    return nowMs - writtenMs < this.#keepMs ? { delta: encodeDelta(values, moved), writtenMs } : undefined;
+    return this.#mayMatter(writtenMs, nowMs) ? { delta: encodeDelta(values, moved), writtenMs } : undefined;
   }
 }
 

@@ -44,6 +44,9 @@ const LENGTH_BYTES = 4;
 const MIN_GROWTH_BYTES = 4 * 1024 * 1024;
 /** Commits of the last daemon that a new one tells the next, with what they changed: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
+/** What is gathered for one write, first; a buffer that had to grow is kept for the next up to so much, and whoever writes many sees to it. */
+const BATCH_BYTES = 64 * 1024;
+const MAX_KEPT_BATCH_BYTES = 1024 * 1024;
 const MAX_ASCII = 0x7f;
 const FIXED_COMMIT_BYTES = 1 + 24 + 8 + 24 + 1;
 
@@ -79,13 +82,18 @@ export interface Replay {
 
 /** Records that are written with one call, behind their common length. */
 class Batch {
-  #buffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #buffer: Buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
   /** The same memory: numbers are written without a call into the runtime. */
   #view = new DataView(this.#buffer.buffer);
   #at = LENGTH_BYTES;
 
   get isEmpty(): boolean {
     return this.#at === LENGTH_BYTES;
+  }
+
+  /** More would only take memory. */
+  get isFull(): boolean {
+    return this.#at >= MAX_KEPT_BATCH_BYTES / 2;
   }
 
   noteCommit(kind: number, mark: CommitMark, { revision, replaced, change }: Written): void {
@@ -126,6 +134,7 @@ class Batch {
     }
     const end = size + this.#at;
     this.#at = LENGTH_BYTES;
+    if (this.#buffer.length > MAX_KEPT_BATCH_BYTES) this.#use(Buffer.allocUnsafeSlow(BATCH_BYTES));
     return end;
   }
 
@@ -133,12 +142,16 @@ class Batch {
     if (this.#at + LENGTH_BYTES + bytes > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(2 * (this.#at + LENGTH_BYTES + bytes));
       this.#buffer.copy(larger, 0, 0, this.#at);
-      this.#buffer = larger;
-      this.#view = new DataView(larger.buffer);
+      this.#use(larger);
     }
     const start = this.#at;
     this.#at += LENGTH_BYTES;
     return start;
+  }
+
+  #use(buffer: Buffer): void {
+    this.#buffer = buffer;
+    this.#view = new DataView(buffer.buffer);
   }
 
   #change(id: string, { whenMs, delta, prints }: JournaledChange): void {
@@ -278,10 +291,14 @@ export class Journal {
 
   /** `name` gives the names when everything is written. Nothing stays open when anything fails. */
   #writeNewFile(first: Batch, name: () => void): [fd: number, size: number] {
-    for (const [id, whenMs] of this.#snapshot()) first.noteEnded(id, whenMs);
     const fd = openSync(`${this.#path}.new`, "w+", 0o600);
     try {
-      const size = first.isEmpty ? 0 : first.appendTo(fd, 0);
+      let size = 0;
+      for (const [id, whenMs] of this.#snapshot()) {
+        first.noteEnded(id, whenMs);
+        if (first.isFull) size = first.appendTo(fd, size);
+      }
+      if (!first.isEmpty) size = first.appendTo(fd, size);
       name();
       return [fd, size];
     } catch (error) {

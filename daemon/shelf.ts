@@ -39,6 +39,9 @@ const GAP_PART = 1 / 4;
 const SLABS_PER_CALL = 4;
 const LARGE_WORK = 1 / 64;
 
+/** What a slab takes besides its bytes: views, and their place in a map. */
+const SLAB_BYTES = 1024;
+
 class Slab {
   readonly number: number;
   readonly bytes: Buffer;
@@ -61,7 +64,7 @@ class Slab {
   }
 
   get allBytes(): number {
-    return this.bytes.length + (this.image?.length ?? 0);
+    return SLAB_BYTES + this.bytes.length + (this.image?.length ?? 0);
   }
 
   word(at: number, which: number): number {
@@ -154,7 +157,7 @@ export class Shelf {
     const idBytes = Buffer.byteLength(id);
     const length = HEAD_BYTES + idBytes + contents.image.length;
     const isLarge = length > LARGE_PART * this.#slabBytes;
-    const slab = isLarge ? this.#slabOf(HEAD_BYTES + idBytes, contents.image) : this.#room(roundUp(length));
+    const slab = isLarge ? this.#slabOf(HEAD_BYTES + idBytes, ownImage(contents.image)) : this.#room(roundUp(length));
     const at = slab.end;
     writeHead(slab, at, { resting, hash, idBytes });
     slab.bytes.write(id, at + HEAD_BYTES, "utf8");
@@ -352,6 +355,11 @@ function offsetIn(place: number): number {
 
 function roundUp(bytes: number): number {
   return Math.ceil(bytes / UNIT) * UNIT;
+}
+
+/** What lies in the pool that Node cuts small buffers from would keep a whole slab of that. */
+function ownImage(image: Buffer): Buffer {
+  return image.length < Buffer.poolSize >>> 1 ? copyOf(image) : image;
 }
 
 function copyOf(image: Buffer): Buffer {

@@ -50,6 +50,8 @@ const FILES_PER_SESSION = 3;
 const PULSE_MS = 1000;
 /** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
 const LOOK_MS = 200;
+/** So often it is looked whether what an earlier daemon changed is too old to matter. */
+const FORGET_MS = 60_000;
 /** An event loop that was late by so much is told of. */
 const STALL_MS = 1000;
 
@@ -169,6 +171,8 @@ class Life implements Daemon {
     );
     const journal =
       config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
+    const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
+    inherited.prune(Date.now());
     const sessions = new Sessions({
       config,
       store,
@@ -178,7 +182,7 @@ class Life implements Daemon {
       tombstones,
       replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
       committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      inherited: new InheritedChanges(applied, config.repairSeconds * 1000),
+      inherited,
       journal,
       now: () => Date.now(),
       steadyMs,
@@ -202,7 +206,7 @@ class Life implements Daemon {
     const dispatch = new Dispatch(handlers, problems);
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
-    return { turnEnd, tombstones, store, journal, sessions, sweep, dispatch, reconcile, watch };
+    return { turnEnd, tombstones, inherited, store, journal, sessions, sweep, dispatch, reconcile, watch };
   }
 
   #noteLack(what: string): void {
@@ -225,6 +229,7 @@ class Life implements Daemon {
     this.#every(1000, () => this.#checkPlace());
     this.#every(LOOK_MS, () => parts.store.look(steadyMs));
     this.#every(PULSE_MS, () => this.#feelPulse());
+    this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
@@ -329,6 +334,7 @@ class Life implements Daemon {
       durability: this.#config.durability,
       hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
       fileSystem: this.#parts?.store.fileSystem?.report,
+      gambas: this.#parts?.store.dialectInWords,
       isWatching: this.#parts?.watch?.isWatching,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
@@ -347,6 +353,7 @@ class Life implements Daemon {
 interface Parts {
   readonly turnEnd: TurnEnd;
   readonly tombstones: Tombstones;
+  readonly inherited: InheritedChanges;
   readonly store: Store;
   readonly journal: Journal | undefined;
   readonly sessions: Sessions;

@@ -46,9 +46,10 @@ export class FrameWriter {
   /** The gathered bytes; the writer is empty afterwards and never touches them again. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#at);
-    // Small takes share one allocation: the next frames go behind what was taken.
+    // Small takes share one allocation: the next frames go behind what was taken. What had to grow is not kept for the small ones to come.
     const rest = this.#buffer.subarray(this.#at);
-    this.#buffer = rest.length >= CLEAN_BYTES / 4 ? rest : Buffer.allocUnsafeSlow(CLEAN_BYTES);
+    const mayGoOn = rest.length >= CLEAN_BYTES / 4 && this.#buffer.buffer.byteLength <= CLEAN_BYTES;
+    this.#buffer = mayGoOn ? rest : Buffer.allocUnsafeSlow(CLEAN_BYTES);
     this.#at = 0;
     return taken;
   }

@@ -17,6 +17,8 @@ export class KeyList {
   readonly keys: readonly string[];
   /** Those that programs see: all but Gambas' own. */
   readonly shown: readonly string[];
+  /** Other images with these keys have this very list: it costs none of them anything. */
+  isShared = false;
   #indexes: ReadonlyMap<string, number> | undefined;
   /** The index that is probably asked for next: whoever reads all keys does it in their order. */
   #next = 0;
@@ -106,6 +108,7 @@ export function keepList(list: KeyList, places: KeyPlaces): void {
   }
   const bytes = storedBytes(places);
   if (bytes.length > MAX_BYTES) return;
+  list.isShared = true;
   lists[oldest] = { list, bytes, print };
   oldest = (oldest + 1) % MAX_LISTS;
 }

@@ -4,10 +4,13 @@
 import { Decoder, decodeScanned } from "./value-decode.ts";
 import type { Origins } from "./value-origins.ts";
 
-/** A template takes a few times the memory of its bytes: those made last are kept, of so many bytes in all. */
-const MAX_TEMPLATE_BYTES = 8 * 1024 * 1024;
-/** What an array of two numbers takes in memory, say. */
+/** Those made last are kept, of so much memory in all. */
+export const MAX_TEMPLATE_BYTES: number = 24 * 1024 * 1024;
+/** Text, and what is no number of few bits, takes about what it takes as it is stored. */
 const OVERHEAD_BYTES = 256;
+/** An array or an object with its link, and each of its members. */
+const CONTAINER_BYTES = 112;
+const [ELEMENT_BYTES, PROPERTY_BYTES] = [8, 24];
 
 type Container = unknown[] | Record<string, unknown>;
 
@@ -91,13 +94,24 @@ function copyOf(container: Container): Container {
 
 /** null where something else than collections and arrays can be changed in place, a Date or a Buffer, and for what is too large. */
 function templateOf(bytes: Buffer): Template | null {
-  const size = bytes.length + OVERHEAD_BYTES;
-  if (size > MAX_TEMPLATE_BYTES) return null;
+  if (bytes.length > MAX_TEMPLATE_BYTES) return null;
   const decoder = new Decoder(bytes);
   decoder.decode(0, 1);
   const containers = decoder.objects as Container[];
   const links = linksOf(containers);
-  return links && keepTemplate(new Template(containers, links, size));
+  const size = OVERHEAD_BYTES + bytes.length + bytesOf(containers);
+  return links && size <= MAX_TEMPLATE_BYTES ? keepTemplate(new Template(containers, links, size)) : null;
+}
+
+function bytesOf(containers: readonly Container[]): number {
+  let bytes = 0;
+  for (const container of containers) {
+    if (container === undefined) continue;
+    bytes += CONTAINER_BYTES;
+    if (Array.isArray(container)) bytes += ELEMENT_BYTES * container.length;
+    else bytes += PROPERTY_BYTES * Object.keys(container).length;
+  }
+  return bytes;
 }
 
 function linksOf(containers: readonly Container[]): Link[] | null {

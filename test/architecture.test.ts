@@ -21,6 +21,7 @@ const GLOSSARY = [
     "image",
     "dialect",
     "delta",
+    "outlet",
     "revision",
     "turn",
     "lease",

@@ -75,7 +75,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   "client/live-objects": ["client/unsaved"],
   "client/contents": ["type client/unsaved"],
-  "client/cache": ["client/open-files", "type client/contents"],
+  "client/cache": ["client/open-files", "client/loose-copies", "type client/contents"],
+  "client/loose-copies": ["type client/contents"],
   "client/connection": ["client/spawn", "client/socket-owner", "client/pending-calls"],
   "client/examples/*": ["node", "gambas-session", "express", "client/examples/*"],
 

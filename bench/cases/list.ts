@@ -4,8 +4,9 @@ import type { Case } from "./case.ts";
 import { httpRead } from "./http-read.ts";
 import { httpWrite } from "./http-write.ts";
 import { memory } from "./memory.ts";
+import { soak } from "./soak.ts";
 import { start } from "./start.ts";
 import { caseOf } from "./store-case.ts";
 import { STORE_CASES } from "./store-cases.ts";
 
-export const CASES: readonly Case[] = [...STORE_CASES.map(caseOf), httpRead, httpWrite, start, memory];
+export const CASES: readonly Case[] = [...STORE_CASES.map(caseOf), httpRead, httpWrite, start, memory, soak];

@@ -16,13 +16,13 @@ export const MEMORY_HEAD: readonly string[] = ["contender", "resident MB", "byte
 export const GOAL_HEAD: readonly string[] = ["case", "goal", "reached", ""];
 
 export function cellsOf(row: Row): string[] {
-  if (row.case === "memory") return [row.contender, textOf(row.resident_mb), textOf(row.bytes_per_session)];
+  if (isOfMemory(row)) return [row.contender, textOf(row.resident_mb), textOf(row.bytes_per_session)];
   const figures = [row.ops_per_s, row.p50_us, row.p99_us, row.cpu_us_per_op, row.server_cpu_us_per_op, row.lost];
   return [row.contender, ...figures.map(textOf)];
 }
 
 export function headOf(row: Row | undefined): readonly string[] {
-  return row?.case === "memory" ? MEMORY_HEAD : ROW_HEAD;
+  return row !== undefined && isOfMemory(row) ? MEMORY_HEAD : ROW_HEAD;
 }
 
 export function goalCells(goal: Goal): string[] {
@@ -42,8 +42,13 @@ export function groupsOf(rows: readonly Row[]): ReadonlyMap<string, readonly Row
   return groups;
 }
 
+function isOfMemory({ case: name }: Row): boolean {
+  return name === "memory" || name === "soak";
+}
+
 function titleOf({ case: name, procs, concurrency, size }: Row): string {
   if (name === "start" || name === "memory") return name;
+  if (name === "soak") return `${name}, ${size} operations`;
   return `${name} ${procs} x ${concurrency}, ${size} bytes`;
 }
 

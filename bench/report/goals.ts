@@ -14,6 +14,8 @@ export interface Goal {
 
 const OURS = "gambas-session";
 const IOREDIS = "connect-redis/ioredis";
+/** README, "Memory": of a worker twice what is bounded, besides the process; of the daemon all, which so few operations do not fill. */
+const [SOAK_WORKER_MB, SOAK_DAEMON_MB] = [222, 388];
 
 interface Where {
   readonly case: string;
@@ -29,6 +31,7 @@ export function goalsOf(rows: readonly Row[]): Goal[] {
     ...httpGoals(rows),
     ...startGoals(rows),
     ...memoryGoals(rows),
+    ...soakGoals(rows),
   ];
 }
 
@@ -126,6 +129,14 @@ function memoryGoals(rows: readonly Row[]): Goal[] {
       { ...atMost("memory", text, 120, cold), unit: "MB" },
     ];
   });
+}
+
+function soakGoals(rows: readonly Row[]): Goal[] {
+  const against = (who: string, mb: number): Goal => {
+    const resident = find(rows, { case: "soak", contender: `${OURS} ${who}` })?.resident_mb;
+    return { ...atMost("soak", `${who}: <= ${mb} MB resident`, mb, resident), unit: "MB" };
+  };
+  return [against("worker", SOAK_WORKER_MB), against("daemon", SOAK_DAEMON_MB)];
 }
 
 function find(rows: readonly Row[], where: Where): Row | undefined {

@@ -14,6 +14,7 @@ export class MemoryStore implements Store<StagedImage> {
   readonly fileSystem = undefined;
   /** Nobody reads what is written here. */
   readonly dialect = "3.19";
+  readonly dialectInWords = undefined;
   readonly lockable: number = Number.POSITIVE_INFINITY;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;

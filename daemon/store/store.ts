@@ -72,6 +72,8 @@ export interface Store<S extends Staged = Staged> {
   wasRead(id: string, revision: Revision): boolean | undefined;
   /** Dialect in which an image is to be written that gets its first reference now. May take a look at the store. */
   readonly dialect: Dialect;
+  /** The same for an operator, and why it is that one; undefined where no other program reads what is written. */
+  readonly dialectInWords: string | undefined;
   /** Another program saved this image: what it writes tells which dialect is in use. */
   noteForeignSave(image: Buffer): void;
   /** Looks which programs share the store. Whoever is not there yet loads nothing that is replaced right after, under its lock. */

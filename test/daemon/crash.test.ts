@@ -214,6 +214,28 @@ test("a change in the journal that a loss of power has damaged keeps no daemon f
   expect(inherited.take(whole, 1_000)).toMatchObject({ writtenMs: 1_000 });
 });
 
+test("what the daemon before had changed is forgotten when it is too old to matter, asked for or not", () => {
+  const ids = Array.from({ length: 50 }, () => newId());
+  const commits = ids.map((id, n) => ({
+    ...{ id, client: "anna", sequence: n, isLast: false, revision: { ino: 1, size: 1, mtimeMs: 1 } },
+    change: { whenMs: 1_000 * n, delta: deltaOf({ n }), prints: [] },
+  }));
+  const inherited = new InheritedChanges(commits, 10_000);
+  inherited.prune(49_000);
+  expect(inherited.count).toBe(10);
+  expect(inherited.take(ids[49] ?? "", 49_000)).toMatchObject({ writtenMs: 49_000 });
+  inherited.prune(100_000);
+  expect(inherited.count).toBe(0);
+});
+
+test("a journal that begins with more ended sessions than are written at one time tells all of them", () => {
+  const path = join(root, "sessiond.journal");
+  const ended = new Map(Array.from({ length: 30_000 }, (_, n) => [newId(), n + 1] as const));
+  new Journal(path, [], () => ended).close();
+  expect(readFileSync(path).length).toBeGreaterThan(1024 * 1024);
+  expect(replayJournal(path).ended).toEqual(ended);
+});
+
 describe("a kill between the journal and the file", () => {
   const client = "anna";
 

@@ -232,6 +232,16 @@ describe("the writer", () => {
     expect([writer.isEmpty, writer.take().length]).toEqual([true, 0]);
   });
 
+  it("does not keep for small frames what a large one took", () => {
+    const writer = new FrameWriter();
+    writer.push(1);
+    const small = writer.take().buffer.byteLength;
+    writer.push(new Uint8Array(MAX_FRAME_BYTES));
+    writer.take();
+    writer.push(1);
+    expect(writer.take().buffer.byteLength).toBe(small);
+  });
+
   it("never changes what was taken from it", () => {
     fc.assert(
       fc.property(fc.array(message, { minLength: 2, maxLength: 6 }), (messages) => {

@@ -14,9 +14,7 @@ import {
   openSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
-  type Stats,
   statSync,
 } from "node:fs";
 import { opendir } from "node:fs/promises";
@@ -40,6 +38,7 @@ import { FileSystem, prepareDirectory, setMicros, wasReadSinceStamp } from "./fi
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
 import { idOfName, Places } from "./layout.ts";
+import { exchangeBack, exchangeIfThere, lookAtReplaced, renameIfThere } from "./names.ts";
 import { isUnsupported, native } from "./native.ts";
 import { isOnlyOurs, makeTwin, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";
 import { Presence } from "./presence.ts";
@@ -290,8 +289,7 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#dialect.noteForeignSave(image);
   }
 
-  /** The dialect of new sessions with references, and why it is that one. */
-  get dialectDescription(): string {
+  get dialectInWords(): string {
     return this.#dialect.description;
   }
 
@@ -454,51 +452,6 @@ export class GambasFileStore implements Store<StagedFile> {
     this.#lastStamp = stamp;
     const isExact = this.fileSystem.givesWholeMicros;
     return isExact ? Math.floor(stamp / 1e6) * 1e3 + ((stamp % 1e6) * 1e3) / 1e6 : fstatSync(fd).mtimeMs;
-  }
-}
-
-/** False when one of the two is gone: another program ended the session, or somebody cleaned up. */
-function exchangeIfThere(hot: HotSession): boolean {
-  try {
-    native?.exchange(hot.twinPath, hot.path);
-    return true;
-  } catch (error) {
-    // Which file has which name is not known any more; the next write must not go into the wrong one.
-    hot.forgetFiles();
-    if (!isSystemError(error, "ENOENT", "ENOTDIR")) throw error;
-    return false;
-  }
-}
-
-/** False when somebody has cleaned up what lay aside. */
-function renameIfThere(hot: HotSession): boolean {
-  try {
-    renameSync(hot.twinPath, hot.path);
-    return true;
-  } catch (error) {
-    if (!isSystemError(error, "ENOENT", "ENOTDIR") || statSync(hot.twinPath, { throwIfNoEntry: false }) !== undefined)
-      throw error;
-    hot.leaveTwin();
-    return false;
-  }
-}
-
-/** When that cannot be found out, it gets its name back. */
-function lookAtReplaced(hot: HotSession): Stats {
-  try {
-    return statSync(hot.twinPath);
-  } catch (error) {
-    exchangeBack(hot);
-    throw error;
-  }
-}
-
-/** What lies aside now is all there is of somebody's save: it is worth a second try. */
-function exchangeBack(hot: HotSession): void {
-  try {
-    native?.exchange(hot.twinPath, hot.path);
-  } catch {
-    exchangeIfThere(hot);
   }
 }
 
