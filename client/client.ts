@@ -11,7 +11,7 @@ import { Connection } from "./connection.ts";
 import { Contents } from "./contents.ts";
 import { Handle, type HandleOptions } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "./options.ts";
-import { transactionsAround } from "./scope.ts";
+import { carryOn, transactionsAround } from "./scope.ts";
 import { Transactions } from "./transactions.ts";
 
 /** What a commit carries besides its delta. */
@@ -136,7 +136,7 @@ export class Client {
     fn: (session: Handle) => T | Promise<T>,
     options: { readonly leaseMs?: number } = {},
   ): Promise<T> {
-    if (typeof session === "string") return this.#transactionOf(session, fn, options);
+    if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
       // No promise around the one that the handle gives.
       return session.transaction(fn, options);

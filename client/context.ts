@@ -6,7 +6,7 @@ import { Client } from "./client.ts";
 import { type ConnectOptions, DEFAULTS } from "./options.ts";
 import { type Context, currentContext, runInScope } from "./scope.ts";
 
-export { type Context, currentContext, runInContext } from "./scope.ts";
+export { type Context, carryOn, currentContext, isPassing, runInContext } from "./scope.ts";
 
 /** The context of a request that session() has seen. */
 export interface RequestContext extends Context {

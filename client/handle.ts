@@ -14,7 +14,7 @@ import { checkKey, isShown } from "./keys.ts";
 import { noteLate, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "./options.ts";
-import { waitForItself } from "./scope.ts";
+import { carryOn, isPassing, waitForItself } from "./scope.ts";
 import { type Changed, collect, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "./options.ts";
@@ -662,6 +662,7 @@ export class Handle {
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    if (isPassing()) return carryOn(() => this.#inTurn(action));
     // Inside of its own transaction it would wait for itself.
     const deadlock = this.#waiting > 0 ? waitForItself(this, this.#id) : undefined;
     if (deadlock !== undefined) return Promise.reject(deadlock);

@@ -5,10 +5,12 @@ import { checkPrefix } from "../protocol/session-id.ts";
 import type { Client } from "./client.ts";
 import {
   type Context,
+  carryOn,
   clientOfProcess,
   contextOf,
   contextOfTransaction,
   currentContext,
+  isPassing,
   processDefaults,
   type RequestContext,
   requireContext,
@@ -168,6 +170,7 @@ const members = {
 
   async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
     checkRun(options, fn);
+    if (isPassing()) return carryOn(() => members.Run(options, fn));
     const request = contextOf(options?.request);
     if (request?.isAnswering === true) return runInRequest(request, fn);
     const part = runAsPart({ sessionId: options?.id ?? null }, fn);

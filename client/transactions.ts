@@ -174,7 +174,7 @@ export class Transactions {
     handle.beginTransaction(() => this.#endLease(shared));
     const held: Held = { grant, handle: outer, outer: job.scope?.held };
     try {
-      const value = runHolding(held, job.scope, () => fn(handle));
+      const value = runHolding(held, job.scope, fn, handle);
       if (isThenable(value) || handle.isBusy) return this.#awaitJob({ job, value, handle }, grant);
       return finish({ job, value, handle });
     } catch (error) {

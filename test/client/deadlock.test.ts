@@ -11,10 +11,12 @@ const LEASE = { leaseMs: 60_000 };
 
 let house: SessionHouse;
 let ids: string[];
+/** That of `Session.Run`. */
+let client: Awaited<ReturnType<typeof connect>>;
 
 beforeAll(async () => {
   house = await SessionHouse.open();
-  await connect(house.options);
+  client = await connect(house.options);
 });
 afterAll(() => house.close());
 beforeEach(async () => {
@@ -141,6 +143,12 @@ describe("a transaction that waits for itself is refused:", () => {
   it("by another transaction on its session, through a client", async () => {
     const worker = house.worker();
     const inside = worker.transaction(idOf(0), () => worker.transaction(idOf(0), () => 1), LEASE);
+    expect(await outcomeOf(inside)).toBe("ERR_DEADLOCK");
+  });
+
+  it("by a Run in a function that is not asynchronous", async () => {
+    const change = (): void => Session.set("n", 1);
+    const inside = client.transaction(idOf(0), () => Session.Run({ id: idOf(0) }, change), LEASE);
     expect(await outcomeOf(inside)).toBe("ERR_DEADLOCK");
   });
 
