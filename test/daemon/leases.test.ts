@@ -1,12 +1,14 @@
 // Whatever ends a transaction gives its lease back at once, however it ends: whoever waits never waits for the lease's time.
 
-import { mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { unlinkSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FrameWriter } from "../../protocol/frame.ts";
 import { type CommitOptions, OPERATIONS } from "../../protocol/operations.ts";
 import { codeOf, Lab, newId } from "./lab.ts";
 import { deltaOf, type RawWorker } from "./raw-worker.ts";
+import { failure, intercept, letThrough } from "./system-calls.ts";
+
+vi.mock("node:fs", async (original) => (await import("./system-calls.ts")).observed(await original<object>()));
 
 /** Longer than any test runs: whoever waits for its end fails. */
 const LEASE_MS = 60_000;
@@ -26,7 +28,10 @@ beforeEach(async () => {
   fence = (await anna.lease(id, LEASE_MS)).fence;
 });
 
-afterEach(() => lab.close());
+afterEach(() => {
+  letThrough();
+  return lab.close();
+});
 
 /** Its last word under the lease. */
 function lastCommit(changes: Record<string, unknown>, options: CommitOptions = {}): Promise<unknown> {
@@ -95,16 +100,10 @@ const FAILURES: readonly Failure[] = [
     code: "ERR_STORE",
     what: "cannot be written",
     fail() {
-      const twins = join(lab.root, "sessiond.twins");
-      rmSync(twins, { recursive: true });
-      writeFileSync(twins, "");
+      intercept((call) => (call.name === "writeSync" ? failure("ENOSPC", call) : "do"));
       return lastCommit({ n: 2 });
     },
-    mend() {
-      const twins = join(lab.root, "sessiond.twins");
-      unlinkSync(twins);
-      mkdirSync(twins, { mode: 0o700 });
-    },
+    mend: letThrough,
   },
 ];
 

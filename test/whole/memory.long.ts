@@ -13,7 +13,7 @@ const DAEMON = { cacheBytes: CACHE_BYTES, maxTombstones: 2_000, maxReplacedValue
 const [WORKER_PART, DAEMON_PART] = [1.5, 2];
 const TIMEOUT_MS = 240_000;
 
-/** What each kind of contents takes in a worker by itself, test/client/kept-contents.test.ts looks at. */
+/** What each kind of contents takes in a worker by itself, test/client/kept-contents.long.ts looks at. */
 const MANY: readonly (readonly [name: string, traffic: Traffic, times: number])[] = [
   ["sessions of some kilobytes, read, changed and stamped", { textBytes: 4_000, sessions: 4_000, touches: 20 }, 10_000],
   [
