@@ -2,8 +2,8 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { applyDelta, encodeDelta, newImage } from "../protocol/image.ts";
-import { encodeValue } from "../protocol/value.ts";
+import { applyDelta, encodeDelta, newImage } from "../protocol/image/image.ts";
+import { encodeValue } from "../protocol/value/value.ts";
 import { SIZES, type Values } from "./session-values.ts";
 
 const TIMEOUT_S = 86_400;

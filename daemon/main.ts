@@ -4,9 +4,9 @@
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { SessionError } from "../protocol/errors.ts";
-import { retire, retireOlder, status } from "./ask.ts";
+import { retire, retireOlder, status } from "./cli/ask.ts";
+import { waitUntilServed } from "./cli/join.ts";
 import { type DaemonOptions, describeSettings, resolveConfig, settingFlags } from "./config.ts";
-import { waitUntilServed } from "./join.ts";
 import { startDaemon } from "./start.ts";
 
 const MAX_TAKEOVER_TRIES = 2_000;

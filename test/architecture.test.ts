@@ -76,8 +76,8 @@ describe("ARCHITECTURE.md", () => {
     expect(items.filter((item) => !/`test\/[\w/-]+\.(?:test|fault|storm)\.ts`/.test(item))).toEqual([]);
   });
 
-  it("draws the state machine that daemon/session.ts describes", () => {
-    const { text } = sourcesOf("daemon").find(({ name }) => name === "daemon/session") ?? { text: "" };
+  it("draws the state machine that daemon/sessions/session.ts describes", () => {
+    const { text } = sourcesOf("daemon").find(({ name }) => name === "daemon/sessions/session") ?? { text: "" };
     const drawn = text.match(/^\/\/ {3}(?:COLD|WARM|any).*$/gm)?.map((line) => line.slice(5)) ?? [];
     expect(drawn.length).toBeGreaterThan(3);
     expect(section("The states of a session")).toContain(drawn.join("\n"));

@@ -1,4 +1,4 @@
-// Holds the import arrows of ARCHITECTURE.md, and the few rules of form that can be read off a file's text.
+// Holds every import to the arrows of ARCHITECTURE.md, which stand there alone, and the few rules of form that can be read off a file's text.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,143 +6,12 @@ import { describe, expect, it } from "vitest";
 import { repository } from "./support/repository.ts";
 import { importsOf, type Source, sourcesOf, withoutComments } from "./support/sources.ts";
 
-/**
- * Who may import whom, by path without `.ts`: `*` is any name of one folder, `**` any path. All rows that match a file count together.
- * "type" before a name allows what is gone after compilation only. A package may be imported only where a row names it.
- */
-const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  "protocol/*": ["protocol/errors"],
-  "protocol/frame": ["msgpackr"],
-  "protocol/operations": ["protocol/shape"],
-  "protocol/describe": ["protocol/operations"],
-  "protocol/value*": ["protocol/value*"],
-  "protocol/delta": ["protocol/value*"],
-  "protocol/image*": ["protocol/value*", "protocol/delta", "protocol/image*"],
-
-  "client/*": ["node", "protocol/*", "type client/options"],
-  "client/index": ["client/session", "client/http", "client/connect", "type client/*"],
-  "client/session": [
-    "client/context",
-    "client/handle",
-    "client/request",
-    "client/run-options",
-    "client/visit",
-    "client/options",
-    "type client/client",
-  ],
-  "client/run-options": ["client/request"],
-  "client/http": [
-    "client/context",
-    "client/client",
-    "client/handle",
-    "client/cookies",
-    "client/request",
-    "client/response-gate",
-    "client/visit",
-    "client/options",
-  ],
-  "client/response-gate": ["client/http1-outlet", "client/http2-outlet", "client/call-outlet", "client/outlet"],
-  "client/*-outlet": ["client/outlet"],
-  "client/visit": ["client/cookies", "type client/client"],
-  "client/connect": ["client/context", "client/client"],
-  "client/context": ["client/client", "client/options", "client/scope"],
-  "client/scope": ["type client/client", "type client/handle"],
-  "client/client": [
-    "client/transactions",
-    "client/handle",
-    "client/cache",
-    "client/contents",
-    "client/connection",
-    "client/options",
-    "client/scope",
-  ],
-  "client/transactions": [
-    "client/handle",
-    "client/scope",
-    "client/unsaved",
-    "type client/client",
-    "type client/contents",
-  ],
-  "client/handle": [
-    "client/contents",
-    "client/keys",
-    "client/late-changes",
-    "client/live-objects",
-    "client/options",
-    "client/scope",
-    "client/unsaved",
-    "type client/client",
-  ],
-  "client/live-objects": ["client/unsaved"],
-  "client/contents": ["type client/unsaved"],
-  "client/cache": ["client/open-files", "client/loose-copies", "type client/contents"],
-  "client/loose-copies": ["type client/contents"],
-  "client/connection": ["client/spawn", "client/socket-owner", "client/pending-calls"],
-  "client/examples/*": ["node", "gambas-session", "express", "client/examples/*"],
-
-  "daemon/**": [
-    "node",
-    "protocol/errors",
-    "protocol/frame",
-    "protocol/image",
-    "protocol/operations",
-    "protocol/session-id",
-    "protocol/shape",
-  ],
-  "daemon/*": ["type daemon/config", "type daemon/log", "type daemon/metrics", "type daemon/store/store"],
-  "daemon/main": ["daemon/start", "daemon/ask", "daemon/join", "daemon/config"],
-  "daemon/start": ["daemon/*", "daemon/store/*", "daemon/store/gambas-file/*"],
-  "daemon/ask": ["daemon/config", "daemon/election"],
-  "daemon/server": ["daemon/connection", "daemon/config"],
-  "daemon/dispatch": ["type daemon/connection", "type daemon/handlers"],
-  "daemon/handlers": ["daemon/sessions", "daemon/applied-commits", "type daemon/turn", "type daemon/dispatch"],
-  "daemon/sweep": ["type daemon/sessions", "type daemon/tombstones"],
-  "daemon/reconcile": ["type daemon/sessions"],
-  "daemon/sessions": [
-    "daemon/session",
-    "daemon/cache",
-    "daemon/contents",
-    "daemon/applied-commits",
-    "daemon/repair",
-    "daemon/lease-waits",
-    "type daemon/inherited-changes",
-    "type daemon/journal",
-    "type daemon/lease",
-    "type daemon/recent-values",
-    "type daemon/tombstones",
-    "type daemon/turn",
-  ],
-  "daemon/lease-waits": ["type daemon/turn"],
-  "daemon/cache": ["daemon/contents", "daemon/session", "daemon/shelf", "type daemon/sessions"],
-  "daemon/shelf": ["daemon/shelf-index", "type daemon/contents"],
-  "daemon/journal": ["type daemon/recent-values"],
-  "daemon/inherited-changes": ["type daemon/journal"],
-  "daemon/session": [
-    "daemon/contents",
-    "daemon/repair",
-    "daemon/lease",
-    "daemon/lock-gaps",
-    "daemon/store/store",
-    "type daemon/sessions",
-    "type daemon/shelf",
-    "type daemon/turn",
-  ],
-  "daemon/contents": ["daemon/store/store"],
-  "daemon/repair": ["daemon/recent-values", "type daemon/sessions"],
-  "daemon/version": ["gambas-session/package.json"],
-  "daemon/election": ["proper-lockfile", "daemon/store/gambas-file/native"],
-  "daemon/store/*": ["type daemon/store/store"],
-  "daemon/store/gambas-file/*": ["daemon/store/gambas-file/*", "daemon/store/store", "type daemon/log"],
-  "daemon/store/gambas-file/native": ["fs-native-extensions"],
-  "daemon/store/gambas-file/watch": ["chokidar"],
-};
-
 /** What nothing in the package may import, whatever the rows say. */
 const NOBODY_IMPORTS = ["test/**", "bench/**", "daemon/main"];
 const MAX_FILE_LINES = 500;
 const MAX_FUNCTION_LINES = 60;
 /** Each is one idea that would not become clearer in two files: a session's state on either side. */
-const LONGER_FILES: Readonly<Record<string, number>> = { "daemon/session": 800, "client/handle": 800 };
+const LONGER_FILES: Readonly<Record<string, number>> = { "daemon/sessions/session": 800, "client/handle/handle": 800 };
 /** Whatever reaches out of the values it was given: the outside world, the clock, chance. */
 const IMPURE =
   /\b(?:process|console|performance|globalThis|Date\.now|Math\.random|set(?:Timeout|Interval|Immediate))\b/;
@@ -157,20 +26,62 @@ function matches(pattern: string, name: string): boolean {
   return new RegExp(`^${expression}$`).test(name);
 }
 
-function allowedFor(name: string): readonly string[] {
-  return Object.entries(ARROWS).flatMap(([pattern, targets]) => (matches(pattern, name) ? targets : []));
+/** One row below the heading "Arrows" of ARCHITECTURE.md: a folder or a file of a top-level folder, and whom it may import. */
+interface Row {
+  readonly room: string;
+  /** The files that others may import, by name; none: only the room itself may. */
+  readonly doors: readonly string[];
+  readonly targets: readonly string[];
+}
+
+/** The first block of code below the heading. A row that begins with spaces goes on with the one before. */
+function arrowsOf(document: string): readonly Row[] {
+  const block = /\n## Arrows\n[\s\S]*?```\w*\n([\s\S]*?)```/.exec(document)?.[1] ?? "";
+  const lines = block.replace(/\n +(?=\S)/g, " ").split("\n");
+  return lines.flatMap((line) => {
+    const [, room, doors, targets] = /^(\S+)(?: +\(([^)]*)\))? +-> *(.*)$/.exec(line) ?? [];
+    if (room === undefined || targets === undefined) return [];
+    return [{ room, doors: listOf(doors ?? ""), targets: listOf(targets) }];
+  });
+}
+
+function listOf(text: string): readonly string[] {
+  return text
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
+}
+
+const ARROWS = arrowsOf(readFileSync(join(repository, "ARCHITECTURE.md"), "utf8"));
+
+function folderOf(name: string): string {
+  return name.slice(0, name.lastIndexOf("/"));
+}
+
+/** The row of a file: its own, or that of its folder. */
+function rowOf(name: string, rows: readonly Row[]): Row | undefined {
+  return rows.find(({ room }) => room === name) ?? rows.find(({ room }) => room === folderOf(name));
+}
+
+/** What an arrow to `target` lets others import: a file or a package by its name, the doors of a folder, or with `/*` all of its files. */
+function isReached(imported: string, target: string, rows: readonly Row[]): boolean {
+  if (imported === target) return true;
+  if (target.endsWith("/*")) return folderOf(imported) === target.slice(0, -2);
+  const row = rows.find(({ room }) => room === target);
+  return row?.doors.some((door) => imported === `${target}/${door}`) ?? false;
 }
 
 /** The imports that no arrow allows, as sentences. */
-function strayImports(sources: readonly Source[]): readonly string[] {
+function strayImports(sources: readonly Source[], rows: readonly Row[]): readonly string[] {
   return sources.flatMap(({ name, imports }) => {
-    const allowed = allowedFor(name);
-    const stray = imports.filter(({ target, isType }) => {
+    const row = rowOf(name, rows);
+    if (row === undefined) return [`${name} has no row`];
+    const stray = imports.filter(({ target }) => {
       if (NOBODY_IMPORTS.some((pattern) => matches(pattern, target))) return true;
-      const names = allowed.flatMap((row) => (row.startsWith("type ") ? (isType ? [row.slice(5)] : []) : [row]));
-      return !names.some((pattern) => matches(pattern, target));
+      const isNeighbour = row.room === folderOf(name) && folderOf(target) === row.room;
+      return !isNeighbour && !row.targets.some((allowed) => isReached(target, allowed, rows));
     });
-    return stray.map(({ target, isType }) => `${name} imports ${isType ? "type " : ""}${target}`);
+    return stray.map(({ target }) => `${name} imports ${target}`);
   });
 }
 
@@ -207,45 +118,39 @@ function longFunctions({ name, text }: Source): readonly string[] {
   });
 }
 
-/** The first block of code below the heading "Arrows" of ARCHITECTURE.md, read as the rows it holds. */
-function arrowsInDocument(): Record<string, readonly string[]> {
-  const document = readFileSync(join(repository, "ARCHITECTURE.md"), "utf8");
-  const block = /\n## Arrows\n[\s\S]*?```\w*\n([\s\S]*?)```/.exec(document)?.[1] ?? "";
-  const rows: Record<string, readonly string[]> = {};
-  let left = "";
-  for (const line of block.split("\n").filter((text) => text.trim() !== "")) {
-    const [before, after] = line.includes("->") ? line.split("->") : [left, line];
-    left = before?.trim() ?? "";
-    const targets = (after ?? "").split(",").map((target) => target.trim());
-    rows[left] = [...(rows[left] ?? []), ...targets.filter((target) => target !== "")];
-  }
-  return rows;
-}
-
 function source(name: string, code: string): Source {
   return { name, text: code, imports: importsOf(`${name}.ts`, code) };
 }
 
 describe("the arrows", () => {
-  it("are those of ARCHITECTURE.md", () => {
-    expect(arrowsInDocument()).toEqual(ARROWS);
-  });
-
-  it("name only files that exist and packages we depend on", () => {
+  it("name only files and folders that exist, and packages we depend on", () => {
     const {
       name: ours,
       dependencies,
       devDependencies,
     } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
     const packages = Object.keys({ ...dependencies, express: devDependencies.express });
-    const known = ["node", ours, `${ours}/package.json`, ...packages, ...all.map(({ name }) => name)];
-    const patterns = Object.entries(ARROWS).flatMap(([left, right]) => [left, ...right]);
-    const unknown = patterns.filter((row) => !known.some((name) => matches(row.replace(/^type /, ""), name)));
-    expect(unknown).toEqual([]);
+    const files = all.map(({ name }) => name);
+    const rooms = [...files, ...files.map(folderOf)];
+    const known = new Set([
+      "node",
+      ours,
+      `${ours}/package.json`,
+      ...packages,
+      ...rooms,
+      ...rooms.map((one) => `${one}/*`),
+    ]);
+    const named = ARROWS.flatMap(({ room, doors, targets }) => [
+      room,
+      ...doors.map((door) => `${room}/${door}`),
+      ...targets,
+    ]);
+    expect(named.filter((one) => !known.has(one))).toEqual([]);
+    expect(ARROWS.length).toBeGreaterThan(10);
   });
 
   it("allow every import there is", () => {
-    expect(strayImports(all)).toEqual([]);
+    expect(strayImports(all, ARROWS)).toEqual([]);
   });
 
   it("run in no ring", () => {
@@ -295,19 +200,33 @@ describe("the check of the arrows", () => {
     expect(found).toEqual([...static_, "client/f", "type g", "g"]);
   });
 
-  it("refuses what no row allows, and a type arrow for a value", () => {
-    const stray = strayImports([
-      source("client/handle", 'import { Client } from "./client.ts";\nimport type { Contents } from "./contents.ts";'),
-      source("client/cache", 'import { startDaemon } from "../daemon/start.ts";'),
-      source("daemon/start", 'import "./main.ts";\nimport lock from "proper-lockfile";'),
-      source("protocol/value", 'import { readFileSync } from "node:fs";'),
-    ]);
+  it("refuses what no row allows, and a way past a door", () => {
+    const rows = arrowsOf(
+      [
+        "\n## Arrows\n\n```",
+        "client/options  ->",
+        "client/copies (cache) -> node,",
+        "                         client/options",
+        "client/handle -> client/copies, protocol/value/*",
+        "```",
+      ].join("\n"),
+    );
+    const stray = strayImports(
+      [
+        source("client/handle/handle", 'import { Contents } from "../copies/contents.ts";\nimport "./edits.ts";'),
+        source("client/handle/edits", 'import type { Cache } from "../copies/cache.ts";\nimport "../options.ts";'),
+        source("client/handle/keys", 'import "../../protocol/value/text.ts";\nimport lock from "proper-lockfile";'),
+        source("client/copies/cache", 'import "../../daemon/main.ts";\nimport "node:fs";\nimport "../options.ts";'),
+        source("client/elsewhere/a", ""),
+      ],
+      rows,
+    );
     expect(stray).toEqual([
-      "client/handle imports client/client",
-      "client/cache imports daemon/start",
-      "daemon/start imports daemon/main",
-      "daemon/start imports proper-lockfile",
-      "protocol/value imports node",
+      "client/handle/handle imports client/copies/contents",
+      "client/handle/edits imports client/options",
+      "client/handle/keys imports proper-lockfile",
+      "client/copies/cache imports daemon/main",
+      "client/elsewhere/a has no row",
     ]);
   });
 

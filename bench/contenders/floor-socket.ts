@@ -2,7 +2,7 @@
 // A request says how many bytes it wants back; nothing is looked up, decoded or kept.
 
 import { connect, type Socket } from "node:net";
-import { FrameReader, LENGTH_BYTES } from "../../protocol/frame.ts";
+import { FrameReader, LENGTH_BYTES } from "../../protocol/wire/frame.ts";
 import { sizeOf, type Values } from "../session-values.ts";
 import type { Entry, Held, Subject } from "./contender.ts";
 

@@ -1,7 +1,7 @@
 // The other side of the socket floor: answers each frame with one of the length it asks for.
 
 import { createServer, type Socket } from "node:net";
-import { FrameReader, LENGTH_BYTES } from "../../protocol/frame.ts";
+import { FrameReader, LENGTH_BYTES } from "../../protocol/wire/frame.ts";
 
 const MAX_FRAME_BYTES = 1024 * 1024;
 const path = process.argv[2];

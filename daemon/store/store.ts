@@ -1,7 +1,7 @@
 // What every storage engine offers to a session. All calls are synchronous: on a local file system each takes microseconds,
 // and nothing else of the same session may happen in between.
 
-import type { Dialect } from "../../protocol/image.ts";
+import type { Dialect } from "../../protocol/image/image.ts";
 
 /** What stat says of the state of a session; two different contents of one session never have the same one. */
 export interface Revision {

@@ -2,8 +2,8 @@
 // own is undone, nothing that ended comes back. The longer run of the same is storms/beside-gambas.ts.
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { dialectOf } from "../../protocol/image.ts";
-import { describeGambas, dialect } from "../support/gambas.ts";
+import { dialectOf } from "../../protocol/image/image.ts";
+import { describeGambas, dialect } from "../support/gambas/gambas.ts";
 import { until } from "../support/processes.ts";
 import { type Habit, Neighbours } from "./beside.ts";
 

@@ -1,10 +1,10 @@
 // Node workers and Gambas programs on one session at the same time: what each did, and what was left of it in the end.
 // Run with small numbers by beside.test.ts, with large ones by storms/beside-gambas.ts.
 import { rmSync, writeFileSync } from "node:fs";
-import { GambasHouse } from "../support/gambas-house.ts";
-import type { OracleAnswer, OracleProcess } from "../support/oracle-process.ts";
+import { GambasHouse } from "../support/gambas/gambas-house.ts";
+import type { OracleAnswer, OracleProcess } from "../support/gambas/oracle-process.ts";
 import { until } from "../support/processes.ts";
-import { canonicalEntry, type TypedEntry } from "../support/typed-json.ts";
+import { canonicalEntry, type TypedEntry } from "../support/values/typed-json.ts";
 import { NodeSide } from "./node-side.ts";
 import type { Reads } from "./programs/worker.ts";
 

@@ -1,8 +1,8 @@
 // A browser as far as cookies go: one jar for Node servers and Gambas' CGI programs on the same host, and requests to both.
 import { request } from "node:http";
-import type { GambasHouse } from "../support/gambas-house.ts";
-import { readReply } from "../support/http-house.ts";
-import type { OracleAnswer, OracleCommand } from "../support/oracle-process.ts";
+import type { GambasHouse } from "../support/gambas/gambas-house.ts";
+import type { OracleAnswer, OracleCommand } from "../support/gambas/oracle-process.ts";
+import { readReply } from "../support/http/http-house.ts";
 import { pack, unpack } from "./packed.ts";
 import type { Step } from "./programs/steps.ts";
 

@@ -12,8 +12,8 @@ import {
   newImage,
   type Share,
   typeOf,
-} from "../../protocol/image.ts";
-import { encodeValue, Origins, typed } from "../../protocol/value.ts";
+} from "../../protocol/image/image.ts";
+import { encodeValue, Origins, typed } from "../../protocol/value/value.ts";
 import {
   bodyOf,
   canonicalEntry,
@@ -22,9 +22,9 @@ import {
   GambasHouse,
   type TypedEntry,
   type TypedJson,
-} from "../support/gambas.ts";
-import { Reader, shapeOf, Writer } from "./typed-model.ts";
-import { gambasEntries, javaScriptGraph, javaScriptValue } from "./value-arbitraries.ts";
+} from "../support/gambas/gambas.ts";
+import { Reader, shapeOf, Writer } from "../support/values/typed-model.ts";
+import { gambasEntries, javaScriptGraph, javaScriptValue } from "../support/values/value-arbitraries.ts";
 
 let house: GambasHouse;
 let sessions = 0;

@@ -1,7 +1,7 @@
 // Node and Gambas change the same keys in turn, each on what the other left: every change counts, also one that brings an old value back.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { canonicalEntry, describeGambas, type TypedJson } from "../support/gambas.ts";
+import { canonicalEntry, describeGambas, type TypedJson } from "../support/gambas/gambas.ts";
 import { integer, kinds, setting, TwoSides, typeName } from "./two-sides.ts";
 
 let sides: TwoSides;

@@ -1,6 +1,6 @@
 // One browser, Gambas' CGI programs and a Node server behind the same host: the cookie that either sends the other honours.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { describeGambas, isNewerGambas, type OracleCommand } from "../support/gambas.ts";
+import { describeGambas, isNewerGambas, type OracleCommand } from "../support/gambas/gambas.ts";
 import { Browser, type GambasReply } from "./browser.ts";
 import { integer, TwoSides } from "./two-sides.ts";
 

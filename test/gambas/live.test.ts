@@ -3,11 +3,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { imageOfFile } from "../../protocol/image.ts";
-import { canonicalEntry, describeGambas, isNewerGambas, stampedNow, type TypedJson } from "../support/gambas.ts";
+import { imageOfFile } from "../../protocol/image/image.ts";
+import { canonicalEntry, describeGambas, isNewerGambas, stampedNow, type TypedJson } from "../support/gambas/gambas.ts";
 import { repository } from "../support/repository.ts";
+import { Reader, shapeOf, Writer } from "../support/values/typed-model.ts";
 import { cart, integer, kinds, setting, TwoSides, typeName } from "./two-sides.ts";
-import { Reader, shapeOf, Writer } from "./typed-model.ts";
 
 const fixtures = join(repository, "test/fixtures");
 

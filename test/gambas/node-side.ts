@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import type { ConnectOptions, SessionOptions } from "../../client/options.ts";
-import type { GambasHouse } from "../support/gambas-house.ts";
+import type { GambasHouse } from "../support/gambas/gambas-house.ts";
 import { WorkerProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 import { pack, unpack } from "./packed.ts";

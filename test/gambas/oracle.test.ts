@@ -11,7 +11,7 @@ import {
   stampedNow,
   type TypedEntry,
   type TypedJson,
-} from "../support/gambas.ts";
+} from "../support/gambas/gambas.ts";
 import { repository } from "../support/repository.ts";
 
 interface Fixture {

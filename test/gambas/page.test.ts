@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeGambas, GambasHouse } from "../support/gambas.ts";
+import { describeGambas, GambasHouse } from "../support/gambas/gambas.ts";
 import { repository } from "../support/repository.ts";
 
 const EXAMPLE = join(repository, "dist/client/examples/cluster.js");

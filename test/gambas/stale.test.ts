@@ -3,8 +3,8 @@
 import { copyFileSync, cpSync, linkSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { describeGambas, GambasHouse } from "../support/gambas.ts";
-import type { OracleProcess } from "../support/oracle-process.ts";
+import { describeGambas, GambasHouse } from "../support/gambas/gambas.ts";
+import type { OracleProcess } from "../support/gambas/oracle-process.ts";
 import { kill, WorkerProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 import { NodeSide } from "./node-side.ts";

@@ -1,5 +1,5 @@
 // A house in which a Node worker and real Gambas programs use the same sessions, and what tests ask of either side.
-import { layoutOf, valueOf as storedValue } from "../../protocol/image.ts";
+import { layoutOf, valueOf as storedValue } from "../../protocol/image/image.ts";
 import {
   canonicalEntry,
   GambasHouse,
@@ -7,10 +7,10 @@ import {
   type OracleCommand,
   type TypedEntry,
   type TypedJson,
-} from "../support/gambas.ts";
+} from "../support/gambas/gambas.ts";
+import { Reader } from "../support/values/typed-model.ts";
 import { NodeSide } from "./node-side.ts";
 import type { Step } from "./programs/steps.ts";
-import { Reader } from "./typed-model.ts";
 
 const epochDay = 2_472_692;
 const dayMs = 86_400_000;

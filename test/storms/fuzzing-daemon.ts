@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startDaemon } from "../../daemon/start.ts";
 import { SessionError } from "../../protocol/errors.ts";
-import { FrameWriter } from "../../protocol/frame.ts";
-import { OPERATIONS, PROTOCOL_VERSION } from "../../protocol/operations.ts";
 import { isSessionId, makeSessionId } from "../../protocol/session-id.ts";
-import { deltaOf, RawWorker } from "../daemon/raw-worker.ts";
-import { Random } from "../support/random.ts";
+import { FrameWriter } from "../../protocol/wire/frame.ts";
+import { OPERATIONS, PROTOCOL_VERSION } from "../../protocol/wire/operations.ts";
+import { deltaOf, RawWorker } from "../support/daemon/raw-worker.ts";
+import { Random } from "../support/values/random.ts";
 import { ids } from "./fuzzing.ts";
 import { Mutator } from "./mutator.ts";
 

@@ -3,9 +3,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CookieValues } from "../../client/cookies.ts";
+import { CookieValues } from "../../client/http/cookies.ts";
 import { SessionError } from "../../protocol/errors.ts";
-import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/frame.ts";
 import {
   applyDelta,
   decodeAll,
@@ -16,14 +15,15 @@ import {
   splitDelta,
   valueOf as storedValue,
   typeOf,
-} from "../../protocol/image.ts";
-import { OPERATIONS, operationName } from "../../protocol/operations.ts";
+} from "../../protocol/image/image.ts";
 import { isSessionId, prefixOf } from "../../protocol/session-id.ts";
-import { readFields } from "../../protocol/shape.ts";
-import { decodeValue, endOfValue, newScan, Origins } from "../../protocol/value.ts";
-import { deltaOf } from "../daemon/raw-worker.ts";
-import { Random } from "../support/random.ts";
+import { decodeValue, endOfValue, newScan, Origins } from "../../protocol/value/value.ts";
+import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
+import { OPERATIONS, operationName } from "../../protocol/wire/operations.ts";
+import { readFields } from "../../protocol/wire/shape.ts";
+import { deltaOf } from "../support/daemon/raw-worker.ts";
 import { repository } from "../support/repository.ts";
+import { Random } from "../support/values/random.ts";
 import { Mutator } from "./mutator.ts";
 
 export interface FuzzFigures {

@@ -1,7 +1,7 @@
 // The load of a storm: random reads, plain commits, transactions and increments on few sessions, every one recorded.
 // Knows sessions only by the three ways of using them below, so that it runs in worker processes and inside a test alike.
 
-import { Random } from "../support/random.ts";
+import { Random } from "../support/values/random.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** The keys of one session, at one moment. */

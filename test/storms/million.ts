@@ -4,11 +4,11 @@
 
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Log } from "../../daemon/log.ts";
+import { Log } from "../../daemon/report/log.ts";
 import { GambasFileStore } from "../../daemon/store/gambas-file/store.ts";
-import { applyDelta, isExpired, newImage } from "../../protocol/image.ts";
+import { applyDelta, isExpired, newImage } from "../../protocol/image/image.ts";
 import { makeSessionId } from "../../protocol/session-id.ts";
-import { deltaOf, RawWorker } from "../daemon/raw-worker.ts";
+import { deltaOf, RawWorker } from "../support/daemon/raw-worker.ts";
 import { freshRoot, killAndWait, removeRoot, startDaemonProcess } from "../support/processes.ts";
 
 const TIMEOUT_SECONDS = 86_400;

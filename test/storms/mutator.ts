@@ -1,6 +1,6 @@
 // Makes hostile bytes out of good ones: a few changes at random places, of the kinds that readers of lengths and trees stumble over.
 
-import type { Random } from "../support/random.ts";
+import type { Random } from "../support/values/random.ts";
 
 /** The last ones are the tags of references and objects in a session file. */
 const BYTES = [0x00, 0x01, 0x7f, 0x80, 0xc1, 0xdd, 0xfe, 0xff, 0x40, 0x41, 0x42, 0x43, 0x44, 0x61, 0x62];

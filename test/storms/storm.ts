@@ -2,9 +2,9 @@
 
 import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { decodeAll, layoutOf } from "../../protocol/image.ts";
+import { decodeAll, layoutOf } from "../../protocol/image/image.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
-import { Origins } from "../../protocol/value.ts";
+import { Origins } from "../../protocol/value/value.ts";
 import {
   daemonPid,
   daemonsOf,
@@ -15,7 +15,7 @@ import {
   until,
   WorkerProcess,
 } from "../support/processes.ts";
-import { Random } from "../support/random.ts";
+import { Random } from "../support/values/random.ts";
 import type { Load } from "./load.ts";
 import { type Recorded, readRecords } from "./recorder.ts";
 import { judge, type Verdict } from "./verdict.ts";

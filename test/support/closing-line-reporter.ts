@@ -1,7 +1,7 @@
 // Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
 import type { Reporter, SerializedError, TestCase, TestModule, TestRunEndReason } from "vitest/node";
-import { gambasRoot, gambasVersion } from "./gambas-version.ts";
-import { gambasPackages, isInterop, requireGambas } from "./interop-name.ts";
+import { gambasRoot, gambasVersion } from "./gambas/gambas-version.ts";
+import { gambasPackages, isInterop, requireGambas } from "./gambas/interop-name.ts";
 
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { gambasRoot } from "./gambas-version.ts";
+import { gambasRoot } from "./gambas/gambas-version.ts";
 import { repository } from "./repository.ts";
 
 /** Builds the new /tmp beside the old one, because binding needs the old paths, then moves it into place. */

@@ -2,10 +2,10 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client } from "../../client/client.ts";
+import { Client } from "../../client/link/client.ts";
 import type { ConnectOptions } from "../../client/options.ts";
 import { type Daemon, type DaemonOptions, startDaemon } from "../../daemon/start.ts";
-import { startupBytes, startupMs } from "../../protocol/image.ts";
+import { startupBytes, startupMs } from "../../protocol/image/image.ts";
 
 /** A root nobody else uses. */
 export function makeRoot(): string {

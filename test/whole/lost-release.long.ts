@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { PROTOCOL_VERSION } from "../../protocol/operations.ts";
+import { PROTOCOL_VERSION } from "../../protocol/wire/operations.ts";
 import { daemonPid, freshRoot, isAlive, killAndWait, removeRoot, until, WorkerProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 
@@ -49,7 +49,7 @@ function install(folder: string, protocol = PROTOCOL_VERSION): void {
   mkdirSync(join(folder, "node_modules"));
   for (const name of ["msgpackr", "chokidar", "proper-lockfile", "fs-native-extensions"])
     symlinkSync(join(repository, "node_modules", name), join(folder, "node_modules", name));
-  const path = join(folder, "dist/protocol/operations.js");
+  const path = join(folder, "dist/protocol/wire/operations.js");
   const text = readFileSync(path, "utf8");
   writeFileSync(path, text.replace(`PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${protocol};`));
 }

@@ -2,14 +2,14 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Client } from "../../client/client.ts";
+import { Client } from "../../client/link/client.ts";
 import type { ConnectOptions } from "../../client/options.ts";
-import { RecentValues } from "../../daemon/recent-values.ts";
+import { RecentValues } from "../../daemon/foreign/recent-values.ts";
+import { Tombstones } from "../../daemon/sessions/tombstones.ts";
 import { type DaemonOptions, startDaemon } from "../../daemon/start.ts";
-import { Tombstones } from "../../daemon/tombstones.ts";
-import { newId } from "../daemon/lab.ts";
+import { newId } from "../support/daemon/lab.ts";
 import { serveCalls } from "../support/processes.ts";
-import { Random } from "../support/random.ts";
+import { Random } from "../support/values/random.ts";
 import { deed, type Traffic } from "./traffic.ts";
 
 setFlagsFromString("--expose-gc");

@@ -2,7 +2,7 @@
 // and a part of that, beyond what it had before. Measured after a collection, so no clock and no speed of the machine is in it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { MEMORY_BOUNDS } from "../../daemon/memory-bounds.ts";
+import { MEMORY_BOUNDS } from "../../daemon/life/memory-bounds.ts";
 import { freshRoot, removeRoot, WorkerProcess } from "../support/processes.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -13,7 +13,7 @@ const DAEMON = { cacheBytes: CACHE_BYTES, maxTombstones: 2_000, maxReplacedValue
 const [WORKER_PART, DAEMON_PART] = [1.5, 2];
 const TIMEOUT_MS = 240_000;
 
-/** What each kind of contents takes in a worker by itself, test/client/kept-contents.long.ts looks at. */
+/** What each kind of contents takes in a worker by itself, test/client/copies/kept-contents.long.ts looks at. */
 const MANY: readonly (readonly [name: string, traffic: Traffic, times: number])[] = [
   ["sessions of some kilobytes, read, changed and stamped", { textBytes: 4_000, sessions: 4_000, touches: 20 }, 10_000],
   [

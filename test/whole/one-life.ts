@@ -3,7 +3,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "../../client/client.ts";
+import { Client } from "../../client/link/client.ts";
 import { startDaemon } from "../../daemon/start.ts";
 
 const COMMITS = 60;

@@ -4,11 +4,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Cache } from "../../client/cache.ts";
-import { type Client, Client as Worker } from "../../client/client.ts";
-import { OpenFile, OpenFiles } from "../../client/open-files.ts";
-import type { CommitTurn } from "../../daemon/session.ts";
-import { Sessions as Registry } from "../../daemon/sessions.ts";
+import { Cache } from "../../client/copies/cache.ts";
+import { OpenFile, OpenFiles } from "../../client/copies/open-files.ts";
+import { type Client, Client as Worker } from "../../client/link/client.ts";
+import type { CommitTurn } from "../../daemon/sessions/session.ts";
+import { Sessions as Registry } from "../../daemon/sessions/sessions.ts";
 import { type Daemon, startDaemon } from "../../daemon/start.ts";
 import { COUNTER, readEverything, runLoad, type Sessions } from "../storms/load.ts";
 import { Recorder, readRecords } from "../storms/recorder.ts";

@@ -1,6 +1,6 @@
 // A worker whose client waits as long as a test says, started from a release that the test removes or replaces under it.
 
-import { Client } from "../../client/client.ts";
+import { Client } from "../../client/link/client.ts";
 import { serveCalls } from "../support/processes.ts";
 
 const client = new Client({ waitMs: Number(process.argv[2] ?? 10_000) });

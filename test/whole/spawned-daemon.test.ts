@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Client } from "../../client/client.ts";
-import type { Handle } from "../../client/handle.ts";
+import type { Handle } from "../../client/handle/handle.ts";
+import { Client } from "../../client/link/client.ts";
 import {
   daemonsOf,
   freshRoot,

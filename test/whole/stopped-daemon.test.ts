@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Client } from "../../client/client.ts";
+import { Client } from "../../client/link/client.ts";
 import type { ConnectOptions } from "../../client/options.ts";
-import { RawWorker } from "../daemon/raw-worker.ts";
+import { RawWorker } from "../support/daemon/raw-worker.ts";
 import {
   daemonPid,
   freshRoot,

@@ -1,8 +1,8 @@
 // What applications do to sessions, by what it leaves in memory: sessions of all sizes, read, changed, shared, touched, ended.
 
-import type { Client } from "../../client/client.ts";
+import type { Client } from "../../client/link/client.ts";
 import { SessionError } from "../../protocol/errors.ts";
-import type { Random } from "../support/random.ts";
+import type { Random } from "../support/values/random.ts";
 
 export interface Traffic {
   /** Bytes of the text in a session, at most. */

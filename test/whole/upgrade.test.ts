@@ -3,7 +3,7 @@
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { PROTOCOL_VERSION } from "../../protocol/operations.ts";
+import { PROTOCOL_VERSION } from "../../protocol/wire/operations.ts";
 import {
   daemonPid,
   daemonsOf,
@@ -38,7 +38,7 @@ function installNext(folder: string): void {
     cpSync(join(repository, "dist", part), join(folder, "dist", part), { recursive: true });
   cpSync(join(repository, "package.json"), join(folder, "package.json"));
   symlinkSync(join(repository, "node_modules"), join(folder, "node_modules"));
-  const path = join(folder, "dist/protocol/operations.js");
+  const path = join(folder, "dist/protocol/wire/operations.js");
   const text = readFileSync(path, "utf8");
   const changed = text.replace(`PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${NEXT};`);
   expect(changed).not.toBe(text);

@@ -21,9 +21,9 @@ import {
   writeSync,
 } from "node:fs";
 import { SessionError } from "../../../protocol/errors.ts";
-import { closeDescriptor, isSystemError, removeFile } from "./files.ts";
+import { closeDescriptor, isSystemError, removeFile } from "../../files/files.ts";
+import { isUnsupported, native, nativeProblem } from "../../files/native.ts";
 import type { Places } from "./layout.ts";
-import { isUnsupported, native, nativeProblem } from "./native.ts";
 
 /** Absent outside Linux. */
 const O_NOATIME: number = constants.O_NOATIME ?? 0;

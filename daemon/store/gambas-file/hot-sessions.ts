@@ -1,7 +1,7 @@
 // The sessions whose files are kept open: those used lately, a bounded number. Knows which files a session has and not what is in them.
 
+import { closeDescriptor } from "../../files/files.ts";
 import type { FileSystem } from "./file-system.ts";
-import { closeDescriptor } from "./files.ts";
 import type { Places } from "./layout.ts";
 import { RecordLock } from "./record-lock.ts";
 

@@ -1,9 +1,9 @@
 // The two names of a session, that of its file and that of its twin, exchanged or given to the other. Knows no contents.
 
 import { renameSync, type Stats, statSync } from "node:fs";
-import { isSystemError } from "./files.ts";
+import { isSystemError } from "../../files/files.ts";
+import { native } from "../../files/native.ts";
 import type { HotSession } from "./hot-sessions.ts";
-import { native } from "./native.ts";
 
 /** False when one of the two is gone: another program ended the session, or somebody cleaned up. */
 export function exchangeIfThere(hot: HotSession): boolean {

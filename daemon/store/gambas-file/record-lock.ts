@@ -2,9 +2,9 @@
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
 import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
+import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
+import { isUnsupported, native } from "../../files/native.ts";
 import type { FileSystem } from "./file-system.ts";
-import { closeDescriptor, isMissing, isSystemError } from "./files.ts";
-import { isUnsupported, native } from "./native.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** How often a lock file may be replaced under our hands before it counts as held by another. */

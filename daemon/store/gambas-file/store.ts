@@ -20,8 +20,11 @@ import {
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
-import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image.ts";
-import type { Log } from "../../log.ts";
+import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image/image.ts";
+import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "../../files/files.ts";
+import { isUnsupported, native } from "../../files/native.ts";
+import { isOnlyOurs, makeTwin, openToRead, openToStamp, openTwin, unreadable } from "../../files/opening.ts";
+import type { Log } from "../../report/log.ts";
 import {
   type Clock,
   isSameRevision,
@@ -33,15 +36,12 @@ import {
   type Staged,
   type Store,
 } from "../store.ts";
-import { DialectInUse } from "./dialect.ts";
 import { FileSystem, prepareDirectory, setMicros, wasReadSinceStamp } from "./file-system.ts";
-import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "./files.ts";
 import { closeFile, type HotSession, HotSessions, type OpenFile } from "./hot-sessions.ts";
 import { idOfName, Places } from "./layout.ts";
 import { exchangeBack, exchangeIfThere, lookAtReplaced, renameIfThere } from "./names.ts";
-import { isUnsupported, native } from "./native.ts";
-import { isOnlyOurs, makeTwin, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";
-import { Presence } from "./presence.ts";
+import { DialectInUse } from "./programs/dialect.ts";
+import { Presence } from "./programs/presence.ts";
 
 const HEADER_BYTES = 16;
 /**

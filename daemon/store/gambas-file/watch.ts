@@ -3,7 +3,7 @@
 
 import { statSync } from "node:fs";
 import { FSWatcher } from "chokidar";
-import type { Log } from "../../log.ts";
+import type { Log } from "../../report/log.ts";
 import { idOfName } from "./layout.ts";
 
 /** More events than this within a window are mostly our own: then the watch rests, and all cached sessions are looked at instead. */

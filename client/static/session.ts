@@ -1,0 +1,348 @@
+// The static Session: the same names as in Gambas, for the session of the request that runs now. Owns no state of a session.
+
+import { SessionError } from "../../protocol/errors.ts";
+import { checkPrefix } from "../../protocol/session-id.ts";
+import { Handle } from "../handle/handle.ts";
+import { addressPrefix } from "../http/request.ts";
+import { Visit } from "../http/visit.ts";
+import type { Client } from "../link/client.ts";
+import { checkCookiePath, DEFAULTS } from "../options.ts";
+import {
+  type Context,
+  carryOn,
+  clientOfProcess,
+  contextOf,
+  contextOfTransaction,
+  currentContext,
+  isPassing,
+  processDefaults,
+  type RequestContext,
+  requireContext,
+  runInContext,
+} from "./context.ts";
+import { checkRun, type RunOptions } from "./run-options.ts";
+
+export interface TransactionOptions {
+  /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
+  readonly leaseMs?: number;
+}
+
+/** Reading and writing by index: every key that is not the name of a member. */
+interface Keyed {
+  [key: string]: unknown;
+}
+
+/** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
+export interface SessionStatic extends Keyed {
+  /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
+  readonly Id: string | null;
+  /** The keys in file order. */
+  readonly Keys: string[];
+  /** Something is not saved yet; `= false` drops it. */
+  Modified: boolean;
+  /** Path of the session's file, or null. */
+  readonly Path: string | null;
+  /** Prefix of the next id; by default the client's address. */
+  Prefix: string;
+  /** Bytes of the session's file as last saved; 0 without one. */
+  readonly Size: number;
+  /** Life time in seconds since the last use. */
+  Timeout: number;
+  /** The storage backend: "file". */
+  Type: string;
+  /** Creating a session ends every other one of the same prefix. */
+  Unique: boolean;
+  /** Path of the cookie, kept in the session. */
+  CookiePath: string;
+  /** Ends the session for good. */
+  Abandon(): Promise<void>;
+  Exist(key: string): boolean;
+  /** Re-reads from the store and discards what was not saved. */
+  Load(): Promise<void>;
+  /** Resolves when the changes are in the file. Inside a transaction they are written at its end. */
+  Save(): Promise<void>;
+  get(key: string): unknown;
+  /** null and undefined remove the key. */
+  set(key: string, value: unknown): void;
+  delete(key: string): boolean;
+  /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
+  Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** A session context without HTTP, or of a request without a response. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
+  Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T>;
+  /** The exact Gambas type of a stored value. */
+  TypeOf(key: string): string | undefined;
+}
+
+function handle(): Handle {
+  return requireContext().handle;
+}
+
+const members = {
+  get Id(): string | null {
+    return handle().id;
+  },
+  get Keys(): string[] {
+    return handle().keys;
+  },
+  get Modified(): boolean {
+    return handle().isModified;
+  },
+  set Modified(isModified: boolean) {
+    handle().isModified = isModified === true;
+  },
+  get Path(): string | null {
+    return handle().path;
+  },
+  get Prefix(): string {
+    return currentContext()?.handle.prefix || processDefaults.prefix || "";
+  },
+  set Prefix(prefix: string) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.prefix = prefix === "" ? undefined : checkPrefix(prefix);
+    else context.handle.prefix = prefix;
+  },
+  get Size(): number {
+    return handle().size;
+  },
+  get Timeout(): number {
+    return currentContext()?.handle.timeout ?? processDefaults.timeoutSeconds;
+  },
+  set Timeout(seconds: number) {
+    const context = currentContext();
+    if (context !== undefined) context.handle.timeout = seconds;
+    else processDefaults.timeoutSeconds = checkedSeconds(seconds);
+  },
+  get Type(): string {
+    return "file";
+  },
+  set Type(type: string) {
+    if (String(type).toLowerCase() === "file") return;
+    throw new SessionError("ERR_BAD_OPTION", `Unknown session type "${String(type)}"; there is "file".`);
+  },
+  get Unique(): boolean {
+    return currentContext()?.handle.isUnique ?? processDefaults.isUnique ?? false;
+  },
+  set Unique(isUnique: boolean) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.isUnique = isUnique === true;
+    else context.handle.isUnique = isUnique === true;
+  },
+  get CookiePath(): string {
+    return currentContext()?.handle.cookiePath ?? processDefaults.cookiePath ?? "";
+  },
+  set CookiePath(path: string) {
+    const context = currentContext();
+    if (context === undefined) processDefaults.cookiePath = checkCookiePath(path);
+    else context.handle.cookiePath = path;
+  },
+
+  Abandon(): Promise<void> {
+    return handle().abandon();
+  },
+  Exist(key: string): boolean {
+    return handle().has(key);
+  },
+  Load(): Promise<void> {
+    return handle().load();
+  },
+  Save(): Promise<void> {
+    return handle().save();
+  },
+  get(key: string): unknown {
+    return handle().get(key);
+  },
+  set(key: string, value: unknown): void {
+    handle().set(key, value);
+  },
+  delete(key: string): boolean {
+    return handle().delete(key);
+  },
+  TypeOf(key: string): string | undefined {
+    return handle().typeOf(key);
+  },
+
+  async Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const context = requireContext();
+    // Already alone on this session: the outer transaction commits, unless this part of it fails.
+    if (context.transaction?.isRunning === true) return partOf(context, fn);
+    return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);
+  },
+
+  async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
+    checkRun(options, fn);
+    if (isPassing()) return carryOn(() => members.Run(options, fn));
+    const request = contextOf(options?.request);
+    if (request?.isAnswering === true) return runInRequest(request, fn);
+    const part = runAsPart({ sessionId: options?.id ?? null }, fn);
+    return part ?? runAlone(options ?? {}, request, fn);
+  },
+} satisfies Record<string, unknown>;
+
+async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Promise<T> {
+  const transaction = { isRunning: true };
+  try {
+    return await runInContext({ ...context, transaction }, fn);
+  } finally {
+    transaction.isRunning = false;
+  }
+}
+
+/** Committed with the transaction; so it must end before that does. */
+async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise<T>): Promise<T> {
+  const { id } = handle;
+  const result = await handle.attempt(async () => fn());
+  if (transaction?.isRunning === true) return result;
+  const what = `The transaction on session ${id} was over before this part of it, which was not written.`;
+  throw new SessionError("ERR_LEASE_LOST", what);
+}
+
+/** Already alone on this session: waiting for the turn would be waiting for itself. */
+function runAsPart<T>(
+  session: { readonly sessionId: string | null },
+  fn: () => T | Promise<T>,
+): Promise<T> | undefined {
+  const joined = contextOfTransaction(session);
+  return joined && runInContext(joined, () => partOf(joined, fn));
+}
+
+/** What was changed is part of what the response waits for, whether `fn` fails or not, as if the context had never been lost. */
+async function runInRequest<T>(request: RequestContext, fn: () => T | Promise<T>): Promise<T> {
+  const part = runAsPart(request, fn);
+  if (part !== undefined) return part;
+  const { handle } = request;
+  const result = await runInContext({ handle, outer: currentContext() }, async () => fn());
+  await handle.settle();
+  return result;
+}
+
+async function runAlone<T>(
+  options: RunOptions,
+  request: RequestContext | undefined,
+  fn: () => T | Promise<T>,
+): Promise<T> {
+  const client = request?.client ?? clientOfProcess();
+  await client.ready();
+  const opened = await openForRun(client, options, request);
+  const part = options.request && runAsPart({ sessionId: opened.id }, fn);
+  if (part !== undefined) return part;
+  const inner = new Handle(client, opened, optionsOfRun(options));
+  try {
+    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
+    if (inner.wasUsed) await inner.settle();
+    inner.end("Session.Run");
+    await inner.touch();
+    return result;
+  } catch (error) {
+    inner.endInVain("Session.Run");
+    throw error;
+  }
+}
+
+type Found = ConstructorParameters<typeof Handle>[1];
+
+async function openForRun(client: Client, options: RunOptions, request: RequestContext | undefined): Promise<Found> {
+  const { request: bearer, cookieName = DEFAULTS.cookieName } = options;
+  if (bearer !== undefined && request === undefined) {
+    const visit = new Visit(bearer.headers.cookie, cookieName);
+    await visit.find(client);
+    return visit;
+  }
+  const id = request === undefined ? (options.id ?? null) : request.sessionId;
+  return { id, ...(id === null ? {} : await client.find(id)) };
+}
+
+/** A request without a response: nothing could bring the cookie of a new session to the browser. */
+function refuseToCreate(): never {
+  const what =
+    "A session cannot be created in Session.Run({ request }), because no response would bring its cookie to the browser.";
+  throw new SessionError("ERR_HEADERS_SENT", what);
+}
+
+function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
+  const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
+  return {
+    prefix: prefix ?? addressPrefix(options.remoteAddress),
+    timeoutSeconds,
+    ...(options.request === undefined ? {} : { mayCreate: refuseToCreate }),
+    ...(cookiePath === undefined ? {} : { cookiePath }),
+    ...(isUnique === undefined ? {} : { isUnique }),
+  };
+}
+
+function checkedSeconds(seconds: number): number {
+  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
+  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
+}
+
+// Listing `Session` lists the keys: members are found by name only.
+for (const name of Object.keys(members)) Object.defineProperty(members, name, { enumerable: false });
+
+/** Names the language itself asks every object for: they are neither members nor, by index, keys. */
+function isReserved(name: string | symbol): boolean {
+  return typeof name === "symbol" || name === "then" || name === "toJSON" || name in Object.prototype;
+}
+
+function isMember(name: string | symbol): boolean {
+  return Object.hasOwn(members, name);
+}
+
+const indexed: ProxyHandler<typeof members> = {
+  get(target, name) {
+    if (isMember(name) || isReserved(name)) return Reflect.get(target, name);
+    return handle().get(name as string);
+  },
+  set(target, name, value) {
+    if (isMember(name)) return setMember(target, name, value);
+    if (isReserved(name)) throw reservedName(name);
+    handle().set(name as string, value);
+    return true;
+  },
+  deleteProperty(_target, name) {
+    if (isMember(name) || isReserved(name)) throw reservedName(name);
+    handle().delete(name as string);
+    return true;
+  },
+  has(target, name) {
+    if (isMember(name) || isReserved(name)) return Reflect.has(target, name);
+    return handle().has(name as string);
+  },
+  ownKeys(target) {
+    const keys = currentContext()?.handle.keys ?? [];
+    return [...new Set([...Reflect.ownKeys(target), ...keys])];
+  },
+  getOwnPropertyDescriptor(target, name) {
+    if (isMember(name)) return Reflect.getOwnPropertyDescriptor(target, name);
+    const key = String(name);
+    const context = currentContext();
+    if (isReserved(name) || context?.handle.has(key) !== true) return undefined;
+    // Listing keys decodes nothing, and one value that cannot be shown does not hide the others.
+    const accessors = { get: () => handle().get(key), set: (value: unknown) => handle().set(key, value) };
+    return { ...accessors, enumerable: true, configurable: true };
+  },
+  // What is put on the object itself would be seen by every request of the process.
+  defineProperty: () => false,
+  preventExtensions: () => false,
+  setPrototypeOf: () => false,
+};
+
+function setMember(target: typeof members, name: string | symbol, value: unknown): boolean {
+  const descriptor = Reflect.getOwnPropertyDescriptor(target, name);
+  if (descriptor?.set === undefined) throw reservedName(name);
+  return Reflect.set(target, name, value);
+}
+
+function reservedName(name: string | symbol): SessionError {
+  const text = String(name);
+  return new SessionError(
+    "ERR_BAD_KEY",
+    `Session.${text} cannot be assigned; for a key of that name use Session.set("${text}", …).`,
+  );
+}
+
+/** The session of the request that runs now. */
+export const Session: SessionStatic = new Proxy(members, indexed) as unknown as SessionStatic;
+
+/** The session of a request that `session()` has seen, wherever the code runs; undefined for any other. Saved with its response. */
+export function sessionOf(request: object): Handle | undefined {
+  return contextOf(request)?.handle;
+}

@@ -1,0 +1,206 @@
+// One daemon per root. The election lock is proper-lockfile's (a directory, `<root>/sessiond.lock`); beside it the daemon keeps a record
+// lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
+// to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
+
+import * as fs from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { lock as lockFile } from "proper-lockfile";
+import { isUnsupported, native } from "../files/native.ts";
+
+/** How long a lock directory is believed where record locks are not to be had. */
+const STALE_MS = 10_000;
+const UPDATE_MS = 3_000;
+/** How long somebody who has been killed may take to end. */
+const ENDING_MS = 5_000;
+const ENDING_PAUSE_MS = 2;
+/** Signal 9 in the masks of `/proc/<pid>/status`. */
+const SIGKILL_BIT = 0x100n;
+
+export interface Election {
+  /** False once the pid file is not the one that was locked: somebody replaced the directory under us. */
+  readonly isStillOurs: () => boolean;
+  readonly resign: () => Promise<void>;
+}
+
+/**
+ * Wins or does not; waits only for one that has been killed and has not ended yet. `onLost` is called when the lock was taken from us
+ * afterwards: write nothing any more.
+ */
+export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
+  const pidPath = pathOfPid(root);
+  const deadlineMs = performance.now() + ENDING_MS;
+  for (let before: Holder = "there"; ; ) {
+    const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    let unlock: Unlock | undefined;
+    let isElected = false;
+    try {
+      let { ino } = fstatSync(fd);
+      const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
+      const recordLock = takeRecordLock(fd, pidPath);
+      const release = recordLock === "busy" ? undefined : await takeLock(recordLock, { root, isStillOurs, onLost });
+      unlock = release;
+      if (release !== undefined && recordLock === "none") ino = renewPidFile(pidPath);
+      if (release === undefined) {
+        const holder = lookAtHolder(root);
+        if (holder === "there" || performance.now() > deadlineMs) return undefined;
+        // It went between the two looks; or it is one that cannot be seen from here, and holds its lock.
+        if (holder === "gone" && before === "gone") return undefined;
+        before = holder;
+      } else if (isStillOurs()) {
+        // Otherwise who held it before us left in between and took the file's name along.
+        fs.writeFileSync(pidPath, `${process.pid}\n`);
+        isElected = true;
+        return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
+      }
+    } finally {
+      if (!isElected) {
+        await unlock?.();
+        closeSync(fd);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, ENDING_PAUSE_MS));
+  }
+}
+
+/** "ending": it was killed. Its locks are there until the last of its threads has gone, on a busy machine some 50 ms later. */
+type Holder = "there" | "ending" | "gone";
+
+function lookAtHolder(root: string): Holder {
+  const pid = electedPid(root);
+  if (pid === undefined) return "there";
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    const pending = status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm);
+    const isKilled = [...pending].some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
+    return isKilled || /^State:\s*[ZX]/m.test(status) ? "ending" : "there";
+  } catch (error) {
+    return codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH" ? "gone" : "there";
+  }
+}
+
+/** Who wrote the pid file last: for messages only, since a process that was killed leaves it behind. */
+export function electedPid(root: string): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(pathOfPid(root), "latin1"), 10);
+    return pid > 0 ? pid : undefined;
+  } catch {
+    // Whatever the system error: the message does without.
+    return undefined;
+  }
+}
+
+function pathOfPid(root: string): string {
+  return join(root, "sessiond.pid");
+}
+
+interface Office {
+  readonly pidPath: string;
+  readonly fd: number;
+  readonly unlock: Unlock;
+  readonly isStillOurs: () => boolean;
+}
+
+/** The name goes first and the record lock last: who opened the file before finds it nameless, and tries again. */
+async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<void> {
+  try {
+    await unlock();
+    if (isStillOurs()) rmSync(pidPath, { force: true });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+interface Candidate {
+  readonly root: string;
+  readonly isStillOurs: () => boolean;
+  readonly onLost: (reason: string) => void;
+}
+
+/** "none": files cannot be locked here, or the lock keeps nobody out. */
+type RecordLock = "held" | "busy" | "none";
+
+function takeRecordLock(fd: number, path: string): RecordLock {
+  if (native === undefined) return "none";
+  try {
+    if (!native.tryLock(fd)) return "busy";
+    const second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      return native.tryLock(second) ? "none" : "held";
+    } finally {
+      closeSync(second);
+    }
+  } catch (error) {
+    if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
+    throw error;
+  }
+}
+
+/** Without a record lock a daemon that was stalled may still believe in its place: it looks for the inode of its pid file before it writes. */
+function renewPidFile(path: string): number {
+  const aside = `${path}.new`;
+  fs.writeFileSync(aside, "", { mode: 0o600 });
+  fs.renameSync(aside, path);
+  return statSync(path).ino;
+}
+
+async function takeLock(recordLock: RecordLock, candidate: Candidate): Promise<Unlock | undefined> {
+  const first = await takeLockFile(candidate);
+  if (first !== undefined || recordLock === "none") return first;
+  // We hold the record lock, so whoever made this directory is dead.
+  rmSync(lockPath(candidate.root), { recursive: true, force: true });
+  return takeLockFile(candidate);
+}
+
+type Unlock = () => Promise<void>;
+
+async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<Unlock | undefined> {
+  try {
+    const release = await lockFile(join(root, "sessiond"), {
+      fs: removingOnlyIf(isStillOurs),
+      realpath: false,
+      lockfilePath: lockPath(root),
+      stale: STALE_MS,
+      update: UPDATE_MS,
+      retries: 0,
+      onCompromised: (error) => onLost(error.message),
+    });
+    return () => releaseQuietly(release);
+  } catch (error) {
+    if (codeOf(error) === "ELOCKED") return undefined;
+    throw error;
+  }
+}
+
+/** The directory that has the name may be another daemon's: it is removed by name, when we give it back or at the end of the process. */
+function removingOnlyIf(isStillOurs: () => boolean): typeof fs {
+  const rmdir = (path: string, done: fs.NoParamCallback): void => {
+    try {
+      if (isStillOurs()) fs.rmdir(path, done);
+      else done(null);
+    } catch (error) {
+      done(error as NodeJS.ErrnoException);
+    }
+  };
+  const rmdirSync = (path: string): void => {
+    if (isStillOurs()) fs.rmdirSync(path);
+  };
+  return { ...fs, rmdir: rmdir as typeof fs.rmdir, rmdirSync: rmdirSync as typeof fs.rmdirSync };
+}
+
+function lockPath(root: string): string {
+  return join(root, "sessiond.lock");
+}
+
+/** A lock that was lost meanwhile cannot be given back; everything else is an error. */
+async function releaseQuietly(release: Unlock): Promise<void> {
+  try {
+    await release();
+  } catch (error) {
+    if (codeOf(error) !== "ERELEASED" && codeOf(error) !== "ENOTACQUIRED") throw error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}

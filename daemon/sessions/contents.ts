@@ -1,0 +1,62 @@
+// What the daemon holds of a session that is in memory: the bytes, the revision they are of, and which revisions had the same. Immutable.
+
+import { isExpired, startupMs } from "../../protocol/image/image.ts";
+import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { isSameRevision, type Loaded, type Revision, type Store } from "../store/store.ts";
+
+export interface Contents {
+  readonly image: Buffer;
+  readonly revision: Revision;
+  readonly isFleeting: boolean;
+  /** The mtimes of the last revisions that had these contents: who holds one of them holds the contents. */
+  readonly sameAs: readonly number[];
+}
+
+const MAX_SAME_AS = 16;
+const STAMP_BYTES = 8;
+/** Where the tag stands that tells the dialect of the file. */
+const ROOT_AT = 16;
+
+export const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
+
+/** One literal for all, so that a million of them share one hidden class. */
+export function contentsOf({ image, revision, isFleeting }: Loaded, sameAs: readonly number[]): Contents {
+  return { image, revision, isFleeting, sameAs };
+}
+
+/** Whether a worker that holds the revision of this mtime holds these contents. 0: it holds none. */
+export function knows(contents: Contents | undefined, mtimeMs: number): boolean {
+  return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
+}
+
+/** Whether these are what is in the file now, and the session's time is not over: one stat. */
+export function isCurrent(contents: Contents, id: string, house: { readonly store: Store; now(): number }): boolean {
+  if (contents.isFleeting || isExpired(contents.image, house.now())) return false;
+  try {
+    return isSameRevision(house.store.stat(id), contents.revision);
+  } catch {
+    // What cannot be looked at is not known to be current. Loading it tells the reason, to those who wait for it.
+    return false;
+  }
+}
+
+/** As it is told to a worker that holds the revision of mtime `known`. */
+export function stateOf(contents: Contents, known: number): State {
+  const { ino, size, mtimeMs } = contents.revision;
+  const isKnown = knows(contents, known) && !contents.isFleeting;
+  const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
+  const image = isKnown ? null : contents.image;
+  return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
+}
+
+/** The mtimes that mean the contents of this revision, when they are what was known already. */
+export function sameToo(known: Contents, revision: Revision): number[] {
+  return [...known.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
+}
+
+/** Equal but for the stamp, and for the dialect the file is in. The life time is part of what a session is. */
+export function isSameButStamp(a: Buffer, b: Buffer): boolean {
+  if (a === b) return true;
+  if (a.compare(b, STAMP_BYTES, ROOT_AT, STAMP_BYTES, ROOT_AT) !== 0) return false;
+  return a.compare(b, ROOT_AT + 1, b.length, ROOT_AT + 1, a.length) === 0;
+}

@@ -1,0 +1,194 @@
+// In which dialect a session is written whose first reference leaves no form that every version of Gambas reads (GAMBAS.md 3.14).
+//
+// The setting says it, or else what is found, in this order: the last save of another program that the daemon saw; the youngest file in
+// `session/` that shows a dialect; the installed interpreter; the newest dialect. Knows nothing of what a session holds.
+
+import { execFileSync } from "node:child_process";
+import { opendirSync, readFileSync, statSync } from "node:fs";
+import { basename, isAbsolute, join } from "node:path";
+import { SessionError } from "../../../../protocol/errors.ts";
+import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
+import { closeDescriptor } from "../../../files/files.ts";
+import { openToRead } from "../../../files/opening.ts";
+import type { Log } from "../../../report/log.ts";
+import { idOfName } from "../layout.ts";
+
+export interface DialectOptions {
+  /** "auto": find out. */
+  readonly setting: "auto" | Dialect;
+  /** The directory of the session files. */
+  readonly sessions: string;
+  readonly log: Pick<Log, "info">;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+interface Finding {
+  readonly dialect: Dialect;
+  readonly because: string;
+}
+
+const NEWEST: Dialect = "3.19";
+/** How long the daemon believes what it has found out: a new look reads some files and stats many. */
+const BELIEVED_MS = 60_000;
+/** Names that one look stats at most, and files that it reads at most: together some milliseconds. */
+const MAX_NAMES = 2_000;
+const MAX_READ = 32;
+const MAX_READ_BYTES = 256 * 1024;
+const INTERPRETER = "gbx3";
+const ASKED_MS = 2_000;
+const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+export class DialectInUse {
+  readonly #options: DialectOptions;
+  /** What the last save of another program showed. */
+  #seen: Finding | undefined;
+  #found: Finding | undefined;
+  #foundMs = 0;
+  #told = "";
+  /** The version of the program at a path, by its path and modification time: it is asked once. */
+  readonly #versions = new Map<string, string | undefined>();
+
+  constructor(options: DialectOptions) {
+    this.#options = options;
+  }
+
+  /** Another program saved this image. */
+  noteForeignSave(image: Buffer): void {
+    const dialect = dialectOf(image);
+    if (this.#seen?.dialect === dialect) return;
+    this.#seen = { dialect, because: "another program saved so" };
+  }
+
+  /** What a session with a first reference is written in now. */
+  get current(): Dialect {
+    const finding = this.#find();
+    this.#tell(finding);
+    return finding.dialect;
+  }
+
+  /** The same in words, for an operator. */
+  get description(): string {
+    const { dialect, because } = this.#find();
+    return `${dialect} (${because})`;
+  }
+
+  #find(): Finding {
+    const { setting } = this.#options;
+    if (setting !== "auto") return { dialect: setting, because: "setting" };
+    if (this.#seen !== undefined) return this.#seen;
+    const nowMs = performance.now();
+    if (this.#found === undefined || nowMs - this.#foundMs > BELIEVED_MS) {
+      this.#found = this.#lookAtFiles() ?? this.#askInterpreter() ?? { dialect: NEWEST, because: "nothing tells" };
+      this.#foundMs = nowMs;
+    }
+    return this.#found;
+  }
+
+  #tell(finding: Finding): void {
+    const words = `${finding.dialect} ${finding.because}`;
+    if (words === this.#told) return;
+    this.#told = words;
+    this.#options.log.info("gambas-dialect", { ...finding });
+  }
+
+  /** What 3.18 wrote without a reference looks like a new file of ours: it shows nothing. */
+  #lookAtFiles(): Finding | undefined {
+    for (const path of youngestFirst(this.#options.sessions)) {
+      const dialect = shownBy(path);
+      if (dialect !== undefined) return { dialect, because: "files of this root" };
+    }
+    return undefined;
+  }
+
+  #askInterpreter(): Finding | undefined {
+    for (const folder of ((this.#options.env ?? process.env).PATH || DEFAULT_PATH).split(":")) {
+      const version = isAbsolute(folder) ? this.#versionOf(join(folder, INTERPRETER)) : undefined;
+      const [, major = "", minor = ""] = /^(\d+)\.(\d+)/.exec(version ?? "") ?? [];
+      if (major === "") continue;
+      const isOld = Number(major) < 3 || (Number(major) === 3 && Number(minor) < 19);
+      return { dialect: isOld ? "3.18" : "3.19", because: `the installed Gambas ${version}` };
+    }
+    return undefined;
+  }
+
+  #versionOf(path: string): string | undefined {
+    try {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) return undefined;
+      const name = `${path} ${stat.mtimeMs}`;
+      if (!this.#versions.has(name)) this.#versions.set(name, askVersion(path));
+      return this.#versions.get(name);
+    } catch {
+      // Whatever the system error: a folder of PATH that cannot be looked into has no interpreter for us.
+      return undefined;
+    }
+  }
+}
+
+function askVersion(path: string): string | undefined {
+  try {
+    return execFileSync(path, ["--version"], {
+      encoding: "utf8",
+      timeout: ASKED_MS,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    // Not executable, or no interpreter after all: it says nothing about a dialect.
+    return undefined;
+  }
+}
+
+/** Paths of the sessions that were saved last, as far as a look at some of them tells. */
+function youngestFirst(sessions: string): string[] {
+  const files: { readonly path: string; readonly mtimeMs: number }[] = [];
+  for (const name of firstNames(sessions)) {
+    const path = `${sessions}/${name}`;
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() === true && stat.size <= MAX_READ_BYTES) files.push({ path, mtimeMs: stat.mtimeMs });
+  }
+  files.sort((one, other) => other.mtimeMs - one.mtimeMs);
+  return files.slice(0, MAX_READ).map(({ path }) => path);
+}
+
+function firstNames(sessions: string): string[] {
+  const names: string[] = [];
+  let directory: ReturnType<typeof opendirSync>;
+  try {
+    directory = opendirSync(sessions, { bufferSize: 256 });
+  } catch {
+    // Whatever the system error: who opens a session there is told of it.
+    return names;
+  }
+  try {
+    for (let left = MAX_NAMES; left > 0; left--) {
+      const entry = directory.readSync();
+      if (entry === null) break;
+      if (idOfName(entry.name) !== undefined) names.push(entry.name);
+    }
+  } finally {
+    directory.closeSync();
+  }
+  return names;
+}
+
+/** undefined for what shows none, and for what cannot be read. */
+function shownBy(path: string): Dialect | undefined {
+  try {
+    const image = readQuietly(path);
+    const { hasReferences } = imageOfFile(image);
+    return hasReferences || dialectOf(image) === "3.19" ? dialectOf(image) : undefined;
+  } catch (error) {
+    if (error instanceof SessionError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+}
+
+function readQuietly(path: string): Buffer {
+  const fd = openToRead(basename(path), path, true);
+  if (fd === undefined) return Buffer.of();
+  try {
+    return readFileSync(fd);
+  } finally {
+    closeDescriptor(fd);
+  }
+}

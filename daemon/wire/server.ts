@@ -1,0 +1,195 @@
+// The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
+
+import { lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { SessionError } from "../../protocol/errors.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../config.ts";
+import { Connection } from "./connection.ts";
+
+export interface ServerEvents {
+  readonly onFrame: (connection: Connection, frame: Buffer) => void;
+  readonly onClose: (connection: Connection) => void;
+  /** There is something to flush at the end of this turn. */
+  readonly onUnsent: () => void;
+  /** A connection is closed because of what it sent, or did not send. */
+  readonly onCut: (connection: Connection, reason: string) => void;
+  /** Somebody could not be let in; others may be. */
+  readonly onAcceptFailed: (error: Error) => void;
+}
+
+export interface ServerOptions {
+  readonly socket: string;
+  readonly maxFrameBytes: number;
+}
+
+const LOOK_MS = 5_000;
+/** Connections that have not said hello yet: beyond these the oldest is closed. */
+const MAX_STRANGERS = 512;
+/** For one that does not read what it was answered: as long as it is there, no other daemon can begin. */
+const LAST_WORDS_MS = 1_000;
+
+/** A socket is made 0600 from the start. */
+const SOCKET_UMASK = 0o177;
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #events: ServerEvents;
+  readonly #net: NetServer;
+  readonly #connections = new Set<Connection>();
+  readonly #unsent = new Set<Connection>();
+  /** Those that had not said hello when they were last looked at, oldest first. */
+  readonly #strangers = new Set<Connection>();
+  #lookout: NodeJS.Timeout | undefined;
+  #socketIno = 0;
+
+  constructor(options: ServerOptions, events: ServerEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#net = createServer((socket) => this.#accept(socket));
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** What all connections together wait for. Counts. */
+  get waiting(): { readonly waitingCalls: number; readonly waitingBytes: number } {
+    let [waitingCalls, waitingBytes] = [0, 0];
+    for (const connection of this.#connections) {
+      waitingCalls += connection.waitingCalls;
+      waitingBytes += connection.waitingBytes;
+    }
+    return { waitingCalls, waitingBytes };
+  }
+
+  /** False when the socket's name has gone to somebody else, or is gone: then nobody new finds us. */
+  get isStillNamed(): boolean {
+    return statSync(this.#options.socket, { throwIfNoEntry: false })?.ino === this.#socketIno;
+  }
+
+  /** Listens under a name of its own first and takes the real one in one step: a daemon that leaves cannot unlink ours. */
+  async listen(): Promise<void> {
+    const { socket } = this.#options;
+    checkMayReplace(socket);
+    const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}`);
+    const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
+    removeSocket(path);
+    const umask = process.umask(SOCKET_UMASK);
+    try {
+      await listenOn(this.#net, path);
+    } catch (error) {
+      throw isNoPlace(error) ? noSockets(socket, error) : error;
+    } finally {
+      process.umask(umask);
+    }
+    this.#net.on("error", this.#events.onAcceptFailed);
+    if (path !== socket) renameSync(path, socket);
+    this.#socketIno = statSync(socket).ino;
+    this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** Sends what was answered in this turn: one write a connection. */
+  flush(): void {
+    for (const connection of this.#unsent) connection.flush();
+    this.#unsent.clear();
+  }
+
+  /** Takes no new connection and gives the name back. Connections stay, until `close`. */
+  stopListening(): void {
+    try {
+      if (this.isStillNamed) removeSocket(this.#options.socket);
+    } finally {
+      this.#net.close();
+    }
+  }
+
+  /** Sends what was answered and closes every connection; resolves when all are closed. Who does not read it in time loses it, and asks again. */
+  async close(): Promise<void> {
+    this.flush();
+    const open = [...this.#connections];
+    const closed = open.map((connection) => new Promise<void>((resolve) => connection.onceClosed(resolve)));
+    for (const connection of open) connection.destroySoon();
+    clearInterval(this.#lookout);
+    const patience = setTimeout(() => {
+      for (const connection of open) connection.destroy();
+    }, LAST_WORDS_MS);
+    await Promise.all(closed);
+    clearTimeout(patience);
+  }
+
+  /** For a daemon that must not answer any more. */
+  destroy(): void {
+    clearInterval(this.#lookout);
+    for (const connection of this.#connections) connection.destroy();
+    this.#net.close();
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new Connection(socket, this.#options.maxFrameBytes, {
+      onFrame: this.#events.onFrame,
+      onClose: (closed) => {
+        this.#connections.delete(closed);
+        this.#strangers.delete(closed);
+        this.#events.onClose(closed);
+      },
+      onUnsent: (unsent) => this.#noteUnsent(unsent),
+      onCut: this.#events.onCut,
+    });
+    this.#connections.add(connection);
+    this.#strangers.add(connection);
+    if (this.#strangers.size > MAX_STRANGERS) this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    for (const connection of this.#strangers) if (connection.client !== undefined) this.#strangers.delete(connection);
+    const [oldest] = this.#strangers;
+    if (this.#strangers.size > MAX_STRANGERS) oldest?.cut("too many say no hello");
+  }
+
+  #look(): void {
+    for (const connection of this.#connections) connection.look();
+  }
+
+  #noteUnsent(connection: Connection): void {
+    this.#unsent.add(connection);
+    this.#events.onUnsent();
+  }
+}
+
+/** A socket that somebody left, or an empty file. Anything else is no place for one. */
+function checkMayReplace(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || stat.isSocket() || (stat.isFile() && stat.size === 0)) return;
+  throw new SessionError("ERR_SOCKET_PATH", `${path} is no socket; it was left as it is.`);
+}
+
+/** What bind says where there can be no sockets: file systems made for Windows, some of FUSE. */
+function isNoPlace(error: unknown): boolean {
+  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
+  return ["EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO"].includes(code);
+}
+
+function noSockets(socket: string, error: unknown): SessionError {
+  const what = `The file system of ${dirname(socket)} takes no sockets (${String(error)}): the daemon and its workers need one elsewhere, by --socket, the option socket, or GAMBAS_SESSION_SOCKET.`;
+  return new SessionError("ERR_SOCKET_PATH", what, { cause: error });
+}
+
+function listenOn(server: NetServer, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    // A worker of node:cluster would leave it to the primary, with the primary's umask.
+    server.listen({ path, exclusive: true }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT")) throw error;
+  }
+}

@@ -1,0 +1,88 @@
+// Walks the entries of an image from the first to the last, and finds the cookie path behind them. Nothing is copied or decoded.
+
+import { SessionError } from "../errors.ts";
+import { isCollectionOfEither, lengthBytes, readLength, TAG, tagName } from "../value/format.ts";
+import { endOfString, endOfValue, type Scan } from "../value/scan.ts";
+import { HEADER_BYTES } from "./header.ts";
+
+/** Bytes `from` up to `to` of a buffer. */
+export interface Run {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+const NO_PATH: Run = { bytes: Buffer.of(0), from: 0, to: 1 };
+
+/** Stands on one entry at a time: `while (reader.next()) ...`. */
+export class EntryReader {
+  /** Where the entry begins: the length of its key. */
+  start = 0;
+  keyFrom = 0;
+  keyTo = 0;
+  valueEnd = 0;
+  readonly count: number;
+  /** Where the entries begin. */
+  readonly bodyStart: number;
+  readonly #image: Buffer;
+  readonly #scan: Scan;
+  #left: number;
+
+  /** `scan` counts the objects; it begins with the root collection. */
+  constructor(image: Buffer, scan: Scan) {
+    if (image.length <= HEADER_BYTES) throw unreadableImage("it ends before its contents");
+    const tag = image[HEADER_BYTES] as number;
+    if (!isCollectionOfEither(tag))
+      throw unreadableImage(`its contents are no collection, but type ${tagName(tag)} at byte ${HEADER_BYTES}`);
+    this.#image = image;
+    this.#scan = scan;
+    this.count = readLength(image, HEADER_BYTES + 1);
+    this.bodyStart = HEADER_BYTES + 1 + lengthBytes(image[HEADER_BYTES + 1] as number);
+    this.valueEnd = this.bodyStart;
+    this.#left = this.count;
+  }
+
+  next(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    const at = this.valueEnd;
+    const image = this.#image;
+    this.start = at;
+    this.keyTo = endOfString(image, at);
+    this.keyFrom = at + lengthBytes(image[at] as number);
+    this.valueEnd = endOfValue(image, this.keyTo, this.#scan);
+    return true;
+  }
+
+  /** Gambas drops the entry when it loads the file. */
+  get isDead(): boolean {
+    return this.keyFrom === this.keyTo || isDeadValue(this.#image[this.keyTo]);
+  }
+}
+
+/** Gambas drops an entry that has no key or no value. An empty string is one here, see README "Values". */
+export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
+  return key === "" || isDeadValue(image[valueStart]);
+}
+
+function isDeadValue(tag: number | undefined): boolean {
+  return tag === TAG.NULL_OBJECT || tag === TAG.NULL;
+}
+
+/** Where the cookie path that begins at `at` ends; `at` itself when it is missing or cut off, which Gambas reads as empty. */
+export function endOfCookiePath(image: Buffer, at: number): number {
+  const first = image[at];
+  if (first === undefined || at + lengthBytes(first) > image.length) return at;
+  const end = at + lengthBytes(first) + readLength(image, at);
+  return end > image.length ? at : end;
+}
+
+/** The cookie path as it is stored; one byte 00 when it is missing or cut off. Whatever follows it is dropped, as by Gambas. */
+export function rawCookiePath(image: Buffer, at: number): Run {
+  const end = endOfCookiePath(image, at);
+  return end === at ? NO_PATH : { bytes: image, from: at, to: end };
+}
+
+export function unreadableImage(reason: string): SessionError {
+  return new SessionError("ERR_UNREADABLE", `The session file cannot be read: ${reason}.`);
+}

@@ -1,0 +1,123 @@
+// An image is the bytes of a session file in the older dialect: header, entries, cookie path. Only the tag of its root says which dialect
+// the file is in (image-dialect.ts). This file knows how a delta is put into it; where its
+// entries are image-layout.ts finds out. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
+
+import { SessionError } from "../errors.ts";
+import { TAG } from "../value/format.ts";
+import { newScan, type Scan } from "../value/scan.ts";
+import { keyBytes } from "../value/text.ts";
+import { type ParsedDelta, parseDelta } from "./delta.ts";
+import { type Dialect, dialectOf, setDialect } from "./dialect.ts";
+import { EntryReader, type Run, rawCookiePath } from "./entries.ts";
+import { HEADER_BYTES, writeStartup, writeTimeout } from "./header.ts";
+import { rewrite } from "./rewrite.ts";
+import { type Replacement, Splice } from "./splice.ts";
+
+export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "../value/text.ts";
+export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
+export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./dialect.ts";
+export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
+export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
+export { type Entry, type Layout, layoutOf } from "./layout.ts";
+export type { Replacement } from "./splice.ts";
+export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
+
+/** The largest image that is written. */
+export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
+
+/** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
+export interface Share {
+  readonly key: string;
+  readonly object: number;
+  readonly otherKey: string;
+  readonly otherObject: number;
+}
+
+export interface Change {
+  readonly delta: Buffer;
+  /** `parseDelta(delta)`, where somebody has it already. */
+  readonly parsed?: ParsedDelta;
+  readonly nowMs: number;
+  readonly timeoutSeconds?: number | undefined;
+  readonly cookiePath?: string | undefined;
+  readonly shares?: readonly Share[] | undefined;
+  /** Default MAX_IMAGE_BYTES. */
+  readonly maxBytes?: number;
+  /** Asked in which dialect the file is to be from now on when this brings the first reference into the image. Default: as it is. */
+  readonly dialect?: (() => Dialect) | undefined;
+}
+
+/** An image without entries. */
+export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {
+  const image = Buffer.concat([
+    Buffer.alloc(HEADER_BYTES),
+    Buffer.of(TAG.COLLECTION, 0),
+    pathBytes(options.cookiePath ?? ""),
+  ]);
+  writeStartup(image, options.nowMs);
+  writeTimeout(image, options.timeoutSeconds);
+  return image;
+}
+
+function pathBytes(cookiePath: string): Buffer {
+  if (cookiePath === "") return Buffer.of(0);
+  const bytes = keyBytes(cookiePath);
+  if (bytes.length >= 0x4000) throw new SessionError("ERR_BAD_OPTION", "The cookie path is longer than 16 383 bytes.");
+  const length = bytes.length < 0x80 ? [bytes.length] : [0x80 | (bytes.length >> 8), bytes.length & 0xff];
+  return Buffer.concat([Buffer.from(length), bytes]);
+}
+
+function pathRun(cookiePath: string): Run {
+  const bytes = pathBytes(cookiePath);
+  return { bytes, from: 0, to: bytes.length };
+}
+
+/**
+ * A new image with the changes in it: stamped now, entries replaced where they are, new ones last. Everything else is the same byte for
+ * byte, but for the numbers of references and for the place where an object with several references is written out.
+ * Throws ERR_UNREADABLE for the image, ERR_PROTOCOL and ERR_BAD_VALUE for the delta, ERR_TOO_LARGE.
+ */
+export function applyDelta(image: Buffer, change: Change): Buffer {
+  return applyChange(image, change).image;
+}
+
+export interface Applied {
+  readonly image: Buffer;
+  /** What was put in the place of what; undefined where references make that no question of places. */
+  readonly replacements: readonly Replacement[] | undefined;
+}
+
+/** Like `applyDelta`, and tells what it replaced. */
+export function applyChange(image: Buffer, change: Change): Applied {
+  const delta = change.parsed ?? parseDelta(change.delta);
+  const scan = newScan(1);
+  const splice = new Splice(image, change.delta, delta.entries);
+  const reader = new EntryReader(image, scan);
+  while (reader.next()) splice.entry(reader);
+  const cookiePath =
+    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRun(change.cookiePath);
+  const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
+  const body = isPlain ? splice.finish(cookiePath) : rewriteIn(image, change, delta, { cookiePath, scan });
+  const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
+  if (body.length > limit) {
+    throw new SessionError("ERR_TOO_LARGE", `The session would have ${body.length} bytes; the limit is ${limit}.`);
+  }
+  writeStartup(body, change.nowMs);
+  if (change.timeoutSeconds !== undefined) writeTimeout(body, change.timeoutSeconds);
+  return { image: body, replacements: isPlain ? splice.replacements : undefined };
+}
+
+/** With its first reference an image has outgrown what every version of Gambas reads. */
+function rewriteIn(
+  image: Buffer,
+  change: Change,
+  delta: ParsedDelta,
+  { cookiePath, scan }: { readonly cookiePath: Run; readonly scan: Scan },
+): Buffer {
+  const rewritten = rewrite(image, change, delta.entries, cookiePath);
+  if (rewritten.hasReferences && !scan.hasReferences && change.dialect !== undefined) {
+    // Files of 3.19 stay so: there are programs that read them.
+    if (dialectOf(image) === "3.18") setDialect(rewritten.image, change.dialect());
+  }
+  return rewritten.image;
+}

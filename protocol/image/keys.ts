@@ -1,0 +1,129 @@
+// Lists of keys that images share: the sessions of one application nearly always have the same keys in the same order. Those met
+// last are kept, so that an image with one of them needs no strings and no map of its own. Knows nothing of values.
+
+import { lengthBytes } from "../value/format.ts";
+import { readKey } from "../value/text.ts";
+
+/** Gambas' own key: the path of the cookie in use (GAMBAS.md 3.9). */
+export const COOKIE_PATH_KEY = "_";
+
+/** A fixed number of lists, each of a modest size, so that no input makes them grow; a newer one takes the place of the oldest. */
+const MAX_LISTS = 16;
+const MAX_KEYS = 64;
+const MAX_BYTES = 1024;
+
+/** Keys in file order, none of them twice. Shared, and never changed. */
+export class KeyList {
+  readonly keys: readonly string[];
+  /** Those that programs see: all but Gambas' own. */
+  readonly shown: readonly string[];
+  /** Other images with these keys have this very list: it costs none of them anything. */
+  isShared = false;
+  #indexes: ReadonlyMap<string, number> | undefined;
+  /** The index that is probably asked for next: whoever reads all keys does it in their order. */
+  #next = 0;
+
+  /** `indexes` where somebody has it already. */
+  constructor(keys: readonly string[], indexes?: ReadonlyMap<string, number>) {
+    this.keys = keys;
+    this.shown = keys.includes(COOKIE_PATH_KEY) ? keys.filter((key) => key !== COOKIE_PATH_KEY) : keys;
+    this.#indexes = indexes;
+  }
+
+  /** -1 for a key that is not there. */
+  indexOf(key: string): number {
+    const index = this.keys[this.#next] === key ? this.#next : this.#find(key);
+    this.#next = index + 1;
+    return index;
+  }
+
+  #find(key: string): number {
+    this.#indexes ??= new Map(this.keys.map((name, index) => [name, index]));
+    return this.#indexes.get(key) ?? -1;
+  }
+}
+
+/** Keys in an image: the first begins at `start`, every other one where the value before it ends. */
+export interface KeyPlaces {
+  readonly image: Buffer;
+  readonly start: number;
+  /** Two numbers for each: where its value begins, which is where the key ends, and where the value ends. */
+  readonly values: readonly number[];
+}
+
+/** A list and its keys with their lengths, as they are stored. */
+interface StoredList {
+  readonly list: KeyList;
+  readonly bytes: Buffer;
+  readonly print: number;
+}
+
+const lists: StoredList[] = [];
+let oldest = 0;
+
+/** Prints of lists that were not found lately: only what is met again is kept, and nothing has to give way for what is met once. */
+const missed: number[] = new Array<number>(MAX_LISTS).fill(0);
+let oldestMissed = 0;
+
+/** The list of exactly these keys, if it was met lately. */
+export function findList(places: KeyPlaces): KeyList | undefined {
+  const print = printOf(places);
+  for (const stored of lists) if (stored.print === print && isStored(stored, places)) return stored.list;
+  return undefined;
+}
+
+/** Tells most lists apart: by their length, and the lengths and last bytes of their keys. */
+function printOf({ image, start, values }: KeyPlaces): number {
+  let print = values.length;
+  let from = start;
+  for (let index = 0; index < values.length; index += 2) {
+    const to = values[index] as number;
+    print = (Math.imul(print, 31) + Math.imul(to - from, 7) + (image[to - 1] as number)) | 0;
+    from = values[index + 1] as number;
+  }
+  return print;
+}
+
+/** Compares lengths and bytes, so equal runs of as many keys are the same keys. */
+function isStored({ list, bytes }: StoredList, { image, start, values }: KeyPlaces): boolean {
+  if (list.keys.length * 2 !== values.length) return false;
+  let at = 0;
+  let from = start;
+  for (let index = 0; index < values.length; index += 2) {
+    const to = values[index] as number;
+    for (; from < to; from++) if (image[from] !== bytes[at++]) return false;
+    from = values[index + 1] as number;
+  }
+  return true;
+}
+
+/** Keeps a list of which no entry is dropped, if it was met before. */
+export function keepList(list: KeyList, places: KeyPlaces): void {
+  if (list.keys.length > MAX_KEYS) return;
+  const print = printOf(places);
+  if (!missed.includes(print)) {
+    missed[oldestMissed] = print;
+    oldestMissed = (oldestMissed + 1) % MAX_LISTS;
+    return;
+  }
+  const bytes = storedBytes(places);
+  if (bytes.length > MAX_BYTES) return;
+  list.isShared = true;
+  lists[oldest] = { list, bytes, print };
+  oldest = (oldest + 1) % MAX_LISTS;
+}
+
+function storedBytes({ image, start, values }: KeyPlaces): Buffer {
+  const pieces: Buffer[] = [];
+  let from = start;
+  for (let index = 0; index < values.length; index += 2) {
+    pieces.push(image.subarray(from, values[index]));
+    from = values[index + 1] as number;
+  }
+  return Buffer.concat(pieces);
+}
+
+/** The key that is stored in `image[from..to)` with its length. */
+export function readStoredKey(image: Buffer, from: number, to: number): string {
+  return readKey(image, from + lengthBytes(image[from] as number), to);
+}

@@ -1,0 +1,116 @@
+// Single values out of an image, as bytes that stand alone or as JavaScript values. Knows nothing of changing an image.
+
+import { SessionError } from "../errors.ts";
+import { Decoder, decodeValue } from "../value/decode.ts";
+import { nameOfClass, TAG } from "../value/format.ts";
+import type { Origins } from "../value/origins.ts";
+import { borrowOutput, returnOutput } from "../value/output.ts";
+import { newScan, ObjectTable, typeOfValue } from "../value/scan.ts";
+import { EntryReader } from "./entries.ts";
+import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./graph.ts";
+import type { Layout } from "./layout.ts";
+
+export interface DecodedEntry {
+  /** undefined when it cannot be shown; `error` says why. */
+  readonly value: unknown;
+  /** The self-contained bytes. */
+  readonly baseline: Buffer;
+  readonly error?: SessionError;
+}
+
+/** The tables of images with references, which take a second scan to find. */
+const TABLES = new WeakMap<Layout, ObjectTable>();
+
+/** Where all objects of an image are; the root is object 1. */
+export function tableOfImage(image: Buffer): ObjectTable {
+  const table = new ObjectTable(image);
+  table.addRoot();
+  const reader = new EntryReader(image, { ...newScan(1), table });
+  while (reader.next());
+  return table;
+}
+
+function tableOf(image: Buffer, layout: Layout): ObjectTable {
+  let table = TABLES.get(layout);
+  if (table === undefined || table.bytes !== image) {
+    table = tableOfImage(image);
+    TABLES.set(layout, table);
+  }
+  return table;
+}
+
+/**
+ * The bytes of an entry as a self-contained value; a view of the image where it has no references. A reference to the whole session
+ * becomes one to object 0: such bytes can be compared, but nothing reads them.
+ */
+export function valueBytesOf(image: Buffer, layout: Layout, key: string): Buffer | undefined {
+  const entry = layout.entries.get(key);
+  if (entry === undefined) return undefined;
+  const isPlain = !layout.hasReferences || (image[entry.valueStart] as number) < TAG.REFERENCE;
+  if (isPlain) return image.subarray(entry.valueStart, entry.valueEnd);
+  return aloneOf({ table: tableOf(image, layout), base: 0, hasRoot: true }, entry.valueStart, entry.valueEnd).bytes;
+}
+
+/** A value of an image standing alone, and the ids of its objects by its own numbers. */
+export function aloneOf(source: Source, at: number, end: number): { bytes: Buffer; order: readonly number[] } {
+  const out = borrowOutput();
+  try {
+    const writer = new GraphWriter(out, ROOT_ALONE);
+    writer.write({ source, at, end });
+    return { bytes: out.slice(0), order: writer.order };
+  } finally {
+    returnOutput(out);
+  }
+}
+
+/** The Gambas type of an entry. */
+export function typeOf(image: Buffer, layout: Layout, key: string): string | undefined {
+  const entry = layout.entries.get(key);
+  if (entry === undefined) return undefined;
+  if (image[entry.valueStart] !== TAG.REFERENCE) return typeOfValue(image, entry.valueStart);
+  const number = image.readInt32LE(entry.valueStart + 1);
+  return nameOfClass(tableOf(image, layout).classes[number] as number);
+}
+
+/** Every entry decoded: what is one object in the file is one object, within and across keys. */
+export function decodeAll(image: Buffer, layout: Layout, origins: Origins): Map<string, DecodedEntry> {
+  return layout.hasReferences ? decodeShared(image, layout, origins) : decodeApart(image, layout, origins);
+}
+
+function decodeApart(image: Buffer, layout: Layout, origins: Origins): Map<string, DecodedEntry> {
+  const decoded = new Map<string, DecodedEntry>();
+  for (const { key, valueStart, valueEnd } of layout.entries.values()) {
+    const baseline = image.subarray(valueStart, valueEnd);
+    decoded.set(
+      key,
+      attempt(baseline, () => decodeValue(baseline, 0, origins)),
+    );
+  }
+  return decoded;
+}
+
+function decodeShared(image: Buffer, layout: Layout, origins: Origins): Map<string, DecodedEntry> {
+  const table = tableOf(image, layout);
+  const decoder = new Decoder(image, table);
+  const decoded = new Map<string, DecodedEntry>();
+  for (const { key, valueStart } of layout.entries.values()) {
+    const baseline = valueBytesOf(image, layout, key) as Buffer;
+    const next = firstObjectFrom(table, valueStart);
+    decoded.set(
+      key,
+      attempt(baseline, () => decoder.decode(valueStart, next)),
+    );
+  }
+  const { objects, loose, looseAts } = decoder;
+  origins.remember({ bytes: image, at: 0, objects, loose, looseAts, table });
+  return decoded;
+}
+
+function attempt(baseline: Buffer, decode: () => unknown): DecodedEntry {
+  try {
+    return { value: decode(), baseline };
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    return { value: undefined, baseline, error };
+  }
+}

@@ -1,0 +1,302 @@
+// Gambas bytes to JavaScript values. Knows nothing of keys, files or how a value is written.
+
+import { SessionError } from "../errors.ts";
+import {
+  BASE_COLLECTION,
+  CLASS_BYTES,
+  CLASS_OBJECTS,
+  CLASS_STRINGS,
+  CLASS_VARIANTS,
+  classOfElementType,
+  DIMENSION,
+  ELEMENT_BYTES,
+  lengthBytes,
+  readClass,
+  readLength,
+  TAG,
+  unreadable,
+} from "./format.ts";
+import type { Origins } from "./origins.ts";
+import { isRegularDate, readDate, readFixed, readText } from "./payload.ts";
+import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./scan.ts";
+import { AsciiCutter, readKey } from "./text.ts";
+
+/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
+export const MAX_DEPTH = 2100;
+
+/**
+ * The JavaScript value of the self-contained bytes at `at`. Throws ERR_UNREADABLE for bytes that are no value and for values
+ * JavaScript cannot show (a date beyond its range, more than MAX_DEPTH levels). With `origins`, objects remember where they came from.
+ */
+export function decodeValue(bytes: Buffer, at: number, origins?: Origins): unknown {
+  if (bytes[at] !== TAG.STRING) endOfValue(bytes, at, newScan());
+  return decodeScanned(bytes, at, origins);
+}
+
+/** The same of bytes that were scanned before: those of an entry of an image, or of what was encoded here. */
+export function decodeScanned(bytes: Buffer, at: number, origins?: Origins): unknown {
+  const tag = bytes[at] as number;
+  if (tag === TAG.STRING) return decodeString(bytes, at, origins);
+  if (tag < TAG.REFERENCE && tag !== TAG.DATE && tag !== TAG.CONSTANT_STRING) {
+    return tag === TAG.NULL || tag === TAG.NULL_OBJECT ? null : readFixed(tag, bytes, at + 1);
+  }
+  const decoder = new Decoder(bytes);
+  const value = decoder.decode(at, 1);
+  origins?.remember({ bytes, at, objects: decoder.objects, loose: decoder.loose, looseAts: decoder.looseAts });
+  return value;
+}
+
+/** The same of a value that is no object, where many are read from the same bytes. A Date and a Buffer are new ones each time. */
+export function decodeScalar(bytes: Buffer, at: number, cutter: AsciiCutter): unknown {
+  const tag = bytes[at] as number;
+  if (tag !== TAG.STRING && tag !== TAG.CONSTANT_STRING) {
+    return tag === TAG.NULL || tag === TAG.NULL_OBJECT ? null : readFixed(tag, bytes, at + 1);
+  }
+  const from = at + 1 + lengthBytes(bytes[at + 1] as number);
+  const to = from + readLength(bytes, at + 1);
+  return cutter.cut(from, to) ?? readText(bytes, from, to);
+}
+
+function decodeString(bytes: Buffer, at: number, origins: Origins | undefined): string | Buffer {
+  const from = at + 1 + lengthBytes(bytes[at + 1] ?? 0);
+  const to = from + readLength(bytes, at + 1);
+  if (to > bytes.length) throw unreadable(at, "end of file in a string");
+  const text = readText(bytes, from, to);
+  if (typeof text !== "string") origins?.remember({ bytes, at, objects: [], loose: [text], looseAts: [at] });
+  return text;
+}
+
+/** A container that is being filled. A stack of these stands in for recursion. */
+interface Frame {
+  readonly object: Record<string, unknown> | undefined;
+  readonly list: unknown[];
+  readonly layout: number;
+  left: number;
+  /** Where to go on when this one was found through a reference; -1 when its bytes are followed by the next ones. */
+  resumeAt: number;
+  resumeNext: number;
+}
+
+const NO_LIST: unknown[] = [];
+
+/** Decodes bytes that were scanned before. Given the table of an image it decodes entries in any order, one object for one number. */
+export class Decoder {
+  /** By number; index 0 is unused. */
+  readonly objects: (object | undefined)[] = [undefined];
+  /** Objects without a number whose bytes their JavaScript value does not tell: strings that are not UTF-8, odd dates. */
+  readonly loose: object[] = [];
+  readonly looseAts: number[] = [];
+  readonly #bytes: Buffer;
+  readonly #cutter: AsciiCutter;
+  readonly #table: ObjectTable | undefined;
+  /** Numbers of the objects made for the value that is being decoded. */
+  readonly #made: number[] = [];
+  readonly #frames: Frame[] = [];
+  #at = 0;
+  #next = 1;
+
+  constructor(bytes: Buffer, table?: ObjectTable) {
+    this.#bytes = bytes;
+    this.#cutter = new AsciiCutter(bytes);
+    this.#table = table;
+  }
+
+  /** The value at `at`, whose first object, if any, has the number `next`. */
+  decode(at: number, next: number): unknown {
+    this.#at = at;
+    this.#next = next;
+    // To set a length costs, even to what it is.
+    if (this.#made.length > 0) this.#made.length = 0;
+    if (this.#frames.length > 0) this.#frames.length = 0;
+    try {
+      const value = this.#variant();
+      this.#fill();
+      return value;
+    } catch (error) {
+      // What this value began is half done; another one that refers to it has to try by itself.
+      for (const number of this.#made) this.objects[number] = undefined;
+      throw error;
+    }
+  }
+
+  /** An object is handed on as soon as it exists, so what holds it need not wait until it is filled. */
+  #fill(): void {
+    const frames = this.#frames;
+    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
+      if (frame.left === 0) this.#close(frame);
+      else {
+        frame.left--;
+        if (frame.object === undefined) frame.list.push(this.#element(frame.layout));
+        else this.#member(frame.object);
+      }
+    }
+  }
+
+  #close(frame: Frame): void {
+    this.#frames.pop();
+    if (frame.resumeAt < 0) return;
+    this.#at = frame.resumeAt;
+    this.#next = frame.resumeNext;
+  }
+
+  #open(object: Record<string, unknown> | undefined, list: unknown[], layout: number, left: number): void {
+    this.#frames.push({ object, list, layout, left, resumeAt: -1, resumeNext: 0 });
+  }
+
+  #add(object: object): void {
+    this.#made.push(this.#next);
+    this.objects[this.#next++] = object;
+  }
+
+  #variant(): unknown {
+    const bytes = this.#bytes;
+    const tag = bytes[this.#at] as number;
+    if (tag >= TAG.REFERENCE) return this.#object(IN_VARIANT);
+    this.#at++;
+    if (tag === TAG.STRING || tag === TAG.CONSTANT_STRING) return this.#text(this.#at - 1);
+    if (tag === TAG.NULL || tag === TAG.NULL_OBJECT) return null;
+    return this.#fixed(tag);
+  }
+
+  #fixed(tag: number): unknown {
+    const at = this.#at;
+    this.#at = at + (ELEMENT_BYTES[tag] as number);
+    return tag === TAG.DATE ? this.#date(at) : readFixed(tag, this.#bytes, at);
+  }
+
+  #date(at: number): Date | null {
+    const date = readDate(this.#bytes, at);
+    if (date !== null && !isRegularDate(this.#bytes, at)) this.#remember(date, at - 1);
+    return date;
+  }
+
+  /** The string whose length is next. `at` is where a writer finds it again: one byte before its length. */
+  #text(at: number): string | Buffer {
+    const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
+    const to = from + readLength(this.#bytes, this.#at);
+    this.#at = to;
+    const text = this.#cutter.cut(from, to) ?? readText(this.#bytes, from, to);
+    if (typeof text !== "string") this.#remember(text, at);
+    return text;
+  }
+
+  #remember(object: object, at: number): void {
+    this.loose.push(object);
+    this.looseAts.push(at);
+  }
+
+  #object(context: number): object | null {
+    const tag = this.#bytes[this.#at] as number;
+    if (tag === TAG.NULL_OBJECT) {
+      this.#at++;
+      return null;
+    }
+    if (tag === TAG.REFERENCE) return this.#reference();
+    const known = this.objects[this.#next];
+    if (known !== undefined) return this.#skip(known);
+    if (this.#frames.length === MAX_DEPTH) throw tooDeep(this.#at);
+    return tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION ? this.#collection() : this.#array(tag, context);
+  }
+
+  #skip(known: object): object {
+    const table = this.#table as ObjectTable;
+    this.#at = table.ends[this.#next] as number;
+    this.#next = table.nexts[this.#next] as number;
+    return known;
+  }
+
+  #reference(): object {
+    const number = this.#bytes.readInt32LE(this.#at + 1);
+    const known = this.objects[number];
+    if (known === undefined) return this.#follow(number);
+    this.#at += 5;
+    return known;
+  }
+
+  /** Decodes the object where it is written out, and comes back. */
+  #follow(number: number): object {
+    if (this.#table === undefined || number === 1) throw unreadable(this.#at, "a reference to the whole session");
+    const resumeAt = this.#at + 5;
+    const resumeNext = this.#next;
+    const depth = this.#frames.length;
+    this.#at = this.#table.starts[number] as number;
+    this.#next = number;
+    const object = this.#object(this.#table.contexts[number] as number) as object;
+    const opened = this.#frames[depth];
+    if (opened === undefined) {
+      this.#at = resumeAt;
+      this.#next = resumeNext;
+    } else {
+      opened.resumeAt = resumeAt;
+      opened.resumeNext = resumeNext;
+    }
+    return object;
+  }
+
+  #count(): number {
+    const count = readLength(this.#bytes, this.#at);
+    this.#at += lengthBytes(this.#bytes[this.#at] as number);
+    return count;
+  }
+
+  #collection(): object {
+    const object: Record<string, unknown> = {};
+    this.#add(object);
+    this.#at++;
+    const count = this.#count();
+    if (count > 0) this.#open(object, NO_LIST, BASE_COLLECTION, count);
+    return object;
+  }
+
+  #member(object: Record<string, unknown>): void {
+    const bytes = this.#bytes;
+    const from = this.#at + lengthBytes(bytes[this.#at] as number);
+    const to = from + readLength(bytes, this.#at);
+    this.#at = to;
+    const key = readKey(bytes, from, to);
+    const value = this.#variant();
+    if (key !== "") setMember(object, key, value);
+  }
+
+  #array(tag: number, context: number): object {
+    const bytes = this.#bytes;
+    const hasClass = tag === TAG.ARRAY || context === IN_VARIANT;
+    let elements = hasClass ? readClass(bytes, this.#at + 1) : context === IN_OBJECTS ? CLASS_VARIANTS : context;
+    this.#at += hasClass ? 2 + (bytes[this.#at + 1] as number) : 1;
+    const type = bytes[this.#at++] as number;
+    const count = this.#count();
+    if (elements === CLASS_VARIANTS) elements = classOfElementType(type, count);
+    if (elements === CLASS_BYTES && (context < 0 || context === CLASS_BYTES)) return this.#byteArray(count);
+    const list: unknown[] = [];
+    this.#add(list);
+    if (elements >= CLASS_VARIANTS) {
+      if (count > 0) this.#open(undefined, list, elements, count);
+    } else for (let left = count; left > 0; left--) list.push(this.#element(elements));
+    return list;
+  }
+
+  #byteArray(count: number): Buffer {
+    const buffer = Buffer.from(this.#bytes.subarray(this.#at, this.#at + count));
+    this.#add(buffer);
+    this.#at += count;
+    return buffer;
+  }
+
+  #element(code: number): unknown {
+    if (code === CLASS_VARIANTS) return this.#variant();
+    if (code === CLASS_STRINGS) return this.#text(this.#at - 1);
+    if (code === CLASS_OBJECTS) return this.#object(IN_OBJECTS);
+    if (code >= 2 * DIMENSION || code === DIMENSION + BASE_COLLECTION) return this.#object(code - DIMENSION);
+    return this.#fixed(code - DIMENSION);
+  }
+}
+
+/** `__proto__` is a key like any other. */
+function setMember(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function tooDeep(at: number): SessionError {
+  return new SessionError("ERR_UNREADABLE", `The value at byte ${at} is nested more than ${MAX_DEPTH} levels deep.`);
+}

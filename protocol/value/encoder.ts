@@ -1,0 +1,393 @@
+// Writes one value that is an object. Keeps the type that is stored where it holds the new value exactly, and the very bytes of what
+// did not change. Uses a stack of its own, so depth costs no stack frames. Knows nothing of keys or files.
+
+import { SessionError } from "../errors.ts";
+import { MAX_DEPTH } from "./decode.ts";
+import { classOfList, type Fitting, misfitOf } from "./fit.ts";
+import {
+  BASE_COLLECTION,
+  CLASS_BYTES,
+  CLASS_OBJECTS,
+  CLASS_VARIANTS,
+  classOfElementType,
+  DIMENSION,
+  ELEMENT_BYTES,
+  lengthBytes,
+  nameOfClass,
+  readLength,
+  TAG,
+} from "./format.ts";
+import { describe, isBytes, KIND, type Kind, kindOf, numericClassOf } from "./kind.ts";
+import { isSameOrder, isSameScalar } from "./match.ts";
+import { Members } from "./members.ts";
+import type { Origins, Place } from "./origins.ts";
+import { kindOfContext, type Output, writeArrayHeader } from "./output.ts";
+import { badValue, pathText, type Segment } from "./path.ts";
+import { isSameFixed, isSameText } from "./payload.ts";
+import { putInStoredOrder, readMap, readPlain } from "./read.ts";
+import { tagFor, writePayload, writeScalar } from "./scalar.ts";
+import { IN_OBJECTS, IN_VARIANT } from "./scan.ts";
+import { isLongKey, isUtf8, keyBytes } from "./text.ts";
+import { TypedValue } from "./typed.ts";
+
+/** How an object goes into a place: what may stand there, and what its members were. */
+interface Form {
+  readonly code: number;
+  readonly context: number;
+  readonly members: Members | undefined;
+  /** The number of the stored object the members belong to. */
+  readonly number: number;
+  /** The members are those of this very object, not of what stood in its place. */
+  readonly isOwn: boolean;
+}
+
+/** A container that is being written, and which of its members is next. A stack of these stands in for recursion. */
+interface Frame {
+  readonly keys: readonly string[] | undefined;
+  readonly values: ArrayLike<unknown>;
+  readonly layout: number;
+  readonly members: Members | undefined;
+  next: number;
+}
+
+export class Encoder {
+  readonly objects: object[] = [];
+  isCanonical = true;
+  readonly #out: Output;
+  readonly #root: string;
+  readonly #origins: Origins | undefined;
+  readonly #frames: Frame[] = [];
+  readonly #numbers = new Map<object, number>();
+  readonly #codes: number[] = [];
+  /** Classes of arrays that are elements of a typed array not yet written so far. */
+  readonly #reserved = new Map<object, number>();
+  #dates: Set<object> | undefined;
+
+  constructor(out: Output, root: string, origins: Origins | undefined) {
+    this.#out = out;
+    this.#root = root;
+    this.#origins = origins;
+  }
+
+  encode(value: object, place: Place | undefined): void {
+    const frames = this.#frames;
+    this.#variant(value, place);
+    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
+      if (frame.next === frame.values.length) frames.pop();
+      else if (frame.keys === undefined) this.#element(frame);
+      else this.#entry(frame, frame.keys);
+    }
+  }
+
+  #bad(problem: string, suffix = ""): SessionError {
+    const path = this.#frames.map(({ keys, next }): Segment => keys?.[next - 1] ?? next - 1);
+    return badValue(pathText(this.#root, path) + suffix, problem);
+  }
+
+  /** A value with its tag, as a key, a Variant[] or a collection holds it. */
+  #variant(value: unknown, place: Place | undefined): void {
+    if (typeof value === "object" && value !== null) {
+      const kind = kindOf(value);
+      if (kind === KIND.DATE) this.#date(value as Date, place, true);
+      else if (kind !== KIND.BYTES || !this.#isString(value as Uint8Array, place))
+        this.#object(value, kind, IN_VARIANT, place);
+      return;
+    }
+    if (value === undefined || isSafeBigint(value)) this.isCanonical = false;
+    const problem = writeScalar(this.#out, value ?? null, place?.table.bytes, place?.at ?? 0);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  #date(value: Date, place: Place | undefined, hasTag: boolean): void {
+    this.#dates ??= new Set();
+    if (this.#dates.has(value)) this.isCanonical = false;
+    this.#dates.add(value);
+    if (hasTag) this.#out.byte(TAG.DATE);
+    const own = this.#origins?.placeOf(value) ?? place;
+    if (
+      own !== undefined &&
+      own.number === 0 &&
+      this.#isDateAt(own, place, hasTag) &&
+      isSameFixed(TAG.DATE, value, own.table.bytes, own.at + 1)
+    ) {
+      this.#out.copy(own.table.bytes, own.at + 1, own.at + 9);
+      return;
+    }
+    const problem = writePayload(this.#out, TAG.DATE, value);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  /** What stood in this place may have been no Date. */
+  #isDateAt(own: Place, place: Place | undefined, hasTag: boolean): boolean {
+    return own !== place || !hasTag || own.table.bytes[own.at] === TAG.DATE;
+  }
+
+  /** Writes bytes that were read from a String, and still are not UTF-8, as a String again. */
+  #isString(value: Uint8Array, place: Place | undefined): boolean {
+    const own = this.#origins?.placeOf(value);
+    const bytes = place?.table.bytes;
+    const tag = place === undefined ? undefined : bytes?.[place.at];
+    const wasString = own !== undefined ? own.number === 0 : tag === TAG.STRING || tag === TAG.CONSTANT_STRING;
+    if (!wasString || isUtf8(value)) return false;
+    if (place !== undefined && bytes !== undefined && place.number === 0 && isSameScalar(value, bytes, place.at)) {
+      writeScalar(this.#out, value, bytes, place.at);
+      return true;
+    }
+    this.#out.byte(TAG.STRING);
+    this.#text(value, own);
+    return true;
+  }
+
+  /** A string without its tag. */
+  #text(value: string | Uint8Array, place: Place | undefined): void {
+    if (place !== undefined) {
+      const { bytes } = place.table;
+      const from = place.at + 1 + lengthBytes(bytes[place.at + 1] as number);
+      const to = from + readLength(bytes, place.at + 1);
+      if (isSameText(value, bytes, from, to)) {
+        this.#out.copy(bytes, place.at + 1, to);
+        return;
+      }
+    }
+    const problem = writePayload(this.#out, TAG.STRING, value);
+    if (problem !== undefined) throw this.#bad(problem);
+  }
+
+  /** An object, or a reference to it when it was written before. */
+  #object(value: object, kind: Kind, context: number, place: Place | undefined): void {
+    if (kind === KIND.TYPED) {
+      this.#typed(value as TypedValue, context, place);
+      return;
+    }
+    if (kind === KIND.NONE || kind === KIND.DATE) throw this.#bad(describe(value));
+    if (this.#isReference(value, context)) return;
+    const own = this.#origins?.placeOf(value);
+    const isOwn = own !== undefined && own.number > 0;
+    const stored = isOwn ? own : place;
+    const number = stored !== undefined && stored.number > 0 ? stored.number : 0;
+    const members = stored !== undefined && number > 0 ? new Members(stored.table, number) : undefined;
+    const code =
+      context >= 0 ? context : this.#classOf(value, kind, number > 0 ? stored?.table.classes[number] : undefined);
+    this.#container(value, kind, { code, context, members, number, isOwn });
+  }
+
+  #isReference(value: object, context: number): boolean {
+    const number = this.#numbers.get(value);
+    if (number === undefined) return false;
+    const code = this.#codes[number - 1] as number;
+    if (context >= 0 && code !== context) throw this.#bad(`stored as ${nameOfClass(code)} elsewhere in the same value`);
+    this.#out.byte(TAG.REFERENCE);
+    this.#out.int32(number);
+    return true;
+  }
+
+  #classOf(value: object, kind: Kind, stored: number | undefined): number {
+    if (kind === KIND.PLAIN || kind === KIND.MAP) return BASE_COLLECTION;
+    if (kind === KIND.BYTES) return CLASS_BYTES;
+    if (kind === KIND.NUMBERS) return numericClassOf(value);
+    const reserved = this.#reserved.get(value);
+    if (reserved !== undefined) return reserved;
+    const list = value as readonly unknown[];
+    const isCandidate = stored !== undefined && stored >= DIMENSION && stored !== CLASS_BYTES;
+    return isCandidate && misfitOf(list, stored, this.#fitting(false)) === undefined ? stored : classOfList(list);
+  }
+
+  #fitting(isForced: boolean): Fitting {
+    return {
+      isForced,
+      classOf: (object) => this.#classSoFar(object),
+      reserve: (object, code) => this.#reserved.set(object, code),
+    };
+  }
+
+  #classSoFar(object: object): number | undefined {
+    return this.#codes[(this.#numbers.get(object) ?? 0) - 1] ?? this.#reserved.get(object);
+  }
+
+  #typed(typed: TypedValue, context: number, place: Place | undefined): void {
+    this.isCanonical = false;
+    const { code, value } = typed;
+    if (code < BASE_COLLECTION) {
+      this.#typedScalar(typed, context, place);
+      return;
+    }
+    const kind = typeof value === "object" && value !== null ? kindOf(value) : KIND.NONE;
+    const isCollection = kind === KIND.PLAIN || kind === KIND.MAP;
+    const isList = kind === KIND.LIST || kind === KIND.BYTES || kind === KIND.NUMBERS;
+    if (code === BASE_COLLECTION ? !isCollection : !isList) throw this.#bad(`not a ${typed.type}`);
+    const misfit = isList ? misfitOf(value as ArrayLike<unknown>, code, this.#fitting(true)) : undefined;
+    if (misfit !== undefined) throw this.#bad(`not what a ${typed.type} can hold exactly`, misfit);
+    const known = this.#classSoFar(value as object) ?? code;
+    if (known !== code) throw this.#bad(`stored as ${nameOfClass(known)} elsewhere in the same value`);
+    if (this.#isReference(value as object, context)) return;
+    const members = place !== undefined && place.number > 0 ? new Members(place.table, place.number) : undefined;
+    const number = members === undefined ? 0 : (place?.number ?? 0);
+    this.#container(value as object, kind, { code, context, members, number, isOwn: false });
+  }
+
+  #typedScalar(typed: TypedValue, context: number, place: Place | undefined): void {
+    const problem =
+      tagFor(typed.value, typed.code, true) === typed.code ? undefined : `not what a ${typed.type} can hold exactly`;
+    if (problem !== undefined || context !== IN_VARIANT)
+      throw this.#bad(problem ?? "a scalar where an object must stand");
+    const { bytes } = place?.table ?? {};
+    if (place !== undefined && bytes?.[place.at] === typed.code && isSameScalar(typed.value, bytes, place.at)) {
+      writeScalar(this.#out, typed.value, bytes, place.at);
+      return;
+    }
+    this.#out.byte(typed.code);
+    const trouble = writePayload(this.#out, typed.code, typed.value);
+    if (trouble !== undefined) throw this.#bad(trouble);
+  }
+
+  #container(value: object, kind: Kind, form: Form): void {
+    if (this.#frames.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
+    this.objects.push(value);
+    this.#codes.push(form.code);
+    this.#numbers.set(value, this.objects.length);
+    if (form.code === BASE_COLLECTION) this.#collection(value, kind, form);
+    else this.#list(value as ArrayLike<unknown>, form);
+    if (kind !== KIND.LIST && kind !== KIND.PLAIN && !Buffer.isBuffer(value)) this.isCanonical = false;
+  }
+
+  /** The count, with its stored bytes when it did not change: they may be longer than needed. */
+  #count(count: number, members: Members | undefined): void {
+    if (members !== undefined && members.count === count) {
+      this.#out.copy(members.table.bytes, members.countAt, members.firstAt);
+    } else if (!this.#out.count(count)) throw this.#bad("too long");
+  }
+
+  #list(list: ArrayLike<unknown>, form: Form): void {
+    const layout = this.#arrayHeader(list, form);
+    this.#count(list.length, form.members);
+    if (layout === CLASS_BYTES && isBytes(list)) {
+      this.#out.copy(list, 0, list.length);
+      return;
+    }
+    const isGuide = form.members?.layout === layout || (form.members?.hasObjects() && layout >= CLASS_VARIANTS);
+    const frame: Frame = {
+      keys: undefined,
+      values: list,
+      layout,
+      members: isGuide ? form.members : undefined,
+      next: 0,
+    };
+    this.#frames.push(frame);
+    if (!isFlat(layout)) return;
+    while (frame.next < list.length) this.#element(frame);
+    this.#frames.pop();
+  }
+
+  /** Tag, class and element type; the stored ones where they still say the same in the same kind of place. Returns the layout. */
+  #arrayHeader(list: ArrayLike<unknown>, form: Form): number {
+    const { code, context, members, number } = form;
+    if (
+      members !== undefined &&
+      members.table.classes[number] === code &&
+      kindOfContext(members.table.contexts[number]) === kindOfContext(context)
+    ) {
+      const { bytes, starts } = members.table;
+      const layout =
+        code === CLASS_VARIANTS ? classOfElementType(bytes[members.countAt - 1] as number, list.length) : code;
+      if (layout === code || (layout !== 0 && misfitOf(list, layout, this.#fitting(false)) === undefined)) {
+        this.#out.copy(bytes, starts[number] as number, members.countAt);
+        return layout;
+      }
+    }
+    writeArrayHeader(this.#out, code, context);
+    return code;
+  }
+
+  #element(frame: Frame): void {
+    const index = frame.next++;
+    const { layout } = frame;
+    const value = frame.values[index] ?? null;
+    const place = frame.members?.placeAt(index);
+    if (value === null && frame.values[index] === undefined) this.isCanonical = false;
+    if (layout === CLASS_VARIANTS) this.#variant(value, place);
+    else if (isFlat(layout)) this.#bare(value, layout - DIMENSION, place);
+    else this.#member(value, contextOf(layout), place);
+  }
+
+  /** A scalar whose type the array says. */
+  #bare(value: unknown, base: number, place: Place | undefined): void {
+    const plain = value instanceof TypedValue ? value.value : value;
+    if (plain !== value || isSafeBigint(plain)) this.isCanonical = false;
+    if (base === TAG.STRING) {
+      this.#text(plain as string, this.#origins?.placeOf(plain as object) ?? place);
+    } else if (base === TAG.DATE && plain !== null) {
+      this.#date(plain as Date, place, false);
+    } else if (place !== undefined && isSameFixed(base, plain, place.table.bytes, place.at + 1)) {
+      this.#out.copy(place.table.bytes, place.at + 1, place.at + 1 + (ELEMENT_BYTES[base] as number));
+    } else {
+      const problem = writePayload(this.#out, base, plain);
+      if (problem !== undefined) throw this.#bad(problem);
+    }
+  }
+
+  /** An element of an array of objects. */
+  #member(value: unknown, context: number, place: Place | undefined): void {
+    if (value === null) this.#out.byte(TAG.NULL_OBJECT);
+    else this.#object(value as object, kindOf(value as object), context, place);
+  }
+
+  #collection(value: object, kind: Kind, form: Form): void {
+    const members = form.members?.layout === BASE_COLLECTION ? form.members : undefined;
+    const read = kind === KIND.MAP ? readMap(value as Map<unknown, unknown>) : readPlain(value);
+    if (read.problem !== undefined) throw this.#bad(read.problem);
+    if (!read.isCanonical) this.isCanonical = false;
+    if (members !== undefined && form.isOwn) putInStoredOrder(read, members.keys);
+    const { keys, values } = read;
+    const isSameKeys = members !== undefined && isSameOrder(members.keys, keys);
+    this.#out.byte(isSameKeys ? (members.table.bytes[members.countAt - 1] as number) : TAG.COLLECTION);
+    this.#count(keys.length, members);
+    this.#frames.push({ keys, values, layout: BASE_COLLECTION, members, next: 0 });
+  }
+
+  #entry(frame: Frame, keys: readonly string[]): void {
+    const index = frame.next++;
+    const key = keys[index] as string;
+    const { members } = frame;
+    const found = members?.indexOf(key, index) ?? -1;
+    if (members !== undefined && found >= 0) {
+      this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
+    } else this.#key(key);
+    this.#variant(frame.values[index], members?.placeAt(found));
+  }
+
+  #key(key: string): void {
+    if (key === "") throw this.#bad("a member whose key is empty");
+    if (isLongKey(key)) throw this.#bad("a member whose key is too long");
+    if (key.isWellFormed()) {
+      this.#out.text(key);
+      return;
+    }
+    const bytes = this.#escapedKey(key);
+    this.#out.count(bytes.length);
+    this.#out.copy(bytes, 0, bytes.length);
+  }
+
+  #escapedKey(key: string): Buffer {
+    try {
+      return keyBytes(key);
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ERR_BAD_KEY")
+        throw this.#bad("a member whose key has lone surrogates");
+      throw error;
+    }
+  }
+}
+
+function isSafeBigint(value: unknown): boolean {
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value));
+}
+
+/** The elements are scalars without tags. */
+function isFlat(layout: number): boolean {
+  return layout < 2 * DIMENSION && layout - DIMENSION < TAG.VARIANT;
+}
+
+/** What stands in an array of objects. */
+function contextOf(layout: number): number {
+  return layout === CLASS_OBJECTS ? IN_OBJECTS : layout - DIMENSION;
+}

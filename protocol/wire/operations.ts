@@ -1,0 +1,193 @@
+// THE table of operations: number, meaning, request, response, errors. Types on both sides derive from it, PROTOCOL.md prints it.
+
+import type { ErrorCode } from "../errors.ts";
+import {
+  bool,
+  bytes,
+  type Fields,
+  float,
+  listOf,
+  type Message,
+  mapOf,
+  omittable,
+  optional,
+  text,
+  uint,
+} from "./shape.ts";
+
+/** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
+export const PROTOCOL_VERSION: number = 2;
+
+/** The version of the daemon that has refused a hello with this failure, if it is older than ours; undefined otherwise. */
+export function olderVersion(failure: readonly unknown[]): number | undefined {
+  const [, , code, , version] = failure;
+  return code === "ERR_PROTOCOL_VERSION" && typeof version === "number" && version < PROTOCOL_VERSION
+    ? version
+    : undefined;
+}
+
+interface Operation {
+  readonly number: number;
+  readonly since: number;
+  readonly meaning: string;
+  readonly request: Fields;
+  readonly response: Fields;
+  readonly errors: readonly ErrorCode[];
+}
+
+/** What `kind` says of a state of a session. */
+export const KIND = {
+  /** There is no such session. */
+  absent: 0,
+  /** The contents are those the client said it has (with its own delta, for a commit); only the revision may be newer. */
+  same: 1,
+  /** `image` holds the contents. */
+  contents: 2,
+  /** Like `contents`, but the file is so young that a later save might look the same to stat: use it, do not keep it. */
+  fleeting: 3,
+} as const;
+
+/** A state of a session as it travels: a revision (what stat says of the file) and perhaps its contents. */
+const STATE = {
+  kind: uint,
+  ino: float,
+  size: uint,
+  mtimeMs: float,
+  startupMs: float,
+  image: optional(bytes),
+};
+
+const SHARE = mapOf({ key: text, object: uint, otherKey: text, otherObject: uint }, {});
+
+const COMMIT_OPTIONS = mapOf(
+  {},
+  {
+    create: bool,
+    unique: bool,
+    timeoutSeconds: float,
+    cookiePath: text,
+    fence: uint,
+    release: bool,
+    shares: listOf(SHARE),
+    held: listOf(uint),
+  },
+);
+
+/** The fences of the transactions that go on only when the call is answered. */
+const HELD = omittable(listOf(uint));
+
+const SESSION_ERRORS = ["ERR_BAD_ID", "ERR_UNREADABLE", "ERR_SESSION_BUSY", "ERR_STORE"] as const;
+
+export const OPERATIONS = {
+  hello: {
+    number: 0,
+    since: 1,
+    meaning:
+      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once.",
+    request: { version: uint, client: text },
+    response: {
+      version: uint,
+      pid: uint,
+      instance: text,
+      directory: text,
+      leaseMs: uint,
+      maxLeaseMs: uint,
+      maxSessionBytes: uint,
+    },
+    errors: ["ERR_PROTOCOL_VERSION"],
+  },
+  open: {
+    number: 1,
+    since: 1,
+    meaning: "Reads a session. `known` is the mtime of the revision the client holds, or 0.",
+    request: { sid: text, known: float },
+    response: STATE,
+    errors: SESSION_ERRORS,
+  },
+  commit: {
+    number: 2,
+    since: 1,
+    meaning:
+      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease.",
+    request: { sid: text, sequence: uint, base: float, delta: bytes, options: optional(COMMIT_OPTIONS) },
+    response: STATE,
+    errors: [
+      ...SESSION_ERRORS,
+      "ERR_OVERLOADED",
+      "ERR_BAD_OPTION",
+      "ERR_BAD_KEY",
+      "ERR_BAD_VALUE",
+      "ERR_SESSION_GONE",
+      "ERR_ID_TAKEN",
+      "ERR_LEASE_LOST",
+      "ERR_DEADLOCK",
+      "ERR_CONFLICT",
+      "ERR_TOO_LARGE",
+    ],
+  },
+  touch: {
+    number: 3,
+    since: 1,
+    meaning: "Renews the time stamp of a session in place. `base` as in commit, `held` as in lease.",
+    request: { sid: text, base: float, held: HELD },
+    response: STATE,
+    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_DEADLOCK"],
+  },
+  abandon: {
+    number: 4,
+    since: 1,
+    meaning:
+      "Ends a session for good: the file is gone and the id is remembered as ended. Ending what is not there is no error. `held` as in lease.",
+    request: { sid: text, held: HELD },
+    response: {},
+    errors: [...SESSION_ERRORS, "ERR_DEADLOCK"],
+  },
+  lease: {
+    number: 5,
+    since: 1,
+    meaning:
+      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered.",
+    request: { sid: text, leaseMs: uint, known: float, held: HELD },
+    response: { fence: uint, ...STATE },
+    errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_BAD_OPTION", "ERR_DEADLOCK"],
+  },
+  release: {
+    number: 6,
+    since: 1,
+    meaning: "Ends a lease without a commit. Ending one that is over is no error.",
+    request: { sid: text, fence: uint },
+    response: {},
+    errors: ["ERR_BAD_ID"],
+  },
+  status: {
+    number: 7,
+    since: 1,
+    meaning: "What an operator wants to know of the daemon, as one JSON text.",
+    request: {},
+    response: { json: text },
+    errors: [],
+  },
+  retire: {
+    number: 8,
+    since: 1,
+    meaning:
+      "Asks the daemon to leave: it takes no new connection, finishes what has arrived, answers it and ends. Whoever asks starts the next one.",
+    request: {},
+    response: { pid: uint },
+    errors: [],
+  },
+} as const satisfies Record<string, Operation>;
+
+export type OperationName = keyof typeof OPERATIONS;
+export type RequestOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["request"]>;
+export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["response"]>;
+export type State = Message<typeof STATE>;
+export type CommitOptions = NonNullable<RequestOf<"commit">["options"]>;
+
+const NAMES: ReadonlyMap<number, OperationName> = new Map(
+  (Object.keys(OPERATIONS) as OperationName[]).map((name) => [OPERATIONS[name].number, name]),
+);
+
+export function operationName(number: unknown): OperationName | undefined {
+  return typeof number === "number" ? NAMES.get(number) : undefined;
+}

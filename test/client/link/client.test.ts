@@ -1,0 +1,340 @@
+// connect(): the client for those who want no static API, and what it says when there is nobody to talk to.
+import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { connect } from "../../../client/connect.ts";
+import { Cache } from "../../../client/copies/cache.ts";
+import type { Client } from "../../../client/link/client.ts";
+import type { ConnectOptions } from "../../../client/options.ts";
+import { Session } from "../../../client/static/session.ts";
+import { startDaemon } from "../../../daemon/start.ts";
+import type { SessionError } from "../../../protocol/errors.ts";
+import { FrameReader, FrameWriter, readMessage } from "../../../protocol/wire/frame.ts";
+import { makeRoot, SessionHouse } from "../../support/session-house.ts";
+
+let house: SessionHouse;
+let client: Client;
+
+beforeAll(async () => {
+  house = await SessionHouse.open({ maxSessionBytes: 1_000_000 });
+  client = await connect(house.options);
+});
+afterAll(() => house.close());
+
+async function make(entries: Record<string, unknown>): Promise<string> {
+  const handle = client.create({ prefix: "made" });
+  for (const [key, value] of Object.entries(entries)) handle.set(key, value);
+  await client.commit(handle);
+  return handle.id ?? "";
+}
+
+describe("a client", () => {
+  it("creates, opens, commits and abandons sessions", async () => {
+    const id = await make({ a: 1 });
+    expect(id).toMatch(/^made:[0-9A-F]{24}$/);
+    const handle = await client.open(id);
+    expect([handle?.id, handle?.get("a"), handle?.keys, handle?.size]).toEqual([id, 1, ["a"], house.fileOf(id).length]);
+    handle?.set("b", [1]);
+    if (handle !== undefined) await client.commit(handle);
+    expect((await house.worker().open(id))?.get("b")).toEqual([1]);
+    await client.abandon(id);
+    expect([house.has(id), await client.open(id)]).toEqual([false, undefined]);
+    await client.abandon(id);
+  });
+
+  it("gives every handle keys and objects of its own, however often they were read before", async () => {
+    const id = await make({ a: 1, list: ["x", "y"], cart: { items: [{ n: 1 }] } });
+    for (let count = 0; count < 4; count++) {
+      const handle = await client.open(id);
+      const [list, cart] = [handle?.get("list") as string[], handle?.get("cart") as { items: object[] }];
+      expect([handle?.keys, list, cart]).toEqual([["a", "list", "cart"], ["x", "y"], { items: [{ n: 1 }] }]);
+      handle?.keys.push("b");
+      list.push("z");
+      cart.items[0] = { n: 2 };
+      expect(handle?.keys).toEqual(["a", "list", "cart"]);
+      expect([handle?.get("list"), handle?.get("cart")]).toEqual([["x", "y", "z"], { items: [{ n: 2 }] }]);
+    }
+  });
+
+  it("looks once at the file of a session that has changed, before it asks", async () => {
+    const id = await make({ a: 1 });
+    const worker = house.worker();
+    const seen = await worker.open(id);
+    const other = await client.open(id);
+    other?.set("a", 2);
+    await other?.save();
+    const look = vi.spyOn(Cache.prototype, "current");
+    expect([seen?.get("a"), (await worker.open(id))?.get("a")]).toEqual([1, 2]);
+    expect(look).toHaveBeenCalledOnce();
+    look.mockRestore();
+  });
+
+  it("finds no session for what is no id, and abandons nothing by it", async () => {
+    const before = readdirSync(house.root, { recursive: true });
+    for (const id of ["", "x", "../x", "a\0:0123456789ABCDEF01234567", "x".repeat(10_000)]) {
+      expect(await client.open(id)).toBeUndefined();
+      await expect(client.abandon(id)).rejects.toMatchObject({ code: "ERR_BAD_ID" });
+      await expect(client.transaction(id, () => 1)).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+    }
+    expect(readdirSync(house.root, { recursive: true })).toEqual(before);
+  });
+
+  it("runs those that give a promise and those that give none in order, and one that fails leaves nothing", async () => {
+    const id = await make({ log: "" });
+    const other = house.worker();
+    const add = (letter: string) => (own: { get(key: string): unknown; set(key: string, value: unknown): void }) => {
+      own.set("log", `${String(own.get("log"))}${letter}`);
+      own.set(letter, [letter]);
+      if (letter === "x") throw new Error("no x");
+      return letter;
+    };
+    const functions = [..."abxcxd"].map((letter, at) => {
+      const run = add(letter);
+      return at % 2 === 0 ? run : async (own: Parameters<typeof run>[0]) => Promise.resolve(own).then(run);
+    });
+    const handles = await Promise.all(functions.map(() => other.open(id)));
+    const settled = await Promise.allSettled(functions.map((fn, at) => other.transaction(handles[at] ?? id, fn)));
+    expect(settled.map((one) => (one.status === "fulfilled" ? one.value : "-")).join("")).toBe("ab-c-d");
+    expect(handles.map((handle) => handle?.isModified)).toEqual(handles.map(() => false));
+    const left = await client.open(id);
+    expect([left?.get("log"), left?.keys]).toEqual(["abcd", ["log", "a", "b", "c", "d"]]);
+    await client.abandon(id);
+  });
+
+  it("gives a session begun inside a transaction what the one had that was ended there", async () => {
+    const handle = await client.open(await make({ a: 1 }), { prefix: "kept", cookiePath: "/shop" });
+    if (handle === undefined) throw new Error("it is gone");
+    handle.timeout = 100;
+    await client.transaction(handle, async (own) => {
+      await own.abandon();
+      expect([own.id, own.timeout, own.prefix]).toEqual([null, 100, "kept"]);
+      own.set("b", 2);
+    });
+    expect([handle.id?.startsWith("kept:"), handle.timeout, handle.keys]).toEqual([true, 100, ["b"]]);
+    await client.abandon(handle);
+  });
+
+  it("refuses a lease that is none by the promise of the transaction", async () => {
+    const id = await make({ a: 1 });
+    const handle = await client.open(id);
+    for (const session of [id, handle ?? id]) {
+      await expect(client.transaction(session, () => 1, { leaseMs: -1 })).rejects.toMatchObject({
+        code: "ERR_BAD_OPTION",
+      });
+    }
+    await client.abandon(id);
+  });
+
+  it("waits for whatever a transaction's function gives that can be waited for, and no longer than its lease", async () => {
+    const id = await make({ n: 1 });
+    /** No Promise, but what libraries of their own kind and query builders give: nothing happens before somebody waits for it. */
+    const lateBy = (wait: () => Promise<unknown>, then: () => number): Promise<number> =>
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      ({ then: (done: (n: number) => void) => void wait().then(() => done(then())) }) as unknown as Promise<number>;
+    const result = await client.transaction(id, (session) =>
+      lateBy(
+        () => Promise.resolve(),
+        () => {
+          session.set("n", 2);
+          return 7;
+        },
+      ),
+    );
+    expect([result, (await house.worker().open(id))?.get("n")]).toEqual([7, 2]);
+    const never = client.transaction(id, () => lateBy(() => new Promise(() => undefined), Number), { leaseMs: 20 });
+    await expect(never).rejects.toMatchObject({ code: "ERR_LEASE_LOST" });
+  });
+
+  it("runs transactions on an id or a handle", async () => {
+    const id = await make({ n: 1 });
+    const increment = (session: { get(key: string): unknown; set(key: string, value: unknown): void }): number => {
+      const next = (session.get("n") as number) + 1;
+      session.set("n", next);
+      return next;
+    };
+    expect(await client.transaction(id, increment)).toBe(2);
+    const handle = await client.open(id);
+    if (handle === undefined) throw new Error("it is there");
+    expect(await client.transaction(handle, increment)).toBe(3);
+    expect(handle.get("n")).toBe(3);
+    const unknown = "made:0123456789ABCDEF01234567";
+    await expect(client.transaction(unknown, increment)).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+  });
+
+  it("makes another program's mistakes with a handle visible: ERR_SESSION_GONE, and no resurrection", async () => {
+    const id = await make({ n: 1 });
+    const [one, two] = [await client.open(id), await house.worker().open(id)];
+    await one?.abandon();
+    two?.set("n", 2);
+    await expect(two?.save()).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
+    expect([two?.id, house.has(id)]).toEqual([null, false]);
+  });
+
+  it("says what is too large before it costs the connection, and goes on", async () => {
+    const handle = client.create();
+    handle.set("big", "x".repeat(3_000_000));
+    await expect(handle.save()).rejects.toMatchObject({ code: "ERR_TOO_LARGE" });
+    handle.delete("big");
+    handle.set("small", 1);
+    await handle.save();
+    handle.set("big", "x".repeat(999_990));
+    await expect(handle.save()).rejects.toMatchObject({ code: "ERR_TOO_LARGE" });
+    expect(await client.open(await make({ a: 1 }))).toBeDefined();
+  });
+
+  it("keeps what a failed save did not save", async () => {
+    const handle = client.create();
+    handle.set("a", 1);
+    handle.set("big", "x".repeat(3_000_000));
+    await expect(handle.save()).rejects.toThrow();
+    expect([handle.get("a"), handle.isModified]).toEqual([1, true]);
+    handle.delete("big");
+    await handle.save();
+    expect((await house.worker().open(handle.id ?? ""))?.keys).toEqual(["a"]);
+  });
+
+  it("tells what the daemon tells about itself", async () => {
+    expect(await client.status()).toMatchObject({ pid: process.pid, root: house.root, engine: "gambas-file" });
+  });
+
+  it("fails everything that waits when it is closed, and says what to do", async () => {
+    const worker = house.worker();
+    const id = await make({ a: 1 });
+    await worker.ready();
+    const pending = [worker.open(id), worker.status(), worker.transaction(id, () => 1)];
+    worker.close();
+    for (const outcome of await Promise.allSettled(pending)) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ERR_CLOSED" } });
+    }
+    await expect(worker.status()).rejects.toThrow(/connect\(\) again/);
+    worker.close();
+  });
+
+  it("a closed default client is replaced by the next that connects", async () => {
+    const next = await connect(house.options);
+    const id = await make({ a: 1 });
+    expect(await Session.Run({ id }, () => Session.a)).toBe(1);
+    next.close();
+    expect(await Session.Run({ id }, () => Session.a)).toBe(1);
+  });
+
+  it("caches nothing with cacheBytes 0, and sees every change all the same", async () => {
+    const id = await make({ n: 0 });
+    const worker = house.worker({ cacheBytes: 0 });
+    for (let n = 1; n < 5; n++) {
+      await client.transaction(id, (session) => session.set("n", n));
+      expect((await worker.open(id))?.get("n")).toBe(n);
+    }
+  });
+});
+
+describe("connect", () => {
+  it("without a daemon and without leave to start one says so at once", async () => {
+    const root = makeRoot();
+    await expect(connect({ root, spawn: false })).rejects.toMatchObject({
+      code: "ERR_DAEMON_UNAVAILABLE",
+      message: expect.stringContaining(join(root, "sessiond.sock")),
+    });
+    expect(readdirSync(root)).toEqual([]);
+    rmSync(root, { recursive: true });
+  });
+
+  it("refuses a socket path that is too long, with its length and the limit", async () => {
+    await expect(connect({ root: `/tmp/${"é".repeat(60)}`, spawn: false })).rejects.toMatchObject({
+      code: "ERR_SOCKET_PATH",
+      message: expect.stringMatching(/has 139 bytes; at most 107/),
+    });
+  });
+
+  it("names both versions when the daemon speaks another one", async () => {
+    const root = makeRoot();
+    const server = createServer((socket) => {
+      const reader = new FrameReader(1_000_000);
+      socket.on("data", (chunk) =>
+        reader.read(chunk, (frame) => {
+          const [number] = readMessage(frame);
+          const writer = new FrameWriter();
+          const text = "The client speaks version 1 of the protocol, this daemon version 99.";
+          writer.push(number as number, 1, "ERR_PROTOCOL_VERSION", text);
+          socket.end(writer.take());
+        }),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(join(root, "sessiond.sock"), resolve));
+    await expect(connect({ root, spawn: false })).rejects.toMatchObject({
+      code: "ERR_PROTOCOL_VERSION",
+      message: expect.stringMatching(/version 1 .*version 99/),
+    });
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+
+  it.runIf(process.getuid?.() === 0)("says nothing to a socket, or in a root, that is another user's", async () => {
+    const root = makeRoot();
+    let visitors = 0;
+    const server = createServer(() => {
+      visitors += 1;
+    });
+    const socket = join(root, "sessiond.sock");
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const refused = { code: "ERR_BAD_ROOT", message: expect.stringMatching(/belongs to uid 12345, not to 0/) };
+    chownSync(socket, 12_345, 12_345);
+    await expect(connect({ root })).rejects.toMatchObject(refused);
+    chownSync(socket, 0, 0);
+    chownSync(root, 12_345, 12_345);
+    await expect(connect({ root })).rejects.toMatchObject(refused);
+    expect(visitors).toBe(0);
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+
+  it("does not believe one that speaks something else entirely", async () => {
+    const root = makeRoot();
+    const server = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    await new Promise<void>((resolve) => server.listen(join(root, "sessiond.sock"), resolve));
+    const outcome = await connect({ root, spawn: false, waitMs: 200 }).catch((error: SessionError) => error.code);
+    expect(["ERR_PROTOCOL", "ERR_DAEMON_UNAVAILABLE"]).toContain(outcome);
+    server.close();
+    rmSync(root, { recursive: true });
+  });
+});
+
+describe("startDaemon", () => {
+  it("refuses a root that is a symbolic link, or no directory, with the reason", async () => {
+    const root = makeRoot();
+    mkdirSync(join(root, "real"));
+    symlinkSync(join(root, "real"), join(root, "link"));
+    await expect(startDaemon({ root: join(root, "link"), logLevel: "silent" })).rejects.toMatchObject({
+      code: "ERR_BAD_ROOT",
+      message: expect.stringContaining("symbolic link"),
+    });
+    rmSync(root, { recursive: true });
+  });
+});
+
+describe("connect() refuses by name", () => {
+  it.each<ConnectOptions>([
+    { root: "" },
+    { socket: "" },
+    { waitMs: Number.NaN },
+    { cacheBytes: -1 },
+    { idleExitMs: 3e9 },
+    { spawn: "no" as unknown as boolean },
+    { durability: "yes" as "file" },
+  ])("the option %o", async (options) => {
+    const [name = ""] = Object.keys(options);
+    const refused = connect({ ...house.options, ...options });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
+    await expect(refused).rejects.toThrow(name);
+  });
+
+  it("a root that the daemon on the socket does not serve", async () => {
+    const other = makeRoot();
+    const socket = join(house.root, "sessiond.sock");
+    const refused = connect({ root: other, socket, spawn: false });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
+    await expect(refused).rejects.toThrow(other);
+    rmSync(other, { recursive: true });
+  });
+});

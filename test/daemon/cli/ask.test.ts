@@ -1,0 +1,68 @@
+// What the command line asks of a daemon: what it says when there is none, and when there is one that does not answer.
+
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { retire, status } from "../../../daemon/cli/ask.ts";
+import { Lab } from "../../support/daemon/lab.ts";
+import { freshRoot, removeRoot } from "../../support/processes.ts";
+
+let root: string;
+let server: Server | undefined;
+
+beforeEach(() => {
+  root = freshRoot();
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  server?.close();
+  server = undefined;
+  await removeRoot(root);
+});
+
+/** Takes connections and says nothing, as a daemon that was stopped. */
+async function stopped(): Promise<void> {
+  server = createServer((socket) => socket.on("error", () => undefined).resume());
+  server.listen(join(root, "sessiond.sock"));
+  writeFileSync(join(root, "sessiond.pid"), "4711\n");
+  await once(server, "listening");
+}
+
+test("of none is asked in vain", async () => {
+  await expect(status({ root }, false)).rejects.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
+  expect(await retire({ root })).toBeUndefined();
+});
+
+test.each([
+  ["how it is", () => status({ root }, true)],
+  ["to leave", () => retire({ root })],
+])("of one that does not answer is not waited for for ever, and its pid is named: %s", async (_, ask) => {
+  await stopped();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const answer = expect(ask()).rejects.toMatchObject({
+    code: "ERR_DAEMON_UNAVAILABLE",
+    message: expect.stringMatching(/pid 4711.*has not answered.*continue or kill/),
+  });
+  await once(server as Server, "connection");
+  vi.advanceTimersByTime(5_000);
+  await answer;
+});
+
+test("what answers in another language is no daemon, and is named", async () => {
+  server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  server.listen(join(root, "sessiond.sock"));
+  await once(server, "listening");
+  const refused = expect(status({ root }, false)).rejects;
+  await refused.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE", message: expect.stringContaining("sessiond.sock") });
+});
+
+test("tells people and programs the same", async () => {
+  const lab = await Lab.open();
+  const json = JSON.parse(await status({ root: lab.root }, true)) as Record<string, unknown>;
+  const text = await status({ root: lab.root }, false);
+  for (const name of Object.keys(json)) expect(text).toMatch(new RegExp(`^${name} `, "m"));
+  await lab.close();
+});

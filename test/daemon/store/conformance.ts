@@ -1,0 +1,196 @@
+// What every storage engine does alike: this suite is the specification of `Store`. Run by one test file per engine.
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Revision, Staged, Store } from "../../../daemon/store/store.ts";
+import { newImage, startupBytes, startupMs } from "../../../protocol/image/image.ts";
+import { newId } from "../../support/daemon/lab.ts";
+
+export interface Engine<S extends Staged> {
+  readonly open: () => Store<S>;
+  readonly close: (store: Store<S>) => void;
+}
+
+const MAX_BYTES = 1_000_000;
+
+export function describeStore<S extends Staged>(name: string, engine: Engine<S>): void {
+  describe(`the engine ${name}`, () => {
+    let store: Store<S>;
+    let id: string;
+
+    beforeEach(() => {
+      store = engine.open();
+      id = newId();
+    });
+
+    afterEach(() => engine.close(store));
+
+    /** Writes as a session does: under the lock, aside, then in one step. */
+    function write(one: string, image: Buffer): Revision {
+      store.lock(one, true);
+      const staged = store.stage(one, image, store.stat(one));
+      expect(store.publish(one, staged)).toBe(true);
+      store.unlock(one);
+      return staged.revision;
+    }
+
+    function load(one: string): Buffer | undefined {
+      store.lock(one, false);
+      const loaded = store.load(one, MAX_BYTES);
+      store.unlock(one);
+      return loaded?.image;
+    }
+
+    test("has nothing of a session that never was", () => {
+      expect(store.stat(id)).toBeUndefined();
+      expect(store.load(id, MAX_BYTES)).toBeUndefined();
+      expect(store.header(id)).toBeUndefined();
+      expect(store.hasLock(id)).toBe(false);
+    });
+
+    test("gives back the bytes it was given, of any length", () => {
+      for (const length of [34, 35, 1000, 70_000, 20, 34]) {
+        const image = Buffer.alloc(length, length);
+        // No entries, no cookie path; what follows is nobody's.
+        image.set([0x43, 0, 0], 16);
+        write(id, image);
+        expect(load(id)?.equals(image)).toBe(true);
+        expect(store.stat(id)?.size).toBe(length);
+      }
+    });
+
+    test("does not show what is only staged", () => {
+      write(id, image(1));
+      store.lock(id, true);
+      const before = store.stat(id);
+      const staged = store.stage(id, image(2), before);
+      expect(store.stat(id)).toEqual(before);
+      expect(store.load(id, MAX_BYTES)?.image.equals(image(1))).toBe(true);
+      store.publish(id, staged);
+      expect(store.load(id, MAX_BYTES)?.image.equals(image(2))).toBe(true);
+      store.unlock(id);
+    });
+
+    test("forgets what was staged and discarded, and can be written again", () => {
+      write(id, image(1));
+      store.lock(id, true);
+      store.discard(id, store.stage(id, image(2), store.stat(id)));
+      store.unlock(id);
+      expect(load(id)?.equals(image(1))).toBe(true);
+      write(id, image(3));
+      expect(load(id)?.equals(image(3))).toBe(true);
+    });
+
+    test("discards the first contents of a session so that there is none", () => {
+      store.lock(id, true);
+      store.discard(id, store.stage(id, image(1), undefined));
+      store.unlock(id);
+      expect(store.stat(id)).toBeUndefined();
+    });
+
+    test("shows the revision that staging promised, in stat and in load", () => {
+      for (let n = 0; n < 5; n++) {
+        const revision = write(id, image(n));
+        expect(store.stat(id)).toEqual(revision);
+        expect(store.load(id, MAX_BYTES)?.revision).toEqual(revision);
+      }
+    });
+
+    test("never gives one session the same revision twice", () => {
+      const names = new Set<string>();
+      for (let n = 0; n < 500; n++) {
+        const revision = n % 3 === 0 ? stamped(n) : write(id, image(n % 2));
+        names.add(`${revision.ino} ${revision.size} ${revision.mtimeMs}`);
+      }
+      expect(names.size).toBe(500);
+
+      function stamped(n: number): Revision {
+        if (n === 0) return write(id, image(0));
+        store.lock(id, true);
+        const revision = store.stamp(id, startupBytes(n), store.stat(id) as Revision) as Revision;
+        store.unlock(id);
+        return revision;
+      }
+    });
+
+    test("stamps in place: the time is new, everything else is as it was", () => {
+      write(id, image(1));
+      store.lock(id, true);
+      const before = store.stat(id) as Revision;
+      const revision = store.stamp(id, startupBytes(86_400_000), before) as Revision;
+      store.unlock(id);
+      expect(store.stat(id)).toEqual(revision);
+      expect(revision.mtimeMs).toBeGreaterThan(before.mtimeMs);
+      const now = load(id) as Buffer;
+      expect(startupMs(now)).toBe(86_400_000);
+      expect(now.subarray(8).equals(image(1).subarray(8))).toBe(true);
+      expect(store.header(id)?.equals(now.subarray(0, 16))).toBe(true);
+    });
+
+    test("removes all of a session, and removing it again is no error", () => {
+      write(id, image(1));
+      store.lock(id, true);
+      store.remove(id);
+      store.remove(id);
+      expect(store.stat(id)).toBeUndefined();
+      expect(store.hasLock(id)).toBe(false);
+      write(id, image(2));
+      expect(load(id)?.equals(image(2))).toBe(true);
+    });
+
+    test("names every session once, and nothing else", async () => {
+      const ids = Array.from({ length: 30 }, () => newId());
+      for (const [n, one] of ids.entries()) write(one, image(n));
+      store.lock(ids[0] as string, true);
+      store.remove(ids[0] as string);
+      const named: string[] = [];
+      for await (const one of store.ids()) named.push(one);
+      expect(named.sort()).toEqual(ids.slice(1).sort());
+    });
+
+    test("goes on naming sessions while they come and go", async () => {
+      const ids = Array.from({ length: 30 }, () => newId());
+      for (const one of ids) write(one, image(1));
+      const named = new Set<string>();
+      for await (const one of store.ids()) {
+        named.add(one);
+        if (named.size === 5) for (const gone of ids.slice(20)) store.remove(gone);
+        if (named.size === 6) write(newId(), image(2));
+      }
+      for (const one of ids.slice(0, 20)) expect(named).toContain(one);
+    });
+
+    test("keeps sessions apart", () => {
+      const other = newId();
+      write(id, image(1));
+      write(other, image(2));
+      write(id, image(3));
+      expect(load(other)?.equals(image(2))).toBe(true);
+      store.lock(other, true);
+      store.remove(other);
+      expect(load(id)?.equals(image(3))).toBe(true);
+    });
+
+    test("loses nothing when what it keeps open is closed", () => {
+      write(id, image(1));
+      write(id, image(2));
+      store.cool(id);
+      expect(load(id)?.equals(image(2))).toBe(true);
+      write(id, image(3));
+      expect(load(id)?.equals(image(3))).toBe(true);
+    });
+
+    test("makes durable what is staged and published, when asked", async () => {
+      store.lock(id, true);
+      const staged = store.stage(id, image(1), undefined);
+      await store.syncStaged(id);
+      store.publish(id, staged);
+      await store.syncPublished();
+      store.unlock(id);
+      expect(load(id)?.equals(image(1))).toBe(true);
+    });
+  });
+}
+
+function image(n: number): Buffer {
+  return Buffer.concat([newImage({ nowMs: 0, timeoutSeconds: 60 }), Buffer.from(`contents ${n % 10}`)]);
+}
