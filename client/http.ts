@@ -7,6 +7,7 @@ import { checkPrefix } from "../protocol/session-id.ts";
 import { Client } from "./client.ts";
 import {
   bindEvents,
+  boundTo,
   currentContext,
   type Ending,
   offerAsDefault,
@@ -126,6 +127,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   readonly #res: ServerResponse;
   readonly #visit: Visit;
   #gate: ResponseGate | undefined;
+  /** That of a middleware outside of this one, with a session of its own. */
+  #outside: Exchange | undefined;
   #prefix: string | undefined;
   #addressPrefix: string | undefined;
   #wasTouched = false;
@@ -152,7 +155,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
     const { prefix } = this.#options;
     try {
       this.#prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
-      if (isResponse(this.#res)) this.#gate = new ResponseGate(this.#res, this);
+      if (isResponse(this.#res)) this.#gate = this.#enter(this.#res);
       this.#bind(this.#req);
       if (this.#gate !== undefined) this.#bind(this.#res);
     } catch (error) {
@@ -167,6 +170,13 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
         (error: unknown) => this.handlerFailed(error),
       );
     else this.#returned();
+  }
+
+  #enter(res: ServerResponse): ResponseGate {
+    const bound = boundTo(res);
+    if (!(bound instanceof Exchange)) return new ResponseGate(res, this);
+    this.#outside = bound;
+    return bound.#gate === undefined ? new ResponseGate(res, this) : bound.#gate.join(this);
   }
 
   #bind(emitter: IncomingMessage | ServerResponse): void {
@@ -264,7 +274,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   /** A response that was cut off has no end that would save; what was changed is saved all the same. */
   noteEvent(name: "finish" | "close", emitter: unknown): void {
-    if (emitter !== this.#res || !this.handle.wasUsed) return;
+    if (emitter !== this.#res) return;
+    this.#outside?.noteEvent(name, emitter);
     if (name === "finish" && this.#fate === "open") this.#fate = "finished";
     if (name === "finish") return;
     if (this.#fate === "finished") this.handle.end(A_RESPONSE);
@@ -276,7 +287,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   async #saveAtEnd(what: string): Promise<void> {
     const { handle } = this;
     try {
-      if (handle.isBusy || this.#isModified()) await handle.settle();
+      if (handle.wasUsed && (handle.isBusy || this.#isModified())) await handle.settle();
       handle.end(what);
       if (!this.#wasTouched) await handle.touch();
       this.#wasTouched = true;
