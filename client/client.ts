@@ -9,7 +9,7 @@ import { isSessionId } from "../protocol/session-id.ts";
 import { Cache } from "./cache.ts";
 import { Connection } from "./connection.ts";
 import { Contents } from "./contents.ts";
-import { Handle, type HandleOptions } from "./handle.ts";
+import { A_TRANSACTION, Handle, type HandleOptions } from "./handle.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "./options.ts";
 import { carryOn, transactionsAround } from "./scope.ts";
 import { Transactions } from "./transactions.ts";
@@ -148,7 +148,14 @@ export class Client {
   async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
-    return handle.transaction(fn, options);
+    try {
+      const value = await handle.transaction(fn, options);
+      handle.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      handle.endInVain(A_TRANSACTION);
+      throw error;
+    }
   }
 
   /** What the daemon tells about itself. */

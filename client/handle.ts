@@ -30,7 +30,7 @@ const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
 const TOUCH_AFTER_MS = 1000;
-const A_TRANSACTION = "the transaction";
+export const A_TRANSACTION = "the transaction";
 
 export class Handle {
   readonly #client: Client;

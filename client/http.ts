@@ -185,7 +185,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   /** Where no response ends that something could be committed before, `next` does. */
   #returned(): void {
-    if (this.#gate === undefined && this.handle.wasUsed) void this.#saveAtEnd(A_CALL);
+    if (this.#gate === undefined) void this.#saveAtEnd(A_CALL);
   }
 
   /** Where nobody above `next` can catch what it throws, it must not end the process, nor leave the request without an answer. */

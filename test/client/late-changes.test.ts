@@ -120,6 +120,29 @@ describe("after the response to a request has ended", () => {
     expect(await stored()).toEqual({ cart: ["a"], n: 0 });
   });
 
+  it("a change is told though nobody had used the session before", async () => {
+    handler = (res) => {
+      res.on("close", () => setImmediate(() => Session.set("late", 1)));
+      res.end("done");
+    };
+    const before = house.fileOf(id);
+    await ask();
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the response (GET /late) was over");
+    expect(house.fileOf(id)).toEqual(before);
+  });
+
+  it("a change is told where there is no response, though next had not used the session", async () => {
+    const over = deferred();
+    const upgrade = { method: "GET", url: "/socket", headers: { cookie }, socket: {} };
+    (session(house.options) as (...args: unknown[]) => void)(upgrade, {}, () => {
+      setImmediate(() => setImmediate(() => over.resolve(Session.set("late", 1))));
+    });
+    await over.promise;
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the call of next (GET /socket) was over");
+  });
+
   it.each(["finish", "close"])("a change at '%s' is told", async (event) => {
     handler = (res) => {
       res.on(event, () => Session.set("late", 1));
@@ -362,3 +385,18 @@ it("a handle of a client is its owner's affair", async () => {
   await lastWord();
   expect(told).toEqual([]);
 });
+  it.each<[string, (cart: string[]) => string[] | Promise<never>]>([
+    ["of the id alone", (cart) => cart],
+    ["of the id alone that failed", () => Promise.reject(new Error("on purpose"))],
+  ])("%s, an object of it that is changed is told", async (_what, outcome) => {
+    let cart: string[] = [];
+    const over = house.worker().transaction(id, (session) => {
+      cart = session.get("cart") as string[];
+      return outcome(cart);
+    });
+    await over.catch(() => undefined);
+    cart.push("late");
+    await until(() => told.length > 0);
+    expect(told[0]).toContain(`Session.cart was changed after the transaction (session ${id})`);
+  });
+
