@@ -74,9 +74,8 @@ export class LiveObjects {
   #bytesNow(key: string, { value, baseline, origins = this.#origins }: Live): Buffer | undefined {
     try {
       return encodeNext(key, value, baseline, origins).bytes;
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
   }
 

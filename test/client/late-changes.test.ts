@@ -204,6 +204,42 @@ describe("after the response to a request has ended", () => {
     expect(await stored()).toMatchObject({ late: 1, cart: ["a", "late"] });
   });
 
+  it("an object that has become what throws when it is looked at is told, and a save says why", async () => {
+    const stray: unknown[] = [];
+    const noteStray = (error: unknown): void => void stray.push(error);
+    process.on("uncaughtException", noteStray);
+    const saved = deferred<unknown>();
+    const spoil = (cart: unknown): void =>
+      void Object.defineProperty(cart, 0, {
+        get: () => {
+          throw new RangeError("not now");
+        },
+        enumerable: true,
+      });
+    handler = (res) => {
+      const { cart } = Session;
+      res.on("close", () =>
+        setImmediate(async () => {
+          spoil(cart);
+          await until(() => told.length > 0);
+          await Session.Save().catch(saved.resolve);
+        }),
+      );
+      res.end("done");
+    };
+    await ask();
+    expect(await saved.promise).toBeInstanceOf(RangeError);
+    expect(told[0]).toContain("Session.cart was changed after the response (GET /late)");
+    handler = (res) => {
+      spoil(Session.cart);
+      res.end("done");
+    };
+    expect(await ask()).toMatchObject({ status: 500 });
+    await lastWord();
+    process.off("uncaughtException", noteStray);
+    expect(stray).toEqual([]);
+  });
+
   it("what was changed before is saved, and nothing is told", async () => {
     handler = (res) => {
       (Session.cart as string[]).push("b");
@@ -361,6 +397,21 @@ describe("after a transaction", () => {
     expect(await stored()).toMatchObject({ late: 1, later: 2 });
   });
 
+  it.each<[string, (cart: string[]) => string[] | Promise<never>]>([
+    ["of the id alone", (cart) => cart],
+    ["of the id alone that failed", () => Promise.reject(new Error("on purpose"))],
+  ])("%s, an object of it that is changed is told", async (_what, outcome) => {
+    let cart: string[] = [];
+    const over = house.worker().transaction(id, (session) => {
+      cart = session.get("cart") as string[];
+      return outcome(cart);
+    });
+    await over.catch(() => undefined);
+    cart.push("late");
+    await until(() => told.length > 0);
+    expect(told[0]).toContain(`Session.cart was changed after the transaction (session ${id})`);
+  });
+
   it("that stalled nothing more is told than that", async () => {
     const over = deferred();
     await Session.Run({ id }, async () => {
@@ -385,18 +436,3 @@ it("a handle of a client is its owner's affair", async () => {
   await lastWord();
   expect(told).toEqual([]);
 });
-  it.each<[string, (cart: string[]) => string[] | Promise<never>]>([
-    ["of the id alone", (cart) => cart],
-    ["of the id alone that failed", () => Promise.reject(new Error("on purpose"))],
-  ])("%s, an object of it that is changed is told", async (_what, outcome) => {
-    let cart: string[] = [];
-    const over = house.worker().transaction(id, (session) => {
-      cart = session.get("cart") as string[];
-      return outcome(cart);
-    });
-    await over.catch(() => undefined);
-    cart.push("late");
-    await until(() => told.length > 0);
-    expect(told[0]).toContain(`Session.cart was changed after the transaction (session ${id})`);
-  });
-
