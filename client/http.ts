@@ -369,7 +369,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   /** Without onError a failure is a warning, unless whoever used the session was told. What onError throws is a warning, too. */
   onError(error: unknown): void {
-    const problem = error instanceof Error ? error : new Error(String(error));
+    const problem = asError(error);
     try {
       const told: unknown = this.#options.onError?.(problem, this.#req, this.#res);
       if (told instanceof Promise) told.catch(warn);
@@ -382,17 +382,27 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 }
 
 function warn(failure: unknown): void {
-  process.emitWarning(failure instanceof Error ? failure : String(failure));
+  process.emitWarning(asError(failure));
 }
 
 /** With the stack: it is the application's own mistake. */
 function warnOfHandler(error: unknown): void {
-  const [name, message, detail] =
-    error instanceof Error ? [error.name, error.message, error.stack] : ["Error", String(error), undefined];
-  process.emitWarning(`A request handler failed: ${message}`, {
-    type: name,
-    ...(detail === undefined ? {} : { detail }),
-  });
+  try {
+    const { name, message, stack: detail } = asError(error);
+    const text = `A request handler failed: ${message}`;
+    process.emitWarning(text, { type: String(name), ...(error instanceof Error && detail ? { detail } : {}) });
+  } catch {
+    process.emitWarning("A request handler failed with an error that cannot be shown.");
+  }
+}
+
+/** Anything can be thrown, also what has no text. */
+function asError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  } catch {
+    return new Error("Something was thrown that cannot be shown.");
+  }
 }
 
 /** Stand-ins for a request may lack what every request has. */

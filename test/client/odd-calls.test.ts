@@ -224,6 +224,38 @@ describe("a handler that fails is the same with a cookie and without", () => {
   });
 });
 
+describe("whatever a handler throws", () => {
+  const unnamed = Object.assign(new Error("unnamed"), { name: 7 });
+  const symbolic = Object.assign(new Error(), { message: Symbol("text") });
+  it.each<[string, unknown]>([
+    ["an object without a text", Object.create(null)],
+    ["an error whose name is none", unnamed],
+    ["an error whose text is none", symbolic],
+    ["a symbol", Symbol("thrown")],
+    ["nothing", undefined],
+  ])("is answered, and told: %s", async (_what, thrown) => {
+    const told: unknown[] = [];
+    for (const onError of [undefined, (error: Error): void => void told.push(error)]) {
+      const middle = session({ ...house.options, ...(onError === undefined ? {} : { onError }) });
+      const server = await HttpHouse.open((req, res) => middle(req, res, () => Promise.reject(thrown)));
+      for (const cookie of [known, UNKNOWN]) expect((await server.ask("/", { cookie })).status).toBe(500);
+      await server.close();
+    }
+    expect(told).toHaveLength(2);
+    expect(told.every((error) => error instanceof Error)).toBe(true);
+  });
+
+  it("in onError too", async () => {
+    const onError = (): never => {
+      throw Object.create(null);
+    };
+    const middle = session({ ...house.options, onError });
+    const server = await HttpHouse.open((req, res) => middle(req, res, () => Promise.reject(new Error("mine"))));
+    expect((await server.ask("/", { cookie: known })).status).toBe(500);
+    await server.close();
+  });
+});
+
 /** Ends by itself, whatever becomes of its bytes, as the responses of light-my-request do. */
 class Injected extends ServerResponse {
   readonly #chunks: unknown[] = [];
