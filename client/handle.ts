@@ -359,7 +359,9 @@ export class Handle {
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
   adoptStrays(inner: Handle): void {
     if (inner.#objects !== undefined || inner.#changes.size > 0) {
-      this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+      const objects = this.#madeObjects();
+      objects.adoptStrays(inner.#objects, inner.#changes);
+      for (const { value } of this.#changes.values()) objects.claim(value);
     }
     inner.endInVain(A_TRANSACTION);
     inner.#objects = undefined;
@@ -537,6 +539,7 @@ export class Handle {
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#objects?.claim(change.value);
     this.#noteLate();
   }
 
