@@ -55,6 +55,8 @@ export class Handle {
   #waiting = 0;
   /** Inside a transaction, whose end commits: gives its lease back. */
   #endLease: (() => Promise<void>) | undefined;
+  /** What the transaction began with: nobody else has changed that since, and of it the file may not have all yet. */
+  #begun: Contents | undefined;
   /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
   /** What has ended, and was to save what is changed; undefined as long as it will. */
@@ -254,13 +256,13 @@ export class Handle {
     return this.#inTurn(() => this.#commit());
   }
 
-  /** Reads the newest contents and drops what was not saved. */
+  /** Reads the newest contents and drops what was not saved. Inside a transaction these are the ones that it began with. */
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
       const id = this.#id;
       if (id === null) return;
-      const contents = await this.#client.load(id);
+      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#id !== id) return;
       this.#dropChanges();
@@ -284,6 +286,7 @@ export class Handle {
     this.#dropChanges();
     this.#objects = undefined;
     this.#contents = undefined;
+    this.#begun = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
@@ -329,6 +332,7 @@ export class Handle {
 
   beginTransaction(endLease: () => Promise<void>): void {
     this.#endLease = endLease;
+    this.#begun = this.#contents;
   }
 
   /** Waits for what was begun inside and not awaited, if there is something. */

@@ -1276,6 +1276,19 @@ describe("transactions that wait for the session at the same time", () => {
     await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, fast: 1, slow: 1, last: 1 }));
   });
 
+  it("Load does not take back what one before them has done", async () => {
+    const id = await makeSession({ n: 0 });
+    const count = (): unknown => Session.set("n", (Session.n as number) + 1);
+    const reload = async (): Promise<void> => {
+      Session.n = 100;
+      await Session.Load();
+      count();
+    };
+    const outcomes = await together(id, count, reload, count, reload);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill("fulfilled"));
+    expect(await Session.Run({ id }, () => Session.n)).toBe(4);
+  });
+
   it("run again where what they had seen of those before them could not be written", async () => {
     const id = await makeSession({ n: 1 });
     let runs = 0;
