@@ -761,12 +761,31 @@ export class Handle {
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = new Handle(this.#client, { id: null }, this);
     inner.beginTransaction(() => Promise.resolve());
-    const value = await fn(inner);
-    await inner.finishTransaction();
-    if (inner.#id === null) return value;
+    let value: T;
+    try {
+      value = await fn(inner);
+      await inner.finishTransaction();
+    } catch (error) {
+      inner.endInVain(A_TRANSACTION);
+      throw error;
+    }
+    if (inner.#id === null) {
+      this.#adoptProperties(inner);
+      inner.end(A_TRANSACTION);
+      return value;
+    }
     await inner.#commit();
     this.#adoptFrom(inner);
     return value;
+  }
+
+  /** Those that no commit has taken: what the next session is to be like, too. */
+  #adoptProperties(inner: Handle): void {
+    this.#prefix = inner.#prefix ?? this.#prefix;
+    this.#isUnique = inner.#isUnique ?? this.#isUnique;
+    this.#isUniqueDue ||= inner.#isUniqueDue;
+    this.#timeout = inner.#timeout ?? this.#timeout;
+    this.#cookiePath = inner.#cookiePath ?? this.#cookiePath;
   }
 
   /** What the transaction left is what this request goes on with. */
@@ -774,6 +793,7 @@ export class Handle {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
+    this.#adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#unreadable = undefined;

@@ -1471,6 +1471,43 @@ describe("Transaction", () => {
     });
   });
 
+  it("without a session keeps what was said of the one to come, unless it fails", async () => {
+    await Session.Run({ remoteAddress: "10.9.9.9" }, async () => {
+      const say = (seconds: number): void => {
+        Session.Timeout = seconds;
+        Session.Prefix = "desk";
+        Session.CookiePath = "/desk";
+        Session.Unique = true;
+      };
+      const said = (): unknown[] => [Session.Timeout, Session.Prefix, Session.CookiePath, Session.Unique];
+      const before = said();
+      const failing = Session.Transaction(() => {
+        say(50);
+        throw new Error("no");
+      });
+      await expect(failing).rejects.toThrow("no");
+      expect(said()).toEqual(before);
+      await Session.Transaction(() => say(60));
+      expect(said()).toEqual([60, "desk", "/desk", true]);
+      Session.n = 1;
+      await Session.Save();
+      expect(idNow()).toMatch(/^desk:/);
+      expect([Session.Timeout, Session.CookiePath]).toEqual([60, "/desk"]);
+    });
+  });
+
+  it("keeps the prefix of the session that comes after the one it runs on", async () => {
+    const id = await makeSession({ n: 1 });
+    await Session.Run({ id }, async () => {
+      await Session.Transaction(() => {
+        Session.Prefix = "desk";
+      });
+      await Session.Abandon();
+      Session.n = 1;
+      expect(idNow()).toMatch(/^desk:/);
+    });
+  });
+
   it("joins the transaction it is called in", async () => {
     const id = await makeSession({ n: 1 });
     await Session.Run({ id }, () =>
