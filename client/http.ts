@@ -46,10 +46,11 @@ export function session(options: SessionOptions = {}): Middleware {
   const site: Site = { client, options };
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
-    // Mounted once more: the request has its session already.
-    const current = currentContext();
-    if (current instanceof Exchange && current.isOf(site, req, res)) {
-      next();
+    // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
+    const known = exchangeOf(site, req, res);
+    if (known !== undefined) {
+      if (currentContext() === known) next();
+      else runInContext(known, next);
       return;
     }
     let visit: Visit;
@@ -74,6 +75,14 @@ function beginLater(exchange: Exchange, next: Next): void {
   } catch (error) {
     exchange.handlerFailed(error);
   }
+}
+
+/** What this middleware has made of the request and its response before. */
+function exchangeOf(site: Site, req: IncomingMessage, res: ServerResponse): Exchange | undefined {
+  const current = currentContext();
+  if (current instanceof Exchange && current.isOf(site, req, res)) return current;
+  const bound = typeof req === "object" && req !== null ? boundTo(req) : undefined;
+  return bound instanceof Exchange ? bound.within(site, res) : undefined;
 }
 
 /** A stand-in for a request may have no headers. */
@@ -149,6 +158,12 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   isOf(site: Site, req: IncomingMessage, res: ServerResponse): boolean {
     return this.#site === site && (this.#gate === undefined ? this.#req === req : this.#res === res);
+  }
+
+  /** This one or one outside of it, for who comes with the response alone. Without one each call is saved by itself. */
+  within(site: Site, res: ServerResponse): Exchange | undefined {
+    if (this.#gate !== undefined && this.#site === site && this.#res === res) return this;
+    return this.#outside === undefined ? undefined : this.#outside.within(site, res);
   }
 
   begin(next: Next): void {

@@ -1123,6 +1123,30 @@ describe("middlewares over each other", () => {
     expect([await stored(idOf(reply), "a"), await stored(idOf(reply), "b")]).toEqual([1, 2]);
   });
 
+  it.each(["alone", "with another in between"])("so does one that is reached without its context, %s", async (how) => {
+    const [bind, between] = [session(house.options), session({ ...house.options, cookieName: "BETWEEN" })];
+    const waiting: (() => void)[] = [];
+    const server = await HttpHouse.open((req, res) => {
+      const again = (): void =>
+        bind(req, res, () => {
+          Session.b = 2;
+          res.end(`saw ${Session.a}`);
+        });
+      const later = (): unknown => waiting.push(how === "alone" ? again : () => between(req, res, again));
+      bind(req, res, () => {
+        Session.a = 1;
+        later();
+      });
+    });
+    servers.push(server);
+    const answer = server.ask("/");
+    await vi.waitFor(() => expect(waiting).toHaveLength(1));
+    waiting[0]?.();
+    const reply = await answer;
+    expect([reply.text, reply.setCookies.length]).toEqual(["saw 1", 1]);
+    expect([await stored(idOf(reply), "a"), await stored(idOf(reply), "b")]).toEqual([1, 2]);
+  });
+
   it("of two the inner one has the listeners, as it has the handler", async () => {
     const [outer, inner] = [session({ ...house.options, cookieName: "OUTER" }), session(house.options)];
     const server = await HttpHouse.open((req, res) => {
