@@ -233,9 +233,10 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
     return isUnread ? this.#visit.id : this.handle.id;
   }
 
-  /** An upgrade has no response, whatever stands in for one. */
+  /** Until all of it is saved; the end of the response may be under way. An upgrade has no response, whatever stands in for one. */
   get isAnswering(): boolean {
     if (this.#gate === undefined) return false;
+    if (this.handle.isBusy) return true;
     const { writableEnded, destroyed, socket } = this.#res;
     if (writableEnded !== false || destroyed || socket === undefined) return false;
     return !("upgrade" in this.#req && this.#req.upgrade === true);
