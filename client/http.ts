@@ -247,8 +247,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   /** As its log would name it. What is behind the path may be a secret. */
   get request(): string {
     const req: { readonly method?: unknown; readonly url?: unknown; readonly originalUrl?: unknown } = this.#req;
-    const [path] = String(req.originalUrl ?? req.url ?? "").split("?", 1);
-    return `${String(req.method ?? "a request")} ${path}`;
+    const [path] = textOf(req.originalUrl ?? req.url).split("?", 1);
+    return `${textOf(req.method) || "a request"} ${path}`;
   }
 
   get prefix(): string {
@@ -426,6 +426,11 @@ function wholeOf(req: IncomingMessage): IncomingMessage {
   const { headers, socket } = req;
   if (headers && socket) return req;
   return { headers: headers ?? {}, socket: socket ?? {} } as IncomingMessage;
+}
+
+/** Stand-ins may have anything there. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

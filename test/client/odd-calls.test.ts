@@ -163,6 +163,19 @@ describe("a request that came without a response", () => {
   });
 });
 
+it("a change that comes too late is told whatever the request says of itself", async () => {
+  const [told, changed] = [deferred<string>(), deferred()];
+  const note = (warning: Error & { code?: string }): void => {
+    if (warning.code === "ERR_NOT_SAVED") told.resolve(warning.message);
+  };
+  process.on("warning", note);
+  const odd = { method: {}, url: Object.create(null), headers: { cookie: known }, socket: WORDLESS };
+  bind(odd, {}, () => setImmediate(() => setImmediate(() => changed.resolve(Session.set("late", 1)))));
+  await changed.promise;
+  expect(await told.promise).toContain("Session.late was changed after the call of next (a request ) was over");
+  process.off("warning", note);
+});
+
 describe("what is wrong with the call", () => {
   it.each([
     ["no cookie", undefined],
