@@ -358,6 +358,7 @@ export class Handle {
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
+    else inner.endInVain(A_TRANSACTION);
   }
 
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */

@@ -412,6 +412,28 @@ describe("after a transaction", () => {
     expect(told[0]).toContain(`Session.cart was changed after the transaction (session ${id})`);
   });
 
+  it.each<[string, () => unknown]>([
+    [
+      "whose session it has ended itself, and that failed",
+      async () => {
+        await Session.Abandon();
+        throw new Error("on purpose");
+      },
+    ],
+    ["whose session was ended meanwhile", () => 1],
+  ])("%s, what it left running sets is told", async (what, fn) => {
+    await Session.Run({ id, remoteAddress: "10.0.0.1" }, async () => {
+      const transaction = Session.Transaction(async () => {
+        setTimeout(() => Session.set("late", 1), 50);
+        await fn();
+      });
+      const ends = what.includes("meanwhile") ? Session.Abandon() : undefined;
+      await Promise.allSettled([transaction, ends]);
+    });
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the transaction");
+  });
+
   it("that stalled nothing more is told than that", async () => {
     const over = deferred();
     await Session.Run({ id }, async () => {
