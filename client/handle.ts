@@ -624,6 +624,8 @@ export class Handle {
       live: new Map(this.#objects?.live),
       timeout: this.#timeout,
       cookiePath: this.#cookiePath,
+      prefix: this.#prefix,
+      isUnique: this.#isUnique,
       isForced: this.#isForced,
       isUniqueDue: this.#isUniqueDue,
     };
@@ -641,6 +643,8 @@ export class Handle {
     objects.restore(before.live);
     this.#timeout = before.timeout;
     this.#cookiePath = before.cookiePath;
+    this.#prefix = before.prefix;
+    this.#isUnique = before.isUnique;
     this.#isForced = before.isForced;
     this.#isUniqueDue = before.isUniqueDue;
     for (const [key, bytes] of before.objects) {

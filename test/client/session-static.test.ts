@@ -1549,6 +1549,21 @@ describe("Transaction", () => {
     });
   });
 
+  it("a part that fails takes back what it said of the session to come", async () => {
+    const id = await makeSession({ n: 1 });
+    await Session.Run({ id, remoteAddress: "10.9.9.9" }, () =>
+      Session.Transaction(async () => {
+        const part = Session.Transaction(() => {
+          Session.Prefix = "desk";
+          Session.Unique = true;
+          throw new Error("no");
+        });
+        await expect(part).rejects.toThrow("no");
+        expect([Session.Prefix, Session.Unique]).toEqual(["10.9.9.9", false]);
+      }),
+    );
+  });
+
   it("a part that fails leaves the objects live that it did not change", async () => {
     const id = await makeSession({ o: { k: 1 } });
     await Session.Run({ id }, () =>
