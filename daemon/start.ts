@@ -229,7 +229,7 @@ class Life implements Daemon {
     this.#every(1000, () => this.#checkPlace());
     this.#every(LOOK_MS, () => parts.store.look(steadyMs));
     this.#every(PULSE_MS, () => this.#feelPulse());
-    this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
+    this.#every(FORGET_MS, () => parts.inherited.prune(steadyMs()));
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
