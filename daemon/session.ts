@@ -160,9 +160,17 @@ export class Session {
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    this.#reads = this.#reads.filter((turn) => turn.caller.owner !== owner);
-    this.#queue = this.#queue.filter((turn) => turn.caller.owner !== owner);
-    this.#leased = this.#leased.filter((turn) => turn.caller.owner !== owner);
+    const dropped: Waiting[] = [];
+    const isOthers = (turn: Waiting): boolean => {
+      const isTheirs = turn.caller.owner === owner;
+      if (isTheirs) dropped.push(turn);
+      return !isTheirs;
+    };
+    this.#reads = this.#reads.filter(isOthers);
+    this.#queue = this.#queue.filter(isOthers);
+    this.#leased = this.#leased.filter(isOthers);
+    // Nobody reads the answers, but whoever waits behind them goes on.
+    for (const turn of dropped) turn.fail(connectionClosed(this.id));
     if (this.#lease?.owner === owner) this.#endLease();
   }
 
@@ -783,6 +791,10 @@ function gone(id: string): SessionError {
 
 function leaseLost(id: string): SessionError {
   return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
+}
+
+function connectionClosed(id: string): SessionError {
+  return new SessionError("ERR_CLOSED", `The connection was closed before its turn on session ${id} came.`);
 }
 
 export function storeError(id: string, error: unknown): SessionError {
