@@ -764,7 +764,8 @@ export class Session {
   #failEverything(error: unknown, mayEnd: boolean): void {
     const problem = storeError(this.id, error);
     const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
-    const queue = this.#queue.splice(0);
+    // Who waits for the end of a lease waits for his own turn, and hears what becomes of that.
+    const queue = this.#lease === undefined ? this.#queue.splice(0) : [];
     for (const turn of queue) if (turn.type !== "end" || !mayEnd) waiting.push(turn);
     for (const turn of waiting) this.#refuse(turn, problem);
     if (!mayEnd) return;
