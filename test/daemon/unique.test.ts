@@ -1,20 +1,34 @@
+<<<<<<< Updated upstream
 // A unique session ends the others of its prefix, and waits for whoever holds one of them: but not for ever, and not in a ring.
 
 import { afterEach, expect, test } from "vitest";
 import { codeOf, Lab, newId } from "./lab.ts";
+=======
+// A worker that goes leaves nobody waiting: who comes after it in a queue has its turn.
+
+import { afterEach, expect, test } from "vitest";
+import { Lab, newId } from "./lab.ts";
+>>>>>>> Stashed changes
 
 let lab: Lab;
 
 afterEach(() => lab.close());
 
+<<<<<<< Updated upstream
 const LEASE_MS = 60_000;
 
+=======
+>>>>>>> Stashed changes
 test("the unique session of a worker that went while it waited for another's lease keeps no later one of its prefix waiting", async () => {
   lab = await Lab.open();
   const [anna, bert, carl] = [await lab.worker("anna"), await lab.worker("bert"), await lab.worker("carl")];
   const [held, first, second] = [newId("one"), newId("one"), newId("one")];
   await anna.create(held, { n: 0 });
+<<<<<<< Updated upstream
   const { fence } = await anna.lease(held, LEASE_MS);
+=======
+  const { fence } = await anna.lease(held, 60_000);
+>>>>>>> Stashed changes
   const cut = bert.create(first, { n: 1 }, { unique: true }).catch(() => undefined);
   while ((await anna.values(first)) === undefined);
   await bert.close();
@@ -28,6 +42,7 @@ test("the unique session of a worker that went while it waited for another's lea
     { n: 2 },
   ]);
 });
+<<<<<<< Updated upstream
 
 test("a unique session that would end one whose holder waits for who makes it is refused, and the other goes on", async () => {
   lab = await Lab.open();
@@ -67,3 +82,5 @@ test("one that is made inside a transaction of another of its prefix is refused 
   const { fence } = await anna.lease(older, LEASE_MS);
   expect(await codeOf(anna.create(newer, { n: 1 }, { unique: true, held: [fence] }))).toBe("ERR_DEADLOCK");
 });
+=======
+>>>>>>> Stashed changes
