@@ -4,7 +4,7 @@
 // may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
 import {
