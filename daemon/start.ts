@@ -12,7 +12,7 @@ import { Dispatch } from "./dispatch.ts";
 import { type Election, elect, electedPid } from "./election.ts";
 import { makeHandlers } from "./handlers.ts";
 import { InheritedChanges } from "./inherited-changes.ts";
-import { Journal, replayJournal } from "./journal.ts";
+import { Journal, replayJournal, withoutOldChanges } from "./journal.ts";
 import { Fences } from "./lease.ts";
 import { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
@@ -166,9 +166,10 @@ class Life implements Daemon {
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
-    const applied = replay.commits.filter(
+    const published = replay.commits.filter(
       ({ isLast, id, revision, replaced }) => !isLast || store.wasPublished(id, revision, replaced),
     );
+    const applied = withoutOldChanges(published, steadyMs() - config.repairSeconds * 1000);
     const journal =
       config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);

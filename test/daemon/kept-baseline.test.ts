@@ -1,6 +1,6 @@
 // What failed takes nothing of what is known with it: a stale save that comes after it, or that it kept from being repaired, undoes nothing.
 
-import { closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { native } from "../../daemon/store/gambas-file/native.ts";
@@ -32,8 +32,12 @@ async function begin(options: Parameters<typeof Lab.open>[0] = {}): Promise<void
   await anna.commit(id, { a: 2 });
 }
 
-function saveStale(): void {
-  lab.saveAsGambas(id, lab.changed(loaded, { b: 5 }));
+/** As an interpreter saves: it makes the file in its directory, and moves it from there. */
+function saveStale(changes: Readonly<Record<string, unknown>> = { b: 5 }): void {
+  const aside = join(lab.root, String(process.pid), "1.tmp");
+  writeFileSync(aside, lab.changed(loaded, changes));
+  unlinkSync(lab.path(id));
+  renameSync(aside, lab.path(id));
 }
 
 const SETTLED = { a: 2, b: 5 };
@@ -113,14 +117,25 @@ describe("a repair that cannot be written", () => {
 });
 
 test("where two revisions may look the same, a stale save of the same size is told by its bytes", async () => {
-  intercept((call) => {
-    if ((call.name !== "statSync" && call.name !== "fstatSync") || !/\/session\/|twins\//.test(call.path)) return "do";
-    return (stat) =>
-      stat === undefined
-        ? stat
-        : Object.assign(stat as object, { mtimeMs: 1000, atimeMs: 1000, ino: call.path.length });
+  intercept(({ name, path }) => {
+    if ((name !== "statSync" && name !== "fstatSync") || !/\/session\/|twins\//.test(path)) return "do";
+    return (stat) => {
+      if (stat === undefined) return stat;
+      if ("mtimeNs" in (stat as object)) return Object.assign(stat as object, { mtimeNs: 1_000_000_000n });
+      return Object.assign(stat as object, { mtimeMs: 1000, atimeMs: 1000, ino: path.length });
+    };
   });
   await begin();
-  lab.saveAsGambas(id, lab.changed(loaded, {}));
+  saveStale({});
   expect(await anna.values(id)).toEqual({ a: 2, b: 1 });
+});
+
+test("what was changed too long ago to be repaired is not carried from daemon to daemon", async () => {
+  await begin({ repairSeconds: 0 });
+  await anna.commit(id, { text: "x".repeat(50_000) });
+  const journal = join(lab.root, "sessiond.journal");
+  expect(statSync(journal).size).toBeGreaterThan(50_000);
+  await lab.stop();
+  await lab.start();
+  expect(statSync(journal).size).toBeLessThan(5_000);
 });
