@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
 import {
   decodeValue,
@@ -36,7 +37,6 @@ const NO_PROPERTIES: Unsaved["properties"] = {};
 const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
-const TOUCH_AFTER_MS = 1000;
 const A_TRANSACTION = "the transaction";
 
 export class Handle {

@@ -4,7 +4,7 @@ import { lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import { MAX_SOCKET_PATH_BYTES } from "../config.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../../protocol/places.ts";
 import { Connection } from "./connection.ts";
 
 export interface ServerEvents {
