@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
+import { isSystemError } from "./files/files.ts";
 
 const ROOT_MODE = 0o700;
 const FOR_OTHERS = 0o077;
@@ -170,7 +171,7 @@ function makeDirectory(path: string): void {
     mkdirSync(path, ROOT_MODE);
   } catch (error) {
     // Another daemon that starts at the same time may have been faster.
-    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "EEXIST")) throw error;
+    if (!isSystemError(error, "EEXIST")) throw error;
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }

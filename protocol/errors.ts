@@ -160,3 +160,8 @@ export class SessionError extends Error {
     return row.isRetryable === true;
   }
 }
+
+/** Whether something that was thrown is an error of one of these rows. */
+export function isSessionError(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {
+  return error instanceof SessionError && codes.includes(error.code);
+}

@@ -1,6 +1,6 @@
 // JavaScript values to Gambas bytes: the way in. What did not change at all is answered with the stored bytes themselves.
 
-import { SessionError } from "../errors.ts";
+import { isSessionError } from "../errors.ts";
 import { Encoder } from "./encoder.ts";
 import { TAG } from "./format.ts";
 import { matchValue } from "./match.ts";
@@ -70,7 +70,7 @@ function placeOf(previous: PreviousValue | undefined): Place | undefined {
     const table = tableOf(previous.bytes, previous.at);
     return { table, number: table.starts.length > 1 ? 1 : 0, at: previous.at };
   } catch (error) {
-    if (error instanceof SessionError && error.code === "ERR_UNREADABLE") return undefined;
+    if (isSessionError(error, "ERR_UNREADABLE")) return undefined;
     throw error;
   }
 }
