@@ -1,7 +1,7 @@
 // The first 16 bytes of an image: when it was saved last and how long it lives, in days. Knows nothing of what follows them.
 
 import { SessionError } from "../errors.ts";
-import { EPOCH_DAY } from "../value/payload.ts";
+import { EPOCH_DAY } from "../value/scalar.ts";
 
 export const HEADER_BYTES = 16;
 const DAY_MS = 86_400_000;

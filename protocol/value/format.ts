@@ -61,6 +61,8 @@ export const CLASS_COLLECTIONS = DIMENSION + BASE_COLLECTION;
 
 /** Longest string, key, count: 30 bits. */
 export const MAX_LENGTH = 2 ** 30 - 1;
+/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
+export const MAX_DEPTH = 2100;
 /** A class name is preceded by one byte below 0x80, so `Integer` can carry 60 pairs of brackets. */
 const MAX_CLASS_NAME = 127;
 
