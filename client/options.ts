@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
-import { findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
+import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
@@ -102,7 +102,7 @@ export const DEFAULTS = {
   cookiePath: "/",
   sameSite: "Lax",
   secure: "auto",
-  timeout: 86_400,
+  timeout: DEFAULT_TIMEOUT_SECONDS,
 } as const;
 
 /** Of a session that begins with a handle, and of the handle. */

@@ -3,7 +3,7 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
-import { findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
+import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 import { isSystemError } from "./files/files.ts";
 
 const ROOT_MODE = 0o700;
@@ -30,7 +30,7 @@ const SETTINGS = {
     meaning:
       "which Gambas reads a session in which an object occurs twice: those up to 3.18, or those from 3.19 on; auto: as this root's files show lately, else as the installed Gambas does, else 3.19",
   },
-  timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
+  timeoutSeconds: { default: DEFAULT_TIMEOUT_SECONDS, meaning: "life time of a session created without one" },
   cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
   maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },

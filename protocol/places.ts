@@ -15,6 +15,9 @@ export const MAX_TIMER_MS: number = 2 ** 31 - 1;
  */
 export const TOUCH_AFTER_MS = 1_000;
 
+/** The life time of a session that nobody gave one. */
+export const DEFAULT_TIMEOUT_SECONDS = 86_400;
+
 /** Absolute paths of the root directory and of the daemon's socket. */
 export interface Places {
   readonly root: string;

@@ -15,8 +15,17 @@ import { type Replacement, Splice } from "./splice.ts";
 
 export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "../value/text.ts";
 export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
-export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./dialect.ts";
-export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
+export { type Dialect, dialectOf, fileOfImage, imageOfFile, isSameButStamp } from "./dialect.ts";
+export {
+  copyTimeout,
+  HEADER_BYTES,
+  isExpired,
+  isPast,
+  startupBytes,
+  startupMs,
+  timeoutBytes,
+  timeoutSeconds,
+} from "./header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
 export { type Entry, type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";

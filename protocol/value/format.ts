@@ -36,6 +36,11 @@ export const TAG = {
  */
 export const NEWER_STEP = 1;
 
+/** A collection, an array or a reference begins here, not a scalar (GAMBAS.md 3.4). */
+export function isObjectTag(tag: number | undefined): boolean {
+  return tag !== undefined && tag >= TAG.REFERENCE;
+}
+
 /** D or d, B or b. */
 export function isNewerTag(tag: number | undefined): boolean {
   return tag === 0x44 || tag === 0x62 || tag === 0x42 || tag === 0x64;

@@ -3,7 +3,7 @@
 export { Original } from "./copies.ts";
 export { decodeScalar, decodeScanned, decodeValue } from "./decode.ts";
 export { type Encoded, encodeValue, type PreviousValue } from "./encode.ts";
-export { MAX_DEPTH } from "./format.ts";
+export { isObjectTag, MAX_DEPTH } from "./format.ts";
 export { isGambasObject, TypedValue, typed } from "./kind.ts";
 export { Origins } from "./origins.ts";
 export { endOfValue, MAX_SCAN_DEPTH, newScan, type Scan, typeOfValue } from "./scan.ts";
