@@ -759,7 +759,7 @@ function leaseLost(id: string): SessionError {
 export function storeError(id: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new SessionError("ERR_STORE", `The file of session ${id} could not be read or written: ${reason}.`, {
+  return new SessionError("ERR_STORE", `Session ${id} could not be read or written: ${reason}.`, {
     cause: error,
   });
 }

@@ -104,5 +104,5 @@ export function rawCookiePath(image: Buffer, at: number): Run {
 }
 
 export function unreadableImage(reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The session file cannot be read: ${reason}.`);
+  return new SessionError("ERR_UNREADABLE", `The stored session cannot be read: ${reason}.`);
 }
