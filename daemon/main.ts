@@ -3,7 +3,7 @@
 
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { isSessionError, SessionError } from "../protocol/errors.ts";
+import { SessionError } from "../protocol/errors.ts";
 import { retire, retireOlder, status } from "./cli/ask.ts";
 import { waitUntilServed } from "./cli/join.ts";
 import { type DaemonOptions, describeSettings, resolveConfig, settingFlags } from "./config.ts";
@@ -64,7 +64,7 @@ async function startOrJoin(): Promise<Awaited<ReturnType<typeof startDaemon>> | 
     try {
       return await startDaemon(options);
     } catch (error) {
-      const isTaken = isSessionError(error, "ERR_DAEMON_RUNNING");
+      const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
       if (!isTaken || readyFd === undefined || performance.now() > deadlineMs) throw error;
     }
     // It leaves in a moment, and nobody serves until we do.
@@ -85,7 +85,7 @@ async function takeOver(): Promise<Awaited<ReturnType<typeof startDaemon>>> {
     try {
       return await startDaemon(options);
     } catch (error) {
-      const isTaken = isSessionError(error, "ERR_DAEMON_RUNNING");
+      const isTaken = error instanceof SessionError && error.code === "ERR_DAEMON_RUNNING";
       if (!isTaken || tries === MAX_TAKEOVER_TRIES) throw error;
     }
     if ((await retire(options)) === undefined) await new Promise((resolve) => setTimeout(resolve, TAKEOVER_PAUSE_MS));

@@ -163,6 +163,6 @@ export class SessionError extends Error {
 }
 
 /** Whether something that was thrown is an error of one of these rows. */
-export function isSessionError(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {
+export function isCode(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {
   return error instanceof SessionError && codes.includes(error.code);
 }

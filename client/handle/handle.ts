@@ -4,7 +4,7 @@
 // may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
 
 import { randomBytes } from "node:crypto";
-import { isSessionError, SessionError } from "../../protocol/errors.ts";
+import { SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
@@ -306,7 +306,7 @@ export class Handle {
       () => undefined,
       // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
       (error: unknown) => {
-        if (!isSessionError(error, "ERR_SESSION_GONE", "ERR_DEADLOCK")) throw error;
+        if (!isGone(error) && !isDeadlock(error)) throw error;
       },
     );
   }
@@ -705,7 +705,7 @@ export class Handle {
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.noteSaved(contents, unsaved);
     } catch (error) {
-      if (isSessionError(error, "ERR_SESSION_GONE")) this.#lose(id);
+      if (isGone(error)) this.#lose(id);
       throw error;
     }
   }
@@ -785,4 +785,12 @@ export class Handle {
     inner.#changes = NO_CHANGES;
     inner.end(A_TRANSACTION);
   }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_DEADLOCK";
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
 }

@@ -7,7 +7,7 @@
 //
 // It is read anew by a transaction, by Load and by Modified = false. Objects of a session that has ended are none of these.
 
-import { isSessionError, SessionError } from "../../protocol/errors.ts";
+import { SessionError } from "../../protocol/errors.ts";
 import { encodeValue, isGambasObject, Origins } from "../../protocol/value/value.ts";
 import { type Changed, isEqual, type Live, NONE_LIVE } from "./unsaved.ts";
 
@@ -75,7 +75,7 @@ export class LiveObjects {
     try {
       return encodeNext(key, value, baseline, origins).bytes;
     } catch (error) {
-      if (isSessionError(error, "ERR_BAD_VALUE")) return undefined;
+      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return undefined;
       throw error;
     }
   }

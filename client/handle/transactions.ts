@@ -3,7 +3,7 @@
 // Those of one worker on one session that wait at the same time share a lease: they run one after the other, each on what the one before
 // left, and are committed together. Nobody sees the steps in between, so each of them still was alone; and one that fails leaves nothing.
 
-import { isSessionError, SessionError } from "../../protocol/errors.ts";
+import { SessionError } from "../../protocol/errors.ts";
 import type { Contents } from "../copies/contents.ts";
 import type { Client, Grant } from "../link/client.ts";
 import { Handle } from "./handle.ts";
@@ -248,16 +248,16 @@ export class Transactions {
   #afterFailure(error: unknown, grant: Grant, ran: readonly Ran[]): Job[] {
     const jobs = ran.map(({ job }) => job);
     // The lease ended with its daemon: that was nobody's fault, and what holds the next one up ends in an error of its own.
-    if (isSessionError(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant)) return jobs;
+    if (isCode(error, "ERR_LEASE_LOST") && !this.#client.isInForce(grant)) return jobs;
     // Another program saved: again on its contents, but not for ever.
-    if (isSessionError(error, "ERR_CONFLICT")) return jobs.filter((job) => mayRunAgain(job, error));
+    if (isCode(error, "ERR_CONFLICT")) return jobs.filter((job) => mayRunAgain(job, error));
     // Whose fault it was shows when each runs by itself.
     if (isRefusal(error) && jobs.length > 1) {
       for (const job of jobs) job.isAlone = true;
       return jobs;
     }
     // A lease is shared for a few milliseconds only: whoever outlived it was the last.
-    const guilty = isSessionError(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
+    const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
     for (const job of guilty) fail(job, error);
     return jobs;
   }
@@ -294,7 +294,7 @@ function finish({ job, value, handle }: Omit<Ran, "unsaved">): Ran {
 function afterError({ job, handle }: Pick<Ran, "job" | "handle">, error: unknown): Outcome {
   // An end cannot be taken back.
   const hasEnded = handle.ended.length > 0;
-  const isStalled = isSessionError(error, "ERR_LEASE_LOST");
+  const isStalled = isCode(error, "ERR_LEASE_LOST");
   if (hasEnded) job.request.outer.noteGone(job.request.id);
   else if (!isStalled) job.request.outer.adoptStrays(handle);
   fail(job, error);
@@ -319,7 +319,7 @@ function succeedBeforeEnd({ job, value }: Ran): void {
 }
 
 function fail({ request, reject }: Job, error: unknown): void {
-  if (isSessionError(error, "ERR_SESSION_GONE")) request.outer.noteGone(request.id);
+  if (isCode(error, "ERR_SESSION_GONE")) request.outer.noteGone(request.id);
   reject(error);
 }
 
@@ -344,6 +344,10 @@ function isRan(outcome: Outcome): outcome is Ran {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof SessionError && REFUSALS.has(error.code);
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof SessionError && error.code === code;
 }
 
 /** False, and the job rejected, when it has met other programs often enough. */

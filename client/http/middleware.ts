@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isSessionError, SessionError } from "../../protocol/errors.ts";
+import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
 import { Handle, type HandleOptions } from "../handle/handle.ts";
 import { Client } from "../link/client.ts";
@@ -282,7 +282,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
       this.#wasTouched = true;
     } catch (error) {
       handle.endInVain(what);
-      if (!isSessionError(error, "ERR_SESSION_GONE")) this.onError(error);
+      if (!isGone(error)) this.onError(error);
     }
   }
 
@@ -314,7 +314,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
       await this.handle.settle();
     } catch (error) {
       this.onError(error);
-      if (!isSessionError(error, "ERR_SESSION_GONE")) {
+      if (!isGone(error)) {
         this.#fate = "failed";
         return false;
       }
@@ -393,4 +393,8 @@ function wholeOf(req: IncomingMessage): IncomingMessage {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
 }

@@ -2,7 +2,7 @@
 // is written anew. An object is compared member by member, neither decoded nor encoded: of those that were handed out nearly all are the
 // same when their request ends.
 
-import { isSessionError } from "../errors.ts";
+import { isCode } from "../errors.ts";
 import { Encoder } from "./encoder.ts";
 import {
   BASE_COLLECTION,
@@ -86,7 +86,7 @@ function placeOf(previous: PreviousValue | undefined): Place | undefined {
     const table = tableOf(previous.bytes, previous.at);
     return { table, number: table.starts.length > 1 ? 1 : 0, at: previous.at };
   } catch (error) {
-    if (isSessionError(error, "ERR_UNREADABLE")) return undefined;
+    if (isCode(error, "ERR_UNREADABLE")) return undefined;
     throw error;
   }
 }

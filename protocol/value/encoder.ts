@@ -1,7 +1,7 @@
 // Writes one value that is an object. The Encoder keeps the type that is stored where that holds the new value exactly, and the very bytes
 // of what did not change. A stack of its own stands in for recursion, so depth costs no stack frames. Knows nothing of keys or files.
 
-import { isSessionError, type SessionError } from "../errors.ts";
+import { isCode, type SessionError } from "../errors.ts";
 import { classOfList, type Fitting, misfitOf } from "./fit.ts";
 import {
   BASE_COLLECTION,
@@ -370,7 +370,7 @@ export class Encoder {
     try {
       writeKey(this.#out, key);
     } catch (error) {
-      if (isSessionError(error, "ERR_BAD_KEY")) throw this.#bad("a member whose key has lone surrogates");
+      if (isCode(error, "ERR_BAD_KEY")) throw this.#bad("a member whose key has lone surrogates");
       throw error;
     }
   }
