@@ -15,16 +15,12 @@ import {
   timeoutSeconds,
 } from "../../protocol/image/image.ts";
 import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
-import {
-  AsciiCutter,
-  decodeScalar,
-  decodeScanned,
-  isGambasObject,
-  isObjectTag,
-  Original,
-} from "../../protocol/value/value.ts";
+import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
 import type { Unsaved } from "../handle/unsaved.ts";
+import { Original } from "./original.ts";
+
+export { Original } from "./original.ts";
 
 export interface Revision {
   readonly ino: number;

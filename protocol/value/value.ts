@@ -1,7 +1,6 @@
 // The codec of Gambas values: the one door to the files protocol/value-*.ts, which describe themselves.
 
-export { Original } from "./copies.ts";
-export { decodeScalar, decodeScanned, decodeValue } from "./decode.ts";
+export { Decoder, decodeScalar, decodeScanned, decodeValue } from "./decode.ts";
 export { type Encoded, encodeValue, type PreviousValue } from "./encode.ts";
 export { isObjectTag, MAX_DEPTH } from "./format.ts";
 export { isGambasObject, TypedValue, typed } from "./kind.ts";
