@@ -41,14 +41,14 @@ function* withDeletions(
   }
 }
 
-/** One change, as places in the delta. A deletion has no value. */
+/** One change, by where its parts are in the delta. A deletion has no value. */
 export interface ChangedEntry {
   /** Where the length of the key stands. */
   readonly start: number;
   readonly keyFrom: number;
   readonly keyTo: number;
   readonly valueAt: number;
-  /** valueAt for a deletion. */
+  /** The same as `valueAt` for a deletion. */
   readonly valueEnd: number;
 }
 
@@ -68,7 +68,7 @@ export interface Share {
 /** A delta, and what else is to be done to the image it is put into. */
 export interface Change {
   readonly delta: Buffer;
-  /** `parseDelta(delta)`, where somebody has it already. */
+  /** `parseDelta(delta)`, from a caller that has it already. */
   readonly parsed?: ParsedDelta;
   readonly nowMs: number;
   readonly timeoutSeconds?: number | undefined;
@@ -76,7 +76,7 @@ export interface Change {
   readonly shares?: readonly Share[] | undefined;
   /** Default: MAX_IMAGE_BYTES. */
   readonly maxBytes?: number;
-  /** Asked in which dialect the file is to be from now on when this brings the first reference into the image. Default: as it is. */
+  /** Says in which dialect the file is to be from now on, when this change brings the first reference into it. Default: as it is. */
   readonly dialect?: (() => Dialect) | undefined;
 }
 
@@ -134,7 +134,7 @@ export function changesOf(delta: Buffer): readonly (readonly [string, Buffer | u
   });
 }
 
-/** By key the last one. */
+/** The last change of each key. */
 export function splitDelta(delta: Buffer): ReadonlyMap<string, Buffer | undefined> {
   return new Map(changesOf(delta));
 }

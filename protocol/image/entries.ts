@@ -1,4 +1,4 @@
-// Walks the entries of an image from the first to the last, and finds the cookie path behind them. Nothing is copied or decoded.
+// Walks the entries of an image, from the root that announces them to the cookie path behind them. Nothing is copied or decoded.
 
 import { SessionError } from "../errors.ts";
 import {
@@ -14,13 +14,13 @@ import { endOfString, endOfValue, type Scan } from "../value/scan.ts";
 import { HEADER_BYTES } from "./header.ts";
 
 /** Bytes `from` up to `to` of a buffer. */
-export interface Run {
+export interface ByteRange {
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
 }
 
-const NO_PATH: Run = { bytes: Buffer.of(0), from: 0, to: 1 };
+const NO_PATH: ByteRange = { bytes: Buffer.of(0), from: 0, to: 1 };
 
 /** Stands on one entry at a time: `while (reader.next()) ...`. */
 export class EntryReader {
@@ -80,7 +80,7 @@ export function bodyStartOf(count: number): number {
   return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
 }
 
-/** Gambas drops an entry that has no key or no value. An empty string is one here, see README "Values". */
+/** Whether Gambas drops the entry: it has no key or no value. An empty string is a value here (README, "Values"). */
 export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
   return key === "" || isDeadValue(image[valueStart]);
 }
@@ -97,8 +97,8 @@ export function endOfCookiePath(image: Buffer, at: number): number {
   return end > image.length ? at : end;
 }
 
-/** The cookie path as it is stored; one byte 00 when it is missing or cut off. Whatever follows it is dropped, as by Gambas. */
-export function rawCookiePath(image: Buffer, at: number): Run {
+/** The cookie path as it is stored; one byte 00 when it is missing or cut off. Bytes behind it are dropped, as by Gambas. */
+export function rawCookiePath(image: Buffer, at: number): ByteRange {
   const end = endOfCookiePath(image, at);
   return end === at ? NO_PATH : { bytes: image, from: at, to: end };
 }

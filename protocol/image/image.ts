@@ -4,12 +4,14 @@
 
 import { SessionError } from "../errors.ts";
 import { TAG } from "../value/format.ts";
+import { forgetOutput } from "../value/output.ts";
 import { newScan, type Scan } from "../value/scan.ts";
-import { keyBytes } from "../value/text.ts";
+import { forgetNames, keyBytes } from "../value/text.ts";
 import { type Change, type ParsedDelta, parseDelta } from "./delta.ts";
 import { dialectOf, setDialect } from "./dialect.ts";
-import { EntryReader, type Run, rawCookiePath } from "./entries.ts";
+import { type ByteRange, EntryReader, rawCookiePath } from "./entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./header.ts";
+import { forgetLists } from "./keys.ts";
 import { rewrite } from "./rewrite.ts";
 import { type Replacement, Splice } from "./splice.ts";
 
@@ -39,6 +41,16 @@ export { type Entry, type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
 export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
 
+/**
+ * For tests: forgets everything that the process keeps in this folder and in value/, so that no test depends on those before it. The names,
+ * lists of keys and the output that are kept make reading and writing faster; no result depends on them.
+ */
+export function forgetCaches(): void {
+  forgetNames();
+  forgetOutput();
+  forgetLists();
+}
+
 /** The largest image that is written. */
 export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
 
@@ -62,7 +74,7 @@ function pathBytes(cookiePath: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-function pathRun(cookiePath: string): Run {
+function pathRange(cookiePath: string): ByteRange {
   const bytes = pathBytes(cookiePath);
   return { bytes, from: 0, to: bytes.length };
 }
@@ -78,11 +90,11 @@ export function applyDelta(image: Buffer, change: Change): Buffer {
 
 export interface Applied {
   readonly image: Buffer;
-  /** What was put in the place of what; undefined where references make that no question of places. */
+  /** Which bytes were replaced by which; undefined where references are involved, which change bytes elsewhere, too. */
   readonly replacements: readonly Replacement[] | undefined;
 }
 
-/** Like `applyDelta`, and tells what it replaced. */
+/** Like `applyDelta`, and tells which bytes it replaced. */
 export function applyChange(image: Buffer, change: Change): Applied {
   const delta = change.parsed ?? parseDelta(change.delta);
   const scan = newScan(1);
@@ -90,7 +102,7 @@ export function applyChange(image: Buffer, change: Change): Applied {
   const reader = new EntryReader(image, scan);
   while (reader.next()) splice.entry(reader);
   const cookiePath =
-    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRun(change.cookiePath);
+    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRange(change.cookiePath);
   const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
   const body = isPlain ? splice.finish(cookiePath) : rewriteIn(image, change, delta, { cookiePath, scan });
   const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
@@ -107,11 +119,11 @@ function rewriteIn(
   image: Buffer,
   change: Change,
   delta: ParsedDelta,
-  { cookiePath, scan }: { readonly cookiePath: Run; readonly scan: Scan },
+  { cookiePath, scan }: { readonly cookiePath: ByteRange; readonly scan: Scan },
 ): Buffer {
   const rewritten = rewrite(image, change, delta.entries, cookiePath);
   if (rewritten.hasReferences && !scan.hasReferences && change.dialect !== undefined) {
-    // Files of 3.19 stay so: there are programs that read them.
+    // A file of 3.19 stays one: programs of 3.19 read it.
     if (dialectOf(image) === "3.18") setDialect(rewritten.image, change.dialect());
   }
   return rewritten.image;

@@ -1,6 +1,6 @@
-// JavaScript values to Gambas bytes: the way in. A value that is still what the stored bytes say is answered with these bytes; any other one
-// is written anew. An object is compared member by member, neither decoded nor encoded: of those that were handed out nearly all are the
-// same when their request ends.
+// JavaScript values to Gambas bytes: the way in. A value that the stored bytes still describe is answered with these bytes; any other one is
+// written anew. Stored bytes and an object are compared member by member, without decoding or encoding: of the objects that a request was
+// handed nearly all are unchanged when it ends.
 
 import { isCode } from "../errors.ts";
 import { Encoder } from "./encoder.ts";
@@ -19,7 +19,7 @@ import {
   TAG,
 } from "./format.ts";
 import { badValue, isBytes, isSameOrder, KIND, kindOf, orderOf } from "./kind.ts";
-import { type Origins, type Place, tableOf } from "./origins.ts";
+import { type Origin, type Origins, tableOfValue } from "./origins.ts";
 import { borrowOutput, type Output, returnOutput } from "./output.ts";
 import { isSameFixed, isSameScalar, isSameText, writeScalar } from "./scalar.ts";
 import { endOfScalar, IN_OBJECTS, IN_VARIANT } from "./scan.ts";
@@ -59,15 +59,15 @@ export function encodeValue(value: unknown, path: string, previous?: PreviousVal
   try {
     if (typeof value !== "object") return encodeScalar(out, value, path, previous);
     const encoder = new Encoder(out, path, origins);
-    // Where the value itself came from says more than what stands in its place.
-    encoder.encode(value, origins?.placeOf(value) === undefined ? placeOf(previous) : undefined);
+    // The origin of the value itself says more of its types than the value that it replaces.
+    encoder.encode(value, origins?.originOf(value) === undefined ? originOfPrevious(previous) : undefined);
     return { bytes: out.slice(0), objects: encoder.objects, isCanonical: encoder.isCanonical };
   } finally {
     returnOutput(out);
   }
 }
 
-/** All of the bytes are themselves: whoever compares them with what they were need not look at them. */
+/** All of the bytes are answered as the same buffer: comparing it with the stored one then takes no look at the bytes. */
 function pieceOf(bytes: Buffer, at: number, end: number): Buffer {
   return at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
 }
@@ -79,11 +79,11 @@ function encodeScalar(out: Output, value: unknown, path: string, previous: Previ
   return { bytes: out.slice(0), objects: NO_OBJECTS, isCanonical };
 }
 
-/** Bytes that cannot be read by themselves, such as an entry that refers to the whole session, are no guide. */
-function placeOf(previous: PreviousValue | undefined): Place | undefined {
+/** Undefined for bytes that cannot be read by themselves, such as an entry that refers to the whole session: they are no guide to types. */
+function originOfPrevious(previous: PreviousValue | undefined): Origin | undefined {
   if (previous === undefined) return undefined;
   try {
-    const table = tableOf(previous.bytes, previous.at);
+    const table = tableOfValue(previous.bytes, previous.at);
     return { table, number: table.starts.length > 1 ? 1 : 0, at: previous.at };
   } catch (error) {
     if (isCode(error, "ERR_UNREADABLE")) return undefined;
@@ -102,7 +102,7 @@ function matchValue(value: unknown, bytes: Buffer, at: number): Unchanged | unde
 }
 
 /** A container that is being compared. A stack of these stands in for recursion. */
-interface Frame {
+interface Level {
   /** Of a collection: its keys as the object shows them, and as they are stored. */
   readonly keys: readonly string[] | undefined;
   readonly stored: string[];
@@ -118,7 +118,7 @@ class Match {
   readonly #bytes: Buffer;
   readonly #objects: object[] = [];
   readonly #seen = new Set<object>();
-  readonly #frames: Frame[] = [];
+  readonly #levels: Level[] = [];
   #at = 0;
 
   constructor(bytes: Buffer) {
@@ -126,14 +126,14 @@ class Match {
   }
 
   run(value: unknown, at: number): Unchanged | undefined {
-    const frames = this.#frames;
+    const levels = this.#levels;
     this.#at = at;
     let isSame = this.#variant(value);
-    for (let frame = frames.at(-1); isSame && frame !== undefined; frame = frames.at(-1)) {
-      if (frame.next === frame.count) {
-        frames.pop();
-        isSame = frame.keys === undefined || isOrder(frame.stored, frame.keys);
-      } else isSame = frame.keys === undefined ? this.#element(frame) : this.#member(frame, frame.keys);
+    for (let level = levels.at(-1); isSame && level !== undefined; level = levels.at(-1)) {
+      if (level.next === level.count) {
+        levels.pop();
+        isSame = level.keys === undefined || isOrder(level.stored, level.keys);
+      } else isSame = level.keys === undefined ? this.#element(level) : this.#member(level, level.keys);
     }
     return isSame ? { end: this.#at, objects: this.#objects } : undefined;
   }
@@ -162,7 +162,7 @@ class Match {
       this.#at += 5;
       return this.#objects[this.#bytes.readInt32LE(this.#at - 4) - 1] === value;
     }
-    if (tag < TAG.REFERENCE || this.#frames.length === MAX_DEPTH || !this.#isNew(value)) return false;
+    if (tag < TAG.REFERENCE || this.#levels.length === MAX_DEPTH || !this.#isNew(value)) return false;
     this.#objects.push(value);
     const isCollection = tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION;
     return isCollection ? this.#collection(value) : this.#array(value, tag, context);
@@ -180,18 +180,18 @@ class Match {
     this.#at++;
     const count = this.#count();
     if (count !== keys.length) return false;
-    this.#frames.push({ keys, stored: [], value, layout: BASE_COLLECTION, count, next: 0 });
+    this.#levels.push({ keys, stored: [], value, layout: BASE_COLLECTION, count, next: 0 });
     return true;
   }
 
-  #member(frame: Frame, keys: readonly string[]): boolean {
+  #member(level: Level, keys: readonly string[]): boolean {
     const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
     const to = from + readLength(this.#bytes, this.#at);
     const key = readKey(this.#bytes, from, to);
     this.#at = to;
-    if (key !== keys[frame.next++] && !Object.prototype.propertyIsEnumerable.call(frame.value, key)) return false;
-    frame.stored.push(key);
-    return this.#variant((frame.value as Record<string, unknown>)[key]);
+    if (key !== keys[level.next++] && !Object.prototype.propertyIsEnumerable.call(level.value, key)) return false;
+    level.stored.push(key);
+    return this.#variant((level.value as Record<string, unknown>)[key]);
   }
 
   #array(value: object, tag: number, context: number): boolean {
@@ -205,7 +205,7 @@ class Match {
     if (layout === CLASS_BYTES && (context < 0 || context === CLASS_BYTES)) return this.#byteArray(value, count);
     if (kindOf(value) !== KIND.LIST || (value as unknown[]).length !== count) return false;
     if (layout < CLASS_VARIANTS) return this.#flat(value as unknown[], layout);
-    this.#frames.push({ keys: undefined, stored: NO_KEYS, value, layout, count, next: 0 });
+    this.#levels.push({ keys: undefined, stored: NO_KEYS, value, layout, count, next: 0 });
     return true;
   }
 
@@ -216,9 +216,9 @@ class Match {
     return this.#bytes.compare(value, 0, count, from, this.#at) === 0;
   }
 
-  #element({ value, layout, next }: Frame): boolean {
+  #element({ value, layout, next }: Level): boolean {
     const element = (value as unknown[])[next];
-    (this.#frames.at(-1) as Frame).next++;
+    (this.#levels.at(-1) as Level).next++;
     if (layout === CLASS_VARIANTS) return this.#variant(element);
     return this.#object(element, layout === CLASS_OBJECTS ? IN_OBJECTS : layout - DIMENSION);
   }
@@ -242,7 +242,7 @@ class Match {
   }
 }
 
-/** What decoding gives, and its like of another realm. */
+/** Whether decoding could have made this object, in this realm or another one. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || (prototype !== null && kindOf(value) === KIND.PLAIN);

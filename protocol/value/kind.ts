@@ -1,6 +1,6 @@
-// The JavaScript values that a session can hold. Objects are told apart by prototype and, where that can lie, by what they are inside: the
-// same for those of another realm (a vm context, a test runner's). A class instance is none of them: it would not come back. Also how the
-// members of an object are read, what forces a type on a value, and how a value that is refused is named. Knows no bytes.
+// The JavaScript objects that a session can hold, and their members. Objects are told apart by prototype and, where a prototype can lie, by
+// their internal slots, in the same way for objects of another realm (a vm context, a test runner's). An instance of a class is refused,
+// since decoding would not give one. typed() forces a type, and the errors name the value that was refused. Knows no bytes.
 
 import { SessionError } from "../errors.ts";
 import { BASE_COLLECTION, classOfName, DIMENSION, nameOfClass, TAG } from "./format.ts";
@@ -59,14 +59,14 @@ export function kindOf(value: object): Kind {
   return kindOfForeign(value, prototype as object);
 }
 
-/** The name of the built-in object that it is inside; "" for none. */
+/** The name of the built-in class whose internal slots the object has; "" for none. */
 function builtInOf(value: object): string {
   const type = arrayTypeOf(value);
   if (typeof type === "string") return type;
   return hasInside(getTime, value) ? "Date" : hasInside(sizeOfMap, value) ? "Map" : "";
 }
 
-/** Whether it has what this method of a built-in class needs: they throw a TypeError, and nothing else, at whatever is no instance. */
+/** Whether the object has the internal slot that this method of a built-in class reads: for any other object it throws a TypeError. */
 function hasInside(method: (value: object) => unknown, value: object): boolean {
   try {
     method.call(value, value);
@@ -89,7 +89,7 @@ function kindOfBuiltIn(name: string): Kind {
   }
 }
 
-/** Of another realm its class must be the built-in one: as near to the end of the chain, and of its name. */
+/** An object of another realm counts if its class is the built-in one there: of that name, and as near to the end of the chain. */
 function kindOfForeign(value: object, prototype: object): Kind {
   if (isObjectPrototype(prototype)) return KIND.PLAIN;
   const name = builtInOf(value);
@@ -100,7 +100,7 @@ function kindOfForeign(value: object, prototype: object): Kind {
   return isObjectPrototype(root) ? kind : KIND.NONE;
 }
 
-/** The Object.prototype of a realm: the end of a chain that has the methods of one. */
+/** Whether this is the Object.prototype of a realm: it ends the chain and has the methods of one. */
 function isObjectPrototype(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf");
@@ -126,12 +126,12 @@ export function isBytes(value: unknown): value is Uint8Array {
   return typeof value === "object" && value !== null && kindOf(value) === KIND.BYTES;
 }
 
-/** Whether a decoded value can be changed in place, so that whoever handed it out has to look at it again. */
+/** Whether a decoded value can be changed in place, so that the handle must compare it again at the end. */
 export function isGambasObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-/** What a value is, for the message that refuses it. */
+/** Describes a value in the message that refuses it. */
 export function describe(value: unknown): string {
   if (typeof value !== "object" || value === null) return typeof value === "symbol" ? "a symbol" : `a ${typeof value}`;
   const name = nameOfClassOf(value);
@@ -147,7 +147,7 @@ export type Segment = string | number;
 
 const SHOWN_SEGMENTS = 12;
 
-/** `cart.items[3]["first name"]`; of a very long path the beginning and the end. */
+/** The path of a bad value as a program would write it: `cart.items[3]["first name"]`; of a very long one the beginning and the end. */
 export function pathText(root: string, segments: readonly Segment[]): string {
   if (segments.length <= SHOWN_SEGMENTS) return root + segments.map(segmentText).join("");
   const half = SHOWN_SEGMENTS / 2;

@@ -1,5 +1,5 @@
-// Where in which bytes each decoded object is stored, so that encoding it again finds its exact types and keeps the bytes of what did not
-// change. Cheap to fill: the bytes are scanned again only when something did change and has to be encoded.
+// Where in which bytes each decoded object is stored: the encoder finds its exact types there, and the bytes of unchanged members.
+// Remembering is cheap: bytes are scanned again only for an object that did change and has to be encoded.
 
 import {
   BASE_COLLECTION,
@@ -29,43 +29,43 @@ export interface Decoding {
 }
 
 /** Where something is stored: object `number` of a table, or (number 0) a value without a number at `at`. */
-export interface Place {
+export interface Origin {
   readonly table: ObjectTable;
   readonly number: number;
   readonly at: number;
 }
 
-/** Belongs to whoever hands out the objects, and lives as long as they do. Holds them strongly. */
+/** The origins of the objects that one handle hands out. Holds the objects strongly, so it must not outlive the handle. */
 export class Origins {
   readonly #waiting: Decoding[] = [];
-  /** Made when somebody asks. */
-  #places: Map<object, Place> | undefined;
+  /** Made when the first origin is asked for. */
+  #known: Map<object, Origin> | undefined;
 
   remember(decoding: Decoding): void {
     if (decoding.objects.length > 1 || decoding.loose.length > 0) this.#waiting.push(decoding);
   }
 
   /** Where `object` was read from, when one of the remembered decodings made it. */
-  placeOf(object: object): Place | undefined {
+  originOf(object: object): Origin | undefined {
     for (let decoding = this.#waiting.pop(); decoding !== undefined; decoding = this.#waiting.pop())
       this.#index(decoding);
-    return this.#places?.get(object);
+    return this.#known?.get(object);
   }
 
   #index(decoding: Decoding): void {
-    this.#places ??= new Map();
-    const table = decoding.table ?? tableOf(decoding.bytes, decoding.at);
+    this.#known ??= new Map();
+    const table = decoding.table ?? tableOfValue(decoding.bytes, decoding.at);
     for (const [number, object] of decoding.objects.entries()) {
-      if (object !== undefined) this.#places.set(object, { table, number, at: table.starts[number] as number });
+      if (object !== undefined) this.#known.set(object, { table, number, at: table.starts[number] as number });
     }
     for (const [index, object] of decoding.loose.entries()) {
-      this.#places.set(object, { table, number: 0, at: decoding.looseAts[index] as number });
+      this.#known.set(object, { table, number: 0, at: decoding.looseAts[index] as number });
     }
   }
 }
 
 /** The table of the self-contained value at `at`. */
-export function tableOf(bytes: Buffer, at: number): ObjectTable {
+export function tableOfValue(bytes: Buffer, at: number): ObjectTable {
   const table = new ObjectTable(bytes);
   endOfValue(bytes, at, { ...newScan(), table });
   return table;
@@ -138,8 +138,8 @@ export class Members {
     this.#numbers.push(number);
   }
 
-  /** The member at `index`; its payload is at `place.at + 1` when it has no number. */
-  placeAt(index: number): Place | undefined {
+  /** The member at `index`; its payload is at `origin.at + 1` when it has no number. */
+  originAt(index: number): Origin | undefined {
     if (index < 0 || index >= this.count) return undefined;
     const size = this.elementBytes;
     if (size !== 0) return { table: this.table, number: 0, at: this.firstAt + index * size - 1 };

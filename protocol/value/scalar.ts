@@ -1,5 +1,5 @@
-// Scalars: what stored bytes mean in JavaScript, whether they still mean a given value, and which tag and bytes a value gets. The path of
-// a value that cannot be stored is the caller's: a problem comes back as text.
+// Scalars: reads them from stored bytes, tells whether stored bytes still mean a given value, and writes them with their tags. A value that
+// cannot be stored is returned as a problem in words; the caller knows its path.
 
 import { fitsScalar, isInt32, isLongBigint } from "./fit.ts";
 import { ELEMENT_BYTES, lengthBytes, readLength, TAG, unreadable } from "./format.ts";
@@ -33,7 +33,7 @@ function readTime(bytes: Buffer, at: number): number {
   return (bytes.readInt32LE(at) - EPOCH_DAY) * DAY_MS + bytes.readInt32LE(at + 4);
 }
 
-/** Whether the pair is one that a Date gives when it is written, so that a moved Date keeps its bytes without being remembered. */
+/** Whether writing the Date would give this very pair. Such a Date keeps its bytes when it is moved, without being remembered. */
 export function isRegularDate(bytes: Buffer, at: number): boolean {
   const msec = bytes.readInt32LE(at + 4);
   return msec >= 0 && msec < DAY_MS;
@@ -114,7 +114,7 @@ export function isSameScalar(value: unknown, bytes: Buffer, at: number): boolean
 }
 
 /**
- * Writes a scalar with its tag: the stored bytes where they still mean it, the stored type where that holds it exactly.
+ * Writes a scalar with its tag: the stored bytes where they still mean the value, else the stored type where that holds it exactly.
  * Returns what is wrong with the value, or undefined.
  */
 export function writeScalar(out: Output, value: unknown, stored: Buffer | undefined, at: number): string | undefined {

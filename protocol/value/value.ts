@@ -1,4 +1,4 @@
-// The codec of Gambas values: the one door to the files protocol/value-*.ts, which describe themselves.
+// The codec of Gambas values: the one door to the files of this folder.
 
 export { Decoder, decodeScalar, decodeScanned, decodeValue } from "./decode.ts";
 export { type Encoded, encodeValue, type PreviousValue } from "./encode.ts";
