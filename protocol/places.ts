@@ -25,7 +25,7 @@ export interface Places {
 }
 
 /** What the process that looks for a root knows of itself. */
-export interface ProcessView {
+interface ProcessView {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The user's number; undefined where users have none. */
   readonly uid: number | undefined;

@@ -103,6 +103,6 @@ export function rawCookiePath(image: Buffer, at: number): ByteRange {
   return end === at ? NO_PATH : { bytes: image, from: at, to: end };
 }
 
-export function unreadableImage(reason: string): SessionError {
+function unreadableImage(reason: string): SessionError {
   return new SessionError("ERR_UNREADABLE", `The stored session cannot be read: ${reason}.`);
 }

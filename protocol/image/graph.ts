@@ -133,7 +133,7 @@ function requireRegular(table: ObjectTable, countAt: number, code: number): void
 }
 
 /** Index of the first event at `at` or later. */
-export function firstEventFrom(table: ObjectTable, at: number): number {
+function firstEventFrom(table: ObjectTable, at: number): number {
   return firstNotBelow(table.eventAts, at);
 }
 

@@ -37,9 +37,9 @@ export {
   timeoutSeconds,
 } from "./header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
-export { type Entry, type Layout, layoutOf } from "./layout.ts";
+export { type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
-export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
+export { decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
 
 /**
  * For tests: forgets everything that the process keeps in this folder and in value/, so that no test depends on those before it. The names,
@@ -88,7 +88,7 @@ export function applyDelta(image: Buffer, change: Change): Buffer {
   return applyChange(image, change).image;
 }
 
-export interface Applied {
+interface Applied {
   readonly image: Buffer;
   /** Which bytes were replaced by which; undefined where references are involved, which change bytes elsewhere, too. */
   readonly replacements: readonly Replacement[] | undefined;

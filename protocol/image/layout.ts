@@ -6,7 +6,7 @@ import { readKey } from "../value/text.ts";
 import { EntryReader, endOfCookiePath, isDeadEntry } from "./entries.ts";
 import { findList, KeyList, type KeyRanges, keepList, readStoredKey } from "./keys.ts";
 
-export interface Entry {
+interface Entry {
   readonly key: string;
   readonly valueStart: number;
   readonly valueEnd: number;
@@ -19,7 +19,7 @@ export interface Layout {
 }
 
 /** The entries in file order, without those that Gambas drops. */
-export class Entries {
+class Entries {
   readonly list: KeyList;
   /** Two numbers for each: where its value begins and ends. */
   readonly #values: readonly number[];

@@ -18,7 +18,7 @@ interface LiveEntry {
   readonly slot: Slot;
 }
 
-export interface Rewritten {
+interface Rewritten {
   /** Has the header of the image before. */
   readonly image: Buffer;
   readonly hasReferences: boolean;

@@ -10,7 +10,7 @@ import { EntryReader } from "./entries.ts";
 import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./graph.ts";
 import type { Layout } from "./layout.ts";
 
-export interface DecodedEntry {
+interface DecodedEntry {
   /** undefined when it cannot be shown; `error` says why. */
   readonly value: unknown;
   /** The self-contained bytes. */
@@ -22,7 +22,7 @@ export interface DecodedEntry {
 const TABLES = new WeakMap<Layout, ObjectTable>();
 
 /** Where all objects of an image are; the root is object 1. */
-export function tableOfImage(image: Buffer): ObjectTable {
+function tableOfImage(image: Buffer): ObjectTable {
   const table = new ObjectTable(image);
   table.addRoot();
   const reader = new EntryReader(image, { ...newScan(1), table });

@@ -34,7 +34,7 @@ export interface Encoded {
 }
 
 /** The stored value that is being overwritten. Its bytes must have been scanned before. */
-export interface PreviousValue {
+interface PreviousValue {
   readonly bytes: Buffer;
   readonly at: number;
 }

@@ -62,7 +62,6 @@ export const CLASS_BYTES = DIMENSION + TAG.BYTE;
 export const CLASS_STRINGS = DIMENSION + TAG.STRING;
 export const CLASS_VARIANTS = DIMENSION + TAG.VARIANT;
 export const CLASS_OBJECTS = DIMENSION + BASE_OBJECT;
-export const CLASS_COLLECTIONS = DIMENSION + BASE_COLLECTION;
 
 /** Longest string, key, count: 30 bits. */
 export const MAX_LENGTH = 2 ** 30 - 1;

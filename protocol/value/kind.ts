@@ -190,7 +190,7 @@ export function typed(type: string, value: unknown): TypedValue {
   return new TypedValue(code, value);
 }
 
-export interface ReadMembers {
+interface ReadMembers {
   keys: string[];
   values: unknown[];
   /** Decoding gives an object of the same shape. */

@@ -17,7 +17,7 @@ import { endOfScalar, endOfString, endOfValue, newScan, ObjectTable } from "./sc
 import { readKey } from "./text.ts";
 
 /** One decoding: which bytes, and the objects they gave. */
-export interface Decoding {
+interface Decoding {
   readonly bytes: Buffer;
   readonly at: number;
   /** By number; index 0 is unused. */

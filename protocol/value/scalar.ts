@@ -17,7 +17,7 @@ const MAX_TEXT = 2 ** 29 - 32;
 const LONE_SURROGATES = "a string with lone surrogates, which UTF-8 cannot hold";
 
 /** A Long or Pointer: a number when that is exact, else a bigint. */
-export function readLong(bytes: Buffer, at: number): number | bigint {
+function readLong(bytes: Buffer, at: number): number | bigint {
   const value = bytes.readInt32LE(at + 4) * 0x1_0000_0000 + bytes.readUInt32LE(at);
   return Number.isSafeInteger(value) ? value : bytes.readBigInt64LE(at);
 }
@@ -39,11 +39,11 @@ export function isRegularDate(bytes: Buffer, at: number): boolean {
   return msec >= 0 && msec < DAY_MS;
 }
 
-export function dayOf(timeMs: number): number {
+function dayOf(timeMs: number): number {
   return Math.floor(timeMs / DAY_MS) + EPOCH_DAY;
 }
 
-export function msecOf(timeMs: number): number {
+function msecOf(timeMs: number): number {
   return timeMs - Math.floor(timeMs / DAY_MS) * DAY_MS;
 }
 

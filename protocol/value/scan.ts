@@ -351,7 +351,7 @@ export function typeOfValue(bytes: Buffer, at: number): string {
 }
 
 /** The class of the array at `at` in a variant. */
-export function classOfArrayAt(bytes: Buffer, at: number): number {
+function classOfArrayAt(bytes: Buffer, at: number): number {
   const code = readClass(bytes, at + 1);
   if (code !== CLASS_VARIANTS) return code;
   const typeAt = at + 2 + (bytes[at + 1] as number);
