@@ -1,8 +1,10 @@
 // Composition: puts the parts of a daemon together and takes them apart again. Knows every part and no detail.
 
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
+import { maxOpenFiles } from "../protocol/places.ts";
 import { PROTOCOL_VERSION } from "../protocol/wire/operations.ts";
 import { servedRoot } from "./cli/ask.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
@@ -10,7 +12,6 @@ import { nativeProblem } from "./files/native.ts";
 import { InheritedChanges } from "./foreign/inherited-changes.ts";
 import { RecentValues } from "./foreign/recent-values.ts";
 import { Reconcile } from "./foreign/reconcile.ts";
-import { maxOpenFiles } from "./life/descriptors.ts";
 import { type Election, elect, electedPid } from "./life/election.ts";
 import { Journal, replayJournal, withoutOldChanges } from "./once/journal.ts";
 import { Log } from "./report/log.ts";
@@ -386,5 +387,6 @@ function makeStore(config: Config, told: Pick<GambasFileOptions, "log" | "onLack
 
 /** Half of the descriptors are for connections and whatever else comes. */
 function affordableSessions(): number {
-  return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
+  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
 }

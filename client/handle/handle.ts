@@ -6,16 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
-import {
-  decodeValue,
-  encodeValue,
-  isGambasObject,
-  Original,
-  type Origins,
-  typeOfValue,
-} from "../../protocol/value/value.ts";
-import { type Contents, SHARED } from "../copies/contents.ts";
+import { decodeValue, encodeValue, isGambasObject, type Origins, typeOfValue } from "../../protocol/value/value.ts";
+import { type Contents, Original, SHARED } from "../copies/contents.ts";
 import type { Client } from "../link/client.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "../options.ts";
 import { checkKey, isShown } from "./keys.ts";
