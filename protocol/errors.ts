@@ -160,3 +160,7 @@ export class SessionError extends Error {
     return row.isRetryable === true;
   }
 }
+
+export function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof SessionError && error.code === code;
+}

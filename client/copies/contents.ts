@@ -15,7 +15,6 @@ import {
 } from "../../protocol/image/image.ts";
 import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
-import type { Unsaved } from "../handle/unsaved.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -38,6 +37,11 @@ type Entries = ReadonlyMap<string, Buffer | undefined>;
 export interface Made {
   readonly entries: Entries;
   readonly moved: ReadonlySet<string>;
+}
+
+/** A change that is not committed yet. */
+export interface Uncommitted extends Made {
+  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
 }
 
 /** Where whoever keeps contents adds up the memory they take. */
@@ -122,8 +126,8 @@ export class Contents {
     return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
-  /** What a change that is not committed yet would make of them. */
-  changedBy({ entries, moved, properties }: Unsaved): Contents {
+  /** The contents that a change would make of these. */
+  changedBy({ entries, moved, properties }: Uncommitted): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
     const overlay = this.#overlayWith(properties, { entries, moved });

@@ -3,46 +3,22 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import { encodeDelta, type Share } from "../../protocol/image/image.ts";
+import { encodeDelta } from "../../protocol/image/image.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
-import { Cache } from "../copies/cache.ts";
-import { Contents } from "../copies/contents.ts";
-import { Handle, type HandleOptions } from "../handle/handle.ts";
-import { carryOn, transactionsAround } from "../handle/scope.ts";
-import { Transactions } from "../handle/transactions.ts";
+import { Cache, Contents } from "../copies/cache.ts";
+import {
+  type CommitRequest,
+  type Grant,
+  type GrantedLease,
+  Handle,
+  type HandleOptions,
+  type Home,
+  Transactions,
+} from "../handle/handle.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
+import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
-
-/** What a commit carries besides its delta. */
-export interface CommitRequest {
-  readonly id: string;
-  /** What the changes were made on; undefined for a new session. */
-  readonly base: Contents | undefined;
-  readonly entries: ReadonlyMap<string, Buffer | undefined>;
-  /** Those that were removed and set again. */
-  readonly moved: ReadonlySet<string>;
-  readonly isNew: boolean;
-  readonly isUnique: boolean;
-  readonly shares: readonly Share[];
-  readonly timeoutSeconds?: number;
-  readonly cookiePath?: string;
-  readonly fence?: number;
-  /** More is to come under the lease of `fence`. */
-  readonly keepsLease?: boolean;
-}
-
-export interface Grant {
-  readonly fence: number;
-  readonly contents: Contents;
-  /** When it ends at the latest, as performance.now(). */
-  readonly deadlineMs: number;
-  /** Which connection gave it: on another one it is worth nothing. */
-  readonly life: number;
-  readonly id: string;
-  /** It was given back, or a commit has ended it. */
-  isOver: boolean;
-}
 
 /** How the session of an id was found. At most one of the two is there; neither: there is no such session. */
 export interface Opened {
@@ -57,11 +33,11 @@ const NOTHING_HELD: [] = [];
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
-export class Client {
+export class Client implements Home {
   readonly places: Places;
   readonly #connection: Connection;
   readonly #cache: Cache;
-  readonly transactions: Transactions = new Transactions(this);
+  readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
   /** The daemon's default. */
   #leaseMs = 0;
   #isClosed = false;
@@ -250,7 +226,7 @@ export class Client {
   }
 
   /** Gives a lease back, if that is not done. Never rejects: a daemon that cannot be told is left, and the lease ends with the connection. */
-  async release(lease: Omit<Grant, "contents">): Promise<void> {
+  async release(lease: GrantedLease): Promise<void> {
     if (lease.isOver) return;
     lease.isOver = true;
     if (!this.isInForce(lease)) return;
@@ -263,7 +239,7 @@ export class Client {
   }
 
   /** False when the connection that gave the lease is gone, and the lease with it. */
-  isInForce({ life }: Pick<Grant, "life">): boolean {
+  isInForce({ life }: HeldLease): boolean {
     return life === this.#connection.life;
   }
 
