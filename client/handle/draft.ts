@@ -16,13 +16,21 @@ import { SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY } from "../../protocol/image/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
 import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
+import type { HandleOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkCookiePath, DEFAULTS, type HandleOptions } from "../options.ts";
-import { Edits, type RememberedEdits } from "./edits.ts";
-import { checkKey } from "./keys.ts";
+import { checkCookiePath, DEFAULTS } from "../options.ts";
+import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
 import { type Chosen, choose, chosenNames, chosenSince, NOTHING_CHOSEN, propertiesOf } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
+
+/** Where a session begins, if it does: a request, a Run, a transaction. */
+export interface Birthplace extends HandleOptions {
+  /** The request, for who reads it. */
+  readonly request?: string | undefined;
+  /** Called before a session is created; throws when it may not be. */
+  mayCreate?(): void;
+}
 
 /** How the session of an id was found. Neither contents nor a problem: there is no such session. */
 export interface Opened {
@@ -49,7 +57,7 @@ export interface Remembered {
 const NONE_ENDED: readonly Ended[] = [];
 
 export class Draft {
-  readonly #options: HandleOptions;
+  readonly #birthplace: Birthplace;
   readonly #edits = new Edits();
   #problem: Error | undefined;
   #id: string | null;
@@ -65,11 +73,11 @@ export class Draft {
   /** The handle that is told of changes now, because nobody will save them; undefined as long as somebody will. */
   #late: Watched | undefined;
 
-  constructor({ id, contents, problem }: Opened, options: HandleOptions) {
+  constructor({ id, contents, problem }: Opened, birthplace: Birthplace) {
     this.#id = contents === undefined && problem === undefined ? null : id;
     this.#contents = contents;
     this.#problem = problem;
-    this.#options = options;
+    this.#birthplace = birthplace;
   }
 
   get id(): string | null {
@@ -93,7 +101,7 @@ export class Draft {
 
   get timeout(): number {
     const chosen = this.#chosen.timeoutSeconds ?? this.#contents?.timeoutSeconds;
-    return chosen ?? this.#options.timeoutSeconds ?? DEFAULTS.timeout;
+    return chosen ?? this.#birthplace.timeoutSeconds ?? DEFAULTS.timeout;
   }
 
   set timeout(seconds: number) {
@@ -104,7 +112,7 @@ export class Draft {
   }
 
   get cookiePath(): string {
-    return this.#chosen.cookiePath ?? this.#contents?.cookiePath ?? this.#options.cookiePath ?? "";
+    return this.#chosen.cookiePath ?? this.#contents?.cookiePath ?? this.#birthplace.cookiePath ?? "";
   }
 
   set cookiePath(path: string) {
@@ -115,7 +123,7 @@ export class Draft {
 
   get prefix(): string {
     // Empty stands for the default, as in Gambas.
-    return this.#prefix || this.#options.prefix || "";
+    return this.#prefix || this.#birthplace.prefix || "";
   }
 
   set prefix(prefix: string) {
@@ -123,7 +131,7 @@ export class Draft {
   }
 
   get isUnique(): boolean {
-    return this.#isUnique ?? this.#options.isUnique ?? false;
+    return this.#isUnique ?? this.#birthplace.isUnique ?? false;
   }
 
   set isUnique(isUnique: boolean) {
@@ -143,12 +151,12 @@ export class Draft {
 
   /** The request that the session belongs to, for who reads it. */
   get request(): string | undefined {
-    return this.#options.request;
+    return this.#birthplace.request;
   }
 
   /** What a transaction begins a session with, if it does: as this one is when it does. */
-  get inherited(): HandleOptions {
-    return new Inherited(this, this.#options);
+  get inherited(): Birthplace {
+    return new Inherited(this, this.#birthplace);
   }
 
   // -- keys
@@ -188,7 +196,7 @@ export class Draft {
   }
 
   #create(): void {
-    this.#options.mayCreate?.();
+    this.#birthplace.mayCreate?.();
     this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
     this.#wasCreated = true;
     const path = this.effectiveCookiePath;
@@ -358,13 +366,13 @@ export class Draft {
 }
 
 /** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
-class Inherited implements HandleOptions {
+class Inherited implements Birthplace {
   readonly #draft: Draft;
-  readonly #options: HandleOptions;
+  readonly #birthplace: Birthplace;
 
-  constructor(draft: Draft, options: HandleOptions) {
+  constructor(draft: Draft, birthplace: Birthplace) {
     this.#draft = draft;
-    this.#options = options;
+    this.#birthplace = birthplace;
   }
 
   get prefix(): string {
@@ -384,10 +392,10 @@ class Inherited implements HandleOptions {
   }
 
   get request(): string | undefined {
-    return this.#options.request;
+    return this.#birthplace.request;
   }
 
   mayCreate(): void {
-    this.#options.mayCreate?.();
+    this.#birthplace.mayCreate?.();
   }
 }

@@ -6,7 +6,8 @@
 // they were. An object says nothing when it is changed: every question whether something is unsaved compares the objects anew, and its
 // answer is worth nothing once code of the application has run.
 
-import { decodeAll, typeOf } from "../../protocol/image/image.ts";
+import { SessionError } from "../../protocol/errors.ts";
+import { COOKIE_PATH_KEY, decodeAll, isLongKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../../protocol/image/image.ts";
 import {
   decodeValue,
   type Encoded,
@@ -17,7 +18,6 @@ import {
   typeOfValue,
 } from "../../protocol/value/value.ts";
 import { type Contents, SHARED } from "../copies/cache.ts";
-import { isShown } from "./keys.ts";
 import { noteLate, type Watched, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { type Changed, type Collected, collect, type Live, NO_CHANGES, NONE_LIVE, type Sent } from "./unsaved.ts";
@@ -296,4 +296,19 @@ export class Edits {
 
 function isRemoval(change: Changed | undefined): boolean {
   return change !== undefined && change.bytes === undefined;
+}
+
+function isShown(key: string): boolean {
+  return key !== COOKIE_PATH_KEY;
+}
+
+/** @throws SessionError ERR_BAD_KEY for a key that no program can use. */
+export function checkKey(key: string): void {
+  if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
+    // Any other text must stand for bytes.
+    if (!key.isWellFormed()) keyBytes(key);
+    if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);
+    return;
+  }
+  throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
 }

@@ -9,17 +9,20 @@
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
+import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkedLeaseMs, type HandleOptions } from "../options.ts";
+import { checkedLeaseMs } from "../options.ts";
 import { carryOn, isPassing, waitForItself } from "../scope.ts";
 import type { Calls } from "./calls.ts";
-import { Draft, type Ended, type Opened } from "./draft.ts";
+import { type Birthplace, Draft, type Ended, type Opened } from "./draft.ts";
+import type { Inside, Outside } from "./job.ts";
+import type { Watched } from "./late-changes.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Unsaved } from "./unsaved.ts";
 
-export type { HandleOptions } from "../options.ts";
+export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
-export type { Ended, Opened } from "./draft.ts";
+export type { Birthplace, Ended, Opened } from "./draft.ts";
 export { Transactions } from "./transactions.ts";
 
 /** What a handle needs of its client. */
@@ -34,7 +37,7 @@ const NO_SESSION: Opened = { id: null };
 const TOUCH_AFTER_MS = 1000;
 const A_TRANSACTION = "the transaction";
 
-export class Handle {
+export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   readonly #client: Home;
   readonly #draft: Draft;
   /** The end of the last call that changes the session: the next one begins then. */
@@ -50,14 +53,13 @@ export class Handle {
   #told: Set<string> | undefined;
   #wasUsed = false;
 
-  constructor(client: Home, opened: Opened, options: HandleOptions) {
+  constructor(client: Home, opened: Opened, birthplace: Birthplace) {
     this.#client = client;
-    this.#draft = new Draft(opened, options);
+    this.#draft = new Draft(opened, birthplace);
   }
 
-  // -- what the session is
+  // -- what the session is: as `api.ts` says it
 
-  /** null as long as there is no session. */
   get id(): string | null {
     this.#use();
     return this.#draft.id;
@@ -68,14 +70,12 @@ export class Handle {
     return this.#draft.keys;
   }
 
-  /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
   get path(): string | null {
     this.#use();
     const { id } = this.#draft;
     return id === null ? null : `${this.#client.directory}/${id}`;
   }
 
-  /** Bytes of the file as last saved. */
   get size(): number {
     this.#use();
     return this.#draft.contents?.revision.size ?? 0;
@@ -86,7 +86,6 @@ export class Handle {
     return this.#draft.timeout;
   }
 
-  /** Seconds. 0 or less: the session ends at the next look. */
   set timeout(seconds: number) {
     this.#use();
     this.#draft.timeout = seconds;
@@ -120,13 +119,11 @@ export class Handle {
     this.#draft.isUnique = isUnique;
   }
 
-  /** Something is not saved yet. */
   get isModified(): boolean {
     this.#use();
     return this.#draft.isModified;
   }
 
-  /** false drops what is not saved; true saves with the next save, changed or not. */
   set isModified(isModified: boolean) {
     this.#use();
     if (isModified) this.#draft.force();
@@ -140,13 +137,11 @@ export class Handle {
     return this.#draft.has(key);
   }
 
-  /** undefined for a key that is not there. Throws ERR_UNREADABLE for a value that cannot be shown. */
   get(key: string): unknown {
     this.#use();
     return this.#draft.get(key);
   }
 
-  /** null and undefined remove the key. Throws ERR_BAD_VALUE, naming the place, and ERR_BAD_KEY; nothing is changed then. */
   set(key: string, value: unknown): void {
     this.#use();
     this.#draft.set(key, value);
@@ -157,7 +152,6 @@ export class Handle {
     return this.#draft.delete(key);
   }
 
-  /** The exact Gambas type of a value, or undefined. */
   typeOf(key: string): string | undefined {
     this.#use();
     return this.#draft.typeOf(key);
@@ -165,7 +159,6 @@ export class Handle {
 
   // -- saving, loading, ending
 
-  /** Resolves when everything changed so far is in the file. Rejects with ERR_SESSION_GONE when the session has ended. */
   save(): Promise<void> {
     this.#use();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
@@ -174,7 +167,6 @@ export class Handle {
     return this.#inTurn(() => this.#commit());
   }
 
-  /** Reads the newest contents and drops what was not saved. */
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
@@ -186,7 +178,6 @@ export class Handle {
     });
   }
 
-  /** Ends the session, readable or not. Afterwards there is none; the next `set` begins another one. */
   abandon(): Promise<void> {
     this.#wasUsed = true;
     const { id, isUnsaved } = this.#draft;
@@ -215,13 +206,7 @@ export class Handle {
     );
   }
 
-  /**
-   * Runs `fn` alone on this session across all workers, on the newest contents, with a handle of its own, and resolves once what it
-   * changed is committed. An error in `fn` commits nothing. Runs `fn` again when a Gambas program saved meanwhile or the daemon was replaced.
-   *
-   * @throws SessionError ERR_LEASE_LOST when `fn` took longer than its lease, ERR_CONFLICT, ERR_SESSION_GONE.
-   */
-  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: { readonly leaseMs?: number } = {}): Promise<T> {
+  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
     this.#use();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // Already alone: the outer transaction commits, unless this part of it fails.

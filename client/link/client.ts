@@ -6,13 +6,13 @@ import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
+import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
 import { Cache, Contents } from "../copies/cache.ts";
 import {
   type CommitRequest,
   type Grant,
   type GrantedLease,
   Handle,
-  type HandleOptions,
   type Home,
   Transactions,
 } from "../handle/handle.ts";
@@ -33,7 +33,7 @@ const NOTHING_HELD: [] = [];
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
-export class Client implements Home {
+export class Client implements ClientApi, Home {
   readonly places: Places;
   readonly #connection: Connection;
   readonly #cache: Cache;
@@ -64,53 +64,43 @@ export class Client implements Home {
     });
   }
 
+  // -- as `api.ts` says it
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Directory of the session files. */
   get directory(): string {
     return this.#cache.directory || join(this.places.root, "session");
   }
 
-  /** Resolves when a daemon answers. */
   ready(): Promise<void> {
     return this.#connection.ready();
   }
 
-  /**
-   * A session as this moment's contents, to be read and changed without any static API.
-   *
-   * @returns undefined when there is no such session; nothing is touched for a malformed id.
-   * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE …
-   */
   async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
     const contents = this.current(id) ?? (isSessionId(id) ? await this.load(id) : undefined);
     return contents && new Handle(this, { id, contents }, options);
   }
 
-  /** A session that begins with its first commit. */
   create(options: HandleOptions = {}): Handle {
     return new Handle(this, { id: null }, options);
   }
 
-  /** Resolves when what was changed through the handle is in the file. */
-  commit(handle: Handle): Promise<void> {
+  commit(handle: HandleApi): Promise<void> {
     return handle.save();
   }
 
-  /** Ends a session: its file is gone, and nothing brings it back. */
-  async abandon(session: Handle | string): Promise<void> {
+  async abandon(session: HandleApi | string): Promise<void> {
     if (session instanceof Handle) await session.abandon();
     else if (isSessionId(session)) await this.end(session);
     else throw new SessionError("ERR_BAD_ID");
   }
 
-  /** Runs `fn` alone on the session across all workers, on its newest contents, and commits what it changed. */
   transaction<T>(
-    session: Handle | string,
-    fn: (session: Handle) => T | Promise<T>,
-    options: { readonly leaseMs?: number } = {},
+    session: HandleApi | string,
+    fn: (session: HandleApi) => T | Promise<T>,
+    options: TransactionOptions = {},
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
@@ -121,19 +111,21 @@ export class Client implements Home {
     }
   }
 
-  async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
+  async #transactionOf<T>(
+    id: string,
+    fn: (session: HandleApi) => T | Promise<T>,
+    options: TransactionOptions,
+  ): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
     return handle.transaction(fn, options);
   }
 
-  /** What the daemon tells about itself. */
   async status(): Promise<Record<string, unknown>> {
     const { json } = await this.#connection.call("status");
     return JSON.parse(json);
   }
 
-  /** Closes the connection. What waits fails with ERR_CLOSED; the daemon goes on. */
   close(): void {
     this.#isClosed = true;
     this.#connection.close();

@@ -10,7 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
 import { session } from "../../../client/http/middleware.ts";
-import type { Client } from "../../../client/link/client.ts";
+import type { Client } from "../../../client/index.ts";
 import type { SessionOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
 import { SessionError } from "../../../protocol/errors.ts";
