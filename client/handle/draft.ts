@@ -21,7 +21,15 @@ import type { Contents } from "../copies/cache.ts";
 import { checkCookiePath, DEFAULTS } from "../options.ts";
 import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
-import { type Chosen, choose, chosenNames, chosenSince, NOTHING_CHOSEN, propertiesOf } from "./properties.ts";
+import {
+  type Chosen,
+  choose,
+  chosenAfter,
+  chosenNames,
+  chosenSince,
+  NOTHING_CHOSEN,
+  propertiesOf,
+} from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 /** Where a session begins, if it does: a request, a Run, a transaction. */
@@ -51,6 +59,8 @@ export interface Remembered {
   readonly id: string | null;
   readonly wasCreated: boolean;
   readonly chosen: Chosen;
+  readonly prefix: string | undefined;
+  readonly isUnique: boolean | undefined;
   readonly edits: RememberedEdits;
 }
 
@@ -286,7 +296,14 @@ export class Draft {
   // -- transactions
 
   remember(): Remembered {
-    return { id: this.#id, wasCreated: this.#wasCreated, chosen: this.#chosen, edits: this.#edits.remember() };
+    return {
+      id: this.#id,
+      wasCreated: this.#wasCreated,
+      chosen: this.#chosen,
+      prefix: this.#prefix,
+      isUnique: this.#isUnique,
+      edits: this.#edits.remember(),
+    };
   }
 
   restore(before: Remembered): void {
@@ -295,6 +312,8 @@ export class Draft {
     this.#id = before.id;
     this.#wasCreated = before.wasCreated;
     this.#chosen = before.chosen;
+    this.#prefix = before.prefix;
+    this.#isUnique = before.isUnique;
     this.#edits.restore(before.edits);
   }
 
@@ -303,9 +322,17 @@ export class Draft {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
+    this.adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#edits.adopt(inner.#edits, inner.#contents);
+  }
+
+  /** What a transaction has said of the session to come, and of this one as far as no commit has taken it. */
+  adoptProperties(inner: Draft): void {
+    this.#prefix = inner.#prefix ?? this.#prefix;
+    this.#isUnique = inner.#isUnique ?? this.#isUnique;
+    this.#chosen = chosenAfter(this.#chosen, inner.#chosen);
   }
 
   /** The objects that a transaction has handed out before it failed belong to nothing, but a change of them is told. */

@@ -85,8 +85,9 @@ export class Edits {
   }
 
   #copy(original: Original, key: string): unknown {
-    const value = original.copy(this.#rememberOrigins());
-    this.#madeObjects().keep(key, { value, baseline: original.bytes });
+    const objects = this.#madeObjects();
+    const value = original.copy(objects.rememberOrigins());
+    objects.keep(key, { value, baseline: original.bytes });
     return value;
   }
 
@@ -95,7 +96,7 @@ export class Edits {
     if (this.#unreadable === undefined) {
       this.#unreadable = new Map();
       const objects = this.#madeObjects();
-      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
+      for (const [name, entry] of decodeAll(contents.image, contents.layout, objects.rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
         else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
       }
@@ -123,7 +124,7 @@ export class Edits {
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
     const { bytes, isCanonical } = encodeValue(value, key, at, this.#objects?.origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
-    const seen = isCanonical ? value : decodeValue(bytes, 0, this.#rememberOrigins());
+    const seen = isCanonical ? value : decodeValue(bytes, 0, this.#madeObjects().rememberOrigins());
     return { bytes, value: seen, removal: isRemoval(before) ? {} : before?.removal };
   }
 
@@ -165,6 +166,7 @@ export class Edits {
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#objects?.claim(change.value);
     if (this.#late !== undefined) noteLate(this.#late);
   }
 
@@ -232,12 +234,8 @@ export class Edits {
 
   remember(): RememberedEdits {
     const objects = new Map<string, Buffer>();
-    const remember = (key: string, value: unknown, previous: Buffer | undefined): void => {
-      if (previous === undefined || !isGambasObject(value)) return;
-      objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
-    };
-    for (const [key, { value, baseline }] of this.#objects?.live ?? NONE_LIVE) remember(key, value, baseline);
-    for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
+    for (const [key, { value, baseline }] of [...(this.#objects?.live ?? NONE_LIVE), ...objectsIn(this.#changes)])
+      if (isGambasObject(value)) objects.set(key, Buffer.from(this.#encode(key, value, baseline).bytes));
     return { objects, changes: new Map(this.#changes), live: new Map(this.#objects?.live) };
   }
 
@@ -251,7 +249,7 @@ export class Edits {
       const { value, origins } = this.#shown(key) ?? {};
       if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
       objects.delete(key);
-      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, objects.rememberOrigins()) });
     }
     for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
   }
@@ -269,7 +267,9 @@ export class Edits {
   /** The objects of a transaction that has failed belong to nothing, but a change of them is told. */
   adoptStrays(inner: Edits): void {
     if (inner.#objects === undefined && inner.#changes.size === 0) return;
-    this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+    const objects = this.#madeObjects();
+    objects.adoptStrays(inner.#objects, inner.#changes);
+    for (const { value } of this.#changes.values()) objects.claim(value);
   }
 
   // -- objects
@@ -278,10 +278,6 @@ export class Edits {
     this.#objects ??= new LiveObjects();
     if (this.#late !== undefined) watch(this.#late);
     return this.#objects;
-  }
-
-  #rememberOrigins(): Origins {
-    return this.#madeObjects().rememberOrigins();
   }
 
   #encode(key: string, value: unknown, previous: Buffer, origins = this.#objects?.origins): Encoded {

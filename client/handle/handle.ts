@@ -15,7 +15,7 @@ import { checkedLeaseMs } from "../options.ts";
 import { carryOn, isPassing, waitForItself } from "../scope.ts";
 import type { Calls } from "./calls.ts";
 import { type Birthplace, Draft, type Ended, type Opened } from "./draft.ts";
-import type { Inside, Outside } from "./job.ts";
+import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
 import type { Watched } from "./late-changes.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -23,6 +23,7 @@ import type { Unsaved } from "./unsaved.ts";
 export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
 export type { Birthplace, Ended, Opened } from "./draft.ts";
+export { A_TRANSACTION } from "./job.ts";
 export { Transactions } from "./transactions.ts";
 
 /** What a handle needs of its client. */
@@ -35,7 +36,6 @@ const NO_SESSION: Opened = { id: null };
 
 /** Gambas stamps a session at every use; here once a second does, for no program tells life times that finely. */
 const TOUCH_AFTER_MS = 1000;
-const A_TRANSACTION = "the transaction";
 
 export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   readonly #client: Home;
@@ -46,6 +46,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   #waiting = 0;
   /** Gives the lease of the transaction back. */
   #endLease: (() => Promise<void>) | undefined;
+  /** What the transaction began with: nobody else has changed that since, and of it the file may not have all yet. */
+  #begun: Contents | undefined;
   #lost: Error | undefined;
   /** What has ended, and was to save what is changed. */
   #over: string | undefined;
@@ -172,7 +174,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       const { id } = this.#draft;
       if (id === null) return;
-      const contents = await this.#client.load(id);
+      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#draft.id === id) this.#draft.reload(contents);
     });
@@ -186,6 +188,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     const isSaved = !isUnsaved || this.#waiting > 0;
     const endLease = this.#endLease;
     this.#draft.end();
+    this.#begun = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
@@ -224,7 +227,9 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   /** Goes on with what a transaction on session `id` has left, unless the application has abandoned that outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
-    if (this.#draft.id === id) this.#adoptFrom(inner);
+    if (this.#draft.id === id) this.#draft.adopt(inner.#draft);
+    else inner.#drop();
+    inner.end(A_TRANSACTION);
   }
 
   /** Objects that a failed transaction has handed out belong to nothing, but a change of them is told. */
@@ -408,22 +413,26 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = this.#inner(NO_SESSION, async () => undefined);
-    const value = await fn(inner);
-    await inner.finishTransaction();
-    if (inner.#draft.id === null) return value;
-    await inner.#commit();
-    this.#adoptFrom(inner);
-    return value;
+    try {
+      const value = await fn(inner);
+      await inner.finishTransaction();
+      if (inner.#draft.id === null) this.#draft.adoptProperties(inner.#draft);
+      else {
+        await inner.#commit();
+        this.#draft.adopt(inner.#draft);
+      }
+      inner.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      inner.endInVain(A_TRANSACTION);
+      throw error;
+    }
   }
 
   #inner(opened: Opened, endLease: () => Promise<void>): Handle {
     const inner = new Handle(this.#client, opened, this.#draft.inherited);
     inner.#endLease = endLease;
+    inner.#begun = opened.contents;
     return inner;
-  }
-
-  #adoptFrom(inner: Handle): void {
-    this.#draft.adopt(inner.#draft);
-    inner.end(A_TRANSACTION);
   }
 }

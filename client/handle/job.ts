@@ -6,6 +6,9 @@ import { type Held, runHolding, type Scope } from "../scope.ts";
 import type { Grant } from "./calls.ts";
 import type { Unsaved } from "./unsaved.ts";
 
+/** What is over when a transaction is. */
+export const A_TRANSACTION = "the transaction";
+
 /** The handle that the function of a transaction is given, as far as the transaction needs it. */
 export interface Inside {
   /** The sessions that were ended through it. */
@@ -16,6 +19,8 @@ export interface Inside {
   unsaved(): Unsaved | undefined;
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void;
   save(): Promise<void>;
+  /** Nothing that is not saved by now ever will be. */
+  endInVain(what: string): void;
 }
 
 /** The handle that a transaction was begun with: it goes on with what the transaction leaves. */
@@ -117,10 +122,10 @@ function outcomeOf<H extends Inside>({ job, value, handle }: Begun<H>): Outcome<
 
 /** An end of the session cannot be taken back, whatever has failed after it. */
 function afterError<H extends Inside>(job: Job<H>, handle: H, error: unknown): Outcome<H> {
-  const { id, outer } = job.request;
+  const { outer } = job.request;
   const hasEnded = handle.ended.length > 0;
   const isStalled = isCode(error, "ERR_LEASE_LOST");
-  if (hasEnded) outer.noteGone(id);
+  if (hasEnded) endWithSession(job, handle);
   else if (!isStalled) outer.adoptStrays(handle);
   fail(job, error);
   if (hasEnded) return FAILED_AFTER_END;
@@ -137,6 +142,12 @@ export function succeed<H extends Inside>({ job, value, handle }: Ran<H>): void 
   } catch (error) {
     job.reject(error);
   }
+}
+
+/** The session has ended, and what the function has changed in it with it. */
+export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H): void {
+  request.outer.noteGone(request.id);
+  handle.endInVain(A_TRANSACTION);
 }
 
 export function fail<H extends Inside>({ request, reject }: Job<H>, error: unknown): void {

@@ -13,7 +13,7 @@
 import type { Contents } from "../copies/cache.ts";
 import type { Calls, Grant } from "./calls.ts";
 import type { Inside, Job, Outcome, Ran } from "./job.ts";
-import { runJob, succeedAfterEnd } from "./job.ts";
+import { endWithSession, runJob, succeedAfterEnd } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import type { Properties } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -132,8 +132,8 @@ function isApart<H extends Inside>(outcome: Outcome<H>): boolean {
 }
 
 /** It came before the one that has ended the session: what it changed was there until then. */
-function succeedBeforeEnd<H extends Inside>({ job, value }: Ran<H>): void {
-  job.request.outer.noteGone(job.request.id);
+function succeedBeforeEnd<H extends Inside>({ job, value, handle }: Ran<H>): void {
+  endWithSession(job, handle);
   job.resolve(value);
 }
 

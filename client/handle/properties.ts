@@ -54,6 +54,16 @@ interface Beginning {
   readonly path: string;
 }
 
+/** The choices of a transaction on top of those before it. That something was to be saved in it is settled. */
+export function chosenAfter(before: Chosen, inner: Chosen): Chosen {
+  if (inner === NOTHING_CHOSEN) return before;
+  return choose(before, {
+    timeoutSeconds: inner.timeoutSeconds ?? before.timeoutSeconds,
+    cookiePath: inner.cookiePath ?? before.cookiePath,
+    isUnique: before.isUnique || inner.isUnique,
+  });
+}
+
 /** What a commit must carry. */
 export function propertiesOf({ timeoutSeconds, cookiePath }: Chosen, beginning: Beginning | undefined): Properties {
   const seconds = timeoutSeconds ?? beginning?.seconds;

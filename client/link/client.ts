@@ -9,6 +9,7 @@ import { KIND, type State } from "../../protocol/wire/operations.ts";
 import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
 import { Cache, Contents } from "../copies/cache.ts";
 import {
+  A_TRANSACTION,
   type CommitRequest,
   type Grant,
   type GrantedLease,
@@ -118,7 +119,14 @@ export class Client implements ClientApi, Home {
   ): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
-    return handle.transaction(fn, options);
+    try {
+      const value = await handle.transaction(fn, options);
+      handle.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      handle.endInVain(A_TRANSACTION);
+      throw error;
+    }
   }
 
   async status(): Promise<Record<string, unknown>> {
