@@ -4,8 +4,14 @@ export { type ErrorCode, SessionError } from "../protocol/errors.ts";
 export { type TypedValue, typed } from "../protocol/value/value.ts";
 export { connect } from "./connect.ts";
 export type { Handle, HandleOptions } from "./handle/handle.ts";
-export { type Middleware, session } from "./http/middleware.ts";
+export { type Middleware, session } from "./http/node/middleware.ts";
 export type { Client } from "./link/client.ts";
 export type { ConnectOptions, SessionOptions } from "./options.ts";
-export type { CookieBearer, RunOptions } from "./static/run-options.ts";
-export { Session, type SessionStatic, sessionOf, type TransactionOptions } from "./static/session.ts";
+export {
+  type CookieBearer,
+  type RunOptions,
+  Session,
+  type SessionStatic,
+  sessionOf,
+  type TransactionOptions,
+} from "./static/session.ts";

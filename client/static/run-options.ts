@@ -1,7 +1,7 @@
 // The options of Session.Run, and what must be checked before anything is begun.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { addressPrefix } from "../http/request.ts";
+import { addressPrefix } from "../http/sender.ts";
 
 /** A request of node:http or node:http2, or whatever has its headers, as a handshake of socket.io. */
 export interface CookieBearer {

@@ -2,24 +2,17 @@
 
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SessionError } from "../../protocol/errors.ts";
-import { checkPrefix } from "../../protocol/session-id.ts";
-import { Handle, type HandleOptions } from "../handle/handle.ts";
-import { Client } from "../link/client.ts";
-import { checkCookiePath, DEFAULTS, type SessionOptions } from "../options.ts";
-import {
-  bindEvents,
-  currentContext,
-  type Ending,
-  offerAsDefault,
-  processDefaults,
-  type RequestContext,
-  runInContext,
-} from "../static/context.ts";
-import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
-import { clientAddress, isSecure, unreadableAddress } from "./request.ts";
+import { SessionError } from "../../../protocol/errors.ts";
+import { checkPrefix } from "../../../protocol/session-id.ts";
+import { bindEvents, currentContext, type Ending, type RequestContext, runInContext } from "../../context.ts";
+import { offerAsDefault, processDefaults } from "../../defaults.ts";
+import { Handle, type HandleOptions } from "../../handle/handle.ts";
+import { Client } from "../../link/client.ts";
+import { checkCookiePath, DEFAULTS, type SessionOptions } from "../../options.ts";
+import { type CookieAttributes, removalCookie, sessionCookie } from "../cookies.ts";
+import { clientAddress, isSecure, unreadableAddress } from "../sender.ts";
+import { Visit } from "../visit.ts";
 import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
-import { Visit } from "./visit.ts";
 
 export type Next = (error?: unknown) => unknown;
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;

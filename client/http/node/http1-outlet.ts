@@ -2,7 +2,7 @@
 // for its turn on a pipelined connection. Everything above, headers, errors, lengths, state, is done by node:http when it is called.
 //
 // Of node:http's insides this relies on `_writeRaw` (every byte passes it), `outputData`, `_flush` and `_onPendingData`, which are the
-// same from Node 20 to 26; test/client/http/gate-oracle.test.ts compares what they do with a response that is not held.
+// same from Node 20 to 26; test/client/http/node/gate-oracle.test.ts compares what they do with a response that is not held.
 
 import { ServerResponse } from "node:http";
 import { Writable } from "node:stream";

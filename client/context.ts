@@ -1,12 +1,11 @@
-// Which session belongs to the code that runs now, and what a process has one of: the default client and the defaults of new sessions.
+// Which session belongs to the code that runs now, and to the request or response that it has in hand.
 
 import type { EventEmitter } from "node:events";
-import { SessionError } from "../../protocol/errors.ts";
-import { type Context, currentContext, runInScope } from "../handle/scope.ts";
-import { Client } from "../link/client.ts";
-import { type ConnectOptions, DEFAULTS } from "../options.ts";
+import { SessionError } from "../protocol/errors.ts";
+import { type Context, currentContext, runInScope } from "./handle/scope.ts";
+import type { Client } from "./link/client.ts";
 
-export { type Context, carryOn, currentContext, isPassing, runInContext } from "../handle/scope.ts";
+export { type Context, carryOn, currentContext, isPassing, runInContext } from "./handle/scope.ts";
 
 /** The context of a request that session() has seen. */
 export interface RequestContext extends Context {
@@ -66,31 +65,4 @@ export function contextOfTransaction(session: { readonly sessionId: string | nul
     if (isRunning && context.handle.id === session.sessionId) return context;
   }
   return undefined;
-}
-
-/** What new sessions of this process get when nothing nearer says otherwise. */
-export const processDefaults: ProcessDefaults = {
-  prefix: undefined,
-  timeoutSeconds: DEFAULTS.timeout,
-  cookiePath: undefined,
-  isUnique: undefined,
-};
-
-export interface ProcessDefaults {
-  prefix: string | undefined;
-  timeoutSeconds: number;
-  cookiePath: string | undefined;
-  isUnique: boolean | undefined;
-}
-
-let defaultClient: Client | undefined;
-
-/** The client of `Session.Run`: that of the middleware or of the first `connect()`, or one with all defaults. */
-export function clientOfProcess(options: ConnectOptions = {}): Client {
-  if (defaultClient === undefined || defaultClient.isClosed) defaultClient = new Client(options);
-  return defaultClient;
-}
-
-export function offerAsDefault(client: Client): void {
-  if (defaultClient === undefined || defaultClient.isClosed) defaultClient = client;
 }

@@ -8,15 +8,15 @@ import { type AddressInfo, connect as connectSocket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { connect } from "../../../client/connect.ts";
-import { session } from "../../../client/http/middleware.ts";
-import type { Client } from "../../../client/link/client.ts";
-import type { SessionOptions } from "../../../client/options.ts";
-import { Session } from "../../../client/static/session.ts";
-import { SessionError } from "../../../protocol/errors.ts";
-import { deferred } from "../../support/deferred.ts";
-import { HttpHouse, type Reply, readReply } from "../../support/http/http-house.ts";
-import { SessionHouse } from "../../support/session-house.ts";
+import { connect } from "../../../../client/connect.ts";
+import { session } from "../../../../client/http/node/middleware.ts";
+import type { Client } from "../../../../client/link/client.ts";
+import type { SessionOptions } from "../../../../client/options.ts";
+import { Session } from "../../../../client/static/session.ts";
+import { SessionError } from "../../../../protocol/errors.ts";
+import { deferred } from "../../../support/deferred.ts";
+import { HttpHouse, type Reply, readReply } from "../../../support/http/http-house.ts";
+import { SessionHouse } from "../../../support/session-house.ts";
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
@@ -301,7 +301,7 @@ describe("the prefix of new ids", () => {
     "_hidden",
     "",
     " , ,",
-    "../../etc",
+    "../../../etc",
     "1.2.3",
     "1.2.3.4.5",
     "1.2.3.4 5",

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { connect, createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ResponseGate } from "../../../client/http/response-gate.ts";
-import { makeScript, named, type Response, type Step, snapshot, told } from "../../support/http/response-steps.ts";
-import { Random } from "../../support/values/random.ts";
+import { ResponseGate } from "../../../../client/http/node/response-gate.ts";
+import { makeScript, named, type Response, type Step, snapshot, told } from "../../../support/http/response-steps.ts";
+import { Random } from "../../../support/values/random.ts";
 
 const OURS = "SESSION=127.0.0.1:0123456789ABCDEF01234567;path=/";
 

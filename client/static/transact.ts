@@ -1,0 +1,43 @@
+// Session.Transaction, and what is part of one that runs already.
+
+import { SessionError } from "../../protocol/errors.ts";
+import { type Context, contextOfTransaction, requireContext, runInContext } from "../context.ts";
+
+export interface TransactionOptions {
+  /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
+  readonly leaseMs?: number;
+}
+
+export async function transact<T>(fn: () => T | Promise<T>, options: TransactionOptions): Promise<T> {
+  const context = requireContext();
+  // Already alone on this session: the outer transaction commits, unless this part of it fails.
+  if (context.transaction?.isRunning === true) return partOf(context, fn);
+  return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);
+}
+
+async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Promise<T> {
+  const transaction = { isRunning: true };
+  try {
+    return await runInContext({ ...context, transaction }, fn);
+  } finally {
+    transaction.isRunning = false;
+  }
+}
+
+/** Committed with the transaction; so it must end before that does. */
+async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise<T>): Promise<T> {
+  const { id } = handle;
+  const result = await handle.attempt(async () => fn());
+  if (transaction?.isRunning === true) return result;
+  const what = `The transaction on session ${id} was over before this part of it, which was not written.`;
+  throw new SessionError("ERR_LEASE_LOST", what);
+}
+
+/** Already alone on this session: waiting for the turn would be waiting for itself. */
+export function runAsPart<T>(
+  session: { readonly sessionId: string | null },
+  fn: () => T | Promise<T>,
+): Promise<T> | undefined {
+  const joined = contextOfTransaction(session);
+  return joined && runInContext(joined, () => partOf(joined, fn));
+}
