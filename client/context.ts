@@ -1,4 +1,4 @@
-// Which session belongs to the code that runs now, and to the request or response that it has in hand.
+// The session that the code which runs now belongs to, and the exchange that a request or response belongs to.
 
 import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
@@ -7,48 +7,50 @@ import type { Client } from "./link/client.ts";
 
 export { type Context, carryOn, currentContext, isPassing, runInContext } from "./handle/scope.ts";
 
-/** The context of a request that session() has seen. */
+/** The context of a request. */
 export interface RequestContext extends Context {
   readonly client: Client;
-  /** As it is by now; that of the cookie where the session could not be read. */
+  /** As it is by now; where the session could not be read, the id of the cookie. */
   readonly sessionId: string | null;
-  /** Its response waits for what is changed. False once it has ended, and where there is none. */
+  /** The response waits for changes that are made now. False once it has ended, and where there is none. */
   readonly isAnswering: boolean;
 }
 
-const BOUND = Symbol("the context of its listeners");
-
-interface Bound extends EventEmitter {
-  [BOUND]?: RequestContext & Partial<Ending>;
-}
-
-/** Is told of the end of what it is bound to, when the listeners have run. */
-export interface Ending {
+/** The server's side of an exchange. */
+export interface Carrier {
+  readonly exchange: RequestContext;
+  /** Is told of the end of a request or response that is bound to it, when the application's listeners have run. */
   noteEvent(name: "finish" | "close", emitter: EventEmitter): void;
 }
 
+const CARRIER = Symbol("the carrier of its exchange");
+
+interface Bound extends EventEmitter {
+  [CARRIER]?: Carrier;
+}
+
 /**
- * Listeners of a request or response run where the server emits; this brings them into the context of the request. Of several middlewares
- * the last one counts: it is the one whose session the handler has.
+ * The server calls the listeners of a request or response outside every context; this brings them into the context of the request. Of several
+ * middlewares the last one counts: its session is the one that the handler has.
  */
-export function bindEvents(emitter: Bound, context: RequestContext & Partial<Ending>): void {
-  const isFirst = emitter[BOUND] === undefined;
-  emitter[BOUND] = context;
+export function bindEvents(emitter: Bound, carrier: Carrier): void {
+  const isFirst = emitter[CARRIER] === undefined;
+  emitter[CARRIER] = carrier;
   if (!isFirst) return;
   const { emit } = emitter;
   emitter.emit = (...args: unknown[]): boolean => {
-    const bound = emitter[BOUND] ?? context;
-    const hadListeners = runInScope(bound, Reflect.apply, emit, emitter, args);
+    const bound = emitter[CARRIER] ?? carrier;
+    const hadListeners = runInScope(bound.exchange, Reflect.apply, emit, emitter, args);
     const [name] = args;
-    if (name === "finish" || name === "close") bound.noteEvent?.(name, emitter);
+    if (name === "finish" || name === "close") bound.noteEvent(name, emitter);
     return hadListeners;
   };
 }
 
-/** Undefined for what is no request, and for one that no session() has seen. */
+/** Undefined for an object that is no request, and for a request that no session() has seen. */
 export function contextOf(request: unknown): RequestContext | undefined {
   if (typeof request !== "object" || request === null || !("headers" in request)) return undefined;
-  return (request as Partial<Bound>)[BOUND];
+  return (request as Partial<Bound>)[CARRIER]?.exchange;
 }
 
 /** @throws SessionError ERR_NO_SESSION_CONTEXT. */

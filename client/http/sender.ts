@@ -1,13 +1,29 @@
-// What a request tells about who sent it. Nothing in it is believed further than the options say.
+// Who sent a request: the client's address, and whether the request came by HTTPS. Nothing in it is believed further than `trustProxy` says.
 
-import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
 
-/** The longest address with a zone is shorter: what is longer is none, and no prefix. */
+/** The longest address with a zone is shorter: a longer text is no address, and no prefix. */
 const MAX_ADDRESS_LENGTH = 100;
 
-/** The address as Gambas would show it, without port, brackets and quotes; IPv4-mapped IPv6 as IPv4; "" for what is no address. */
+/** How many proxies are believed; true: all of them, however many there are. */
+export type TrustProxy = boolean | number;
+
+/** What the connection and the headers of a request say about its sender. */
+export interface Sender {
+  /** The other end of the connection. */
+  readonly address?: string | undefined;
+  /** The connection itself is encrypted. */
+  readonly isEncrypted?: boolean;
+  /** X-Forwarded-For; several lines of it are joined by commas. */
+  readonly forwardedFor?: string | undefined;
+  /** X-Forwarded-Proto; several lines of it are joined by commas. */
+  readonly forwardedProto?: string | undefined;
+  /** The request as a log names it, "GET /cart"; without the query, which may hold secrets. */
+  readonly name?: string | undefined;
+}
+
+/** The address as Gambas would show it: without port, brackets and quotes, IPv4-mapped IPv6 as IPv4; "" for a text that is no address. */
 export function addressPrefix(text: string | undefined): string {
   if (text === undefined || text.length > MAX_ADDRESS_LENGTH) return "";
   const address = bareAddress(text);
@@ -22,7 +38,7 @@ function bareAddress(text: string): string {
   return isIP(unquoted) === 0 ? unquoted.replace(/:\d*$/, "") : unquoted;
 }
 
-/** One spelling of all: the visitor of two proxies is one visitor. */
+/** Proxies spell one address in several ways; a prefix has one spelling, so that the visitor of two proxies is one visitor. */
 function shownIPv6(address: string): string {
   const [plain, zone] = address.split("%", 2);
   const shown = new URL(`http://[${plain}]/`).hostname.slice(1, -1);
@@ -35,38 +51,26 @@ function shownIPv6(address: string): string {
 }
 
 /**
- * The client's address: that of the connection, or what so many trusted proxies say it was; where there were fewer, what the first one says.
+ * The client's address: the other end of the connection, or the address that the trusted proxies name. Where fewer proxies have named one
+ * than are trusted, the first name counts.
  *
- * @returns undefined when a trusted proxy says something that is no address: then that of the connection would be the proxy's own.
+ * @returns undefined when a trusted proxy names no address: the other end of the connection would be the proxy's own.
  */
-export function clientAddress(
-  req: IncomingMessage,
-  trustProxy: boolean | number = false,
-  address: string | undefined = req.socket.remoteAddress,
-): string | undefined {
+export function clientAddress({ address, forwardedFor }: Sender, trustProxy: TrustProxy): string | undefined {
   const direct = addressPrefix(address);
-  if (trustProxy === false || trustProxy === 0) return direct;
-  const header = forwardedFor(req);
-  if (header === undefined) return direct;
-  const parts = header.split(",").map((hop) => hop.trim());
+  if (trustProxy === false || trustProxy === 0 || forwardedFor === undefined) return direct;
+  const parts = forwardedFor.split(",").map((hop) => hop.trim());
   const hops = parts.filter((hop) => hop !== "");
   const named = trustProxy === true ? hops[0] : (hops.at(-trustProxy) ?? hops[0]);
   return addressPrefix(named) || undefined;
 }
 
-function forwardedFor(req: IncomingMessage): string | undefined {
-  const header = req.headers["x-forwarded-for"];
-  return Array.isArray(header) ? header.join(",") : header;
-}
-
-/** What is said when `clientAddress` cannot tell. The query stays out: it may hold secrets. */
-export function unreadableAddress(req: IncomingMessage): SessionError {
-  const path = (req.url ?? "").split("?", 1)[0];
-  const request = cut(`${req.method} ${path}`);
-  const value = JSON.stringify(cut(forwardedFor(req) ?? ""));
+/** The error for a sender whose address `clientAddress` cannot tell. */
+export function unreadableAddress({ forwardedFor = "", name = "a request" }: Sender): SessionError {
+  const value = JSON.stringify(cut(forwardedFor));
   return new SessionError(
     "ERR_BAD_ADDRESS",
-    `X-Forwarded-For of ${request} names no address that can be read: ${value}.`,
+    `X-Forwarded-For of ${cut(name)} names no address that can be read: ${value}.`,
   );
 }
 
@@ -74,10 +78,8 @@ function cut(text: string): string {
   return text.length > MAX_ADDRESS_LENGTH ? `${text.slice(0, MAX_ADDRESS_LENGTH)}…` : text;
 }
 
-export function isSecure(req: IncomingMessage, trustProxy: boolean | number): boolean {
-  if ("encrypted" in req.socket && req.socket.encrypted === true) return true;
+export function isSecure({ isEncrypted, forwardedProto }: Sender, trustProxy: TrustProxy): boolean {
+  if (isEncrypted === true) return true;
   if (trustProxy === false || trustProxy === 0) return false;
-  const header = req.headers["x-forwarded-proto"];
-  const first = (Array.isArray(header) ? header[0] : header)?.split(",")[0];
-  return first?.trim().toLowerCase() === "https";
+  return forwardedProto?.split(",")[0]?.trim().toLowerCase() === "https";
 }

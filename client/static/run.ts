@@ -4,11 +4,10 @@ import { SessionError } from "../../protocol/errors.ts";
 import { carryOn, contextOf, currentContext, isPassing, type RequestContext, runInContext } from "../context.ts";
 import { clientOfProcess, processDefaults } from "../defaults.ts";
 import { Handle } from "../handle/handle.ts";
-import { addressPrefix } from "../http/sender.ts";
-import { Visit } from "../http/visit.ts";
+import { addressPrefix, Site } from "../http/exchange.ts";
 import type { Client } from "../link/client.ts";
-import { DEFAULTS } from "../options.ts";
-import { checkRun, type RunOptions } from "./run-options.ts";
+import type { HandleOptions } from "../options.ts";
+import { type CookieBearer, checkRun, type RunOptions } from "./run-options.ts";
 import { runAsPart } from "./transact.ts";
 
 export async function run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
@@ -37,43 +36,51 @@ async function runAlone<T>(
 ): Promise<T> {
   const client = request?.client ?? clientOfProcess();
   await client.ready();
-  const opened = await openForRun(client, options, request);
-  const part = options.request && runAsPart({ sessionId: opened.id }, fn);
-  if (part !== undefined) return part;
-  const inner = new Handle(client, opened, optionsOfRun(options));
+  if (options.request !== undefined && request === undefined) return runBeside(options.request, options, client, fn);
+  const id = request === undefined ? (options.id ?? null) : request.sessionId;
+  const opened = { id, ...(id === null ? {} : await client.find(id)) };
+  const part = request && runAsPart({ sessionId: id }, fn);
+  return part ?? runToEnd(new Handle(client, opened, optionsOfRun(options)), fn);
+}
+
+/** Of a request that no session() has seen: its cookie says which session is meant. */
+async function runBeside<T>(
+  { headers }: CookieBearer,
+  { cookieName, remoteAddress }: RunOptions,
+  client: Client,
+  fn: () => T | Promise<T>,
+): Promise<T> {
+  const site = new Site(client, cookieName === undefined ? {} : { cookieName });
+  const exchange = await site.begin({ cookie: headers.cookie, address: remoteAddress }, NO_RESPONSE);
+  return runAsPart({ sessionId: exchange.foundId }, fn) ?? runToEnd(exchange.handle, fn);
+}
+
+/** Commits the changes of `fn`, or none of them if it fails. */
+async function runToEnd<T>(handle: Handle, fn: () => T | Promise<T>): Promise<T> {
   try {
-    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
-    if (inner.wasUsed) await inner.settle();
-    inner.end("Session.Run");
-    await inner.touch();
+    const result = await runInContext({ handle, outer: currentContext() }, async () => fn());
+    if (handle.wasUsed) await handle.settle();
+    handle.end("Session.Run");
+    await handle.touch();
     return result;
   } catch (error) {
-    inner.endInVain("Session.Run");
+    handle.endInVain("Session.Run");
     throw error;
   }
 }
 
-type Found = ConstructorParameters<typeof Handle>[1];
+const NO_RESPONSE = {
+  headers: "none",
+  isAnswering: false,
+  refusal:
+    "A session cannot be created in Session.Run({ request }), because no response would bring its cookie to the browser.",
+} as const;
 
-async function openForRun(client: Client, options: RunOptions, request: RequestContext | undefined): Promise<Found> {
-  const { request: bearer, cookieName = DEFAULTS.cookieName } = options;
-  if (bearer !== undefined && request === undefined) {
-    const visit = new Visit(bearer.headers.cookie, cookieName);
-    await visit.find(client);
-    return visit;
-  }
-  const id = request === undefined ? (options.id ?? null) : request.sessionId;
-  return { id, ...(id === null ? {} : await client.find(id)) };
-}
-
-/** A request without a response: nothing could bring the cookie of a new session to the browser. */
 function refuseToCreate(): never {
-  const what =
-    "A session cannot be created in Session.Run({ request }), because no response would bring its cookie to the browser.";
-  throw new SessionError("ERR_HEADERS_SENT", what);
+  throw new SessionError("ERR_HEADERS_SENT", NO_RESPONSE.refusal);
 }
 
-function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
+function optionsOfRun(options: RunOptions): HandleOptions {
   const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
   return {
     prefix: prefix ?? addressPrefix(options.remoteAddress),

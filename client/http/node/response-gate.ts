@@ -21,7 +21,7 @@ export interface GateEvents {
   /** What must be done first. Resolves to false when the response must not be sent as it is. Never rejects. */
   readonly prepare: () => Promise<boolean>;
   /** What was kept could not be sent: nobody is left to catch it. */
-  readonly onError: (error: unknown) => void;
+  readonly onBroken: (error: unknown) => void;
 }
 
 const UNSAVED = "The session could not be saved.\n";
@@ -57,7 +57,7 @@ export class ResponseGate implements Guard {
   }
 
   broke(error: unknown): void {
-    this.#events.onError(error);
+    this.#events.onBroken(error);
     this.#fail(UNSENT);
   }
 

@@ -72,7 +72,7 @@ async function run(script: readonly Step[], method: string, isHeld: boolean): Pr
     let isReady = !isHeld;
     if (isHeld) {
       const prepare = (): Promise<boolean> => new Promise((resolve) => (release = resolve));
-      new ResponseGate(res, { isReady: () => isReady, prepare, onError: () => undefined }).addCookie(OURS);
+      new ResponseGate(res, { isReady: () => isReady, prepare, onBroken: () => undefined }).addCookie(OURS);
     }
     res.on("error", () => undefined);
     streamOf(res).on("error", () => undefined);

@@ -56,7 +56,7 @@ async function run(script: readonly Step[], method: string, isHeld: boolean): Pr
       const gate = new ResponseGate(res, {
         isReady: () => isReady,
         prepare,
-        onError: (error) => events.push(told(error)),
+        onBroken: (error) => events.push(told(error)),
       });
       gate.addCookie(OURS);
     }

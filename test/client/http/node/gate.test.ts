@@ -25,7 +25,7 @@ class Script {
         return this.isReady;
       },
       prepare: () => new Promise((resolve) => this.preparations.push(resolve)),
-      onError: (error) => this.errors.push(error),
+      onBroken: (error) => this.errors.push(error),
     });
   }
 
