@@ -109,8 +109,8 @@ export class Site<Options extends HttpOptions = HttpOptions> {
 }
 
 /**
- * The exchange is the context of the application's code and the options of its handle, too: every request has one, whether it uses its session
- * or not.
+ * The exchange is the context of the application's code and the options of its handle, too. Every request has one, whether it uses its session
+ * or not, and each object more would cost every request 30 ns of the 1 to 8 µs that the middleware takes.
  */
 export class Exchange implements RequestContext, HandleOptions {
   readonly handle: Handle;
@@ -243,12 +243,12 @@ export class Exchange implements RequestContext, HandleOptions {
   }
 
   /** The response was sent: from now on a change that is not saved by hand is told. */
-  end(): void {
+  end(what = A_RESPONSE): void {
     if (this.#state === "failed") {
-      this.handle.endInVain(A_RESPONSE);
+      this.handle.endInVain(what);
       return;
     }
-    this.handle.end(A_RESPONSE);
+    this.handle.end(what);
     if (this.handle.wasUsed) this.#touchOnce();
   }
 

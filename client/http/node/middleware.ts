@@ -76,7 +76,7 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   /** A stand-in for a response has no gate. */
   readonly #res: ServerResponse;
   #gate: ResponseGate | undefined;
-  /** All of the response was sent. */
+  /** All of the response was sent, the changes of its session included. */
   #wasSent = false;
 
   constructor(
@@ -123,7 +123,9 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
 
   /** Where no response ends, the changes are committed when `next` has returned. */
   #returned(): void {
-    if (this.#gate === undefined && this.exchange.handle.wasUsed) void this.exchange.saveAndEnd(THE_CALL);
+    if (this.#gate !== undefined) return;
+    if (this.exchange.handle.wasUsed) void this.exchange.saveAndEnd(THE_CALL);
+    else this.exchange.end(THE_CALL);
   }
 
   /** Where nobody above `next` can catch what it throws: that must neither end the process nor leave the request without an answer. */
@@ -188,10 +190,12 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
 
   /** The response has ended, or was cut off. */
   noteEvent(name: "finish" | "close", emitter: EventEmitter): void {
+    if (emitter !== this.#res) return;
     const { exchange } = this;
-    if (emitter !== this.#res || !exchange.handle.wasUsed) return;
-    if (name === "finish") this.#wasSent = true;
-    else if (this.#wasSent) exchange.end();
+    const { wasUsed } = exchange.handle;
+    // A listener of "finish" may be the first to use the session: `finish` of the exchange has not seen its changes.
+    if (name === "finish") this.#wasSent = wasUsed;
+    else if (this.#wasSent || !wasUsed) exchange.end();
     else void exchange.saveAndEnd();
   }
 
