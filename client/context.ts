@@ -47,6 +47,11 @@ export function bindEvents(emitter: Bound, carrier: Carrier): void {
   };
 }
 
+/** The carrier that the listeners of a request or response run for. */
+export function carrierOf(emitter: Bound): Carrier | undefined {
+  return emitter[CARRIER];
+}
+
 /** Undefined for an object that is no request, and for a request that no session() has seen. */
 export function contextOf(request: unknown): RequestContext | undefined {
   if (typeof request !== "object" || request === null || !("headers" in request)) return undefined;

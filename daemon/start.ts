@@ -12,7 +12,7 @@ import { RecentValues } from "./foreign/recent-values.ts";
 import { Reconcile } from "./foreign/reconcile.ts";
 import { maxOpenFiles } from "./life/descriptors.ts";
 import { type Election, elect, electedPid } from "./life/election.ts";
-import { Journal, replayJournal } from "./once/journal.ts";
+import { Journal, replayJournal, withoutOldChanges } from "./once/journal.ts";
 import { Log } from "./report/log.ts";
 import { Metrics } from "./report/metrics.ts";
 import { Fences } from "./sessions/lease.ts";
@@ -166,9 +166,10 @@ class Life implements Daemon {
     const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
-    const applied = replay.commits.filter(
+    const published = replay.commits.filter(
       ({ isLast, id, revision, replaced }) => !isLast || store.wasPublished(id, revision, replaced),
     );
+    const applied = withoutOldChanges(published, steadyMs() - config.repairSeconds * 1000);
     const journal =
       config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
@@ -229,7 +230,7 @@ class Life implements Daemon {
     this.#every(1000, () => this.#checkPlace());
     this.#every(LOOK_MS, () => parts.store.look(steadyMs));
     this.#every(PULSE_MS, () => this.#feelPulse());
-    this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
+    this.#every(FORGET_MS, () => parts.inherited.prune(steadyMs()));
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 

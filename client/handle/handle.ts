@@ -37,7 +37,7 @@ const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
 const TOUCH_AFTER_MS = 1000;
-const A_TRANSACTION = "the transaction";
+export const A_TRANSACTION = "the transaction";
 
 export class Handle {
   readonly #client: Client;
@@ -62,6 +62,8 @@ export class Handle {
   #waiting = 0;
   /** Inside a transaction, whose end commits: gives its lease back. */
   #endLease: (() => Promise<void>) | undefined;
+  /** What the transaction began with: nobody else has changed that since, and of it the file may not have all yet. */
+  #begun: Contents | undefined;
   /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
   /** What has ended, and was to save what is changed; undefined as long as it will. */
@@ -261,13 +263,13 @@ export class Handle {
     return this.#inTurn(() => this.#commit());
   }
 
-  /** Reads the newest contents and drops what was not saved. */
+  /** Reads the newest contents and drops what was not saved. Inside a transaction these are the ones that it began with. */
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
       const id = this.#id;
       if (id === null) return;
-      const contents = await this.#client.load(id);
+      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#id !== id) return;
       this.#dropChanges();
@@ -291,6 +293,7 @@ export class Handle {
     this.#dropChanges();
     this.#objects = undefined;
     this.#contents = undefined;
+    this.#begun = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
@@ -336,6 +339,7 @@ export class Handle {
 
   beginTransaction(endLease: () => Promise<void>): void {
     this.#endLease = endLease;
+    this.#begun = this.#contents;
   }
 
   /** Waits for what was begun inside and not awaited, if there is something. */
@@ -361,12 +365,15 @@ export class Handle {
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
+    else inner.endInVain(A_TRANSACTION);
   }
 
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
   adoptStrays(inner: Handle): void {
     if (inner.#objects !== undefined || inner.#changes.size > 0) {
-      this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+      const objects = this.#madeObjects();
+      objects.adoptStrays(inner.#objects, inner.#changes);
+      for (const { value } of this.#changes.values()) objects.claim(value);
     }
     inner.endInVain(A_TRANSACTION);
     inner.#objects = undefined;
@@ -544,6 +551,7 @@ export class Handle {
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#objects?.claim(change.value);
     this.#noteLate();
   }
 
@@ -623,6 +631,8 @@ export class Handle {
       live: new Map(this.#objects?.live),
       timeout: this.#timeout,
       cookiePath: this.#cookiePath,
+      prefix: this.#prefix,
+      isUnique: this.#isUnique,
       isForced: this.#isForced,
       isUniqueDue: this.#isUniqueDue,
     };
@@ -640,6 +650,8 @@ export class Handle {
     objects.restore(before.live);
     this.#timeout = before.timeout;
     this.#cookiePath = before.cookiePath;
+    this.#prefix = before.prefix;
+    this.#isUnique = before.isUnique;
     this.#isForced = before.isForced;
     this.#isUniqueDue = before.isUniqueDue;
     for (const [key, bytes] of before.objects) {
@@ -761,12 +773,31 @@ export class Handle {
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = new Handle(this.#client, { id: null }, this);
     inner.beginTransaction(() => Promise.resolve());
-    const value = await fn(inner);
-    await inner.finishTransaction();
-    if (inner.#id === null) return value;
+    let value: T;
+    try {
+      value = await fn(inner);
+      await inner.finishTransaction();
+    } catch (error) {
+      inner.endInVain(A_TRANSACTION);
+      throw error;
+    }
+    if (inner.#id === null) {
+      this.#adoptProperties(inner);
+      inner.end(A_TRANSACTION);
+      return value;
+    }
     await inner.#commit();
     this.#adoptFrom(inner);
     return value;
+  }
+
+  /** Those that no commit has taken: what the next session is to be like, too. */
+  #adoptProperties(inner: Handle): void {
+    this.#prefix = inner.#prefix ?? this.#prefix;
+    this.#isUnique = inner.#isUnique ?? this.#isUnique;
+    this.#isUniqueDue ||= inner.#isUniqueDue;
+    this.#timeout = inner.#timeout ?? this.#timeout;
+    this.#cookiePath = inner.#cookiePath ?? this.#cookiePath;
   }
 
   /** What the transaction left is what this request goes on with. */
@@ -774,6 +805,7 @@ export class Handle {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
+    this.#adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#unreadable = undefined;

@@ -119,6 +119,7 @@ export class Exchange implements RequestContext, HandleOptions {
   readonly #outgoing: Outgoing | undefined;
   readonly #visit: Visit;
   #state: "open" | "committing" | "committed" | "failed" = "open";
+  #untold: Error | undefined;
   #addressPrefix: string | undefined;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
@@ -130,12 +131,15 @@ export class Exchange implements RequestContext, HandleOptions {
     this.incoming = incoming;
     this.#outgoing = outgoing;
     this.#visit = visit;
+    this.#untold = visit.problem;
     this.handle = new Handle(site.client, visit, this);
   }
 
-  /** Runs the application's code, once: `Session` is that of this request, and a session that could not be read is told. */
+  /** Runs code of the application: `Session` is that of this request. A session that could not be read is told first, once. */
   run<T>(fn: () => T): T {
-    if (this.#visit.problem !== undefined) this.report(this.#visit.problem);
+    const untold = this.#untold;
+    this.#untold = undefined;
+    if (untold !== undefined) this.report(untold);
     return runInContext(this, fn);
   }
 
@@ -157,7 +161,7 @@ export class Exchange implements RequestContext, HandleOptions {
   }
 
   get isAnswering(): boolean {
-    return this.#outgoing?.isAnswering ?? this.#state === "open";
+    return this.#outgoing?.isAnswering ?? (this.#state === "open" || this.handle.isBusy);
   }
 
   // -- for the handle: what a session that begins here is like
@@ -243,12 +247,12 @@ export class Exchange implements RequestContext, HandleOptions {
   }
 
   /** The response was sent: from now on a change that is not saved by hand is told. */
-  end(what = A_RESPONSE): void {
+  end(): void {
     if (this.#state === "failed") {
-      this.handle.endInVain(what);
+      this.handle.endInVain(A_RESPONSE);
       return;
     }
-    this.handle.end(what);
+    this.handle.end(A_RESPONSE);
     if (this.handle.wasUsed) this.#touchOnce();
   }
 
@@ -260,7 +264,7 @@ export class Exchange implements RequestContext, HandleOptions {
       return;
     }
     try {
-      if (handle.isBusy || this.#isModified()) await handle.settle();
+      if (handle.wasUsed && (handle.isBusy || this.#isModified())) await handle.settle();
       handle.end(what);
       if (!this.#wasTouched) await handle.touch();
       this.#wasTouched = true;
@@ -324,7 +328,7 @@ export class Exchange implements RequestContext, HandleOptions {
    * a warning, too.
    */
   report(error: unknown): Error {
-    const failure = error instanceof Error ? error : new Error(String(error));
+    const failure = asError(error);
     const { tell } = this.incoming;
     try {
       const told: unknown = tell?.(failure);
@@ -339,7 +343,16 @@ export class Exchange implements RequestContext, HandleOptions {
 
 /** A failure that has nobody to catch it. */
 export function warn(failure: unknown): void {
-  process.emitWarning(failure instanceof Error ? failure : String(failure));
+  process.emitWarning(asError(failure));
+}
+
+/** Anything can be thrown, even a value that has no text. */
+export function asError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  } catch {
+    return new Error("Something was thrown that cannot be shown.");
+  }
 }
 
 function isGone(error: unknown): boolean {

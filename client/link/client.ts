@@ -8,7 +8,7 @@ import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
 import { Cache } from "../copies/cache.ts";
 import { Contents } from "../copies/contents.ts";
-import { Handle, type HandleOptions } from "../handle/handle.ts";
+import { A_TRANSACTION, Handle, type HandleOptions } from "../handle/handle.ts";
 import { carryOn, transactionsAround } from "../handle/scope.ts";
 import { Transactions } from "../handle/transactions.ts";
 import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
@@ -148,7 +148,14 @@ export class Client {
   async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
-    return handle.transaction(fn, options);
+    try {
+      const value = await handle.transaction(fn, options);
+      handle.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      handle.endInVain(A_TRANSACTION);
+      throw error;
+    }
   }
 
   /** What the daemon tells about itself. */

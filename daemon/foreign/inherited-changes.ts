@@ -48,11 +48,15 @@ export class InheritedChanges {
     return nowMs - writtenMs < this.#keepMs;
   }
 
-  /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. Once for each session. */
-  take(id: string, nowMs: number): InheritedChange | undefined {
+  /** It has been compared with the file, and what that lacked is there. */
+  forget(id: string): void {
+    this.#sessions.delete(id);
+  }
+
+  /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. */
+  find(id: string, nowMs: number): InheritedChange | undefined {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;
-    this.#sessions.delete(id);
     const { values, moved, writtenMs } = collected;
     return this.#mayMatter(writtenMs, nowMs) ? { delta: encodeDelta(values, moved), writtenMs } : undefined;
   }

@@ -124,15 +124,26 @@ function takeRecordLock(fd: number, path: string): RecordLock {
   if (native === undefined) return "none";
   try {
     if (!native.tryLock(fd)) return "busy";
-    const second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    try {
-      return native.tryLock(second) ? "none" : "held";
-    } finally {
-      closeSync(second);
-    }
+    return keepsOthersOut(native, fd, path) ? "held" : "none";
   } catch (error) {
     if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
     throw error;
+  }
+}
+
+/** Tried on the file that has the name, if that is still ours: of one that has none any more our lock is as good as any. */
+function keepsOthersOut({ tryLock }: NonNullable<typeof native>, fd: number, path: string): boolean {
+  let second: number;
+  try {
+    second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    throw error;
+  }
+  try {
+    return fstatSync(second).ino !== fstatSync(fd).ino || !tryLock(second);
+  } finally {
+    closeSync(second);
   }
 }
 

@@ -308,6 +308,14 @@ export class Journal {
   }
 }
 
+/** The same commits, without what those changed that were made before `oldestMs`: no stale save of them counts as one any more. */
+export function withoutOldChanges(commits: readonly JournaledCommit[], oldestMs: number): JournaledCommit[] {
+  return commits.map((commit) => {
+    const { change, ...rest } = commit;
+    return change === undefined || change.whenMs > oldestMs ? commit : rest;
+  });
+}
+
 /** Reads a journal and the one before it, up to where each is whole. A missing one is an empty one. */
 export function replayJournal(path: string): Replay {
   const into: Collected = { commits: [], ended: new Map() };

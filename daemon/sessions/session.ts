@@ -3,7 +3,7 @@
 //   COLD  no contents in memory                       --load-->            WARM
 //   WARM  contents of a revision of the file          --commit, touch-->   WARM   (the store first, then memory)
 //   WARM  stat shows a revision we did not write      --refresh-->         WARM   (their contents, stale values put back)
-//   any   a failed read or write                      ------------>        COLD   (forget and look again)
+//   any   a failed read or write                      ------------>        as it was  (and the next turn looks at the file)
 //   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
 //
 // There is no dirty state: what was not written is in no `#contents`, and nothing is acknowledged before it was written.
@@ -31,9 +31,18 @@ export interface Prepared {
   readonly staged: Staged;
   readonly image: Buffer;
   readonly before: Contents | undefined;
+  /** What counts again when nothing of this becomes visible: of a repair what it brings back, or it would not be missed any more. */
+  readonly unwritten: Contents | undefined;
   readonly turns: readonly (CommitTurn | TouchTurn)[];
   readonly steps: readonly Step[];
   readonly wasRepaired: boolean;
+}
+
+/** What a look at the file found: what it should hold, and where a repair is due what was known before it. */
+interface Found {
+  readonly image: Buffer | undefined;
+  readonly wasRepaired: boolean;
+  readonly known?: Contents | undefined;
 }
 
 /** What a turn is about to write, while its calls are taken. */
@@ -41,7 +50,7 @@ interface Plan {
   image: Buffer | undefined;
   readonly turns: (CommitTurn | TouchTurn)[];
   readonly steps: Step[];
-  readonly wasRepaired: boolean;
+  readonly found: Found;
   /** The clock, in Unix ms. */
   readonly nowMs: number;
 }
@@ -151,9 +160,17 @@ export class Session {
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    this.#reads = this.#reads.filter((turn) => turn.caller.owner !== owner);
-    this.#queue = this.#queue.filter((turn) => turn.caller.owner !== owner);
-    this.#leased = this.#leased.filter((turn) => turn.caller.owner !== owner);
+    const dropped: Waiting[] = [];
+    const isOthers = (turn: Waiting): boolean => {
+      const isTheirs = turn.caller.owner === owner;
+      if (isTheirs) dropped.push(turn);
+      return !isTheirs;
+    };
+    this.#reads = this.#reads.filter(isOthers);
+    this.#queue = this.#queue.filter(isOthers);
+    this.#leased = this.#leased.filter(isOthers);
+    // Nobody reads the answers, but whoever waits behind them goes on.
+    for (const turn of dropped) turn.fail(connectionClosed(this.id));
     if (this.#lease?.owner === owner) this.#endLease();
   }
 
@@ -178,6 +195,7 @@ export class Session {
     if (this.#isWriting || !this.#hasWork) return undefined;
     let prepared: Prepared | undefined;
     let isLocked = false;
+    const known = this.#contents;
     try {
       if (!this.#takeLock(nowMs)) return undefined;
       isLocked = true;
@@ -186,6 +204,7 @@ export class Session {
       this.#answerReads(refreshed.image);
       prepared = this.#takeTurns(refreshed, nowMs);
     } catch (error) {
+      this.#keep(known);
       this.#failEverything(error, isLocked);
     }
     if (prepared === undefined) this.#finishTurn();
@@ -311,7 +330,7 @@ export class Session {
   // -- looking at the file
 
   /** Brings `#contents` up to the file. `image` is what it should hold: another one than `#contents.image` where a repair is due. */
-  #refresh(nowMs: number): { image: Buffer | undefined; wasRepaired: boolean } | "vanished" {
+  #refresh(nowMs: number): Found | "vanished" {
     const { store } = this.#house;
     const known = this.#contents;
     if (known !== undefined && (this.#mayTrust(known, nowMs) || isCurrent(known, this.id, this.#house))) {
@@ -337,14 +356,14 @@ export class Session {
   }
 
   /** Whatever is there, readable or not, nothing brings back what has ended. */
-  #refreshEnded(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
+  #refreshEnded(known: Contents | undefined): Found | "vanished" {
     if (this.#house.store.stat(this.id) === undefined) return this.#missing(known);
     if (!this.#hasLock) return "vanished";
     this.#vanishedLooks = 0;
     return this.#undoResurrection();
   }
 
-  #missing(known: Contents | undefined): { image: undefined; wasRepaired: false } | "vanished" {
+  #missing(known: Contents | undefined): Found | "vanished" {
     if (known !== undefined && this.#vanishedLooks < VANISHED_LOOKS) {
       this.#vanishedLooks += 1;
       return "vanished";
@@ -356,7 +375,7 @@ export class Session {
     return { image: undefined, wasRepaired: false };
   }
 
-  #undoResurrection(): { image: undefined; wasRepaired: false } {
+  #undoResurrection(): Found {
     this.#house.store.remove(this.id);
     this.#contents = undefined;
     this.#house.metrics.resurrectionsUndone += 1;
@@ -364,35 +383,37 @@ export class Session {
     return { image: undefined, wasRepaired: false };
   }
 
-  #expire(): { image: undefined; wasRepaired: false } {
+  #expire(): Found {
     this.#house.metrics.expired += 1;
     this.#end();
     return { image: undefined, wasRepaired: false };
   }
 
-  #adoptForeign(loaded: Loaded, known: Contents | undefined): { image: Buffer; wasRepaired: boolean } {
+  #adoptForeign(loaded: Loaded, known: Contents | undefined): Found {
     if (known === undefined) return this.#adoptFirst(loaded);
-    const isNew = !isSameRevision(loaded.revision, known.revision);
+    const isSameAsOurs = isSameButStamp(loaded.image, known.image);
+    // Where two revisions may look the same the bytes tell.
+    const isNew = !isSameAsOurs || !isSameRevision(loaded.revision, known.revision);
     if (isNew) this.#noteForeignSave(loaded);
     const repaired = isNew ? this.#findRepairs(known, loaded, startupMs(known.image)) : undefined;
-    const isSameAsOurs = isSameButStamp(loaded.image, known.image);
     this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
     // With everything put back the contents are the ones we had: who holds those holds these.
     if (isSameButStamp(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
-    return { image: repaired, wasRepaired: true };
+    return { image: repaired, wasRepaired: true, known };
   }
 
   /** Nothing is known of it, unless by the daemon before us, whose last commits a stale save may have undone since. */
-  #adoptFirst(loaded: Loaded): { image: Buffer; wasRepaired: boolean } {
+  #adoptFirst(loaded: Loaded): Found {
     this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
-    const inherited = this.#house.inherited.take(this.id, this.#house.steadyMs());
+    const inherited = this.#house.inherited.find(this.id, this.#house.steadyMs());
     if (inherited === undefined) return { image: loaded.image, wasRepaired: false };
     this.#writtenMs = Math.min(inherited.writtenMs, this.#house.steadyMs());
     this.#mayBeHeld = true;
     const nowMs = startupMs(loaded.image);
     const ours = applyChange(loaded.image, { delta: inherited.delta, nowMs }).image;
     const repaired = this.#findRepairs({ image: ours, revision: loaded.revision }, loaded, inherited.writtenMs);
+    if (repaired === undefined) this.#house.inherited.forget(this.id);
     return { image: repaired ?? loaded.image, wasRepaired: repaired !== undefined };
   }
 
@@ -426,9 +447,9 @@ export class Session {
   }
 
   /** Takes turns in order until one must see the others written: a lease. */
-  #takeTurns(refreshed: { image: Buffer | undefined; wasRepaired: boolean }, nowMs: number): Prepared | undefined {
-    const { image, wasRepaired } = refreshed;
-    const plan: Plan = { image, turns: [], steps: [], wasRepaired, nowMs };
+  #takeTurns(found: Found, nowMs: number): Prepared | undefined {
+    const { image } = found;
+    const plan: Plan = { image, turns: [], steps: [], found, nowMs };
     if (this.#hasConflict(image)) this.#loseToForeign();
     const lease = this.#lease;
     // A lease that begins or ends is the end of the turn: others may go on.
@@ -543,7 +564,7 @@ export class Session {
   }
 
   /** False when it has failed, and with it what came before it in this turn. */
-  #endByTurn(turn: EndTurn, plan: Omit<Plan, "nowMs">): boolean {
+  #endByTurn(turn: EndTurn, plan: Pick<Plan, "image" | "turns" | "steps">): boolean {
     const before = this.#contents;
     try {
       this.#end();
@@ -560,8 +581,10 @@ export class Session {
     return true;
   }
 
-  #stage({ image, turns, steps, wasRepaired }: Plan): Prepared | undefined {
+  #stage({ image, turns, steps, found }: Plan): Prepared | undefined {
     const contents = this.#contents;
+    const { wasRepaired } = found;
+    const unwritten = wasRepaired ? found.known : contents;
     if (image === undefined || image === contents?.image) {
       for (const turn of turns) {
         if (turn.type === "commit") this.#closeReleased(turn.options);
@@ -571,14 +594,21 @@ export class Session {
     }
     try {
       const staged = this.#house.store.stage(this.id, image, contents?.revision);
-      return { session: this, staged, image, before: contents, turns, steps, wasRepaired };
+      return { session: this, staged, image, before: contents, unwritten, turns, steps, wasRepaired };
     } catch (error) {
       if (contents === undefined) this.#leaveNothing();
-      this.#contents = undefined;
+      this.#keep(unwritten);
       const problem = storeError(this.id, error);
       for (const turn of turns) this.#refuse(turn, problem);
+      if (wasRepaired) this.#failRepair(error);
       return undefined;
     }
+  }
+
+  /** What was known before something failed. The file tells how far that came; what a stale save has undone is told by this alone. */
+  #keep(contents: Contents | undefined): void {
+    this.#contents = contents;
+    this.#mustLook = true;
   }
 
   /** A session that could not be made has a lock file all the same: on a full disk one more with every try. */
@@ -600,6 +630,7 @@ export class Session {
     this.#contents = { image, revision, isFleeting: !this.#house.store.tellsRevisions, sameAs };
     this.#writtenMs = atMs;
     this.#mayBeHeld = isAnybodyThere;
+    if (prepared.wasRepaired) this.#house.inherited.forget(this.id);
     // A repair is not the transaction's work: what it did not see, it must still be told of.
     if (this.#lease !== undefined && prepared.turns.length > 0) this.#lease.image = image;
     this.#house.metrics.writes += 1;
@@ -692,8 +723,7 @@ export class Session {
   #tryAgain(prepared: Prepared): void {
     this.#cancelMarks(prepared);
     this.#isWriting = false;
-    this.#contents = prepared.before;
-    this.#mustLook = true;
+    this.#keep(prepared.unwritten);
     const commits = prepared.turns.filter((turn) => turn.type === "commit" && turn.options.fence !== undefined);
     const others = prepared.turns.filter((turn) => !commits.includes(turn));
     this.#queue.unshift(...others);
@@ -708,11 +738,13 @@ export class Session {
   #undo(prepared: Prepared, error: unknown): void {
     this.#cancelMarks(prepared);
     this.#isWriting = false;
-    this.#contents = undefined;
+    // What is visible already stays known: only the disk has not taken it.
+    const isVisible = this.#contents !== prepared.before;
+    this.#keep(isVisible ? this.#contents : prepared.unwritten);
     if (prepared.before === undefined) this.#leaveNothing();
     const problem = storeError(this.id, error);
-    if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
     for (const turn of prepared.turns) this.#refuse(turn, problem);
+    if (prepared.wasRepaired && !isVisible) this.#failRepair(error);
     this.#finishTurn();
   }
 
@@ -722,17 +754,23 @@ export class Session {
     }
   }
 
+  /** Whoever waits wants what could not be put back: he is told so, and the next look tries again. */
+  #failRepair(error: unknown): void {
+    this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
+    this.#failEverything(error, true);
+  }
+
   /** @param mayEnd the lock is ours: ending a session needs no file that can be read. */
   #failEverything(error: unknown, mayEnd: boolean): void {
-    this.#contents = undefined;
     const problem = storeError(this.id, error);
     const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
-    const queue = this.#queue.splice(0);
+    // Who waits for the end of a lease waits for his own turn, and hears what becomes of that.
+    const queue = this.#lease === undefined ? this.#queue.splice(0) : [];
     for (const turn of queue) if (turn.type !== "end" || !mayEnd) waiting.push(turn);
     for (const turn of waiting) this.#refuse(turn, problem);
     if (!mayEnd) return;
     for (const turn of queue)
-      if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [], wasRepaired: false });
+      if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [] });
   }
 }
 
@@ -754,6 +792,10 @@ function gone(id: string): SessionError {
 
 function leaseLost(id: string): SessionError {
   return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
+}
+
+function connectionClosed(id: string): SessionError {
+  return new SessionError("ERR_CLOSED", `The connection was closed before its turn on session ${id} came.`);
 }
 
 export function storeError(id: string, error: unknown): SessionError {

@@ -4,9 +4,9 @@
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkPrefix } from "../../../protocol/session-id.ts";
-import { bindEvents, type Carrier, currentContext } from "../../context.ts";
+import { bindEvents, type Carrier, carrierOf, currentContext } from "../../context.ts";
 import { checkSessionOptions, type SessionOptions } from "../../options.ts";
-import { Exchange, type Incoming, type Outgoing, Site, Visit, warn } from "../exchange.ts";
+import { asError, Exchange, type Incoming, type Outgoing, Site, Visit, warn } from "../exchange.ts";
 import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
 
 export type Next = (error?: unknown) => unknown;
@@ -26,8 +26,11 @@ export function session(options: SessionOptions = {}): Middleware {
   const site = Site.open(options);
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
-    if (isMountedOnceMore(site, req, res)) {
-      next();
+    // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
+    const known = knownExchange(site, req, res);
+    if (known !== undefined) {
+      if (currentContext() === known) next();
+      else known.run(next);
       return;
     }
     let address: string | undefined;
@@ -45,10 +48,14 @@ export function session(options: SessionOptions = {}): Middleware {
   };
 }
 
-function isMountedOnceMore(site: Site, req: IncomingMessage, res: ServerResponse): boolean {
+/** The exchange that this middleware has made of the request and its response before. */
+function knownExchange(site: Site, req: IncomingMessage, res: ServerResponse): Exchange | undefined {
   const current = currentContext();
-  if (!(current instanceof Exchange) || current.site !== site) return false;
-  return current.incoming instanceof NodeCarrier && current.incoming.carries(req, res);
+  if (current instanceof Exchange && current.incoming instanceof NodeCarrier) {
+    if (current.incoming.carries(site, req, res)) return current;
+  }
+  const bound = typeof req === "object" && req !== null ? carrierOf(req) : undefined;
+  return bound instanceof NodeCarrier ? bound.within(site, res) : undefined;
 }
 
 /** Nobody waits above `next` any more. What it throws must be caught here, since it depends on a cookie whether `next` is called later. */
@@ -76,7 +83,9 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   /** A stand-in for a response has no gate. */
   readonly #res: ServerResponse;
   #gate: ResponseGate | undefined;
-  /** All of the response was sent, the changes of its session included. */
+  /** The carrier of a middleware outside of this one, with a session of its own. */
+  #outside: NodeCarrier | undefined;
+  /** All of the response was sent. */
   #wasSent = false;
 
   constructor(
@@ -93,15 +102,22 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
     this.exchange = new Exchange(site, visit, this, this);
   }
 
-  carries(req: IncomingMessage, res: ServerResponse): boolean {
+  carries(site: Site, req: IncomingMessage, res: ServerResponse): boolean {
+    if (this.exchange.site !== site) return false;
     return this.#gate === undefined ? this.#req === req : this.#res === res;
+  }
+
+  /** The exchange of this site here or further outside. Without a response there is none: each call is saved by itself. */
+  within(site: Site, res: ServerResponse): Exchange | undefined {
+    if (this.#gate !== undefined && this.exchange.site === site && this.#res === res) return this.exchange;
+    return this.#outside?.within(site, res);
   }
 
   begin(next: Next): void {
     const { prefix } = this.#options;
     try {
       this.prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
-      if (isResponse(this.#res)) this.#gate = new ResponseGate(this.#res, this);
+      if (isResponse(this.#res)) this.#gate = this.#enter(this.#res);
       this.#bind(this.#req);
       if (this.#gate !== undefined) this.#bind(this.#res);
     } catch (error) {
@@ -117,15 +133,21 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
     else this.#returned();
   }
 
+  /** Several middlewares, each with a session of its own, share the gate of the outermost. */
+  #enter(res: ServerResponse): ResponseGate {
+    const bound = carrierOf(res);
+    if (!(bound instanceof NodeCarrier)) return new ResponseGate(res, this);
+    this.#outside = bound;
+    return bound.#gate === undefined ? new ResponseGate(res, this) : bound.#gate.join(this);
+  }
+
   #bind(emitter: IncomingMessage | ServerResponse): void {
     if (typeof emitter.emit === "function" && Object.isExtensible(emitter)) bindEvents(emitter, this);
   }
 
   /** Where no response ends, the changes are committed when `next` has returned. */
   #returned(): void {
-    if (this.#gate !== undefined) return;
-    if (this.exchange.handle.wasUsed) void this.exchange.saveAndEnd(THE_CALL);
-    else this.exchange.end(THE_CALL);
+    if (this.#gate === undefined) void this.exchange.saveAndEnd(THE_CALL);
   }
 
   /** Where nobody above `next` can catch what it throws: that must neither end the process nor leave the request without an answer. */
@@ -163,8 +185,8 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
 
   get name(): string {
     const req: { readonly method?: unknown; readonly url?: unknown; readonly originalUrl?: unknown } = this.#req;
-    const [path] = String(req.originalUrl ?? req.url ?? "").split("?", 1);
-    return `${String(req.method ?? "a request")} ${path}`;
+    const [path] = textOf(req.originalUrl ?? req.url).split("?", 1);
+    return `${textOf(req.method) || "a request"} ${path}`;
   }
 
   get tell(): ((error: Error) => unknown) | undefined {
@@ -180,9 +202,10 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
     return this.#res.headersSent ? "written" : "open";
   }
 
-  /** An upgrade has no response, even if something stands in for one. */
+  /** True until everything is saved: the end of the response may be under way. An upgrade has no response, even if something stands in for one. */
   get isAnswering(): boolean {
     if (this.#gate === undefined) return false;
+    if (this.exchange.handle.isBusy) return true;
     const { writableEnded, destroyed, socket } = this.#res;
     if (writableEnded !== false || destroyed || socket === undefined) return false;
     return !("upgrade" in this.#req && this.#req.upgrade === true);
@@ -191,12 +214,10 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   /** The response has ended, or was cut off. */
   noteEvent(name: "finish" | "close", emitter: EventEmitter): void {
     if (emitter !== this.#res) return;
-    const { exchange } = this;
-    const { wasUsed } = exchange.handle;
-    // A listener of "finish" may be the first to use the session: `finish` of the exchange has not seen its changes.
-    if (name === "finish") this.#wasSent = wasUsed;
-    else if (this.#wasSent || !wasUsed) exchange.end();
-    else void exchange.saveAndEnd();
+    this.#outside?.noteEvent(name, emitter);
+    if (name === "finish") this.#wasSent = true;
+    else if (this.#wasSent) this.exchange.end();
+    else void this.exchange.saveAndEnd();
   }
 
   // -- what the gate asks
@@ -222,12 +243,18 @@ function joined(header: string | string[] | undefined): string | undefined {
 
 /** With the stack: the application itself is at fault. */
 function warnOfHandler(error: unknown): void {
-  const [name, message, detail] =
-    error instanceof Error ? [error.name, error.message, error.stack] : ["Error", String(error), undefined];
-  process.emitWarning(`A request handler failed: ${message}`, {
-    type: name,
-    ...(detail === undefined ? {} : { detail }),
-  });
+  try {
+    const { name, message, stack: detail } = asError(error);
+    const text = `A request handler failed: ${message}`;
+    process.emitWarning(text, { type: String(name), ...(error instanceof Error && detail ? { detail } : {}) });
+  } catch {
+    process.emitWarning("A request handler failed with an error that cannot be shown.");
+  }
+}
+
+/** A stand-in for a request may have anything there. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -4,7 +4,7 @@
 // `session/` that shows a dialect; the installed interpreter; the newest dialect. Knows nothing of what a session holds.
 
 import { execFileSync } from "node:child_process";
-import { opendirSync, readFileSync, statSync } from "node:fs";
+import { type Dir, lstatSync, opendirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
@@ -143,31 +143,38 @@ function youngestFirst(sessions: string): string[] {
   const files: { readonly path: string; readonly mtimeMs: number }[] = [];
   for (const name of firstNames(sessions)) {
     const path = `${sessions}/${name}`;
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = lookAt(path);
     if (stat?.isFile() === true && stat.size <= MAX_READ_BYTES) files.push({ path, mtimeMs: stat.mtimeMs });
   }
   files.sort((one, other) => other.mtimeMs - one.mtimeMs);
   return files.slice(0, MAX_READ).map(({ path }) => path);
 }
 
+/** undefined for what cannot be looked at, a link to itself, say: it shows nothing, and whoever opens it is told. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    // Whatever the system error; see above.
+    return undefined;
+  }
+}
+
+/** What could be read of them; whoever opens a session there is told of the error. */
 function firstNames(sessions: string): string[] {
   const names: string[] = [];
-  let directory: ReturnType<typeof opendirSync>;
+  let directory: Dir | undefined;
   try {
     directory = opendirSync(sessions, { bufferSize: 256 });
-  } catch {
-    // Whatever the system error: who opens a session there is told of it.
-    return names;
-  }
-  try {
     for (let left = MAX_NAMES; left > 0; left--) {
       const entry = directory.readSync();
       if (entry === null) break;
       if (idOfName(entry.name) !== undefined) names.push(entry.name);
     }
-  } finally {
-    directory.closeSync();
+  } catch {
+    // Whatever the system error; see above.
   }
+  directory?.closeSync();
   return names;
 }
 
