@@ -3,7 +3,7 @@
 import { Client } from "./link/client.ts";
 import { DEFAULTS } from "./options.ts";
 
-/** What new sessions of this process get when nothing nearer says otherwise. */
+/** What a new session gets where neither its request nor the options say otherwise. */
 export const processDefaults: ProcessDefaults = {
   prefix: undefined,
   timeoutSeconds: DEFAULTS.timeout,

@@ -19,7 +19,7 @@ export async function run<T>(options: RunOptions, fn: () => T | Promise<T>): Pro
   return part ?? runAlone(options ?? {}, request, fn);
 }
 
-/** What was changed is part of what the response waits for, whether `fn` fails or not, as if the context had never been lost. */
+/** The response waits for the changes of `fn`, whether `fn` fails or not, as if the context had never been lost. */
 async function runInRequest<T>(request: RequestContext, fn: () => T | Promise<T>): Promise<T> {
   const part = runAsPart(request, fn);
   if (part !== undefined) return part;
@@ -43,7 +43,7 @@ async function runAlone<T>(
   return part ?? runToEnd(new Handle(client, opened, optionsOfRun(options)), fn);
 }
 
-/** Of a request that no session() has seen: its cookie says which session is meant. */
+/** Runs `fn` on the session of a request that no session() has seen. */
 async function runBeside<T>(
   { headers }: CookieBearer,
   { cookieName, remoteAddress }: RunOptions,

@@ -53,7 +53,7 @@ export interface SessionStatic extends Keyed {
   delete(key: string): boolean;
   /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
   Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** A session context without HTTP, or of a request without a response. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
+  /** A session context without HTTP, or of a request without a response. The changes of `fn` are committed before this resolves; if `fn` fails they are dropped. */
   Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T>;
   /** The exact Gambas type of a stored value. */
   TypeOf(key: string): string | undefined;
@@ -206,7 +206,7 @@ const indexed: ProxyHandler<typeof members> = {
     const accessors = { get: () => handle().get(key), set: (value: unknown) => handle().set(key, value) };
     return { ...accessors, enumerable: true, configurable: true };
   },
-  // What is put on the object itself would be seen by every request of the process.
+  // A property of the object itself would be seen by every request of the process.
   defineProperty: () => false,
   preventExtensions: () => false,
   setPrototypeOf: () => false,

@@ -1,4 +1,4 @@
-// Session.Transaction, and what is part of one that runs already.
+// Session.Transaction, and calls that are part of a transaction which runs already.
 
 import { SessionError } from "../../protocol/errors.ts";
 import { type Context, contextOfTransaction, requireContext, runInContext } from "../context.ts";
@@ -24,7 +24,7 @@ async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Pr
   }
 }
 
-/** Committed with the transaction; so it must end before that does. */
+/** Runs `fn` as a part of the transaction, which commits the changes of `fn` with its own: so `fn` must end before the transaction does. */
 async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise<T>): Promise<T> {
   const { id } = handle;
   const result = await handle.attempt(async () => fn());
@@ -33,7 +33,7 @@ async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise
   throw new SessionError("ERR_LEASE_LOST", what);
 }
 
-/** Already alone on this session: waiting for the turn would be waiting for itself. */
+/** Runs `fn` as a part if this code is inside a transaction on the session: with a turn of its own it would wait for itself. */
 export function runAsPart<T>(
   session: { readonly sessionId: string | null },
   fn: () => T | Promise<T>,

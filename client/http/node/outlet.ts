@@ -1,26 +1,26 @@
-// What the gate needs of a response: a place where what is about to leave can be kept, and let go or replaced. One implementation for each
-// kind of response, as far down as its kind allows.
+// An outlet is the place where a response leaves. The gate has it keep what is about to leave, and then let it go or replace it. Each kind of
+// response has an outlet of its own, as far down as that kind allows.
 
 export interface Outlet {
   /** The headers have really left, whatever the response says. */
   readonly haveHeadersLeft: boolean;
   /** The application has ended the response. */
   readonly isEnded: boolean;
-  /** Goes out among the headers. */
+  /** Adds a Set-Cookie line to the headers. */
   addCookie(line: string): void;
-  /** From now on whatever would leave is kept. */
+  /** Keeps from now on everything that would leave. */
   hold(): void;
-  /** Lets go of what was kept. */
+  /** Lets everything go that was kept. */
   release(): void;
-  /** Answers 500 with this text in place of what was kept, or cuts a response that has begun; what follows has no effect. */
+  /** Answers 500 with this text in place of what was kept, or cuts a response that has begun; later writes have no effect. */
   replace(text: string): void;
 }
 
-/** Whom an outlet asks. */
+/** The gate, as its outlet knows it. */
 export interface Guard {
   /** Asked when headers or the end are about to leave. False: the outlet holds now. */
   mayLeave(): boolean;
-  /** What was let go could not be sent, and nobody is left to catch it. */
+  /** What `release` let go could not be sent, and nobody is left to catch the error. */
   broke(error: unknown): void;
 }
 
