@@ -4,7 +4,7 @@
 // may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
 import {
@@ -22,7 +22,7 @@ import { checkKey, isShown } from "./keys.ts";
 import { noteLate, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { carryOn, isPassing, waitForItself } from "./scope.ts";
-import { type Changed, collect, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
+import { type Changed, collect, type Encode, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "../options.ts";
 
@@ -177,7 +177,7 @@ export class Handle {
   /** Something is not saved yet. */
   get isModified(): boolean {
     this.#use();
-    return this.#id !== null && (this.#hasPlainChanges || this.#hasChangedObjects());
+    return this.#id !== null && (this.#hasPlainChanges || this.#objects?.hasChanged() === true);
   }
 
   /** false drops what is not saved; true saves with the next save, changed or not. */
@@ -223,7 +223,7 @@ export class Handle {
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
     const encoded = encodeValue(value, key, at, this.#objects?.origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
-    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
+    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#madeObjects().rememberOrigins());
     if (this.#id === null) this.#create();
     this.#objects?.delete(key);
     if (isNewAgain) this.#changes.delete(key);
@@ -309,7 +309,7 @@ export class Handle {
       () => undefined,
       // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
       (error: unknown) => {
-        if (!isGone(error) && !isDeadlock(error)) throw error;
+        if (!isCode(error, "ERR_SESSION_GONE") && !isCode(error, "ERR_DEADLOCK")) throw error;
       },
     );
   }
@@ -365,7 +365,8 @@ export class Handle {
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
-    else inner.endInVain(A_TRANSACTION);
+    else inner.#dropChanges();
+    inner.end(A_TRANSACTION);
   }
 
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
@@ -528,8 +529,9 @@ export class Handle {
   }
 
   #copy(original: Original, key: string): unknown {
-    const value = original.copy(this.#rememberOrigins());
-    this.#madeObjects().keep(key, { value, baseline: original.bytes });
+    const objects = this.#madeObjects();
+    const value = original.copy(objects.rememberOrigins());
+    objects.keep(key, { value, baseline: original.bytes });
     return value;
   }
 
@@ -538,7 +540,7 @@ export class Handle {
     if (this.#unreadable === undefined) {
       this.#unreadable = new Map();
       const objects = this.#madeObjects();
-      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
+      for (const [name, entry] of decodeAll(contents.image, contents.layout, objects.rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
         else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
       }
@@ -565,16 +567,7 @@ export class Handle {
     return this.#objects;
   }
 
-  #rememberOrigins(): Origins {
-    return this.#madeObjects().rememberOrigins();
-  }
-
-  #encode(
-    key: string,
-    value: unknown,
-    previous: Buffer,
-    origins = this.#objects?.origins,
-  ): ReturnType<typeof encodeValue> {
+  #encode(...[key, value, previous, origins = this.#objects?.origins]: Parameters<Encode>): ReturnType<Encode> {
     return encodeNext(key, value, previous, origins);
   }
 
@@ -588,10 +581,6 @@ export class Handle {
     return (
       size > 0 || this.#timeout !== undefined || this.#cookiePath !== undefined || this.#isForced || this.#isUniqueDue
     );
-  }
-
-  #hasChangedObjects(): boolean {
-    return this.#objects?.hasChanged() === true;
   }
 
   #dropChanges(): void {
@@ -617,12 +606,8 @@ export class Handle {
 
   #remember(): Remembered {
     const objects = new Map<string, Buffer>();
-    const remember = (key: string, value: unknown, previous: Buffer | undefined): void => {
-      if (previous === undefined || !isGambasObject(value)) return;
-      objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
-    };
-    for (const [key, { value, baseline }] of this.#objects?.live ?? NONE_LIVE) remember(key, value, baseline);
-    for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
+    for (const [key, { value, baseline }] of [...(this.#objects?.live ?? NONE_LIVE), ...objectsIn(this.#changes)])
+      if (isGambasObject(value)) objects.set(key, Buffer.from(this.#encode(key, value, baseline).bytes));
     return {
       objects,
       id: this.#id,
@@ -658,7 +643,7 @@ export class Handle {
       const { value, origins } = this.#shown(key) ?? {};
       if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
       objects.delete(key);
-      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, objects.rememberOrigins()) });
     }
     for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
   }
@@ -717,7 +702,7 @@ export class Handle {
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.noteSaved(contents, unsaved);
     } catch (error) {
-      if (isGone(error)) this.#lose(id);
+      if (isCode(error, "ERR_SESSION_GONE")) this.#lose(id);
       throw error;
     }
   }
@@ -773,22 +758,20 @@ export class Handle {
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = new Handle(this.#client, { id: null }, this);
     inner.beginTransaction(() => Promise.resolve());
-    let value: T;
     try {
-      value = await fn(inner);
+      const value = await fn(inner);
       await inner.finishTransaction();
+      if (inner.#id === null) this.#adoptProperties(inner);
+      else {
+        await inner.#commit();
+        this.#adoptFrom(inner);
+      }
+      inner.end(A_TRANSACTION);
+      return value;
     } catch (error) {
       inner.endInVain(A_TRANSACTION);
       throw error;
     }
-    if (inner.#id === null) {
-      this.#adoptProperties(inner);
-      inner.end(A_TRANSACTION);
-      return value;
-    }
-    await inner.#commit();
-    this.#adoptFrom(inner);
-    return value;
   }
 
   /** Those that no commit has taken: what the next session is to be like, too. */
@@ -815,14 +798,9 @@ export class Handle {
     // They are this one's now.
     inner.#objects = undefined;
     inner.#changes = NO_CHANGES;
-    inner.end(A_TRANSACTION);
   }
 }
 
-function isDeadlock(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_DEADLOCK";
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof SessionError && error.code === code;
 }

@@ -39,11 +39,7 @@ export interface Prepared {
 }
 
 /** What a look at the file found: what it should hold, and where a repair is due what was known before it. */
-interface Found {
-  readonly image: Buffer | undefined;
-  readonly wasRepaired: boolean;
-  readonly known?: Contents | undefined;
-}
+type Found = Pick<Prepared, "wasRepaired"> & Pick<Plan, "image"> & { readonly known?: Contents | undefined };
 
 /** What a turn is about to write, while its calls are taken. */
 interface Plan {
@@ -160,17 +156,14 @@ export class Session {
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    const dropped: Waiting[] = [];
-    const isOthers = (turn: Waiting): boolean => {
-      const isTheirs = turn.caller.owner === owner;
-      if (isTheirs) dropped.push(turn);
-      return !isTheirs;
-    };
+    const isOthers = (turn: Waiting): boolean => turn.caller.owner !== owner;
+    const dropped = [...this.#reads, ...this.#queue, ...this.#leased].filter((turn) => !isOthers(turn));
     this.#reads = this.#reads.filter(isOthers);
     this.#queue = this.#queue.filter(isOthers);
     this.#leased = this.#leased.filter(isOthers);
     // Nobody reads the answers, but whoever waits behind them goes on.
-    for (const turn of dropped) turn.fail(connectionClosed(this.id));
+    const what = `The connection was closed before its turn on session ${this.id} came.`;
+    for (const turn of dropped) turn.fail(new SessionError("ERR_CLOSED", what));
     if (this.#lease?.owner === owner) this.#endLease();
   }
 
@@ -583,8 +576,8 @@ export class Session {
 
   #stage({ image, turns, steps, found }: Plan): Prepared | undefined {
     const contents = this.#contents;
-    const { wasRepaired } = found;
-    const unwritten = wasRepaired ? found.known : contents;
+    const { wasRepaired, known } = found;
+    const unwritten = wasRepaired ? known : contents;
     if (image === undefined || image === contents?.image) {
       for (const turn of turns) {
         if (turn.type === "commit") this.#closeReleased(turn.options);
@@ -765,12 +758,13 @@ export class Session {
     const problem = storeError(this.id, error);
     const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
     // Who waits for the end of a lease waits for his own turn, and hears what becomes of that.
-    const queue = this.#lease === undefined ? this.#queue.splice(0) : [];
-    for (const turn of queue) if (turn.type !== "end" || !mayEnd) waiting.push(turn);
+    const ends: EndTurn[] = [];
+    for (const turn of this.#lease === undefined ? this.#queue.splice(0) : []) {
+      if (turn.type === "end" && mayEnd) ends.push(turn);
+      else waiting.push(turn);
+    }
     for (const turn of waiting) this.#refuse(turn, problem);
-    if (!mayEnd) return;
-    for (const turn of queue)
-      if (turn.type === "end") this.#endByTurn(turn, { image: undefined, turns: [], steps: [] });
+    for (const turn of ends) this.#endByTurn(turn, { image: undefined, turns: [], steps: [] });
   }
 }
 
@@ -792,10 +786,6 @@ function gone(id: string): SessionError {
 
 function leaseLost(id: string): SessionError {
   return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
-}
-
-function connectionClosed(id: string): SessionError {
-  return new SessionError("ERR_CLOSED", `The connection was closed before its turn on session ${id} came.`);
 }
 
 export function storeError(id: string, error: unknown): SessionError {
