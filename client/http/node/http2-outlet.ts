@@ -1,7 +1,7 @@
-// Where an HTTP/2 response is kept: in its stream. `respond` waits, and the stream's own `_write` and `_final` do, as they would for a slow
-// network, so that what is written, how much of it there is and when to go on is said by node:http2 itself.
+// The outlet of an HTTP/2 response. It keeps everything in the response's stream: `respond` waits, and so do the stream's own `_write` and
+// `_final`, as they would for a slow network. So node:http2 itself counts what is written, and says when to go on.
 //
-// What was going to be answered is tried on a stand-in first, so that node:http2 refuses at once what it would refuse.
+// Headers are tried on a stand-in for the stream before they are kept, so that node:http2 refuses at once what it would refuse.
 
 import { hasSubscribers } from "node:diagnostics_channel";
 import type { ServerResponse } from "node:http";
@@ -98,7 +98,7 @@ export class Http2Outlet implements Outlet {
     if (final !== undefined) this.#endStream(final);
   }
 
-  /** Of a stream that is gone, newer versions cannot bear to be asked. */
+  /** The `_final` of a stream that is gone fails in newer versions. */
   #endStream(done: Done): void {
     if (this.#stream.destroyed) process.nextTick(done);
     else this.#call("_final", [done]);
@@ -135,7 +135,7 @@ export class Http2Outlet implements Outlet {
     return answer;
   }
 
-  /** They are put among the headers that the response shows, too. Those given to the stream itself are others. */
+  /** Has the response show the cookies among its headers, too. Headers that were given to the stream itself the response does not know. */
   #withCookies(headers: Headers | undefined): Headers {
     const res = this.#res;
     const cookies = this.#cookies;
@@ -153,7 +153,7 @@ export class Http2Outlet implements Outlet {
       process.nextTick(args.at(-1) as Done);
       return;
     }
-    // node:http2 answers by itself for whoever only writes.
+    // For an application that only writes node:http2 would respond by itself.
     if (!this.#stream.headersSent && this.#isOpen) this.#respond("respond", []);
     if (this.#state === "holding") this.#kept.write = [name, args];
     else this.#call(name, args);
@@ -212,7 +212,7 @@ interface Tried {
 function tryOn(stream: ServerHttp2Stream, respond: Method, args: readonly unknown[]): Tried | undefined {
   const symbols = Object.getOwnPropertySymbols(stream);
   const [handle, state] = ["kHandle", "state"].map((name) => symbols.find(({ description }) => description === name));
-  // Whoever listens there would be told of it.
+  // A subscriber of that channel would be told of the trial.
   if (handle === undefined || state === undefined || hasSubscribers(RESPONDED)) return undefined;
   let hasEnded = false;
   const standIn = Object.create(Object.getPrototypeOf(stream), {

@@ -1,5 +1,6 @@
-// Where a response of a class of its own is kept, as those that tests inject requests with: its calls are kept, and done afterwards in
-// their order. It shows what can be shown from outside: `headersSent`, `writableEnded`, and no more headers.
+// The outlet of a response that is not node:http's own, as packages make them that inject requests for tests. It keeps the calls of the
+// response and repeats them afterwards in their order. Meanwhile the response shows what can be shown from outside: `headersSent`,
+// `writableEnded`, and no more headers.
 
 import type { ServerResponse } from "node:http";
 import { CONTENT_TYPE, type Guard, type Outlet } from "./outlet.ts";
@@ -117,7 +118,10 @@ export class CallOutlet implements Outlet {
     return Reflect.apply(this.#original[name] as (...args: unknown[]) => unknown, this.#res, all);
   }
 
-  /** Headers given to writeHead replace those set before of the same name, and of a list only the last of each: ours would be lost, or theirs. */
+  /**
+   * writeHead replaces headers of the same name that were set before, and takes only the last of a name in a list: our cookies would be lost,
+   * or the application's.
+   */
   #withOurCookies(args: readonly unknown[]): readonly unknown[] {
     const [status, reason, last] = args;
     const hasReason = typeof reason === "string";
@@ -133,7 +137,7 @@ export class CallOutlet implements Outlet {
   }
 }
 
-/** As if it had been done, so that whoever writes on comes to an end. */
+/** Answers as if the call had been done, so that an application that writes on comes to its end. */
 function pretend(name: Method, args: readonly unknown[], answer: unknown): unknown {
   const callback = args.findLast((arg) => typeof arg === "function");
   if (callback !== undefined) process.nextTick(callback as () => void);
@@ -150,14 +154,14 @@ function appendCookie(res: ServerResponse, line: string): void {
   res.setHeader("Set-Cookie", [...before, line]);
 }
 
-/** Undefined for a list that is none: node:http says what is wrong with it. */
+/** Undefined for a list of odd length: node:http itself refuses it. */
 function pairsOf(list: readonly unknown[]): [string, unknown][] | undefined {
   if (Array.isArray(list[0])) return list as [string, unknown][];
   if (list.length % 2 !== 0) return undefined;
   return Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1]]);
 }
 
-/** Of a name that comes several times all values, at the place and as the first one is written. */
+/** All values of a name that comes several times, in the place and the spelling of the first. */
 function gathered(pairs: readonly (readonly [string, unknown])[]): [string, unknown][] {
   const byName = new Map<string, [string, unknown]>();
   for (const [name, value] of pairs) {
@@ -172,7 +176,7 @@ const TRUE: PropertyDescriptor = { value: true, configurable: true };
 const FALSE: PropertyDescriptor = { value: false, configurable: true };
 const SHOWN = ["headersSent", "writableEnded", "setHeader", "setHeaders", "appendHeader", "removeHeader"] as const;
 
-/** What a response shows while calls of it are kept, and what it was before. */
+/** What a response shows while its calls are kept, and how it was before. */
 class Shadow {
   readonly #res: ServerResponse;
   readonly #before: readonly (PropertyDescriptor | undefined)[];
@@ -189,7 +193,7 @@ class Shadow {
     for (const name of SHOWN.slice(2)) Object.defineProperty(res, name, { value: refuseHeaders, configurable: true });
   }
 
-  /** The end of the response is among what is kept. */
+  /** The call of `end` is kept, too. */
   end(): void {
     Object.defineProperty(this.#res, "writableEnded", TRUE);
   }
@@ -209,7 +213,7 @@ function refuseHeaders(): never {
   throw headersHaveLeft("set");
 }
 
-/** The error node:http throws then. */
+/** The error of node:http for headers that come too late. */
 function headersHaveLeft(verb: string): Error {
   const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
   return Object.assign(error, { code: "ERR_HTTP_HEADERS_SENT" });

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ResponseGate } from "../../../client/http/response-gate.ts";
-import { makeScript, named, type Response, type Step, snapshot, told } from "../../support/http/response-steps.ts";
-import { Random } from "../../support/values/random.ts";
+import { ResponseGate } from "../../../../client/http/node/response-gate.ts";
+import { makeScript, named, type Response, type Step, snapshot, told } from "../../../support/http/response-steps.ts";
+import { Random } from "../../../support/values/random.ts";
 
 const OURS = "SESSION=127.0.0.1:0123456789ABCDEF01234567;path=/";
 
@@ -56,7 +56,7 @@ async function run(script: readonly Step[], method: string, isHeld: boolean): Pr
       const gate = new ResponseGate(res, {
         isReady: () => isReady,
         prepare,
-        onError: (error) => events.push(told(error)),
+        onBroken: (error) => events.push(told(error)),
       });
       gate.addCookie(OURS);
     }

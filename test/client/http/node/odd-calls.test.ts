@@ -5,15 +5,15 @@ import { createServer, IncomingMessage, request, ServerResponse } from "node:htt
 import { type AddressInfo, Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { session } from "../../../client/http/middleware.ts";
-import type { Client } from "../../../client/link/client.ts";
-import type { SessionOptions } from "../../../client/options.ts";
-import { Session } from "../../../client/static/session.ts";
-import type { SessionError } from "../../../protocol/errors.ts";
-import { deferred } from "../../support/deferred.ts";
-import { HttpHouse } from "../../support/http/http-house.ts";
-import { SessionHouse } from "../../support/session-house.ts";
-import { Random } from "../../support/values/random.ts";
+import { session } from "../../../../client/http/node/middleware.ts";
+import type { Client } from "../../../../client/index.ts";
+import type { SessionOptions } from "../../../../client/options.ts";
+import { Session } from "../../../../client/static/session.ts";
+import type { SessionError } from "../../../../protocol/errors.ts";
+import { deferred } from "../../../support/deferred.ts";
+import { HttpHouse } from "../../../support/http/http-house.ts";
+import { SessionHouse } from "../../../support/session-house.ts";
+import { Random } from "../../../support/values/random.ts";
 
 const UNKNOWN = "SESSION=127.0.0.1:0123456789ABCDEF01234567";
 const WORDLESS = { remoteAddress: "127.0.0.1" };

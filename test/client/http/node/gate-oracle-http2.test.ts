@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { connect, createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ResponseGate } from "../../../client/http/response-gate.ts";
-import { makeScript, named, type Response, type Step, snapshot, told } from "../../support/http/response-steps.ts";
-import { Random } from "../../support/values/random.ts";
+import { ResponseGate } from "../../../../client/http/node/response-gate.ts";
+import { makeScript, named, type Response, type Step, snapshot, told } from "../../../support/http/response-steps.ts";
+import { Random } from "../../../support/values/random.ts";
 
 const OURS = "SESSION=127.0.0.1:0123456789ABCDEF01234567;path=/";
 
@@ -72,7 +72,7 @@ async function run(script: readonly Step[], method: string, isHeld: boolean): Pr
     let isReady = !isHeld;
     if (isHeld) {
       const prepare = (): Promise<boolean> => new Promise((resolve) => (release = resolve));
-      new ResponseGate(res, { isReady: () => isReady, prepare, onError: () => undefined }).addCookie(OURS);
+      new ResponseGate(res, { isReady: () => isReady, prepare, onBroken: () => undefined }).addCookie(OURS);
     }
     res.on("error", () => undefined);
     streamOf(res).on("error", () => undefined);

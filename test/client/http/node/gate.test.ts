@@ -1,8 +1,8 @@
 // ResponseGate alone: what is held, in which order it is done, and what a response says of itself meanwhile.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
-import { ResponseGate } from "../../../client/http/response-gate.ts";
-import { HttpHouse } from "../../support/http/http-house.ts";
+import { ResponseGate } from "../../../../client/http/node/response-gate.ts";
+import { HttpHouse } from "../../../support/http/http-house.ts";
 
 let server: HttpHouse | undefined;
 
@@ -25,7 +25,7 @@ class Script {
         return this.isReady;
       },
       prepare: () => new Promise((resolve) => this.preparations.push(resolve)),
-      onError: (error) => this.errors.push(error),
+      onBroken: (error) => this.errors.push(error),
     });
   }
 

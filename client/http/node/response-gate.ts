@@ -5,7 +5,7 @@
 //            once more, when it has ended and is not ready again --prepared-->         holding
 //   failed   a 500 has left instead; the rest is swallowed       <--prepare said no--  holding
 //
-// What a response says of itself meanwhile is what it would say without us, because it is Node's own code that says it: only bytes wait.
+// Meanwhile the response tells its state as if nothing held it back: Node's own code tells it, and only the bytes wait.
 
 import { ServerResponse } from "node:http";
 import { Socket } from "node:net";
@@ -16,19 +16,19 @@ import { Http2Outlet, isHttp2 } from "./http2-outlet.ts";
 import type { Guard, Outlet } from "./outlet.ts";
 
 export interface GateEvents {
-  /** Asked when something is about to leave. True: let it. */
+  /** Asked before headers or the end leave. True: they may. */
   readonly isReady: () => boolean;
-  /** What must be done first. Resolves to false when the response must not be sent as it is. Never rejects. */
+  /** Does everything that must be done first. Resolves to false when the response must not be sent as it is. Never rejects. */
   readonly prepare: () => Promise<boolean>;
-  /** What was kept could not be sent: nobody is left to catch it. */
-  readonly onError: (error: unknown) => void;
+  /** Kept bytes could not be sent, and nobody is left to catch the error. */
+  readonly onBroken: (error: unknown) => void;
 }
 
 const UNSAVED = "The session could not be saved.\n";
 const UNSENT = "The response could not be sent.\n";
 
 export class ResponseGate implements Guard {
-  /** Of each middleware that waits here, the outermost first. */
+  /** Those of each middleware of the response, the outermost first. */
   #events: readonly GateEvents[];
   readonly #outlet: Outlet;
   #state: "passing" | "holding" | "failed" = "passing";
@@ -63,9 +63,9 @@ export class ResponseGate implements Guard {
     return false;
   }
 
-  /** The innermost is told: it is the one whose session the handler has. */
+  /** The innermost middleware is told: the handler has its session. */
   broke(error: unknown): void {
-    this.#events.at(-1)?.onError(error);
+    this.#events.at(-1)?.onBroken(error);
     this.#fail(UNSENT);
   }
 
@@ -73,7 +73,7 @@ export class ResponseGate implements Guard {
     return this.#events.every((events) => events.isReady());
   }
 
-  /** What listeners of the response throw, when it goes on, is no rejection of ours. */
+  /** The response goes on in a tick of its own: an error of its listeners is no rejection of this promise. */
   #prepare(): void {
     const all = Promise.all(this.#events.map((events) => events.prepare()));
     void all.then((areFine) => process.nextTick(() => this.#settle(!areFine.includes(false))));
@@ -84,7 +84,7 @@ export class ResponseGate implements Guard {
       this.#fail(UNSAVED);
       return;
     }
-    // What was changed while it was held belongs to the response too.
+    // Changes made while the response was held belong to it, too.
     if (this.#outlet.isEnded && !this.#isReady()) {
       this.#prepare();
       return;
@@ -99,7 +99,7 @@ export class ResponseGate implements Guard {
   }
 }
 
-/** Something that headers and a body can be written to. */
+/** Whether headers and a body can be written to it. */
 export function isResponse(res: unknown): res is ServerResponse {
   if (res instanceof ServerResponse) return true;
   if (typeof res !== "object" || res === null) return false;
@@ -107,8 +107,8 @@ export function isResponse(res: unknown): res is ServerResponse {
 }
 
 /**
- * Bytes are kept where they would go to a connection. What others make in the likeness of one, to inject requests, takes a response for finished
- * when it says so, or ends it in a way of its own: of that the calls are kept.
+ * A response with a real connection keeps its bytes. Packages that inject requests for tests make connections or responses of their own, which
+ * take a response for finished as soon as it says so, or end it in their own way: of these the calls are kept.
  */
 function outletOf(res: ServerResponse, guard: Guard): Outlet {
   const socket = res.socket ?? res.req?.socket;

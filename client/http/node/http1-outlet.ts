@@ -1,8 +1,8 @@
-// Where the bytes of an HTTP/1 response are kept: in its own `outputData`, where node:http itself keeps those of a response that waits
-// for its turn on a pipelined connection. Everything above, headers, errors, lengths, state, is done by node:http when it is called.
+// The outlet of an HTTP/1 response. It keeps bytes in the response's own `outputData`, where node:http itself keeps those of a response that
+// waits for its turn on a pipelined connection. node:http does everything above as ever when it is called: headers, errors, lengths, state.
 //
 // Of node:http's insides this relies on `_writeRaw` (every byte passes it), `outputData`, `_flush` and `_onPendingData`, which are the
-// same from Node 20 to 26; test/client/http/gate-oracle.test.ts compares what they do with a response that is not held.
+// same from Node 20 to 26; test/client/http/node/gate-oracle.test.ts compares what they do with a response that is not held.
 
 import { ServerResponse } from "node:http";
 import { Writable } from "node:stream";
@@ -37,9 +37,9 @@ export function isHttp1(res: ServerResponse): res is Http1Response {
   return typeof (res as Http1Response)._writeRaw === "function";
 }
 
-/** Its methods as they are, whatever was put over them. */
+/** The methods of node:http itself, whatever others have put over them. */
 const NODE = ServerResponse.prototype as Http1Response;
-/** Refuses what a socket would refuse to write. */
+/** Throws what a socket would throw for an encoding. */
 const SOCKET = new Writable({ decodeStrings: false, write: (_chunk, _encoding, done) => done() });
 const NONE: readonly string[] = [];
 const nothing = (): void => undefined;
@@ -52,7 +52,7 @@ export class Http1Outlet implements Outlet {
   haveHeadersLeft = false;
   #state: "passing" | "ending" | "holding" | "swallowing" = "passing";
   #cookies: readonly string[] = NONE;
-  /** How much of what is kept the server knows of, and how it is told. */
+  /** How many of the kept bytes the server has counted, and how it is told of more. */
   #told = 0;
   #tell: Insides["_onPendingData"] = nothing;
 
@@ -78,9 +78,9 @@ export class Http1Outlet implements Outlet {
     this.#state = "holding";
     this.#told = res.outputSize;
     this.#tell = res._onPendingData;
-    // Told of each piece, the server would see room in the socket and ask for more.
+    // A server that is told of each piece would see room in the socket and ask for more.
     res._onPendingData = nothing;
-    // Its turn on a pipelined connection comes while it is held.
+    // Its turn on a pipelined connection may come while it is held, and must not let it go.
     if (res.socket === null) res._flush = nothing;
   }
 
@@ -109,7 +109,7 @@ export class Http1Outlet implements Outlet {
     const res = this.#res;
     if (this.#state === "swallowing") return swallow(callback);
     if (this.#state !== "holding") {
-      // What goes ahead of the headers, as 100 Continue, waits for nothing.
+      // Lines ahead of the headers, as 100 Continue, wait for nothing.
       const isHead = !this.haveHeadersLeft && res._headerSent;
       if (!isHead) return this.#writeRaw.call(res, data, encoding, callback, size);
       if (this.#state === "ending" || this.#guard.mayLeave()) return this.#leaveFirst(data, encoding, callback, size);
@@ -117,7 +117,7 @@ export class Http1Outlet implements Outlet {
     return this.#keep(data, encoding, callback);
   }
 
-  /** A cookie may wait for headers that were not there yet when it was made. */
+  /** A cookie may have been added before the headers were made. */
   #leaveFirst(data: Data, encoding: unknown, callback: Callback, size?: number): boolean {
     this.haveHeadersLeft = true;
     if (this.#cookies.length === 0) return this.#writeRaw.call(this.#res, data, encoding, callback, size);
@@ -127,7 +127,7 @@ export class Http1Outlet implements Outlet {
     return hasRoom;
   }
 
-  /** As `_writeRaw` does it for a response whose turn has not come. */
+  /** Does what `_writeRaw` does for a response whose turn has not come. */
   #keep(data: Data, encoding: unknown, callback: Callback): boolean {
     const res = this.#res;
     if (res.socket?.destroyed === true) return false;
@@ -152,7 +152,7 @@ export class Http1Outlet implements Outlet {
     return this.haveHeadersLeft ? this.#endHeld(args) : Reflect.apply(this.#end, res, args);
   }
 
-  /** Where all has left but the end, node:http takes a response for finished unless something of it waits. */
+  /** When everything but the end has left, node:http takes the response for finished unless a piece of it waits: an empty one does. */
   #endHeld(args: unknown[]): unknown {
     const res = this.#res;
     res.outputData.push({ data: "", encoding: "latin1", callback: null });
@@ -180,7 +180,7 @@ export class Http1Outlet implements Outlet {
     this.#told = 0;
   }
 
-  /** The connection is gone, and whoever wrote is told. */
+  /** The connection is gone: the callbacks of all kept writes are told. */
   #drop(): void {
     const res = this.#res;
     const kept = res.outputData.splice(0);
@@ -189,12 +189,12 @@ export class Http1Outlet implements Outlet {
       code: "ERR_STREAM_DESTROYED",
     });
     for (const { callback } of kept) {
-      // node:http's own would say that the response is finished.
+      // node:http's own callback would say that the response is finished.
       if (typeof callback === "function" && callback.name !== "bound onFinish") process.nextTick(callback, gone);
     }
   }
 
-  /** The headers are there as text, at the beginning of what is kept. */
+  /** Puts the cookies into the headers, which are text at the beginning of the kept bytes. */
   #putCookies(): void {
     const res = this.#res;
     const header = res._header ?? "";
@@ -209,7 +209,7 @@ export class Http1Outlet implements Outlet {
     res.outputSize -= kept.data.length;
     if (/^[\r\n\x20-\x7e]*$/.test(lines)) kept.data = head + lines + rest;
     else {
-      // In one piece with a string they would go out as UTF-8, and a byte would become two.
+      // Joined to a string the cookies would go out as UTF-8, and a byte of theirs would become two.
       const encoding = kept.encoding ?? "utf8";
       kept.data = Buffer.concat([
         Buffer.from(head, encoding),
@@ -222,7 +222,7 @@ export class Http1Outlet implements Outlet {
     this.#show(cookies, head + lines + rest.slice(0, 2));
   }
 
-  /** Whoever looks afterwards what was sent, a log say, finds the cookie. */
+  /** Has the response show the cookies among its headers, for a log that looks afterwards. */
   #show(cookies: readonly string[], header: string): void {
     const res = this.#res;
     res._header = null;
@@ -231,7 +231,7 @@ export class Http1Outlet implements Outlet {
     res._header = header;
   }
 
-  /** node:http makes the headers, as if no others had been made. One that streams on is told by the client, who closes. */
+  /** Has node:http make headers as if there had been none. They close the connection, which ends an application that still streams. */
   #makeFailure(text: string): string {
     const res = this.#res;
     const body = res.req.method === "HEAD" ? "" : text;
@@ -253,7 +253,7 @@ export class Http1Outlet implements Outlet {
   }
 }
 
-/** As if it had been done, so that whoever writes on comes to an end. */
+/** Answers as if it had been written, so that an application that writes on comes to its end. */
 function swallow(callback: Callback): boolean {
   if (typeof callback === "function") process.nextTick(callback);
   return true;
