@@ -20,9 +20,8 @@ import { Sessions } from "./sessions/sessions.ts";
 import { Sweep } from "./sessions/sweep.ts";
 import { Tombstones } from "./sessions/tombstones.ts";
 import { type GambasFileOptions, GambasFileStore } from "./store/gambas-file/store.ts";
-import { Watch } from "./store/gambas-file/watch.ts";
-import { MemoryStore } from "./store/memory.ts";
-import type { Store } from "./store/store.ts";
+import { MemoryStore } from "./store/memory/store.ts";
+import type { ChangeWatch, Store } from "./store/store.ts";
 import { VERSION } from "./version.ts";
 import type { Connection } from "./wire/connection.ts";
 import { Dispatch } from "./wire/dispatch.ts";
@@ -161,16 +160,16 @@ class Life implements Daemon {
     const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
     const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
     const store = makeStore(config, { log: this.#log, onLack: (words) => this.#noteLack(words) });
-    if (config.durability === "fsync") store.checkFlushes();
+    if (config.durability === "fsync") store.flushes?.check();
+    const { recovery } = store;
     const journalPath = join(config.root, "sessiond.journal");
-    const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
+    const replay = recovery === undefined ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
     const applied = replay.commits.filter(
-      ({ isLast, id, revision, replaced }) => !isLast || store.wasPublished(id, revision, replaced),
+      ({ isLast, id, revision, replaced }) => !isLast || recovery?.wasPublished(id, revision, replaced),
     );
-    const journal =
-      config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
+    const journal = recovery === undefined ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
     inherited.prune(Date.now());
     const sessions = new Sessions({
@@ -191,7 +190,7 @@ class Life implements Daemon {
     });
     sessions.recall(applied);
     try {
-      store.removeLeftovers();
+      recovery?.removeLeftovers();
     } catch (error) {
       journal?.close();
       throw error;
@@ -213,10 +212,9 @@ class Life implements Daemon {
     this.#log.warn("file-system", { root: this.#config.root, what });
   }
 
-  #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
-    if (store.directory === "") return undefined;
+  #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): ChangeWatch | undefined {
     const onMissed = (): void => reconcile.requestWhole();
-    return new Watch(store.directory, { onChange: (id) => sessions.lookAgain(id), onMissed }, this.#log);
+    return store.watch?.({ onChange: (id) => sessions.lookAgain(id), onMissed });
   }
 
   #startTimers(parts: Parts): void {
@@ -227,7 +225,7 @@ class Life implements Daemon {
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
-    this.#every(LOOK_MS, () => parts.store.look(steadyMs));
+    this.#every(LOOK_MS, () => parts.store.programs?.look(steadyMs));
     this.#every(PULSE_MS, () => this.#feelPulse());
     this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
@@ -307,7 +305,7 @@ class Life implements Daemon {
     await this.#attempt(() => parts?.store.close());
     await this.#attempt(() => {
       // Another daemon's by now, if it is not ours any more.
-      if (this.#election?.isStillOurs() !== false) parts?.store.removeAside();
+      if (this.#election?.isStillOurs() !== false) parts?.store.recovery?.removeAside();
     });
     await this.#attempt(() => this.#election?.resign());
     this.#log.info("stopped", { socket: this.socket });
@@ -334,7 +332,7 @@ class Life implements Daemon {
       durability: this.#config.durability,
       hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
       fileSystem: this.#parts?.store.fileSystem?.report,
-      gambas: this.#parts?.store.dialectInWords,
+      gambas: this.#parts?.store.programs?.dialectInWords,
       isWatching: this.#parts?.watch?.isWatching,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
@@ -360,7 +358,7 @@ interface Parts {
   readonly sweep: Sweep;
   readonly dispatch: Dispatch;
   readonly reconcile: Reconcile;
-  readonly watch: Watch | undefined;
+  readonly watch: ChangeWatch | undefined;
 }
 
 /** Unix time as it was when this process began, and the time that has passed since: no setting of the clock changes it. */

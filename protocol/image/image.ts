@@ -16,9 +16,10 @@ import { type Replacement, Splice } from "./splice.ts";
 export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "../value/text.ts";
 export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
 export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./dialect.ts";
-export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
+export { HEADER_BYTES, isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
 export { type Entry, type Layout, layoutOf } from "./layout.ts";
+export { copyTimeout, isSameButStamp, timeoutBytes } from "./properties.ts";
 export type { Replacement } from "./splice.ts";
 export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
 
