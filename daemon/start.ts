@@ -7,18 +7,13 @@ import { PROTOCOL_VERSION } from "../protocol/wire/operations.ts";
 import { servedRoot } from "./cli/ask.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import { nativeProblem } from "./files/native.ts";
-import { InheritedChanges } from "./foreign/inherited-changes.ts";
-import { RecentValues } from "./foreign/recent-values.ts";
-import { Reconcile } from "./foreign/reconcile.ts";
+import { ForeignWriters, Reconcile } from "./foreign/foreign.ts";
 import { maxOpenFiles } from "./life/descriptors.ts";
 import { type Election, elect, electedPid } from "./life/election.ts";
 import { Journal, replayJournal } from "./once/journal.ts";
 import { Log } from "./report/log.ts";
 import { Metrics } from "./report/metrics.ts";
-import { Fences } from "./sessions/lease.ts";
-import { Sessions } from "./sessions/sessions.ts";
-import { Sweep } from "./sessions/sweep.ts";
-import { Tombstones } from "./sessions/tombstones.ts";
+import { Sessions, Sweep, Tombstones } from "./sessions/sessions.ts";
 import { type GambasFileOptions, GambasFileStore } from "./store/gambas-file/store.ts";
 import { MemoryStore } from "./store/memory/store.ts";
 import type { ChangeWatch, Store } from "./store/store.ts";
@@ -170,21 +165,21 @@ class Life implements Daemon {
       ({ isLast, id, revision, replaced }) => !isLast || recovery?.wasPublished(id, revision, replaced),
     );
     const journal = recovery === undefined ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
-    const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
-    inherited.prune(Date.now());
+    const { maxReplacedValues, repairSeconds } = config;
+    const { programs } = store;
+    const foreign = new ForeignWriters({
+      ...{ programs, maxReplacedValues, repairSeconds, steadyMs, earlier: applied },
+      ...{ log: this.#log, metrics: this.#metrics },
+    });
     const sessions = new Sessions({
       config,
       store,
       log: this.#log,
       metrics: this.#metrics,
-      fences: new Fences(),
+      foreign,
       tombstones,
-      replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      inherited,
       journal,
       now: () => Date.now(),
-      steadyMs,
       requestTurnEnd: () => turnEnd.request(),
       mayWrite: () => this.#mayWrite(),
     });
@@ -205,7 +200,7 @@ class Life implements Daemon {
     const dispatch = new Dispatch(handlers, problems);
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
-    return { turnEnd, tombstones, inherited, store, journal, sessions, sweep, dispatch, reconcile, watch };
+    return { turnEnd, tombstones, foreign, store, journal, sessions, sweep, dispatch, reconcile, watch };
   }
 
   #noteLack(what: string): void {
@@ -225,9 +220,9 @@ class Life implements Daemon {
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
-    this.#every(LOOK_MS, () => parts.store.programs?.look(steadyMs));
+    this.#every(LOOK_MS, () => parts.foreign.look());
     this.#every(PULSE_MS, () => this.#feelPulse());
-    this.#every(FORGET_MS, () => parts.inherited.prune(Date.now()));
+    this.#every(FORGET_MS, () => parts.foreign.prune());
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
@@ -351,7 +346,7 @@ class Life implements Daemon {
 interface Parts {
   readonly turnEnd: TurnEnd;
   readonly tombstones: Tombstones;
-  readonly inherited: InheritedChanges;
+  readonly foreign: ForeignWriters;
   readonly store: Store;
   readonly journal: Journal | undefined;
   readonly sessions: Sessions;

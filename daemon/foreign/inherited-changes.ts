@@ -3,7 +3,13 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { changesOf, encodeDelta } from "../../protocol/image/image.ts";
-import type { JournaledCommit } from "../once/journal.ts";
+import type { ChangedValues } from "./prints.ts";
+
+/** A commit of the daemon before, and what it changed if Gambas programs were running then. */
+export interface EarlierCommit {
+  readonly id: string;
+  readonly change?: ChangedValues | undefined;
+}
 
 export interface InheritedChange {
   /** Every key that was changed, with its last value. */
@@ -23,7 +29,7 @@ export class InheritedChanges {
   readonly #sessions = new Map<string, Collected>();
   readonly #keepMs: number;
 
-  constructor(commits: readonly JournaledCommit[], keepMs: number) {
+  constructor(commits: readonly EarlierCommit[], keepMs: number) {
     this.#keepMs = keepMs;
     for (const { id, change } of commits) {
       const changes = change && splitIfWhole(change.delta);

@@ -5,7 +5,7 @@
 // gaps add up. Room is made by forgetting the oldest slab, but for what was looked at since it came there and what must not be forgotten
 // yet. No call does more than a few slabs' worth of work, whatever the number of sessions.
 
-import type { Contents } from "../sessions/contents.ts";
+import type { Contents } from "./contents.ts";
 import { NOWHERE, ShelfIndex } from "./shelf-index.ts";
 
 /** A session as it rests: what would be missed if it were read from its file again. */

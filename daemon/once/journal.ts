@@ -28,7 +28,7 @@ import {
   writeSync,
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
-import type { Fingerprint } from "../foreign/recent-values.ts";
+import type { Fingerprint } from "../foreign/foreign.ts";
 import type { Revision } from "../store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;

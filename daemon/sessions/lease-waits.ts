@@ -8,7 +8,7 @@
 // A ring can only be closed by who asks: a lease that is granted is a new one, and nobody who holds it waits for anything yet.
 
 import { SessionError } from "../../protocol/errors.ts";
-import type { Turn } from "./turn.ts";
+import type { Turn } from "./turns.ts";
 
 /** A lease in force. */
 interface Held {

@@ -3,8 +3,7 @@
 
 import { isExpired } from "../../protocol/image/image.ts";
 import type { Log } from "../report/log.ts";
-import type { Store } from "../store/store.ts";
-import type { Sessions } from "./sessions.ts";
+import type { SessionFiles } from "../store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 const FILES_PER_SLICE = 32;
@@ -14,8 +13,9 @@ const FIRST_PAUSE_MS = 1_000;
 const REST_FACTOR = 40;
 
 interface SweepParts {
-  readonly store: Store;
-  readonly sessions: Sessions;
+  readonly store: Pick<SessionFiles, "ids" | "header">;
+  /** What ends a session whose time is over, in its turn. */
+  readonly sessions: { endIfExpired(id: string): void };
   readonly tombstones: Tombstones;
   readonly log: Log;
   readonly now: () => number;
