@@ -225,7 +225,9 @@ export class Session implements Awake, LockUser {
   }
 
   get #mayCreateLock(): boolean {
-    if (this.#look.contents !== undefined || this.#turns.createsSession) return true;
+    if (this.#look.contents !== undefined) return true;
+    // Nothing is made of an id that has ended: its lock file would be nobody's.
+    if (this.#turns.createsSession && !this.#house.tombstones.has(this.id)) return true;
     return this.#house.store.stat(this.id) !== undefined;
   }
 
