@@ -1,5 +1,5 @@
-// What one session has to do with foreign writers: when we last wrote it, whether one of them may hold an older revision, whether one wants
-// its lock, and what becomes of a save of theirs. Knows neither files nor turns.
+// The encounters of one session with foreign writers: when we last wrote it, whether one of them may hold an older revision, whether one
+// wants its lock, and how a save of theirs is judged. Knows neither files nor turns.
 
 import { applyChange, startupMs } from "../../protocol/image/image.ts";
 import type { Attendance, Clock, Loaded, Revision } from "../store/store.ts";
@@ -10,7 +10,7 @@ import type { ForeignSave } from "./repair.ts";
 
 export { GAP_MS } from "./lock-gaps.ts";
 
-/** What is known of a session before it is looked at: what it had when it went to rest. */
+/** Known of a session that was at rest, before its first look. */
 export interface Known {
   /** When we last wrote it, by the clock of looks; 0 for never. */
   readonly writtenMs: number;
@@ -18,7 +18,7 @@ export interface Known {
   readonly mayBeHeld: boolean;
 }
 
-/** What all sessions share. */
+/** The knowledge that all sessions share. */
 export interface Neighbourhood {
   readonly attendance: Attendance;
   readonly steadyMs: Clock;
@@ -62,7 +62,7 @@ export class Encounters {
     return this.#writtenMs === 0 && this.#gaps === undefined;
   }
 
-  /** A write of ours is visible, with the changes of these commits in it. Who was there is what the look just before found. */
+  /** A write of ours is visible, with the changes of these commits in it. The look just before told which programs were there. */
   noteWritten(changes: readonly ChangedValues[]): void {
     const { atMs, isAnybodyThere } = this.#around.attendance;
     for (const change of changes) this.#around.remember(change, atMs);
@@ -71,8 +71,8 @@ export class Encounters {
   }
 
   /**
-   * Another program has saved, or somebody put a file there: the contents as they should be, with back in them what a stale save undid.
-   * Undefined: what was loaded stands.
+   * Another program has saved, or somebody put a file there: the contents as they should be, with back in them the values that a stale save
+   * undid. Undefined: theirs stand.
    */
   judge(theirs: Loaded, ours: Ours, nowMs: number): Buffer | undefined {
     this.noteMet(nowMs);

@@ -1,5 +1,5 @@
-// The door to everything about foreign writers: the programs that share the store, what commits of ours replaced and a stale save of theirs
-// may undo, and what the daemon before had changed. One object for all sessions; what it has to do with a single one is its `Encounters`.
+// The door to everything about foreign writers: the programs that share the store, the values that commits of ours replaced and a stale save
+// of theirs may bring back, and the changes of the daemon before. One object for all sessions; each session has its `Encounters`.
 
 import type { Dialect } from "../../protocol/image/image.ts";
 import type { Log } from "../report/log.ts";
@@ -27,7 +27,7 @@ export interface ForeignParts {
   readonly steadyMs: Clock;
   readonly log: Pick<Log, "info">;
   readonly metrics: { repairs: number; foreignSaves: number };
-  /** What the daemon before this one has committed, from the journal. */
+  /** The commits of the daemon before this one, from the journal. */
   readonly earlier: readonly EarlierCommit[];
 }
 
@@ -62,7 +62,7 @@ export class ForeignWriters implements Neighbourhood {
     return this.#parts.dialect;
   }
 
-  /** Who was there at the last look. */
+  /** The programs that were there at the last look. */
   get attendance(): Attendance {
     return this.#attendance;
   }
@@ -71,23 +71,23 @@ export class ForeignWriters implements Neighbourhood {
     return this.#parts.steadyMs;
   }
 
-  /** A session written since then may still be undone: what is known of it is not to be forgotten. */
+  /** A session written since then may still be undone: the cache must not forget it. */
   get neededSinceMs(): number {
     return this.#parts.steadyMs() - this.#parts.repairSeconds * 1000;
   }
 
-  /** Looks who is there: just before commits become visible, and a few times a second, so that a program that left is known to have left. */
+  /** Looks which programs are there: just before commits become visible, and a few times a second, to know soon that one has left. */
   look(): Attendance {
     this.#attendance = this.#parts.programs.look(this.#parts.steadyMs);
     return this.#attendance;
   }
 
-  /** What foreign writers have to do with one session. */
+  /** The encounters of one session. */
   of(id: string, known: Known | undefined): Encounters {
     return new Encounters(id, this, known);
   }
 
-  /** Forgets of the daemon before what is too old to matter. */
+  /** Forgets changes of the daemon before that are too old to matter. */
   prune(): void {
     this.#inherited.prune(this.#parts.steadyMs());
   }
@@ -113,7 +113,7 @@ export class ForeignWriters implements Neighbourhood {
     return findRepairs(this.#parts, save);
   }
 
-  /** Remembers what the daemon before replaced as if this one had done so. */
+  /** Remembers values that the daemon before replaced as if this one had done so. */
   #recall(earlier: readonly EarlierCommit[]): void {
     const nowMs = this.#parts.steadyMs();
     const oldestMs = this.neededSinceMs;

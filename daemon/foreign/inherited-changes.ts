@@ -1,11 +1,11 @@
-// What the daemon before this one had changed lately in sessions that other programs may have had loaded. The first look at such a session
+// The changes that the daemon before this one made lately in sessions that other programs may have had loaded. The first look at such a session
 // compares the file with it: a stale save may have come after the old daemon's end and before that look. Filled once, from the journal.
 
 import { SessionError } from "../../protocol/errors.ts";
 import { changesOf, encodeDelta } from "../../protocol/image/image.ts";
 import type { ChangedValues } from "./prints.ts";
 
-/** A commit of the daemon before, and what it changed if Gambas programs were running then. */
+/** A commit of the daemon before, with its changes if Gambas programs were running then. */
 export interface EarlierCommit {
   readonly id: string;
   readonly change?: ChangedValues | undefined;
@@ -45,7 +45,7 @@ export class InheritedChanges {
     return this.#sessions.size;
   }
 
-  /** Forgets what is too old to matter: most sessions of that time may never be asked for again. */
+  /** Forgets changes too old to matter: most sessions of that time may never be asked for again. */
   prune(nowMs: number): void {
     for (const [id, { writtenMs }] of this.#sessions) if (!this.#mayMatter(writtenMs, nowMs)) this.#sessions.delete(id);
   }
@@ -54,7 +54,7 @@ export class InheritedChanges {
     return nowMs - writtenMs < this.#keepMs;
   }
 
-  /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. Once for each session. */
+  /** The change that the file is to be compared with; undefined where there is none, or it is too old to matter. Once for each session. */
   take(id: string, nowMs: number): InheritedChange | undefined {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;

@@ -1,4 +1,4 @@
-// The fingerprints of what a commit changed: of each key the value before and the new one. Pure.
+// The fingerprints of a commit: of each key that it changed, those of the value before and of the new one. Pure.
 
 import {
   COOKIE_PATH_KEY,
@@ -14,14 +14,14 @@ import { type Fingerprint, Fingerprinter, type Run, runOf, seedOf } from "./rece
 /** Stands for the life time, where values are known by their keys: no key is empty. */
 export const TIMEOUT_KEY = "";
 
-/** A commit: what it was applied to, and what it replaced there (undefined where references make that no question of places). */
+/** A commit, the image it was applied to, and the places it replaced there (undefined where references make that no question of places). */
 export interface Step {
   readonly base: Buffer;
   readonly delta: Buffer;
   /** When it was applied (Unix ms). */
   readonly nowMs: number;
   readonly replacements: readonly Replacement[] | undefined;
-  /** What it made of it, where it changed the life time or the path of the cookie. */
+  /** The image after it, where it changed the life time or the path of the cookie. */
   readonly after?: Buffer | undefined;
 }
 
@@ -31,7 +31,7 @@ export interface Prints {
   readonly young: Fingerprint;
 }
 
-/** What a commit changed: for recognising a stale save of another program, and putting ours back. */
+/** The changes of a commit: for recognising a stale save of another program, and putting ours back. */
 export interface ChangedValues {
   /** When it was applied (Unix ms). */
   readonly whenMs: number;
@@ -74,7 +74,7 @@ function printsOfValues(id: string, { base, delta: bytes, replacements }: Step):
   });
 }
 
-/** A value with references counts as what it is by itself. */
+/** A value with references counts as the value it is by itself. */
 function printsByKey(id: string, base: Buffer, delta: Buffer): readonly Prints[] {
   const layout = layoutOf(base);
   return [...splitDelta(delta)].map(([key, value]) => {

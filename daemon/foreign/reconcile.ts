@@ -1,7 +1,7 @@
 // Looks at all sessions in memory for what other programs changed: hints of the watch may be lost. One look at a time, in slices, and at
 // most a tenth of the daemon's time, however many sessions there are.
 
-/** What can be looked at, a session with each step. */
+/** Looks at all sessions, one with each step. */
 export interface Looked {
   lookAgainAtAll(): Iterator<void>;
 }

@@ -4,10 +4,10 @@
 // A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
 // One doubt remains: it may have loaded ours and set the old value on purpose. In this order,
-//   1. what was saved before ours and put there later, or written into our file, no program has saved: somebody has put it back, and wins;
+//   1. a file saved before ours and put there later, or written into our file, comes from no program: somebody has put it back, and wins;
 //   2. nobody has read our last revision, by its access time: stale;
-//   3. nobody who was running at our commit can have made this save, and somebody came since: he can only have loaded ours, and wins;
-//   4. what is left in doubt counts as stale for `repairSeconds` after our commit, and as on purpose later.
+//   3. no program that ran at our commit can have made this save, and one came since: it can only have loaded ours, and wins;
+//   4. a save left in doubt counts as stale for `repairSeconds` after our commit, and as on purpose later.
 
 import {
   applyDelta,
@@ -40,7 +40,7 @@ export interface ForeignSave {
   readonly writtenMs: number;
 }
 
-/** What a repair is decided by. */
+/** The knowledge that a repair is decided by. */
 export interface RepairParts {
   readonly programs: ForeignPrograms;
   /** Values that a commit of ours or another program's save replaced. */
@@ -88,7 +88,7 @@ function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string
   return undone;
 }
 
-/** Of what is put back those keys that ours has behind others that are still behind them in theirs: we had removed and set them again. */
+/** Of the keys put back those that moved: in ours they stand behind keys that follow them in theirs, so we had removed and set them again. */
 function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, Buffer | undefined>): Set<string> {
   const places = new Map([...layoutOf(theirs.image).entries.keys()].map((key, place) => [key, place]));
   const moved = new Set<string>();
@@ -117,7 +117,7 @@ function staleness(parts: RepairParts, save: ForeignSave): IsStale {
       isFromBefore ??= originOf(parts, save, nowMs);
       if (isFromBefore(replacedMs)) return true;
     }
-    // What their save replaced may come back by a copy that is older still.
+    // The value that their save replaced may come back by a copy that is older still.
     parts.replaced.add(ourPrint, nowMs);
     return false;
   };
@@ -132,7 +132,7 @@ function originOf(parts: RepairParts, save: ForeignSave, nowMs: number): (replac
   const isUnread = programs.wasRead(save.id, save.ours.revision) === false;
   return (replacedMs) => {
     const committedMs = Math.min(replacedMs, writtenMs);
-    // Of earlier commits it tells nothing: he may have read what they had written.
+    // An unread revision tells nothing of earlier commits: the program may have read theirs.
     if (isUnread && committedMs === writtenMs) return true;
     if (!saver.mayHaveRunAt(committedMs) && saver.mayHaveComeSince(committedMs)) return false;
     return nowMs - committedMs < repairSeconds * 1000;

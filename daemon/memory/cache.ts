@@ -1,6 +1,6 @@
 // Which sessions are in memory, and as what: awake, as an object that takes turns, or at rest on the shelf. Bounds both together by
 // `cacheBytes`: a session that was not used lately goes to the shelf, and the one longest there is forgotten. Gives no turns, and does not
-// know what an awake session is made of.
+// know an awake session from within.
 //
 // A session that was only read rests at once, and is read where it rests. Any other wish wakes it.
 
@@ -11,7 +11,7 @@ import { MAX_SLAB_BYTES, MIN_SLAB_BYTES, type Resting, Shelf } from "./shelf.ts"
 export { ABSENT, type Contents, contentsOf, isCurrent, knows, type Present, sameToo, stateOf } from "./contents.ts";
 export type { Resting } from "./shelf.ts";
 
-/** What a session that is awake takes besides its contents, about. */
+/** The memory of an awake session besides its contents, about. */
 const AWAKE_BYTES = 1700;
 /** With fewer awake nobody is sent to rest for want of room, unless the cache is small. */
 const MANY_AWAKE = 2048;
@@ -31,9 +31,9 @@ export interface Awake {
   readonly bytes: number;
   /** It waits for nothing, and nobody waits for it. */
   readonly isIdle: boolean;
-  /** Nothing is known of it but what the store holds. */
+  /** All that is known of it is in the store. */
   readonly wasOnlyRead: boolean;
-  /** What is worth keeping of it when it goes to rest. */
+  /** The part of it that is worth keeping when it goes to rest. */
   readonly resting: Resting | undefined;
   /** Something may have changed it: look when there is time. */
   lookAgain(): void;
@@ -50,7 +50,7 @@ export interface CacheParts<S extends Awake> {
   readonly neededSinceMs: () => number;
 }
 
-/** What the cache notes of an awake session. */
+/** An awake session, and the notes of the cache about it. */
 interface Entry<S> {
   readonly session: S;
   /** Set by every use, cleared by the hand of the clock. */
@@ -104,7 +104,7 @@ export class Cache<S extends Awake> {
     for (const { session } of this.#awake.values()) yield session;
   }
 
-  /** The contents of a session at rest, if they are what its file holds now. The image is a view of the shelf. */
+  /** The contents of a session at rest, if the store holds them now. The image is a view of the shelf. */
   currentAtRest(id: string): Contents | undefined {
     const contents = this.#shelf.get(id)?.contents;
     return contents !== undefined && isCurrent(contents, id, this.#present) ? contents : undefined;

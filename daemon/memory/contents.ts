@@ -1,5 +1,5 @@
-// What the daemon holds of a session that is in memory: the bytes, the revision they are of, and which revisions had the same. Immutable.
-// Knows nothing of turns, nor of what the bytes mean beyond stamp and life time.
+// Contents of a session in the memory of the daemon: the bytes, the revision they are of, and which revisions had the same. Immutable.
+// Knows no turns, and of the bytes only stamp and life time.
 
 import { isExpired, startupMs } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
@@ -9,7 +9,7 @@ export interface Contents {
   readonly image: Buffer;
   readonly revision: Revision;
   readonly isFleeting: boolean;
-  /** The mtimes of the last revisions that had these contents: who holds one of them holds the contents. */
+  /** The mtimes of the last revisions that had these contents: a worker that holds one of them holds the contents. */
   readonly sameAs: readonly number[];
 }
 
@@ -28,7 +28,7 @@ export function knows(contents: Contents | undefined, mtimeMs: number): boolean 
   return contents !== undefined && mtimeMs !== 0 && contents.sameAs.includes(mtimeMs);
 }
 
-/** By what contents are compared with the session they are of. */
+/** Tells the present revision of a session, and the time. */
 export interface Present {
   readonly store: Pick<SessionFiles, "stat">;
   /** The clock, in Unix ms. */
@@ -41,7 +41,7 @@ export function isCurrent(contents: Contents, id: string, { store, now }: Presen
   try {
     return isSameRevision(store.stat(id), contents.revision);
   } catch {
-    // What cannot be looked at is not known to be current. Loading it tells the reason, to those who wait for it.
+    // A session that cannot be looked at is not known to be current. Loading it tells the reason, to the calls that wait for it.
     return false;
   }
 }
@@ -55,7 +55,7 @@ export function stateOf(contents: Contents, known: number): State {
   return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
 }
 
-/** The mtimes that mean the contents of this revision, when they are what was known already. */
+/** The mtimes that mean the contents of this revision, when they are the contents known already. */
 export function sameToo(known: Contents, revision: Revision): number[] {
   return [...known.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
 }

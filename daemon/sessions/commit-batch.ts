@@ -1,5 +1,5 @@
 // The way of commits into the store: all sessions that have work at one moment go it together, with one append to the journal and, for
-// durability "fsync", one flush of the directory. The order of its steps is what "acknowledged" and "applied once" rest on.
+// durability "fsync", one flush of the directory. "Acknowledged" and "applied once" rest on the order of its steps.
 
 import type { ForeignWriters } from "../foreign/foreign.ts";
 import type { CommitMark, Journal } from "../once/journal.ts";
@@ -30,7 +30,7 @@ const NOTHING: readonly Prepared[] = [];
 
 export class CommitBatch {
   readonly #parts: BatchParts;
-  /** What the disk works on, and the commits in it by `nameOf`. */
+  /** Batches that the disk works on, and the commits in them by `nameOf`. */
   readonly #toDisk = new Set<Promise<void>>();
   readonly #underWay = new Map<string, Promise<void>>();
 
@@ -38,7 +38,7 @@ export class CommitBatch {
     this.#parts = parts;
   }
 
-  /** What the disk works on. */
+  /** Batches and ends that the disk works on. */
   get underWay(): Iterable<Promise<void>> {
     return this.#toDisk;
   }
@@ -47,7 +47,7 @@ export class CommitBatch {
     return this.#toDisk.size > 0;
   }
 
-  /** Resolves when it is known what became of this commit; undefined when the disk does not work on it. */
+  /** Resolves when the fate of this commit is known; undefined when the disk does not work on it. */
   whenDecided(turn: CommitTurn): Promise<void> | undefined {
     return this.#underWay.size === 0 ? undefined : this.#underWay.get(nameOf(turn));
   }
@@ -75,22 +75,22 @@ export class CommitBatch {
 
   /**
    * The story of a commit. With durability "file" it runs to its end without a pause, and nothing but a kill comes in between. A kill leaves,
-   *   after step 1, 2   the old contents, ours aside: the next daemon throws those away, and applies what is sent again;
+   *   after step 1, 2   the old contents, ours aside: the next daemon throws ours away, and applies the commits that are sent again;
    *   after step 3      the same, and the journal says that these commits are about to become these revisions: the store tells the next
-   *                     daemon that they have not (`wasPublished`), and it applies what is sent again;
+   *                     daemon that they have not (`wasPublished`), and it applies them when they are sent again;
    *   within step 4     some published, some not: the store tells for each;
-   *   after step 4, 5   all published: the journal tells the next daemon, which answers what is sent again and applies nothing twice;
+   *   after step 4, 5   all published: the journal tells the next daemon, which answers commits that are sent again and applies none twice;
    *   after step 6      the same: whether an answer has arrived makes no difference.
    * A power cut loses no more than a kill once step 5 has been done, which only durability "fsync" does.
    */
   async #commit(prepared: readonly Prepared[]): Promise<void> {
     // 1. Each session has its lock, contents that are current, and its next revision staged.
     const { flushes } = this.#parts;
-    // 2. What is staged is on the disk before a name leads to it.
+    // 2. Staged contents are on the disk before a name leads to them.
     const staged = flushes === undefined ? prepared : await this.#flushStaged(prepared, flushes);
     // 3. One append names every commit and the revision it is about to become.
     const noted = this.#note(staged);
-    // 4. Each becomes visible in one step, or gives way to a foreign save. What gave way is cancelled in the journal.
+    // 4. Each becomes visible in one step, or gives way to a foreign save and is cancelled in the journal.
     const published = this.#publish(noted);
     // 5. The names are on the disk.
     const durable = flushes === undefined ? published : await this.#flushPublished(published, flushes);
@@ -174,7 +174,7 @@ export class CommitBatch {
     }
   }
 
-  /** What was noted of it does not come true. */
+  /** The journal has noted commits that will not be in the store. */
   #abort(write: Prepared, error: unknown): void {
     this.#cancel(write);
     write.session.abort(write, error);
@@ -192,7 +192,7 @@ export class CommitBatch {
     try {
       this.#parts.journal?.append();
     } catch (error) {
-      // What was noted is kept and goes with the next batch.
+      // The cancellations are kept and go with the next batch.
       this.#parts.log.error("journal-failed", { error: String(error) });
     }
   }

@@ -1,5 +1,5 @@
-// Leases, of all sessions: grants one with a deadline and a fencing number that no other lease ever had, and ends it. Whose turn a lease is
-// and what is done under it is up to the session.
+// Leases, of all sessions: grants one with a deadline and a fencing number that no other lease ever had, and ends it. The session decides
+// whose turn a lease is, and makes the changes under it.
 
 import type { Log } from "../report/log.ts";
 import type { Metrics } from "../report/metrics.ts";

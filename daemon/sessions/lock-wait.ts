@@ -1,5 +1,5 @@
 // How one session comes to its record lock, which other programs hold now and then: a busy lock is tried again by timer, for a while, and
-// left free for another program that was met here and had no chance. Knows nothing of what the lock is taken for.
+// left free for another program that was met here and had no chance. Knows no contents and no turns.
 //
 //   FREE     --take: held, or there is none to take-->   HELD
 //   FREE     --take: busy, or a gap is owed---------->   WAITING   a timer, or the next turn of the event loop
@@ -48,7 +48,7 @@ export class LockWait {
     this.#encounters = encounters;
   }
 
-  /** False where there was no lock to take, because there is no session: what turns up then is looked at again. */
+  /** False where there was no lock to take, because there is no session: one that turns up then is looked at again. */
   get hasLock(): boolean {
     return this.#hasLock;
   }

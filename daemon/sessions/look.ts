@@ -1,5 +1,5 @@
-// What the daemon knows of one session's contents, and how that is brought up to what the store holds: reads, foreign saves, expiry, a
-// session that vanished or came back. Knows nothing of who asks.
+// The contents of one session as the daemon knows them, and the look that brings them up to the store: reads, foreign saves, expiry, a
+// session that vanished or came back. Knows no turns.
 //
 //   COLD      no contents                         --load-->                  WARM
 //   WARM      --the store holds another revision: theirs, stale values to be put back-->   WARM
@@ -56,7 +56,7 @@ export class Look {
     return this.#contents;
   }
 
-  /** The contents are what the store holds: one stat. */
+  /** The store holds these contents: one stat. */
   get isCurrent(): boolean {
     return this.#contents !== undefined && isCurrent(this.#contents, this.#id, this.#parts);
   }
@@ -103,7 +103,7 @@ export class Look {
     this.#mustLook = true;
   }
 
-  /** What the store holds is not known any more. */
+  /** A read or write has failed: the store may hold anything. */
   forget(): void {
     this.#contents = undefined;
   }
@@ -128,7 +128,7 @@ export class Look {
     }
   }
 
-  /** Nothing brings back a session that has ended, whether what is there can be read or not. */
+  /** Nothing brings back a session that has ended, whether the file that came back can be read or not. */
   #refreshEnded(known: Contents | undefined): undefined | "vanished" {
     const { store, log, metrics } = this.#parts;
     if (store.stat(this.#id) === undefined) return this.#missing(known);

@@ -1,5 +1,5 @@
-// What a turn makes of the calls that are due: which contents are to be written, who is answered when they are, who is refused, and which
-// lease or end comes last. Pure: no clock, no store, no promise, and the same for every engine.
+// The plan of a turn, made of the calls that are due: the contents to be written, the calls to be answered then, the calls refused, and the
+// lease or end that comes last. Pure: no clock, no store, no promise, and the same for every engine.
 //
 // Commits and touches of one turn are written together. A lease begins a turn of its own, since its holder is given contents that are
 // written; an end is the last of its turn, since nobody after it finds a session.
@@ -16,7 +16,7 @@ import { gone, idTaken, storeError } from "./turns.ts";
 export interface Standing {
   readonly id: string;
   readonly contents: Contents | undefined;
-  /** What the store should hold: other bytes than `contents.image` where a repair is due. */
+  /** The bytes that the store should hold: other ones than `contents.image` where a repair is due. */
   readonly image: Buffer | undefined;
   readonly due: readonly Turn[];
   /** The lease in force, whose turns are due. */
@@ -41,20 +41,20 @@ interface Refusal {
 }
 
 export interface Plan {
-  /** What is to be in the store: to be written where it is other bytes than `contents.image`. */
+  /** The bytes that are to be in the store: to be written where they are other ones than `contents.image`. */
   image: Buffer | undefined;
   /** How many of those that are due have their turn. */
   taken: number;
   /** Answered when the image is in the store, in this order. */
   readonly turns: (CommitTurn | TouchTurn)[];
-  /** What each commit among them changed, in the same order. */
+  /** The changes of each commit among them, in the same order. */
   readonly changes: ChangedValues[];
   readonly refused: Refusal[];
   /** A lease to be granted, or the end of the session. */
   last: LeaseTurn | EndTurn | undefined;
   /** The stamp is old enough for a new one, and somebody asked for that. */
   isTouched: boolean;
-  /** The image has something back in it that a stale save undid. */
+  /** The image has values back in it that a stale save undid. */
   readonly isRepair: boolean;
 }
 
@@ -75,7 +75,7 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     isRepair,
   };
   for (const turn of due) {
-    // Its holder is to be given what is written.
+    // Its holder is to be given contents that are written.
     if (turn.type === "lease" && (plan.image !== contents?.image || plan.turns.length > 0)) break;
     plan.taken += 1;
     if (turn.type === "end" || (turn.type === "lease" && contents !== undefined)) {
@@ -85,7 +85,7 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     const problem = take(turn, plan, standing, limits);
     if (problem === undefined) continue;
     plan.refused.push({ turn, problem });
-    // What is left of a lease that this commit was to end is nobody's.
+    // The rest of a lease that this commit was to end is nobody's.
     if (endsLease(turn, standing.lease)) break;
   }
   return plan;
@@ -96,7 +96,7 @@ export function isOvertaken(lease: { readonly image: Buffer }, image: Buffer | u
   return image !== undefined && !isSameButStamp(lease.image, image);
 }
 
-/** Whether this is a commit that ends the lease in force, whatever becomes of it. */
+/** Whether this is a commit that ends the lease in force, applied or refused. */
 export function endsLease(turn: Turn, lease: Standing["lease"]): boolean {
   if (turn.type !== "commit" || lease === undefined) return false;
   return turn.options.release === true && turn.options.fence === lease.fence;

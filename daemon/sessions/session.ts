@@ -1,5 +1,5 @@
-// One session in the daemon: its turns, one after the other. What waits is in `turns.ts`, what is known of the contents in `look.ts`, the
-// record lock in `lock-wait.ts`, what a turn makes of its calls in `plan.ts`; here it is carried out and answered.
+// One session in the daemon: takes its turns, one after the other. The calls that wait are in `turns.ts`, the contents in `look.ts`, the
+// record lock in `lock-wait.ts`, the decisions of a turn in `plan.ts`; here a plan is carried out and calls are answered.
 //
 //   COLD  no contents in memory                       --load-->            WARM
 //   WARM  contents of a revision of the file          --commit, touch-->   WARM   (the store first, then memory)
@@ -7,7 +7,7 @@
 //   any   a failed read or write                      ------------>        COLD   (forget and look again)
 //   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
 //
-// There is no dirty state: contents are what was read or written, and nothing is acknowledged before it was written.
+// There is no dirty state: contents come from the store or are in it, and no change is acknowledged before it is written.
 //
 // All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
 // the flush to disk where durability asks for it. Calls that arrive meanwhile wait and are written together.
@@ -35,7 +35,7 @@ import {
   Turns,
 } from "./turns.ts";
 
-/** What a session uses of the daemon. */
+/** The parts of the daemon that a session uses. */
 export interface Surroundings extends LockParts, LookParts {
   readonly store: SessionFiles & { readonly recovery: Recovery | undefined };
   readonly foreign: ForeignWriters;
@@ -45,7 +45,7 @@ export interface Surroundings extends LockParts, LookParts {
   readonly schedule: (session: Session) => void;
 }
 
-/** What `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
+/** A write that `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
 export interface Prepared {
   readonly session: Session;
   readonly staged: Staged;
@@ -54,7 +54,7 @@ export interface Prepared {
   readonly turns: readonly (CommitTurn | TouchTurn)[];
   /** Of each commit among them, in the same order. */
   readonly changes: readonly ChangedValues[];
-  /** The image has something back in it that a stale save undid. */
+  /** The image has values back in it that a stale save undid. */
   readonly isRepair: boolean;
 }
 
@@ -154,7 +154,7 @@ export class Session implements Awake, LockUser {
   }
 
   /**
-   * First half of a turn: takes the lock, looks at the store, answers reads, stages what is to be written.
+   * First half of a turn: takes the lock, looks at the store, answers reads, plans, stages the new contents.
    *
    * @param nowMs the clock, in Unix ms, read once for all that are prepared together.
    */
@@ -193,7 +193,7 @@ export class Session implements Awake, LockUser {
   }
 
   /**
-   * What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
+   * A write that `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
    *
    * @param answeredMs performance.now(), read once for all that are acknowledged together.
    */
@@ -287,7 +287,7 @@ export class Session implements Awake, LockUser {
     return undefined;
   }
 
-  /** What came before the end is in nothing that could be lost: it was carried out, and then the session ended. */
+  /** Changes before the end are in nothing that could be lost: they were carried out, and then the session ended. */
   #end(turn: EndTurn, earlier: readonly (CommitTurn | TouchTurn)[]): undefined {
     const before = this.#look.contents;
     try {
@@ -307,7 +307,7 @@ export class Session implements Awake, LockUser {
     const isUnchanged = before !== undefined && turns.length === 0;
     this.#look.adopt(image, revision, isUnchanged ? sameToo(before, revision) : [revision.mtimeMs]);
     this.#encounters.noteWritten(changes);
-    // A repair is not the transaction's work: its holder must still be told of what it did not see.
+    // A repair is not the transaction's work: its holder must still be told of contents that it did not see.
     const { lease } = this.#turns;
     if (lease !== undefined && turns.length > 0) lease.image = image;
     this.#house.metrics.writes += 1;
@@ -339,7 +339,7 @@ export class Session implements Awake, LockUser {
     for (const turn of turns) if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
   }
 
-  /** A caller knows what it has made of contents that it held, if nothing else was written with it. */
+  /** A caller that held the contents before knows those after its own change, if nothing else was written with that. */
   #answerWritten({ turns, before, isRepair }: Prepared, contents: Contents, answeredMs: number): void {
     const isAlone = turns.length === 1 && !isRepair;
     for (const turn of turns) {
@@ -369,7 +369,7 @@ export class Session implements Awake, LockUser {
     }
   }
 
-  /** The next holder is to see what was just written, and the lock is still ours. Where a program may want the lock it comes first. */
+  /** The next holder is to see the contents just written, and the lock is still ours. Another program that may want the lock comes first. */
   #grantNext(): void {
     const { first } = this.#turns;
     if (this.#turns.lease !== undefined || first?.type !== "lease") return;
@@ -447,7 +447,7 @@ export class Session implements Awake, LockUser {
     for (const turn of turns) this.#refuse(turn, problem);
   }
 
-  /** A commit that was to end its lease ends it, whatever becomes of it: what is left of the lease is nobody's. */
+  /** A commit that was to end its lease ends it, applied or refused: the rest of the lease is nobody's. */
   #refuse(turn: Turn, problem: Error): void {
     this.#closeReleased(turn);
     turn.fail(problem);

@@ -155,8 +155,8 @@ export class Sessions {
   }
 
   /**
-   * Of many sessions that are read from the store each is done with before the next one begins: what a read leaves is garbage by then, and
-   * the heap does not grow. Not more of them than other callers may be kept waiting for.
+   * Of many sessions that are read from the store each is done with before the next one begins: the garbage of a read is young when it is
+   * collected, and the heap does not grow. No more of them at once than other callers may be kept waiting for.
    */
   #takeTurnAtOnce(session: Session): void {
     if (this.#turnsAtOnce === SESSIONS_PER_FLUSH || this.#scheduled.at(-1) !== session) return;
@@ -174,7 +174,7 @@ export class Sessions {
   /** A commit that was applied before is answered with the present state and not applied again. */
   commit(id: string, turn: CommitTurn): void {
     const decided = this.#batch.whenDecided(turn);
-    // Its connection broke while the disk worked on it: what became of it is known when the disk is done.
+    // Its connection broke while the disk worked on it: its fate is known when the disk is done.
     if (decided !== undefined) {
       decided.then(() => this.commit(id, turn)).catch(turn.fail);
       return;
@@ -249,7 +249,7 @@ export class Sessions {
     return due;
   }
 
-  /** Takes no more turns. What is under way has been answered when this resolves. */
+  /** Takes no more turns. Calls under way have been answered when this resolves. */
   async stop(): Promise<void> {
     while (this.#scheduled.length > 0 || this.#unique.count > 0 || this.#batch.isWorking) {
       await Promise.all([...this.#unique.underWay, ...this.#batch.underWay]);
@@ -266,7 +266,7 @@ export class Sessions {
     try {
       return tombstones.has(id) || store.stat(id) !== undefined || store.locks?.has(id) === true;
     } catch {
-      // Whatever the system error: it comes again at the session's turn, which answers with it.
+      // Any system error: it comes again at the session's turn, which answers with it.
       return true;
     }
   }

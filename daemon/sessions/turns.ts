@@ -1,12 +1,11 @@
 // The calls that wait for one session, in the order of arrival: whose each is, the way back to it, which of them are due, and the words in
-// which one is refused. Reads always are due; while a lease is in force its commits are, otherwise everybody's changes. Knows nothing of what
-// a turn does.
+// which one is refused. Reads always are due; while a lease is in force its commits are, otherwise everybody's changes. Carries out nothing.
 
 import { SessionError } from "../../protocol/errors.ts";
 import type { ParsedDelta } from "../../protocol/image/image.ts";
 import type { CommitOptions, State } from "../../protocol/wire/operations.ts";
 
-/** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
+/** The caller that waits for an answer. `owner` is the connection; `client` the worker behind it. */
 export interface Caller {
   readonly owner: object;
   readonly client: string;
@@ -67,7 +66,7 @@ export interface Lease {
   readonly deadline: NodeJS.Timeout;
 }
 
-/** Asks for a look at the session on nobody's behalf: for what looking at a session does to it. */
+/** Asks for a look at the session on nobody's behalf: a look repairs, and ends a session whose time is over. */
 export const nobodyReads: ReadTurn = {
   caller: { owner: {}, client: "" },
   known: 0,
@@ -214,7 +213,7 @@ export function busy(id: string, waitedMs: number): SessionError {
   return new SessionError("ERR_SESSION_BUSY", what);
 }
 
-/** What an engine throws is the system's error; a caller is told which session it is about. */
+/** Engines throw the system's errors; a caller is told which session one is about. */
 export function storeError(id: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
   const reason = error instanceof Error ? error.message : String(error);

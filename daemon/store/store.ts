@@ -1,12 +1,12 @@
-// The seam between sessions and what keeps them. An engine offers the sessions themselves; whatever else it can do is a capability by itself,
-// and undefined where the engine has none of it. Nobody outside an engine's folder knows which engine it is.
+// The seam between sessions and the engine that keeps them. An engine offers the sessions themselves; everything else it can do is a
+// capability by itself, undefined where the engine has none of it. Nobody outside an engine's folder knows which engine it is.
 //
 // All calls but those of `Flushes` are synchronous: on a local file system each takes microseconds, and nothing else of the same session may
 // happen in between. Engines throw the system's errors; the session translates them. Ids have passed `isSessionId`.
 
 import type { Dialect } from "../../protocol/image/image.ts";
 
-/** What stat says of the state of a session; two different contents of one session never have the same one. */
+/** The name of one state of a session, as stat tells it; two different contents of one session never have the same one. */
 export interface Revision {
   readonly ino: number;
   readonly size: number;
@@ -31,7 +31,7 @@ export interface Staged {
 
 /** The sessions themselves. One is read and changed only while its lock is held, where the engine has locks. */
 export interface SessionFiles<S extends Staged = Staged> {
-  /** Throws ERR_UNREADABLE for what is no session. */
+  /** Throws ERR_UNREADABLE for bytes that are no session. */
   load(id: string, maxBytes: number): Loaded | undefined;
   /** The present revision, without the lock: undefined may also mean that another program is replacing it right now. */
   stat(id: string): Revision | undefined;
@@ -66,37 +66,37 @@ export interface RecordLocks {
   has(id: string): boolean;
 }
 
-/** What an engine keeps open of a session from its lock on: files, say. */
+/** Files, say, that an engine keeps open of a session from its lock on. */
 export interface OpenSessions {
   /** How many sessions may be open at once. */
   readonly max: number;
-  /** Closes what is open of a session. */
+  /** Closes those of a session. */
   cool(id: string): void;
 }
 
 /** The time in ms, by a clock that nobody sets. */
 export type Clock = () => number;
 
-/** What a look found of the programs that share the store. */
+/** The programs that share the store, as a look found them. */
 export interface Attendance {
   readonly atMs: number;
   /** A program other than us may be running. */
   readonly isAnybodyThere: boolean;
 }
 
-/** What is known of whoever has replaced a revision, one after the other where there were several. Times are those of looks. */
+/** The programs that have replaced a revision, one after the other where there were several. Times are those of looks. */
 export interface Saver {
-  /** False only where it is known that none of them ran then: so none had loaded anything older than what we had written by then. */
+  /** False only where it is known that none of them ran then: so none had loaded anything older than our last write before. */
   mayHaveRunAt(whenMs: number): boolean;
   /** Whether any program may have come since. */
   mayHaveComeSince(whenMs: number): boolean;
 }
 
-/** What an engine can tell of the programs that share the store with us. */
+/** The evidence that an engine has of the programs that share the store with us. */
 export interface ForeignPrograms {
   /** Looks which are there. One that is not there yet loads nothing that is replaced right after, under its lock. */
   look(clock: Clock): Attendance;
-  /** Who may have replaced this revision, the last one that we know. Looks. */
+  /** The programs that may have replaced this revision, the last one that we know. Looks. */
   whoReplaced(id: string, revision: Revision, clock: Clock): Saver;
   /** Whether another program has read this revision since we wrote it; undefined when that cannot be told. */
   wasRead(id: string, revision: Revision): boolean | undefined;
@@ -110,22 +110,22 @@ export interface ForeignPrograms {
   readonly dialectInWords: string;
 }
 
-/** What an engine needs that keeps sessions beyond this process: a write may be found half done. */
+/** For engines that keep sessions beyond this process: a write may be found half done. */
 export interface Recovery {
-  /** Takes back what is staged. */
+  /** Takes back the staged state of a session. */
   discard(id: string): void;
   /**
    * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
    * something else, namely another program's save: that has its name back then.
    */
   wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean;
-  /** Deletes what an earlier daemon left lying aside, after `wasPublished` has been asked of it. */
+  /** Deletes all that an earlier daemon left lying aside, after `wasPublished` has been asked of it. */
   removeLeftovers(): void;
   /** After `close`: nothing of ours stays aside. */
   removeAside(): void;
 }
 
-/** For durability "fsync": makes durable what is staged, before it is published, and what is published. */
+/** For durability "fsync": makes staged states durable, before they are published, and published ones. */
 export interface Flushes {
   /** Whether that can be done. Throws where it cannot. */
   check(): void;
@@ -156,13 +156,13 @@ export interface Store<S extends Staged = Staged> extends SessionFiles<S> {
   readonly open: OpenSessions | undefined;
   /** Undefined: no other program reads or writes these sessions. */
   readonly programs: ForeignPrograms | undefined;
-  /** Undefined: what is kept ends with this process, and staged is not written anywhere. */
+  /** Undefined: sessions end with this process, and a staged one is written nowhere. */
   readonly recovery: Recovery | undefined;
   /** Undefined: there is nothing to flush. */
   readonly flushes: Flushes | undefined;
   /** Undefined: nobody but us changes sessions, or nobody tells. */
   readonly watch: ((events: ChangeEvents) => ChangeWatch) | undefined;
-  /** What is known of the file system, for the status and, what it lacks, in words for the log. Undefined for engines without one. */
+  /** The features of the file system for the status, and in words those it lacks for the log. Undefined for engines without one. */
   readonly fileSystem: { readonly report: Record<string, boolean>; readonly lacks: readonly string[] } | undefined;
   /** The directory whose `<id>` files workers may stat, or "" when there is none. */
   readonly directory: string;

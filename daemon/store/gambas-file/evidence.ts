@@ -1,5 +1,5 @@
-// What files and directories tell of the Gambas programs that share the root: which run, which may have made a save, whether one has read
-// what we wrote. Knows the files that are kept open, and nothing of what is in them.
+// The evidence that files and directories give of the Gambas programs that share the root: which run, which may have made a save, whether
+// one has read our last revision. Knows the files that are kept open, and no contents.
 
 import { fstatSync } from "node:fs";
 import type { Dialect } from "../../../protocol/image/image.ts";

@@ -1,5 +1,5 @@
-// The sessions whose files are kept open, locks included: those used lately, a bounded number. Knows which files a session has and not
-// what is in them.
+// The sessions whose files are kept open, locks included: those used lately, a bounded number. Knows which files a session has, and no
+// contents.
 
 import { mkdirSync, statSync } from "node:fs";
 import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
@@ -9,7 +9,7 @@ import type { FileSystem } from "./file-system.ts";
 import type { Places } from "./layout.ts";
 import { RecordLock } from "./record-lock.ts";
 
-/** What is kept open for one hot session. */
+/** The files kept open for one session. */
 export class HotSession {
   readonly path: string;
   readonly lock: RecordLock;
@@ -43,7 +43,7 @@ export class HotSession {
     this.#twinPath = undefined;
   }
 
-  /** What was the session is the twin now, and the other way round. */
+  /** The file that was the session is the twin now, and the other way round. */
   exchange(): void {
     const twin = this.twin;
     this.twin = this.current;
@@ -122,7 +122,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
     return hot;
   }
 
-  /** Opens what `id` needs, once more with fewer sessions open where descriptors have run out. */
+  /** Opens a file of `id`, once more with fewer sessions open where descriptors have run out. */
   withRoom<T>(id: string, open: () => T): T {
     try {
       return open();
@@ -145,7 +145,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
   cool(id: string): void {
     this.#sessions.get(id)?.close();
     this.#sessions.delete(id);
-    // A Map that always changes keeps what was in it from being collected young.
+    // A Map that always changes keeps its former entries from being collected young.
     if (this.#sessions.size === 0) this.#sessions = new Map();
   }
 
@@ -158,7 +158,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
     this.#sessions.clear();
   }
 
-  /** What was used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
+  /** A session used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
   #coolOne(): void {
     let left = 2 * this.#sessions.size;
     for (const [id, hot] of this.#sessions) {

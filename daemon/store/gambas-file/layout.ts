@@ -17,7 +17,7 @@ export class Places {
     this.#twinsInside = join(this.sessions, ".sessiond.twins");
   }
 
-  /** Our own directory for what is being written, so that `session/` holds nothing Gambas' `Unique` could meet. */
+  /** Our own directory for twins, so that `session/` holds nothing Gambas' `Unique` could meet. */
   get twins(): string {
     return this.#areTwinsInside ? this.#twinsInside : this.#twinsBeside;
   }
@@ -40,7 +40,7 @@ export class Places {
     return `${this.sessions}/${id}.lock`;
   }
 
-  /** One twin per session. The prefix is hashed, since an id may be longer than what is left of a file name. */
+  /** One twin per session. The prefix is hashed, since an id may be longer than the rest of a file name. */
   twin(id: string, directory: string = this.twins): string {
     const prefix = prefixOf(id);
     const mark = createHash("sha256").update(prefix).digest("base64url").slice(0, 22);

@@ -1,5 +1,5 @@
-// What lies aside of a session, in this life of the daemon and in the one before: taken back, told, cleaned up. And what makes durable
-// what is there. Knows no contents, but whether a file is a whole session.
+// Twins that did not become sessions, in this life of the daemon and in the one before: takes them back, tells of them, cleans them up. And
+// the flushes that make twins and names durable. Knows no contents, but whether a file is a whole session.
 
 import { constants, fdatasync, fsync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { promisify } from "node:util";
@@ -46,7 +46,8 @@ export class FileRecovery implements Recovery {
       if (twin.ino === revision.ino && twin.mtimeMs === revision.mtimeMs) return false;
       if (replaced === undefined || twin.ino === replaced.ino) continue;
       if (!isSameRevision(this.#revisionAt(session), revision)) continue;
-      // Neither ours nor what it was to replace: another program had saved in between, and we were killed before it had its name back.
+      // Neither ours nor the one it was to replace: another program had saved in between, and the daemon was killed before that save had
+      // its name back.
       if (!isWhole(path)) continue;
       native?.exchange(path, session);
       return false;
@@ -100,7 +101,7 @@ export class FileFlushes implements Flushes {
   }
 }
 
-/** False for what is no session: a write of ours that was cut off, say. */
+/** False for bytes that are no session: a write of ours that was cut off, say. */
 function isWhole(path: string): boolean {
   try {
     imageOfFile(readFileSync(path));

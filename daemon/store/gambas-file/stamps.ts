@@ -14,7 +14,7 @@ import { type FileSystem, setMicros } from "./file-system.ts";
 
 /**
  * How far our modification times stay behind the clock: longer than a tick of the kernel's coarse clock, by which kernels before
- * 6.13 stamp files. So whatever another program writes from now on is younger than every stamp given so far.
+ * 6.13 stamp files. So every file that another program writes from now on is younger than every stamp given so far.
  */
 const STAMP_LAG_MICROS = 20_000;
 

@@ -1,5 +1,5 @@
-// The engine that keeps sessions where Gambas keeps them: one file each, read and replaced under Gambas' record lock. What every write of
-// ours does to the files stands here: stage, publish, stamp, remove.
+// The engine that keeps sessions where Gambas keeps them: one file each, read and replaced under Gambas' record lock. Every way in which we
+// change a session's file stands here: stage, publish, stamp, remove.
 //
 // A file is replaced by exchanging its name with that of its twin (ARCHITECTURE.md, "How a file is replaced"): the new bytes are written to the twin, which only
 // this session ever uses, and one system call makes them the session. Every revision of ours gets a modification time that no
@@ -148,7 +148,7 @@ export class GambasFileStore implements Store<StagedFile> {
   stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
     const hot = this.#hot.heat(id);
     const twin = this.#twins.open(id, hot);
-    // Before it is so: a write that fails half way leaves what the next one must cut off.
+    // Before it is so: a write that fails half way leaves bytes that the next one must cut off.
     twin.size = Math.max(twin.size, image.length);
     writeAll(twin.fd, fileOfImage(image));
     if (twin.size > image.length) ftruncateSync(twin.fd, image.length);
@@ -174,7 +174,7 @@ export class GambasFileStore implements Store<StagedFile> {
     if (!exchangeIfThere(hot)) return false;
     const replaced = lookAtReplaced(hot);
     if (!isSameRevision(this.fileSystem.revisionOf(replaced), existing)) {
-      // Somebody saved since our last look: what he wrote gets its name back.
+      // Another program saved since our last look: its file gets its name back.
       exchangeBack(hot);
       hot.misses += 1;
       if (replaced.ino !== hot.twin?.ino && hot.misses < MAX_MISSES) return false;
@@ -187,7 +187,7 @@ export class GambasFileStore implements Store<StagedFile> {
       hot.current = undefined;
     }
     hot.exchange();
-    // Somebody may hold on to what we replaced under another name, or it is not ours: the next write looks again.
+    // The file that we replaced may have a second name, or not be ours: the next write looks again.
     if (!isOnlyOurs(replaced, this.#uid)) {
       closeFile(hot.twin);
       hot.twin = undefined;
@@ -195,7 +195,7 @@ export class GambasFileStore implements Store<StagedFile> {
     return true;
   }
 
-  /** The plain way. What another program saved since the look at `existing` stands, but for one in the moment between look and step. */
+  /** The plain way. A save of another program since the look at `existing` stands, but for one in the moment between look and step. */
   #replace(id: string, hot: HotSession, existing: Revision | undefined): boolean {
     if (existing !== undefined && !isSameRevision(this.stat(id), existing)) return false;
     if (!renameIfThere(hot)) return false;

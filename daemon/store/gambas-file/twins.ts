@@ -72,7 +72,7 @@ export class Twins {
     return true;
   }
 
-  /** A twin is ours: whatever has its name and may not be written to is not looked at any further. */
+  /** A twin is ours: a file of its name that may not be written to is not looked at any further. */
   #create(path: string): OpenFile {
     this.makeDirectory();
     return makeTwin(path);

@@ -32,7 +32,7 @@ export class Watch implements ChangeWatch {
   #count = 0;
   #windowBeganMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
-  /** Names heard of and not yet told: most of what happens to one file happens within a moment. */
+  /** Names heard of and not yet told: most events of one file come within a moment. */
   readonly #heard = new Set<string>();
   #hasFailed = false;
   #tellTimer: NodeJS.Timeout | undefined;
@@ -123,7 +123,7 @@ function identityOf(directory: string): string | undefined {
     const stat = statSync(directory, { throwIfNoEntry: false });
     return stat && `${stat.ino} ${stat.birthtimeMs}`;
   } catch {
-    // Whatever the system error: `check` tries again.
+    // Any system error: `check` tries again.
     return undefined;
   }
 }

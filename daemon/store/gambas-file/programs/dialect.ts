@@ -1,7 +1,7 @@
 // In which dialect a session is written whose first reference leaves no form that every version of Gambas reads (GAMBAS.md 3.14).
 //
-// The setting says it, or else what is found, in this order: the last save of another program that the daemon saw; the youngest file in
-// `session/` that shows a dialect; the installed interpreter; the newest dialect. Knows nothing of what a session holds.
+// The setting says it, or else the first of these that shows one: the last save of another program that the daemon saw; the youngest file in
+// `session/` that shows a dialect; the installed interpreter; the newest dialect. Decodes no session.
 
 import { execFileSync } from "node:child_process";
 import { opendirSync, readFileSync, statSync } from "node:fs";
@@ -28,7 +28,7 @@ interface Finding {
 }
 
 const NEWEST: Dialect = "3.19";
-/** How long the daemon believes what it has found out: a new look reads some files and stats many. */
+/** How long the daemon believes a finding: a new look reads some files and stats many. */
 const BELIEVED_MS = 60_000;
 /** Names that one look stats at most, and files that it reads at most: together some milliseconds. */
 const MAX_NAMES = 2_000;
@@ -40,7 +40,7 @@ const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 
 export class DialectInUse {
   readonly #options: DialectOptions;
-  /** What the last save of another program showed. */
+  /** Shown by the last save of another program. */
   #seen: Finding | undefined;
   #found: Finding | undefined;
   #foundMs = 0;
@@ -59,7 +59,7 @@ export class DialectInUse {
     this.#seen = { dialect, because: "another program saved so" };
   }
 
-  /** What a session with a first reference is written in now. */
+  /** The dialect for a session that gets its first reference now. */
   get current(): Dialect {
     const finding = this.#find();
     this.#tell(finding);
@@ -91,7 +91,7 @@ export class DialectInUse {
     this.#options.log.info("gambas-dialect", { ...finding });
   }
 
-  /** What 3.18 wrote without a reference looks like a new file of ours: it shows nothing. */
+  /** A file that 3.18 wrote without a reference looks like a new one of ours: it shows nothing. */
   #lookAtFiles(): Finding | undefined {
     for (const path of youngestFirst(this.#options.sessions)) {
       const dialect = shownBy(path);
@@ -119,7 +119,7 @@ export class DialectInUse {
       if (!this.#versions.has(name)) this.#versions.set(name, askVersion(path));
       return this.#versions.get(name);
     } catch {
-      // Whatever the system error: a folder of PATH that cannot be looked into has no interpreter for us.
+      // Any system error: a folder of PATH that cannot be looked into has no interpreter for us.
       return undefined;
     }
   }
@@ -156,7 +156,7 @@ function firstNames(sessions: string): string[] {
   try {
     directory = opendirSync(sessions, { bufferSize: 256 });
   } catch {
-    // Whatever the system error: who opens a session there is told of it.
+    // Any system error: the next call that opens a session there is told of it.
     return names;
   }
   try {
@@ -171,7 +171,7 @@ function firstNames(sessions: string): string[] {
   return names;
 }
 
-/** undefined for what shows none, and for what cannot be read. */
+/** undefined for a file that shows none, or cannot be read. */
 function shownBy(path: string): Dialect | undefined {
   try {
     const image = readQuietly(path);
