@@ -1,4 +1,5 @@
-// What every storage engine does alike: this suite is the specification of `Store`. Run by one test file per engine.
+// What every storage engine does alike: this suite is the specification of `Store`. Run by one test file per engine. A capability is asked
+// of the engines that have it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Revision, Staged, Store } from "../../../daemon/store/store.ts";
@@ -179,6 +180,43 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       expect(load(id)?.equals(image(2))).toBe(true);
       write(id, image(3));
       expect(load(id)?.equals(image(3))).toBe(true);
+    });
+
+    test("has a lock for a session that is made, until it is removed", () => {
+      const { locks } = store;
+      if (locks === undefined) return;
+      expect(locks.take(id, false)).toBe("missing");
+      expect(locks.has(id)).toBe(false);
+      write(id, image(1));
+      expect(locks.has(id)).toBe(true);
+      expect(locks.take(id, false)).toBe("held");
+      store.remove(id);
+      expect(locks.has(id)).toBe(false);
+    });
+
+    test("tells whether a revision was published before a crash, if it keeps any over one", () => {
+      const { recovery } = store;
+      if (recovery === undefined) return;
+      for (const n of [1, 2, 3]) {
+        store.locks?.take(id, true);
+        const existing = store.stat(id);
+        const staged = store.stage(id, image(n), existing);
+        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(false);
+        store.publish(id, staged);
+        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(true);
+        store.locks?.release(id);
+      }
+    });
+
+    test("looks by the clock it is given, if other programs share it, and names a dialect", () => {
+      const { programs } = store;
+      if (programs === undefined) return;
+      expect(programs.look(() => 5)).toMatchObject({ atMs: 5, isAnybodyThere: false });
+      expect(programs.dialectInWords).toContain(programs.dialect);
+    });
+
+    test("may have at least one session open at a time", () => {
+      expect(store.open?.max ?? 1).toBeGreaterThan(0);
     });
 
     test("makes durable what is staged and published, when asked", async () => {

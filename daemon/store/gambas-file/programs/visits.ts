@@ -27,10 +27,6 @@ export class Visits {
     return this.#there.keys();
   }
 
-  get isAnybodyThere(): boolean {
-    return this.#there.size > 0;
-  }
-
   /** A look that began and ended then found these and nobody else. Returns whether anybody had come or left. */
   note(names: ReadonlySet<string>, beganMs: number, endedMs: number): boolean {
     this.#sinceMs = Math.min(this.#sinceMs, beganMs);
