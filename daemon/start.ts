@@ -1,16 +1,17 @@
 // Composition: puts the parts of a daemon together and takes them apart again. Knows every part and no detail.
 
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
+import { maxOpenFiles } from "../protocol/places.ts";
 import { PROTOCOL_VERSION } from "../protocol/wire/operations.ts";
 import { servedRoot } from "./cli/ask.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import { nativeProblem } from "./files/native.ts";
 import { ForeignWriters, Reconcile } from "./foreign/foreign.ts";
-import { maxOpenFiles } from "./life/descriptors.ts";
 import { type Election, elect, electedPid } from "./life/election.ts";
-import { Journal, replayJournal } from "./once/journal.ts";
+import { Journal, replayJournal, withoutOldChanges } from "./once/journal.ts";
 import { Log } from "./report/log.ts";
 import { Metrics } from "./report/metrics.ts";
 import { Sessions, Sweep, Tombstones } from "./sessions/sessions.ts";
@@ -161,9 +162,10 @@ class Life implements Daemon {
     const replay = recovery === undefined ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
-    const applied = replay.commits.filter(
+    const published = replay.commits.filter(
       ({ isLast, id, revision, replaced }) => !isLast || recovery?.wasPublished(id, revision, replaced),
     );
+    const applied = withoutOldChanges(published, steadyMs() - config.repairSeconds * 1000);
     const journal = recovery === undefined ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
     const { maxReplacedValues, repairSeconds } = config;
     const { programs } = store;
@@ -378,5 +380,6 @@ function makeStore(config: Config, told: Pick<GambasFileOptions, "log" | "onLack
 
 /** Half of the descriptors are for connections and whatever else comes. */
 function affordableSessions(): number {
-  return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
+  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
 }

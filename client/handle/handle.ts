@@ -4,25 +4,19 @@
 // may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
-import {
-  decodeValue,
-  encodeValue,
-  isGambasObject,
-  Original,
-  type Origins,
-  typeOfValue,
-} from "../../protocol/value/value.ts";
-import { type Contents, SHARED } from "../copies/contents.ts";
+import { decodeValue, encodeValue, isGambasObject, type Origins, typeOfValue } from "../../protocol/value/value.ts";
+import { type Contents, Original, SHARED } from "../copies/contents.ts";
 import type { Client } from "../link/client.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "../options.ts";
 import { checkKey, isShown } from "./keys.ts";
 import { noteLate, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { carryOn, isPassing, waitForItself } from "./scope.ts";
-import { type Changed, collect, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
+import { type Changed, collect, type Encode, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "../options.ts";
 
@@ -37,7 +31,7 @@ const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
 const TOUCH_AFTER_MS = 1000;
-const A_TRANSACTION = "the transaction";
+export const A_TRANSACTION = "the transaction";
 
 export class Handle {
   readonly #client: Client;
@@ -62,6 +56,8 @@ export class Handle {
   #waiting = 0;
   /** Inside a transaction, whose end commits: gives its lease back. */
   #endLease: (() => Promise<void>) | undefined;
+  /** What the transaction began with: nobody else has changed that since, and of it the file may not have all yet. */
+  #begun: Contents | undefined;
   /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
   /** What has ended, and was to save what is changed; undefined as long as it will. */
@@ -175,7 +171,7 @@ export class Handle {
   /** Something is not saved yet. */
   get isModified(): boolean {
     this.#use();
-    return this.#id !== null && (this.#hasPlainChanges || this.#hasChangedObjects());
+    return this.#id !== null && (this.#hasPlainChanges || this.#objects?.hasChanged() === true);
   }
 
   /** false drops what is not saved; true saves with the next save, changed or not. */
@@ -221,7 +217,7 @@ export class Handle {
     const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
     const encoded = encodeValue(value, key, at, this.#objects?.origins);
     // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
-    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#rememberOrigins());
+    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#madeObjects().rememberOrigins());
     if (this.#id === null) this.#create();
     this.#objects?.delete(key);
     if (isNewAgain) this.#changes.delete(key);
@@ -261,13 +257,13 @@ export class Handle {
     return this.#inTurn(() => this.#commit());
   }
 
-  /** Reads the newest contents and drops what was not saved. */
+  /** Reads the newest contents and drops what was not saved. Inside a transaction these are the ones that it began with. */
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
       const id = this.#id;
       if (id === null) return;
-      const contents = await this.#client.load(id);
+      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
       // Abandoned meanwhile: what was read is nobody's.
       if (this.#id !== id) return;
       this.#dropChanges();
@@ -291,6 +287,7 @@ export class Handle {
     this.#dropChanges();
     this.#objects = undefined;
     this.#contents = undefined;
+    this.#begun = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
@@ -306,7 +303,7 @@ export class Handle {
       () => undefined,
       // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
       (error: unknown) => {
-        if (!isGone(error) && !isDeadlock(error)) throw error;
+        if (!isCode(error, "ERR_SESSION_GONE") && !isCode(error, "ERR_DEADLOCK")) throw error;
       },
     );
   }
@@ -336,6 +333,7 @@ export class Handle {
 
   beginTransaction(endLease: () => Promise<void>): void {
     this.#endLease = endLease;
+    this.#begun = this.#contents;
   }
 
   /** Waits for what was begun inside and not awaited, if there is something. */
@@ -361,12 +359,16 @@ export class Handle {
   /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
   adopt(id: string, inner: Handle): void {
     if (this.#id === id) this.#adoptFrom(inner);
+    else inner.#dropChanges();
+    inner.end(A_TRANSACTION);
   }
 
   /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
   adoptStrays(inner: Handle): void {
     if (inner.#objects !== undefined || inner.#changes.size > 0) {
-      this.#madeObjects().adoptStrays(inner.#objects, inner.#changes);
+      const objects = this.#madeObjects();
+      objects.adoptStrays(inner.#objects, inner.#changes);
+      for (const { value } of this.#changes.values()) objects.claim(value);
     }
     inner.endInVain(A_TRANSACTION);
     inner.#objects = undefined;
@@ -521,8 +523,9 @@ export class Handle {
   }
 
   #copy(original: Original, key: string): unknown {
-    const value = original.copy(this.#rememberOrigins());
-    this.#madeObjects().keep(key, { value, baseline: original.bytes });
+    const objects = this.#madeObjects();
+    const value = original.copy(objects.rememberOrigins());
+    objects.keep(key, { value, baseline: original.bytes });
     return value;
   }
 
@@ -531,7 +534,7 @@ export class Handle {
     if (this.#unreadable === undefined) {
       this.#unreadable = new Map();
       const objects = this.#madeObjects();
-      for (const [name, entry] of decodeAll(contents.image, contents.layout, this.#rememberOrigins())) {
+      for (const [name, entry] of decodeAll(contents.image, contents.layout, objects.rememberOrigins())) {
         if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
         else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
       }
@@ -544,6 +547,7 @@ export class Handle {
   #change(key: string, change: Changed): void {
     if (this.#changes === NO_CHANGES) this.#changes = new Map();
     this.#changes.set(key, change);
+    this.#objects?.claim(change.value);
     this.#noteLate();
   }
 
@@ -557,16 +561,7 @@ export class Handle {
     return this.#objects;
   }
 
-  #rememberOrigins(): Origins {
-    return this.#madeObjects().rememberOrigins();
-  }
-
-  #encode(
-    key: string,
-    value: unknown,
-    previous: Buffer,
-    origins = this.#objects?.origins,
-  ): ReturnType<typeof encodeValue> {
+  #encode(...[key, value, previous, origins = this.#objects?.origins]: Parameters<Encode>): ReturnType<Encode> {
     return encodeNext(key, value, previous, origins);
   }
 
@@ -580,10 +575,6 @@ export class Handle {
     return (
       size > 0 || this.#timeout !== undefined || this.#cookiePath !== undefined || this.#isForced || this.#isUniqueDue
     );
-  }
-
-  #hasChangedObjects(): boolean {
-    return this.#objects?.hasChanged() === true;
   }
 
   #dropChanges(): void {
@@ -609,12 +600,8 @@ export class Handle {
 
   #remember(): Remembered {
     const objects = new Map<string, Buffer>();
-    const remember = (key: string, value: unknown, previous: Buffer | undefined): void => {
-      if (previous === undefined || !isGambasObject(value)) return;
-      objects.set(key, Buffer.from(this.#encode(key, value, previous).bytes));
-    };
-    for (const [key, { value, baseline }] of this.#objects?.live ?? NONE_LIVE) remember(key, value, baseline);
-    for (const [key, { value, bytes }] of this.#changes) remember(key, value, bytes);
+    for (const [key, { value, baseline }] of [...(this.#objects?.live ?? NONE_LIVE), ...objectsIn(this.#changes)])
+      if (isGambasObject(value)) objects.set(key, Buffer.from(this.#encode(key, value, baseline).bytes));
     return {
       objects,
       id: this.#id,
@@ -623,6 +610,8 @@ export class Handle {
       live: new Map(this.#objects?.live),
       timeout: this.#timeout,
       cookiePath: this.#cookiePath,
+      prefix: this.#prefix,
+      isUnique: this.#isUnique,
       isForced: this.#isForced,
       isUniqueDue: this.#isUniqueDue,
     };
@@ -640,13 +629,15 @@ export class Handle {
     objects.restore(before.live);
     this.#timeout = before.timeout;
     this.#cookiePath = before.cookiePath;
+    this.#prefix = before.prefix;
+    this.#isUnique = before.isUnique;
     this.#isForced = before.isForced;
     this.#isUniqueDue = before.isUniqueDue;
     for (const [key, bytes] of before.objects) {
       const { value, origins } = this.#shown(key) ?? {};
       if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
       objects.delete(key);
-      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, this.#rememberOrigins()) });
+      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, objects.rememberOrigins()) });
     }
     for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
   }
@@ -705,7 +696,7 @@ export class Handle {
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.noteSaved(contents, unsaved);
     } catch (error) {
-      if (isGone(error)) this.#lose(id);
+      if (isCode(error, "ERR_SESSION_GONE")) this.#lose(id);
       throw error;
     }
   }
@@ -761,12 +752,29 @@ export class Handle {
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
     const inner = new Handle(this.#client, { id: null }, this);
     inner.beginTransaction(() => Promise.resolve());
-    const value = await fn(inner);
-    await inner.finishTransaction();
-    if (inner.#id === null) return value;
-    await inner.#commit();
-    this.#adoptFrom(inner);
-    return value;
+    try {
+      const value = await fn(inner);
+      await inner.finishTransaction();
+      if (inner.#id === null) this.#adoptProperties(inner);
+      else {
+        await inner.#commit();
+        this.#adoptFrom(inner);
+      }
+      inner.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      inner.endInVain(A_TRANSACTION);
+      throw error;
+    }
+  }
+
+  /** Those that no commit has taken: what the next session is to be like, too. */
+  #adoptProperties(inner: Handle): void {
+    this.#prefix = inner.#prefix ?? this.#prefix;
+    this.#isUnique = inner.#isUnique ?? this.#isUnique;
+    this.#isUniqueDue ||= inner.#isUniqueDue;
+    this.#timeout = inner.#timeout ?? this.#timeout;
+    this.#cookiePath = inner.#cookiePath ?? this.#cookiePath;
   }
 
   /** What the transaction left is what this request goes on with. */
@@ -774,6 +782,7 @@ export class Handle {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
+    this.#adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
     this.#unreadable = undefined;
@@ -783,14 +792,9 @@ export class Handle {
     // They are this one's now.
     inner.#objects = undefined;
     inner.#changes = NO_CHANGES;
-    inner.end(A_TRANSACTION);
   }
 }
 
-function isDeadlock(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_DEADLOCK";
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof SessionError && error.code === code;
 }

@@ -26,35 +26,34 @@ const WARNINGS_MS = 60_000;
 
 const late = new Set<Watched>();
 let watched = new Map<Watched, number>();
-let timer: NodeJS.Timeout | undefined;
 let warnings = 0;
 let suppressed = 0;
 let countedFromMs = Number.NEGATIVE_INFINITY;
 
-/** Something was changed through it after its end. */
+/** Something was changed through it after its end. A process that would end now waits for the look. */
 export function noteLate(handle: Watched): void {
+  if (late.has(handle)) return;
   late.add(handle);
-  // A process that would end now waits for the look.
-  schedule().ref();
+  setTimeout(lookAtLate, PAUSE_MS, handle);
+}
+
+function lookAtLate(handle: Watched): void {
+  late.delete(handle);
+  tell(handle);
 }
 
 /** It has ended, and objects of it are out. */
 export function watch(handle: Watched): void {
   if (watched.size >= MAX_WATCHED) return;
+  if (watched.size === 0) schedule();
   watched.set(handle, 0);
-  schedule();
 }
 
-function schedule(): NodeJS.Timeout {
-  timer ??= setTimeout(look, PAUSE_MS).unref();
-  return timer;
+function schedule(): void {
+  setTimeout(look, PAUSE_MS).unref();
 }
 
 function look(): void {
-  timer = undefined;
-  const changed = [...late];
-  late.clear();
-  for (const handle of changed) tell(handle);
   const before = watched;
   watched = new Map();
   for (const [handle, looks] of before) {

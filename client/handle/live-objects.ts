@@ -44,6 +44,12 @@ export class LiveObjects {
   keep(key: string, live: Live): void {
     if (this.#live === NONE_LIVE) this.#live = new Map();
     this.#live.set(key, live);
+    this.claim(live.value);
+  }
+
+  /** A key hands it out, or has been set to it: whatever it was before, it is no stray any more. */
+  claim(value: unknown): void {
+    if (this.#strays.length > 0) this.#strays = this.#strays.filter((stray) => stray.value !== value);
   }
 
   delete(key: string): void {
@@ -71,12 +77,12 @@ export class LiveObjects {
     return isGambasObject(value) && !isEqual(encodeNext(key, value, baseline, origins).bytes, baseline);
   }
 
+  /** Undefined whatever the reason: a member of it may be an accessor, and throw what it likes. A save says it. */
   #bytesNow(key: string, { value, baseline, origins = this.#origins }: Live): Buffer | undefined {
     try {
       return encodeNext(key, value, baseline, origins).bytes;
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_VALUE") return undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
   }
 
@@ -97,8 +103,14 @@ export class LiveObjects {
   }
 
   #addStray(stray: Stray): void {
-    if (!isGambasObject(stray.value) || this.#strays.some(({ value }) => value === stray.value)) return;
+    if (!isGambasObject(stray.value) || this.#isKnown(stray.value)) return;
     this.#strays = [...this.#strays, { ...stray, origins: stray.origins ?? this.#origins }].slice(-MAX_STRAYS);
+  }
+
+  #isKnown(value: unknown): boolean {
+    if (this.#strays.some((stray) => stray.value === value)) return true;
+    for (const live of this.#live.values()) if (live.value === value) return true;
+    return false;
   }
 
   /**
@@ -116,6 +128,7 @@ export class LiveObjects {
       const current = this.#live.get(key);
       const isFree = !changes.has(key) && (current === undefined || !this.isChangedOrLost(key, current));
       if (isFree && stored(key)?.equals(stray.baseline) === true) {
+        this.delete(key);
         if (current !== undefined) this.stray(key, current);
         this.keep(key, stray);
       } else lost ??= stray;

@@ -88,7 +88,9 @@ export function runHolding<T>(held: Held, scope: Scope | undefined, fn: (handle:
     const inner = { handle: scope.handle, ...(transaction === undefined ? {} : { transaction }), outer, held };
     return runInScope(inner, fn, handle);
   }
-  if (mayGoOn || fn.constructor !== Function) return runInScope({ held }, fn, handle);
+  // Who drives the transactions of a session may do so in the context of another one that waited for it.
+  const isPlain = !mayGoOn && fn.constructor === Function && storage.getStore() === undefined;
+  if (!isPlain) return runInScope({ held }, fn, handle);
   const value = runWith({ held }, () => fn(handle));
   mayGoOn = typeof value === "object" && value !== null && "then" in value;
   return value;

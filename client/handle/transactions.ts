@@ -6,7 +6,7 @@
 import { SessionError } from "../../protocol/errors.ts";
 import type { Contents } from "../copies/contents.ts";
 import type { Client, Grant } from "../link/client.ts";
-import { Handle } from "./handle.ts";
+import { A_TRANSACTION, Handle } from "./handle.ts";
 import { currentScope, type Held, runHolding, type Scope, transactionsAround } from "./scope.ts";
 import { mergeUnsaved, type Unsaved } from "./unsaved.ts";
 
@@ -295,8 +295,10 @@ function afterError({ job, handle }: Pick<Ran, "job" | "handle">, error: unknown
   // An end cannot be taken back.
   const hasEnded = handle.ended.length > 0;
   const isStalled = isCode(error, "ERR_LEASE_LOST");
-  if (hasEnded) job.request.outer.noteGone(job.request.id);
-  else if (!isStalled) job.request.outer.adoptStrays(handle);
+  if (hasEnded) {
+    job.request.outer.noteGone(job.request.id);
+    handle.endInVain(A_TRANSACTION);
+  } else if (!isStalled) job.request.outer.adoptStrays(handle);
   fail(job, error);
   if (hasEnded) return "ended";
   return isStalled ? "stalled" : "failed";
@@ -313,8 +315,9 @@ function succeed({ job, value, handle }: Ran): void {
 }
 
 /** It came before the one that has ended the session: what it changed was there until then. */
-function succeedBeforeEnd({ job, value }: Ran): void {
+function succeedBeforeEnd({ job, value, handle }: Ran): void {
   job.request.outer.noteGone(job.request.id);
+  handle.endInVain(A_TRANSACTION);
   job.resolve(value);
 }
 

@@ -43,6 +43,8 @@ export interface Remembered {
   readonly live: ReadonlyMap<string, Live>;
   readonly timeout: number | undefined;
   readonly cookiePath: string | undefined;
+  readonly prefix: string | undefined;
+  readonly isUnique: boolean | undefined;
   readonly isForced: boolean;
   readonly isUniqueDue: boolean;
 }

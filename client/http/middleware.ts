@@ -9,6 +9,7 @@ import { Client } from "../link/client.ts";
 import { checkCookiePath, DEFAULTS, type SessionOptions } from "../options.ts";
 import {
   bindEvents,
+  boundTo,
   currentContext,
   type Ending,
   offerAsDefault,
@@ -45,10 +46,11 @@ export function session(options: SessionOptions = {}): Middleware {
   const site: Site = { client, options };
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
-    // Mounted once more: the request has its session already.
-    const current = currentContext();
-    if (current instanceof Exchange && current.isOf(site, req, res)) {
-      next();
+    // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
+    const known = exchangeOf(site, req, res);
+    if (known !== undefined) {
+      if (currentContext() === known) next();
+      else runInContext(known, next);
       return;
     }
     let visit: Visit;
@@ -73,6 +75,14 @@ function beginLater(exchange: Exchange, next: Next): void {
   } catch (error) {
     exchange.handlerFailed(error);
   }
+}
+
+/** What this middleware has made of the request and its response before. */
+function exchangeOf(site: Site, req: IncomingMessage, res: ServerResponse): Exchange | undefined {
+  const current = currentContext();
+  if (current instanceof Exchange && current.isOf(site, req, res)) return current;
+  const bound = typeof req === "object" && req !== null ? boundTo(req) : undefined;
+  return bound instanceof Exchange ? bound.within(site, res) : undefined;
 }
 
 /** A stand-in for a request may have no headers. */
@@ -126,6 +136,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   readonly #res: ServerResponse;
   readonly #visit: Visit;
   #gate: ResponseGate | undefined;
+  /** That of a middleware outside of this one, with a session of its own. */
+  #outside: Exchange | undefined;
   #prefix: string | undefined;
   #addressPrefix: string | undefined;
   #wasTouched = false;
@@ -148,11 +160,17 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
     return this.#site === site && (this.#gate === undefined ? this.#req === req : this.#res === res);
   }
 
+  /** This one or one outside of it, for who comes with the response alone. Without one each call is saved by itself. */
+  within(site: Site, res: ServerResponse): Exchange | undefined {
+    if (this.#gate !== undefined && this.#site === site && this.#res === res) return this;
+    return this.#outside === undefined ? undefined : this.#outside.within(site, res);
+  }
+
   begin(next: Next): void {
     const { prefix } = this.#options;
     try {
       this.#prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
-      if (isResponse(this.#res)) this.#gate = new ResponseGate(this.#res, this);
+      if (isResponse(this.#res)) this.#gate = this.#enter(this.#res);
       this.#bind(this.#req);
       if (this.#gate !== undefined) this.#bind(this.#res);
     } catch (error) {
@@ -169,13 +187,20 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
     else this.#returned();
   }
 
+  #enter(res: ServerResponse): ResponseGate {
+    const bound = boundTo(res);
+    if (!(bound instanceof Exchange)) return new ResponseGate(res, this);
+    this.#outside = bound;
+    return bound.#gate === undefined ? new ResponseGate(res, this) : bound.#gate.join(this);
+  }
+
   #bind(emitter: IncomingMessage | ServerResponse): void {
     if (typeof emitter.emit === "function" && Object.isExtensible(emitter)) bindEvents(emitter, this);
   }
 
   /** Where no response ends that something could be committed before, `next` does. */
   #returned(): void {
-    if (this.#gate === undefined && this.handle.wasUsed) void this.#saveAtEnd(A_CALL);
+    if (this.#gate === undefined) void this.#saveAtEnd(A_CALL);
   }
 
   /** Where nobody above `next` can catch what it throws, it must not end the process, nor leave the request without an answer. */
@@ -208,9 +233,10 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
     return isUnread ? this.#visit.id : this.handle.id;
   }
 
-  /** An upgrade has no response, whatever stands in for one. */
+  /** Until all of it is saved; the end of the response may be under way. An upgrade has no response, whatever stands in for one. */
   get isAnswering(): boolean {
     if (this.#gate === undefined) return false;
+    if (this.handle.isBusy) return true;
     const { writableEnded, destroyed, socket } = this.#res;
     if (writableEnded !== false || destroyed || socket === undefined) return false;
     return !("upgrade" in this.#req && this.#req.upgrade === true);
@@ -221,8 +247,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   /** As its log would name it. What is behind the path may be a secret. */
   get request(): string {
     const req: { readonly method?: unknown; readonly url?: unknown; readonly originalUrl?: unknown } = this.#req;
-    const [path] = String(req.originalUrl ?? req.url ?? "").split("?", 1);
-    return `${String(req.method ?? "a request")} ${path}`;
+    const [path] = textOf(req.originalUrl ?? req.url).split("?", 1);
+    return `${textOf(req.method) || "a request"} ${path}`;
   }
 
   get prefix(): string {
@@ -264,7 +290,8 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   /** A response that was cut off has no end that would save; what was changed is saved all the same. */
   noteEvent(name: "finish" | "close", emitter: unknown): void {
-    if (emitter !== this.#res || !this.handle.wasUsed) return;
+    if (emitter !== this.#res) return;
+    this.#outside?.noteEvent(name, emitter);
     if (name === "finish" && this.#fate === "open") this.#fate = "finished";
     if (name === "finish") return;
     if (this.#fate === "finished") this.handle.end(A_RESPONSE);
@@ -276,7 +303,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
   async #saveAtEnd(what: string): Promise<void> {
     const { handle } = this;
     try {
-      if (handle.isBusy || this.#isModified()) await handle.settle();
+      if (handle.wasUsed && (handle.isBusy || this.#isModified())) await handle.settle();
       handle.end(what);
       if (!this.#wasTouched) await handle.touch();
       this.#wasTouched = true;
@@ -358,7 +385,7 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 
   /** Without onError a failure is a warning, unless whoever used the session was told. What onError throws is a warning, too. */
   onError(error: unknown): void {
-    const problem = error instanceof Error ? error : new Error(String(error));
+    const problem = asError(error);
     try {
       const told: unknown = this.#options.onError?.(problem, this.#req, this.#res);
       if (told instanceof Promise) told.catch(warn);
@@ -371,17 +398,27 @@ class Exchange implements RequestContext, Ending, HandleOptions, GateEvents {
 }
 
 function warn(failure: unknown): void {
-  process.emitWarning(failure instanceof Error ? failure : String(failure));
+  process.emitWarning(asError(failure));
 }
 
 /** With the stack: it is the application's own mistake. */
 function warnOfHandler(error: unknown): void {
-  const [name, message, detail] =
-    error instanceof Error ? [error.name, error.message, error.stack] : ["Error", String(error), undefined];
-  process.emitWarning(`A request handler failed: ${message}`, {
-    type: name,
-    ...(detail === undefined ? {} : { detail }),
-  });
+  try {
+    const { name, message, stack: detail } = asError(error);
+    const text = `A request handler failed: ${message}`;
+    process.emitWarning(text, { type: String(name), ...(error instanceof Error && detail ? { detail } : {}) });
+  } catch {
+    process.emitWarning("A request handler failed with an error that cannot be shown.");
+  }
+}
+
+/** Anything can be thrown, also what has no text. */
+function asError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  } catch {
+    return new Error("Something was thrown that cannot be shown.");
+  }
 }
 
 /** Stand-ins for a request may lack what every request has. */
@@ -389,6 +426,11 @@ function wholeOf(req: IncomingMessage): IncomingMessage {
   const { headers, socket } = req;
   if (headers && socket) return req;
   return { headers: headers ?? {}, socket: socket ?? {} } as IncomingMessage;
+}
+
+/** Stand-ins may have anything there. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -28,14 +28,21 @@ const UNSAVED = "The session could not be saved.\n";
 const UNSENT = "The response could not be sent.\n";
 
 export class ResponseGate implements Guard {
-  readonly #events: GateEvents;
+  /** Of each middleware that waits here, the outermost first. */
+  #events: readonly GateEvents[];
   readonly #outlet: Outlet;
   #state: "passing" | "holding" | "failed" = "passing";
 
   /** @throws TypeError for a response that cannot be held, because it is frozen. */
   constructor(res: ServerResponse, events: GateEvents) {
-    this.#events = events;
+    this.#events = [events];
     this.#outlet = outletOf(res, this);
+  }
+
+  /** The response waits for one more middleware. A gate in front of a gate would let go of bytes that the other one holds. */
+  join(events: GateEvents): this {
+    this.#events = [...this.#events, events];
+    return this;
   }
 
   /** Adds a cookie to headers that have not left. Called by `prepare`. */
@@ -49,21 +56,27 @@ export class ResponseGate implements Guard {
   }
 
   mayLeave(): boolean {
-    if (this.#state === "failed" || this.#events.isReady()) return true;
+    if (this.#state === "failed" || this.#isReady()) return true;
     this.#state = "holding";
     this.#outlet.hold();
     this.#prepare();
     return false;
   }
 
+  /** The innermost is told: it is the one whose session the handler has. */
   broke(error: unknown): void {
-    this.#events.onError(error);
+    this.#events.at(-1)?.onError(error);
     this.#fail(UNSENT);
+  }
+
+  #isReady(): boolean {
+    return this.#events.every((events) => events.isReady());
   }
 
   /** What listeners of the response throw, when it goes on, is no rejection of ours. */
   #prepare(): void {
-    void this.#events.prepare().then((isFine) => process.nextTick(() => this.#settle(isFine)));
+    const all = Promise.all(this.#events.map((events) => events.prepare()));
+    void all.then((areFine) => process.nextTick(() => this.#settle(!areFine.includes(false))));
   }
 
   #settle(isFine: boolean): void {
@@ -72,7 +85,7 @@ export class ResponseGate implements Guard {
       return;
     }
     // What was changed while it was held belongs to the response too.
-    if (this.#outlet.isEnded && !this.#events.isReady()) {
+    if (this.#outlet.isEnded && !this.#isReady()) {
       this.#prepare();
       return;
     }

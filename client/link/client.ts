@@ -4,14 +4,15 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta, type Share } from "../../protocol/image/image.ts";
+import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
 import { Cache } from "../copies/cache.ts";
 import { Contents } from "../copies/contents.ts";
-import { Handle, type HandleOptions } from "../handle/handle.ts";
+import { A_TRANSACTION, Handle, type HandleOptions } from "../handle/handle.ts";
 import { carryOn, transactionsAround } from "../handle/scope.ts";
 import { Transactions } from "../handle/transactions.ts";
-import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
+import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
 import { Connection } from "./connection.ts";
 
 /** What a commit carries besides its delta. */
@@ -148,7 +149,14 @@ export class Client {
   async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
-    return handle.transaction(fn, options);
+    try {
+      const value = await handle.transaction(fn, options);
+      handle.end(A_TRANSACTION);
+      return value;
+    } catch (error) {
+      handle.endInVain(A_TRANSACTION);
+      throw error;
+    }
   }
 
   /** What the daemon tells about itself. */

@@ -46,6 +46,11 @@ export function bindEvents(emitter: Bound, context: RequestContext & Partial<End
   };
 }
 
+/** In which context the listeners of this one run. */
+export function boundTo(emitter: Bound): RequestContext | undefined {
+  return emitter[BOUND];
+}
+
 /** Undefined for what is no request, and for one that no session() has seen. */
 export function contextOf(request: unknown): RequestContext | undefined {
   if (typeof request !== "object" || request === null || !("headers" in request)) return undefined;

@@ -24,7 +24,8 @@ export interface Neighbourhood {
   readonly steadyMs: Clock;
   remember(change: ChangedValues, atMs: number): void;
   noteSave(image: Buffer): void;
-  inherit(id: string): InheritedChange | undefined;
+  inherited(id: string): InheritedChange | undefined;
+  forgetInherited(id: string): void;
   repair(save: ForeignSave): Buffer | undefined;
 }
 
@@ -85,13 +86,20 @@ export class Encounters {
    * have undone since.
    */
   judgeFirst(theirs: Loaded): Buffer | undefined {
-    const inherited = this.#around.inherit(this.#id);
+    const inherited = this.#around.inherited(this.#id);
     if (inherited === undefined) return undefined;
     this.#writtenMs = Math.min(inherited.writtenMs, this.#around.steadyMs());
     this.#mayBeHeld = true;
     const nowMs = startupMs(theirs.image);
     const { image } = applyChange(theirs.image, { delta: inherited.delta, nowMs });
-    return this.#repair(theirs, { image, revision: theirs.revision }, inherited.writtenMs);
+    const repaired = this.#repair(theirs, { image, revision: theirs.revision }, inherited.writtenMs);
+    if (repaired === undefined) this.#around.forgetInherited(this.#id);
+    return repaired;
+  }
+
+  /** Contents with back in them the values that a stale save undid are visible. */
+  noteRepaired(): void {
+    this.#around.forgetInherited(this.#id);
   }
 
   // -- the lock

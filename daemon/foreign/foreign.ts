@@ -105,8 +105,12 @@ export class ForeignWriters implements Neighbourhood {
     this.#metrics.foreignSaves += 1;
   }
 
-  inherit(id: string): InheritedChange | undefined {
-    return this.#inherited.take(id, this.#parts.steadyMs());
+  inherited(id: string): InheritedChange | undefined {
+    return this.#inherited.find(id, this.#parts.steadyMs());
+  }
+
+  forgetInherited(id: string): void {
+    this.#inherited.forget(id);
   }
 
   repair(save: ForeignSave): Buffer | undefined {

@@ -54,11 +54,15 @@ export class InheritedChanges {
     return nowMs - writtenMs < this.#keepMs;
   }
 
-  /** The change that the file is to be compared with; undefined where there is none, or it is too old to matter. Once for each session. */
-  take(id: string, nowMs: number): InheritedChange | undefined {
+  /** The file has been compared with it, and holds it now. */
+  forget(id: string): void {
+    this.#sessions.delete(id);
+  }
+
+  /** The change that the file is to be compared with; undefined where there is none, or it is too old to matter. */
+  find(id: string, nowMs: number): InheritedChange | undefined {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;
-    this.#sessions.delete(id);
     const { values, moved, writtenMs } = collected;
     return this.#mayMatter(writtenMs, nowMs) ? { delta: encodeDelta(values, moved), writtenMs } : undefined;
   }

@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
+import { isSystemError } from "../files/files.ts";
 import { isUnsupported, native } from "../files/native.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
@@ -75,7 +76,7 @@ function lookAtHolder(root: string): Holder {
     const isKilled = [...pending].some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
     return isKilled || /^State:\s*[ZX]/m.test(status) ? "ending" : "there";
   } catch (error) {
-    return codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH" ? "gone" : "there";
+    return isSystemError(error, "ENOENT", "ESRCH") ? "gone" : "there";
   }
 }
 
@@ -124,15 +125,26 @@ function takeRecordLock(fd: number, path: string): RecordLock {
   if (native === undefined) return "none";
   try {
     if (!native.tryLock(fd)) return "busy";
-    const second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    try {
-      return native.tryLock(second) ? "none" : "held";
-    } finally {
-      closeSync(second);
-    }
+    return keepsOthersOut(native, fd, path) ? "held" : "none";
   } catch (error) {
-    if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
+    if (isUnsupported(error) || isSystemError(error, "ENOLCK")) return "none";
     throw error;
+  }
+}
+
+/** Tried on the file that has the name, if that is still ours: of one that has none any more our lock is as good as any. */
+function keepsOthersOut({ tryLock }: NonNullable<typeof native>, fd: number, path: string): boolean {
+  let second: number;
+  try {
+    second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    throw error;
+  }
+  try {
+    return fstatSync(second).ino !== fstatSync(fd).ino || !tryLock(second);
+  } finally {
+    closeSync(second);
   }
 }
 
@@ -167,7 +179,7 @@ async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<U
     });
     return () => releaseQuietly(release);
   } catch (error) {
-    if (codeOf(error) === "ELOCKED") return undefined;
+    if (isSystemError(error, "ELOCKED")) return undefined;
     throw error;
   }
 }
@@ -197,10 +209,6 @@ async function releaseQuietly(release: Unlock): Promise<void> {
   try {
     await release();
   } catch (error) {
-    if (codeOf(error) !== "ERELEASED" && codeOf(error) !== "ENOTACQUIRED") throw error;
+    if (!isSystemError(error, "ERELEASED", "ENOTACQUIRED")) throw error;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }

@@ -28,6 +28,7 @@ import {
   writeSync,
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
+import { isMissing } from "../files/files.ts";
 import type { Fingerprint } from "../foreign/foreign.ts";
 import type { Revision } from "../store/store.ts";
 
@@ -308,6 +309,14 @@ export class Journal {
   }
 }
 
+/** The same commits, without what those changed that were made before `oldestMs`: no stale save of them counts as one any more. */
+export function withoutOldChanges(commits: readonly JournaledCommit[], oldestMs: number): JournaledCommit[] {
+  return commits.map((commit) => {
+    const { change, ...rest } = commit;
+    return change === undefined || change.whenMs > oldestMs ? commit : rest;
+  });
+}
+
 /** Reads a journal and the one before it, up to where each is whole. A missing one is an empty one. */
 export function replayJournal(path: string): Replay {
   const into: Collected = { commits: [], ended: new Map() };
@@ -400,7 +409,7 @@ function readIfThere(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    if (isMissing(error)) return Buffer.alloc(0);
     throw error;
   }
 }

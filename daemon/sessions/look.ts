@@ -36,7 +36,9 @@ export class Look {
   readonly #encounters: Encounters;
   readonly #lock: { readonly hasLock: boolean };
   #contents: Contents | undefined;
-  /** A publication found that somebody had saved. */
+  /** The contents before the last look. */
+  #known: Contents | undefined;
+  /** A write has failed, or found that another program had saved. */
   #mustLook = false;
   #vanishedLooks = 0;
 
@@ -54,6 +56,11 @@ export class Look {
 
   get contents(): Contents | undefined {
     return this.#contents;
+  }
+
+  /** The contents before the last look: those count again where it found a stale save and the repair is not written. */
+  get known(): Contents | undefined {
+    return this.#known;
   }
 
   /** The store holds these contents: one stat. */
@@ -81,6 +88,7 @@ export class Look {
   refresh(nowMs: number): Buffer | undefined | "vanished" {
     const known = this.#contents;
     if (known !== undefined && this.isCurrent) return known.image;
+    this.#known = known;
     this.#mustLook = false;
     const { store, tombstones, maxSessionBytes } = this.#parts;
     if (tombstones.has(this.#id)) return this.#refreshEnded(known);
@@ -98,14 +106,13 @@ export class Look {
     this.#contents = { image, revision, isFleeting: !this.#parts.store.tellsRevisions, sameAs };
   }
 
-  /** Another program saved between the last look and our step: the next turn looks. */
-  lookNext(): void {
+  /**
+   * A step has failed, or another program saved before it: these contents count as before. The next turn looks how far the step came; the
+   * values that a stale save undid are told by these contents alone.
+   */
+  keep(contents: Contents | undefined): void {
+    this.#contents = contents;
     this.#mustLook = true;
-  }
-
-  /** A read or write has failed: the store may hold anything. */
-  forget(): void {
-    this.#contents = undefined;
   }
 
   /** The store and the memory are empty, and the id stays ended. When it fails, the next look tells how far it came. */
@@ -165,9 +172,10 @@ export class Look {
   }
 
   #adoptTheirs(loaded: Loaded, known: Contents, nowMs: number): Buffer {
-    const isNew = !isSameRevision(loaded.revision, known.revision);
-    const repaired = isNew ? this.#encounters.judge(loaded, known, nowMs) : undefined;
     const isSameAsOurs = isSameButStamp(loaded.image, known.image);
+    // Where two revisions may look the same the bytes tell.
+    const isNew = !isSameAsOurs || !isSameRevision(loaded.revision, known.revision);
+    const repaired = isNew ? this.#encounters.judge(loaded, known, nowMs) : undefined;
     this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
     if (repaired === undefined) return loaded.image;
     // With everything put back the contents are the ones we had: a worker that holds those holds these.

@@ -6,6 +6,7 @@
 
 import type { SessionError } from "../../protocol/errors.ts";
 import { applyChange, type Dialect, isSameButStamp, newImage, startupMs } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CommitOptions } from "../../protocol/wire/operations.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
@@ -57,9 +58,6 @@ export interface Plan {
   /** The image has values back in it that a stale save undid. */
   readonly isRepair: boolean;
 }
-
-/** Several workers may have found the same old stamp: once a second is enough (GAMBAS.md 4.3). */
-const TOUCH_AFTER_MS = 1000;
 
 export function planTurn(standing: Standing, limits: Limits): Plan {
   const { image, contents, due } = standing;
@@ -137,6 +135,7 @@ function emptyImage({ timeoutSeconds }: CommitOptions, nowMs: number, limits: Li
 
 function takeTouch(turn: TouchTurn, plan: Plan, { id, nowMs }: Standing): void {
   if (plan.image === undefined) throw gone(id);
+  // Several workers may have found the same old stamp: once is enough (GAMBAS.md 4.3).
   if (nowMs - startupMs(plan.image) > TOUCH_AFTER_MS) plan.isTouched = true;
   plan.turns.push(turn);
 }

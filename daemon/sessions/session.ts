@@ -4,7 +4,7 @@
 //   COLD  no contents in memory                       --load-->            WARM
 //   WARM  contents of a revision of the file          --commit, touch-->   WARM   (the store first, then memory)
 //   WARM  stat shows a revision we did not write      --refresh-->         WARM   (their contents, stale values put back)
-//   any   a failed read or write                      ------------>        COLD   (forget and look again)
+//   any   a failed read or write                      ------------>        as it was  (and the next turn looks at the file)
 //   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
 //
 // There is no dirty state: contents come from the store or are in it, and no change is acknowledged before it is written.
@@ -22,6 +22,7 @@ import { Look, type LookParts } from "./look.ts";
 import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
 import {
   type CommitTurn,
+  closed,
   type EndTurn,
   isCreation,
   type LeaseTurn,
@@ -51,6 +52,8 @@ export interface Prepared {
   readonly staged: Staged;
   readonly image: Buffer;
   readonly before: Contents | undefined;
+  /** These count again when nothing of this becomes visible: of a repair those before the stale save, or it would not be missed any more. */
+  readonly unwritten: Contents | undefined;
   readonly turns: readonly (CommitTurn | TouchTurn)[];
   /** Of each commit among them, in the same order. */
   readonly changes: readonly ChangedValues[];
@@ -132,7 +135,8 @@ export class Session implements Awake, LockUser {
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    this.#turns.forget(owner);
+    // Nobody reads the answers, but calls that wait behind these go on.
+    for (const turn of this.#turns.takeThoseOf(owner)) turn.fail(closed(this.id));
     if (this.#turns.lease?.owner === owner) this.#endLease();
   }
 
@@ -162,6 +166,7 @@ export class Session implements Awake, LockUser {
     this.#isScheduled = false;
     if (this.#isWriting || !this.#turns.hasWork) return undefined;
     let isLocked = this.#turns.lease !== undefined;
+    const known = this.#look.contents;
     try {
       if (!isLocked && !this.#lock.take(nowMs, this.#mayCreateLock)) return undefined;
       isLocked = true;
@@ -172,7 +177,8 @@ export class Session implements Awake, LockUser {
       this.#isWriting = prepared !== undefined;
       if (prepared !== undefined) return prepared;
     } catch (error) {
-      this.#failEverything(error, isLocked);
+      this.#look.keep(known);
+      this.#failDue(error, isLocked);
     }
     this.#finishTurn();
     return undefined;
@@ -255,14 +261,16 @@ export class Session implements Awake, LockUser {
 
   #stage({ image, turns, changes, isRepair }: Plan): Prepared | undefined {
     const before = this.#look.contents;
+    const unwritten = isRepair ? this.#look.known : before;
     if (image === undefined) return undefined;
     try {
       const staged = this.#house.store.stage(this.id, image, before?.revision);
-      return { session: this, staged, image, before, turns, changes, isRepair };
+      return { session: this, staged, image, before, unwritten, turns, changes, isRepair };
     } catch (error) {
       if (before === undefined) this.#look.leaveNothing();
-      this.#look.forget();
+      this.#look.keep(unwritten);
       this.#refuseAll(turns, error);
+      if (isRepair) this.#failRepair(error);
       return undefined;
     }
   }
@@ -301,12 +309,13 @@ export class Session implements Awake, LockUser {
     turn.answer();
   }
 
-  #adoptWritten({ before, image, staged, turns, changes }: Prepared): void {
+  #adoptWritten({ before, image, staged, turns, changes, isRepair }: Prepared): void {
     const { revision } = staged;
     // A repair alone makes the contents what they were.
     const isUnchanged = before !== undefined && turns.length === 0;
     this.#look.adopt(image, revision, isUnchanged ? sameToo(before, revision) : [revision.mtimeMs]);
     this.#encounters.noteWritten(changes);
+    if (isRepair) this.#encounters.noteRepaired();
     // A repair is not the transaction's work: its holder must still be told of contents that it did not see.
     const { lease } = this.#turns;
     if (lease !== undefined && turns.length > 0) lease.image = image;
@@ -388,7 +397,7 @@ export class Session implements Awake, LockUser {
     const { lease } = this.#turns;
     if (lease === undefined || lease.turns.length === 0 || !isOvertaken(lease, image)) return;
     this.#house.metrics.conflicts += 1;
-    for (const turn of this.#turns.takeLeased()) turn.fail(overtaken(this.id));
+    for (const turn of this.#turns.takeDue()) turn.fail(overtaken(this.id));
     this.#closeLease();
   }
 
@@ -414,28 +423,36 @@ export class Session implements Awake, LockUser {
   /** Another program saved between our look and our step: its save stands, and our turns come again. */
   #comeAgain(prepared: Prepared): void {
     this.#isWriting = false;
-    this.#look.lookNext();
+    this.#look.keep(prepared.unwritten);
     // A lease may be over by now: while the disk worked, say.
     for (const turn of this.#turns.putBack(prepared.turns)) turn.fail(leaseLost(this.id));
     this.#finishTurn();
   }
 
-  #undo(prepared: Prepared, error: unknown): void {
+  #undo({ before, unwritten, turns, isRepair }: Prepared, error: unknown): void {
+    const { contents } = this.#look;
     this.#isWriting = false;
-    this.#look.forget();
-    if (prepared.before === undefined) this.#look.leaveNothing();
-    if (prepared.turns.length === 0) this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
-    this.#refuseAll(prepared.turns, error);
+    // Contents that are visible already stay known: only the disk has not taken them.
+    const isVisible = contents !== before;
+    this.#look.keep(isVisible ? contents : unwritten);
+    if (before === undefined) this.#look.leaveNothing();
+    this.#refuseAll(turns, error);
+    if (isRepair && !isVisible) this.#failRepair(error);
     this.#finishTurn();
   }
 
+  /** The calls that wait want the values that could not be put back: they are told so, and the next look tries again. */
+  #failRepair(error: unknown): void {
+    this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
+    this.#failDue(error, true);
+  }
+
   /** @param mayEnd the lock is ours: ending a session needs nothing that can be read. */
-  #failEverything(error: unknown, mayEnd: boolean): void {
-    this.#look.forget();
+  #failDue(error: unknown, mayEnd: boolean): void {
     const problem = storeError(this.id, error);
     for (const turn of this.#turns.takeReads()) turn.fail(problem);
     const ends: EndTurn[] = [];
-    for (const turn of [...this.#turns.takeLeased(), ...this.#turns.takeQueue()]) {
+    for (const turn of this.#turns.takeDue()) {
       if (turn.type === "end" && mayEnd) ends.push(turn);
       else this.#refuse(turn, problem);
     }

@@ -155,20 +155,19 @@ export class Turns {
     return lost;
   }
 
-  /** Nothing that a closed connection asked for and did not get happens any more. */
-  forget(owner: object): void {
-    const isOthers = ({ caller }: ReadTurn | Turn): boolean => caller.owner !== owner;
+  /** Takes out all that a connection asked for. */
+  takeThoseOf(owner: object): readonly Waiting[] {
+    const isTheirs = ({ caller }: Waiting): boolean => caller.owner === owner;
+    const isOthers = (turn: Waiting): boolean => !isTheirs(turn);
+    const taken = [...this.#reads, ...this.#queue].filter(isTheirs);
     this.#reads = this.#reads.filter(isOthers);
     this.#queue = this.#queue.filter(isOthers);
-    if (this.#lease?.owner === owner) this.#lease.turns.length = 0;
+    return this.#lease?.owner === owner ? [...taken, ...this.#lease.turns.splice(0)] : taken;
   }
 
-  takeQueue(): readonly Turn[] {
-    return this.#queue.splice(0);
-  }
-
-  takeLeased(): readonly CommitTurn[] {
-    return this.#lease?.turns.splice(0) ?? [];
+  /** Those that wait for the end of a lease wait for their own turn, and hear its outcome. */
+  takeDue(): readonly Turn[] {
+    return (this.#lease?.turns ?? this.#queue).splice(0);
   }
 
   beginLease(lease: Lease): void {
@@ -201,6 +200,10 @@ export function idTaken(id: string): SessionError {
 
 export function leaseLost(id: string): SessionError {
   return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
+}
+
+export function closed(id: string): SessionError {
+  return new SessionError("ERR_CLOSED", `The connection was closed before its turn on session ${id} came.`);
 }
 
 export function overtaken(id: string): SessionError {

@@ -70,21 +70,25 @@ export class UniqueCommits {
 
   async #endOthers(id: string, turn: CommitTurn): Promise<void> {
     const prefix = prefixOf(id);
-    const others: Promise<void>[] = [];
+    const others: string[] = [];
     for await (const other of this.#parts.ids()) {
-      if (other !== id && prefixOf(other) === prefix) others.push(this.#endOther(other, turn));
+      if (other !== id && prefixOf(other) === prefix) others.push(other);
     }
-    await Promise.all(others);
+    await Promise.all(others.map((other) => this.#endOther(other, turn)));
   }
 
-  /** One that cannot be ended (a directory of that name, say) must not keep the others from it. */
-  #endOther(id: string, { caller }: CommitTurn): Promise<void> {
+  /**
+   * One that cannot be ended (a directory of that name, say) must not keep the others from it.
+   *
+   * @throws SessionError ERR_DEADLOCK where its turn would never come.
+   */
+  #endOther(id: string, { caller, held }: CommitTurn): Promise<void> {
     return new Promise((answer) => {
       const fail = (error: unknown): void => {
         this.#parts.log.error("unique-failed", { session: id, error: String(error) });
         answer();
       };
-      this.#parts.enter(id, { type: "end", caller, answer, fail });
+      this.#parts.enter(id, { type: "end", caller, held, answer, fail });
     });
   }
 }

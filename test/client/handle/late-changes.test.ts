@@ -120,6 +120,29 @@ describe("after the response to a request has ended", () => {
     expect(await stored()).toEqual({ cart: ["a"], n: 0 });
   });
 
+  it("a change is told though nobody had used the session before", async () => {
+    handler = (res) => {
+      res.on("close", () => setImmediate(() => Session.set("late", 1)));
+      res.end("done");
+    };
+    const before = house.fileOf(id);
+    await ask();
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the response (GET /late) was over");
+    expect(house.fileOf(id)).toEqual(before);
+  });
+
+  it("a change is told where there is no response, though next had not used the session", async () => {
+    const over = deferred();
+    const upgrade = { method: "GET", url: "/socket", headers: { cookie }, socket: {} };
+    (session(house.options) as (...args: unknown[]) => void)(upgrade, {}, () => {
+      setImmediate(() => setImmediate(() => over.resolve(Session.set("late", 1))));
+    });
+    await over.promise;
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the call of next (GET /socket) was over");
+  });
+
   it.each(["finish", "close"])("a change at '%s' is told", async (event) => {
     handler = (res) => {
       res.on(event, () => Session.set("late", 1));
@@ -179,6 +202,42 @@ describe("after the response to a request has ended", () => {
     await lastWord();
     expect(told).toEqual([]);
     expect(await stored()).toMatchObject({ late: 1, cart: ["a", "late"] });
+  });
+
+  it("an object that has become what throws when it is looked at is told, and a save says why", async () => {
+    const stray: unknown[] = [];
+    const noteStray = (error: unknown): void => void stray.push(error);
+    process.on("uncaughtException", noteStray);
+    const saved = deferred<unknown>();
+    const spoil = (cart: unknown): void =>
+      void Object.defineProperty(cart, 0, {
+        get: () => {
+          throw new RangeError("not now");
+        },
+        enumerable: true,
+      });
+    handler = (res) => {
+      const { cart } = Session;
+      res.on("close", () =>
+        setImmediate(async () => {
+          spoil(cart);
+          await until(() => told.length > 0);
+          await Session.Save().catch(saved.resolve);
+        }),
+      );
+      res.end("done");
+    };
+    await ask();
+    expect(await saved.promise).toBeInstanceOf(RangeError);
+    expect(told[0]).toContain("Session.cart was changed after the response (GET /late)");
+    handler = (res) => {
+      spoil(Session.cart);
+      res.end("done");
+    };
+    expect(await ask()).toMatchObject({ status: 500 });
+    await lastWord();
+    process.off("uncaughtException", noteStray);
+    expect(stray).toEqual([]);
   });
 
   it("what was changed before is saved, and nothing is told", async () => {
@@ -336,6 +395,43 @@ describe("after a transaction", () => {
     await lastWord();
     expect(told).toHaveLength(1);
     expect(await stored()).toMatchObject({ late: 1, later: 2 });
+  });
+
+  it.each<[string, (cart: string[]) => string[] | Promise<never>]>([
+    ["of the id alone", (cart) => cart],
+    ["of the id alone that failed", () => Promise.reject(new Error("on purpose"))],
+  ])("%s, an object of it that is changed is told", async (_what, outcome) => {
+    let cart: string[] = [];
+    const over = house.worker().transaction(id, (session) => {
+      cart = session.get("cart") as string[];
+      return outcome(cart);
+    });
+    await over.catch(() => undefined);
+    cart.push("late");
+    await until(() => told.length > 0);
+    expect(told[0]).toContain(`Session.cart was changed after the transaction (session ${id})`);
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      "whose session it has ended itself, and that failed",
+      async () => {
+        await Session.Abandon();
+        throw new Error("on purpose");
+      },
+    ],
+    ["whose session was ended meanwhile", () => 1],
+  ])("%s, what it left running sets is told", async (what, fn) => {
+    await Session.Run({ id, remoteAddress: "10.0.0.1" }, async () => {
+      const transaction = Session.Transaction(async () => {
+        setTimeout(() => Session.set("late", 1), 50);
+        await fn();
+      });
+      const ends = what.includes("meanwhile") ? Session.Abandon() : undefined;
+      await Promise.allSettled([transaction, ends]);
+    });
+    await until(() => told.length > 0);
+    expect(told[0]).toContain("Session.late was changed after the transaction");
   });
 
   it("that stalled nothing more is told than that", async () => {

@@ -208,6 +208,53 @@ describe("an object read before a transaction", () => {
   });
 });
 
+describe("an object that is set again is no lost one", () => {
+  it.each<[string, (box: string[]) => unknown]>([
+    ["after a transaction with it has failed", () => Session.set("cart", "nothing")],
+    ["in a transaction", () => undefined],
+  ])("%s", async (how, before) => {
+    await run(async () => {
+      const box = ["a"];
+      const failing = Session.Transaction(() => {
+        Session.cart = box;
+        throw new Error("once");
+      });
+      await expect(failing).rejects.toThrow("once");
+      before(box);
+      box.push("b");
+      if (how === "in a transaction") await Session.Transaction(() => Session.set("cart", box));
+      else Session.cart = box;
+      await Session.Save();
+      box.push("c");
+    });
+    expect(await stored()).toEqual(["a", "b", "c"]);
+  });
+
+  it("after it was dropped", async () => {
+    await run(async () => {
+      const box = ["a"];
+      Session.cart = box;
+      Session.Modified = false;
+      box.push("b");
+      Session.cart = box;
+    });
+    expect(await stored()).toEqual(["a", "b"]);
+  });
+
+  it("nor one that the session holds all the while", async () => {
+    await run(async () => {
+      const box = cart();
+      const failing = Session.Transaction(() => {
+        Session.cart = box;
+        throw new Error("once");
+      });
+      await expect(failing).rejects.toThrow("once");
+      box.push("b");
+    });
+    expect(await stored()).toEqual(["a", "b"]);
+  });
+});
+
 describe("an object is not lost without a word", () => {
   it("where its transaction has failed", async () => {
     const failing = run(async () => {

@@ -163,6 +163,19 @@ describe("a request that came without a response", () => {
   });
 });
 
+it("a change that comes too late is told whatever the request says of itself", async () => {
+  const [told, changed] = [deferred<string>(), deferred()];
+  const note = (warning: Error & { code?: string }): void => {
+    if (warning.code === "ERR_NOT_SAVED") told.resolve(warning.message);
+  };
+  process.on("warning", note);
+  const odd = { method: {}, url: Object.create(null), headers: { cookie: known }, socket: WORDLESS };
+  bind(odd, {}, () => setImmediate(() => setImmediate(() => changed.resolve(Session.set("late", 1)))));
+  await changed.promise;
+  expect(await told.promise).toContain("Session.late was changed after the call of next (a request ) was over");
+  process.off("warning", note);
+});
+
 describe("what is wrong with the call", () => {
   it.each([
     ["no cookie", undefined],
@@ -220,6 +233,38 @@ describe("a handler that fails is the same with a cookie and without", () => {
       await expect(server.ask("/begun", ask)).rejects.toThrow();
     }
     expect(errors).toHaveLength(6);
+    await server.close();
+  });
+});
+
+describe("whatever a handler throws", () => {
+  const unnamed = Object.assign(new Error("unnamed"), { name: 7 });
+  const symbolic = Object.assign(new Error(), { message: Symbol("text") });
+  it.each<[string, unknown]>([
+    ["an object without a text", Object.create(null)],
+    ["an error whose name is none", unnamed],
+    ["an error whose text is none", symbolic],
+    ["a symbol", Symbol("thrown")],
+    ["nothing", undefined],
+  ])("is answered, and told: %s", async (_what, thrown) => {
+    const told: unknown[] = [];
+    for (const onError of [undefined, (error: Error): void => void told.push(error)]) {
+      const middle = session({ ...house.options, ...(onError === undefined ? {} : { onError }) });
+      const server = await HttpHouse.open((req, res) => middle(req, res, () => Promise.reject(thrown)));
+      for (const cookie of [known, UNKNOWN]) expect((await server.ask("/", { cookie })).status).toBe(500);
+      await server.close();
+    }
+    expect(told).toHaveLength(2);
+    expect(told.every((error) => error instanceof Error)).toBe(true);
+  });
+
+  it("in onError too", async () => {
+    const onError = (): never => {
+      throw Object.create(null);
+    };
+    const middle = session({ ...house.options, onError });
+    const server = await HttpHouse.open((req, res) => middle(req, res, () => Promise.reject(new Error("mine"))));
+    expect((await server.ask("/", { cookie: known })).status).toBe(500);
     await server.close();
   });
 });

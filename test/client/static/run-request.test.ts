@@ -234,6 +234,21 @@ describe("Session.Run({ request })", () => {
     expect([reply.cookie, after]).toEqual([`SESSION=${id}`, 2]);
   });
 
+  it("of a request whose session is only being made is that session", async () => {
+    const over = deferred<unknown>();
+    const server = await serve((req, res) =>
+      bind(req, res, () => {
+        Session.before = 1;
+        res.end("done");
+        over.resolve(Session.Run({ request: req }, () => Session.set("after", 2)));
+      }),
+    );
+    const reply = await server.ask("/");
+    await over.promise;
+    const id = reply.cookie.slice("SESSION=".length);
+    expect([await stored(id, "before"), await stored(id, "after")]).toEqual([1, 2]);
+  });
+
   it("of an upgrade that went through session() with a response that leads nowhere is that of its cookie", async () => {
     const id = await make({ n: 1 });
     const server = await serveUpgrades(

@@ -1276,6 +1276,19 @@ describe("transactions that wait for the session at the same time", () => {
     await Session.Run({ id }, () => expect({ ...Session }).toEqual({ n: 1, fast: 1, slow: 1, last: 1 }));
   });
 
+  it("Load does not take back what one before them has done", async () => {
+    const id = await makeSession({ n: 0 });
+    const count = (): unknown => Session.set("n", (Session.n as number) + 1);
+    const reload = async (): Promise<void> => {
+      Session.n = 100;
+      await Session.Load();
+      count();
+    };
+    const outcomes = await together(id, count, reload, count, reload);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill("fulfilled"));
+    expect(await Session.Run({ id }, () => Session.n)).toBe(4);
+  });
+
   it("run again where what they had seen of those before them could not be written", async () => {
     const id = await makeSession({ n: 1 });
     let runs = 0;
@@ -1458,6 +1471,43 @@ describe("Transaction", () => {
     });
   });
 
+  it("without a session keeps what was said of the one to come, unless it fails", async () => {
+    await Session.Run({ remoteAddress: "10.9.9.9" }, async () => {
+      const say = (seconds: number): void => {
+        Session.Timeout = seconds;
+        Session.Prefix = "desk";
+        Session.CookiePath = "/desk";
+        Session.Unique = true;
+      };
+      const said = (): unknown[] => [Session.Timeout, Session.Prefix, Session.CookiePath, Session.Unique];
+      const before = said();
+      const failing = Session.Transaction(() => {
+        say(50);
+        throw new Error("no");
+      });
+      await expect(failing).rejects.toThrow("no");
+      expect(said()).toEqual(before);
+      await Session.Transaction(() => say(60));
+      expect(said()).toEqual([60, "desk", "/desk", true]);
+      Session.n = 1;
+      await Session.Save();
+      expect(idNow()).toMatch(/^desk:/);
+      expect([Session.Timeout, Session.CookiePath]).toEqual([60, "/desk"]);
+    });
+  });
+
+  it("keeps the prefix of the session that comes after the one it runs on", async () => {
+    const id = await makeSession({ n: 1 });
+    await Session.Run({ id }, async () => {
+      await Session.Transaction(() => {
+        Session.Prefix = "desk";
+      });
+      await Session.Abandon();
+      Session.n = 1;
+      expect(idNow()).toMatch(/^desk:/);
+    });
+  });
+
   it("joins the transaction it is called in", async () => {
     const id = await makeSession({ n: 1 });
     await Session.Run({ id }, () =>
@@ -1497,6 +1547,21 @@ describe("Transaction", () => {
     await Session.Run({ id }, () => {
       expect([Session.n, Session.m, Session.o, Session.p, Session.Timeout]).toEqual([2, undefined, { k: 2 }, 4, 77]);
     });
+  });
+
+  it("a part that fails takes back what it said of the session to come", async () => {
+    const id = await makeSession({ n: 1 });
+    await Session.Run({ id, remoteAddress: "10.9.9.9" }, () =>
+      Session.Transaction(async () => {
+        const part = Session.Transaction(() => {
+          Session.Prefix = "desk";
+          Session.Unique = true;
+          throw new Error("no");
+        });
+        await expect(part).rejects.toThrow("no");
+        expect([Session.Prefix, Session.Unique]).toEqual(["10.9.9.9", false]);
+      }),
+    );
   });
 
   it("a part that fails leaves the objects live that it did not change", async () => {

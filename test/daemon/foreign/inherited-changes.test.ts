@@ -31,7 +31,7 @@ it.each<[string, Buffer[], string[]]>([
   ],
   ["and deleted at last are gone", [deltaOf({ a: undefined }), deltaOf({ a: 2 }), deltaOf({ a: undefined })], ["b"]],
 ])("keys that were %s", (_what, deltas, keys) => {
-  const change = new InheritedChanges(deltas.map(commit), 60_000).take(ID, 10);
+  const change = new InheritedChanges(deltas.map(commit), 60_000).find(ID, 10);
   const image = applyDelta(newImage({ nowMs: 0, timeoutSeconds: 60 }), { delta: deltaOf({ a: 1, b: 1 }), nowMs: 0 });
   const delta = change?.delta ?? Buffer.alloc(0);
   expect([...layoutOf(applyDelta(image, { delta, nowMs: 0 })).entries.keys()]).toEqual(keys);

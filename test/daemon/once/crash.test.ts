@@ -218,8 +218,8 @@ test("a change in the journal that a loss of power has damaged keeps no daemon f
   journal.append();
   journal.close();
   const inherited = new InheritedChanges(replayJournal(path).commits, 60_000);
-  expect(inherited.take(damaged, 1_000)).toBeUndefined();
-  expect(inherited.take(whole, 1_000)).toMatchObject({ writtenMs: 1_000 });
+  expect(inherited.find(damaged, 1_000)).toBeUndefined();
+  expect(inherited.find(whole, 1_000)).toMatchObject({ writtenMs: 1_000 });
 });
 
 test("what the daemon before had changed is forgotten when it is too old to matter, asked for or not", () => {
@@ -231,7 +231,7 @@ test("what the daemon before had changed is forgotten when it is too old to matt
   const inherited = new InheritedChanges(commits, 10_000);
   inherited.prune(49_000);
   expect(inherited.count).toBe(10);
-  expect(inherited.take(ids[49] ?? "", 49_000)).toMatchObject({ writtenMs: 49_000 });
+  expect(inherited.find(ids[49] ?? "", 49_000)).toMatchObject({ writtenMs: 49_000 });
   inherited.prune(100_000);
   expect(inherited.count).toBe(0);
 });

@@ -1,6 +1,6 @@
 // Whatever ends a transaction gives its lease back at once, however it ends: whoever waits never waits for the lease's time.
 
-import { unlinkSync } from "node:fs";
+import { unlinkSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FrameWriter } from "../../../protocol/wire/frame.ts";
 import { type CommitOptions, OPERATIONS } from "../../../protocol/wire/operations.ts";
@@ -156,6 +156,35 @@ describe("a transaction's last commit", () => {
     await unique;
     // Exactly one of them is left: the one that came last to its end.
     expect([await anna.values(id), await anna.values(other)]).toEqual([undefined, { n: 1 }]);
+  });
+});
+
+describe("who waits for the end of a lease", () => {
+  /** A read under the lease finds that the file cannot be opened for a moment. */
+  async function failReading(): Promise<void> {
+    const carl = await lab.worker("carl");
+    utimesSync(lab.path(id), 1, 1);
+    intercept((call) => (call.name === "openSync" && call.path === lab.path(id) ? failure("EIO", call) : "do"));
+    expect(await codeOf(carl.open(id))).toBe("ERR_STORE");
+    letThrough();
+  }
+
+  test("to end the session does so after it, whatever fails under it", async () => {
+    const ended = bert.abandon(id);
+    await bert.settle();
+    await failReading();
+    await anna.commitLeased(id, { n: 2 }, fence);
+    await ended;
+    expect(await bert.values(id)).toBeUndefined();
+  });
+
+  test("for the next one gets it, whatever fails under it", async () => {
+    const next = bert.lease(id, LEASE_MS);
+    await bert.settle();
+    await failReading();
+    await anna.commitLeased(id, { n: 2 }, fence);
+    await bert.commitLeased(id, { m: 3 }, (await next).fence);
+    expect(await bert.values(id)).toEqual({ n: 2, m: 3 });
   });
 });
 

@@ -1,7 +1,7 @@
 // Files of both dialects under one daemon: who reads and writes what, how a program of 3.19 or later is told from one that changes
 // something, and in which dialect a session is written whose first reference comes.
 
-import { chmodSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DialectInUse } from "../../../daemon/store/gambas-file/programs/dialect.ts";
@@ -154,6 +154,8 @@ describe("the dialect in use", () => {
     put("realistic_cart", 1);
     put("zero", 0, Buffer.of());
     put("damaged", 0, Buffer.from("no session, of any dialect"));
+    const itself = join(sessions, newId());
+    symlinkSync(itself, itself);
     expect(inUse("auto", install("3.22.0")).current).toBe("3.18");
     put("newer/minimal", 20);
     expect(inUse("auto", install("3.18.4")).description).toBe("3.19 (files of this root)");

@@ -10,6 +10,7 @@ import {
   rmdirSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -208,6 +209,38 @@ describe("who may have saved", () => {
     renameSync(`${root}-elsewhere`, root);
     save(come());
     expect(saver().mayHaveRunAt(committedMs)).toBe(true);
+  });
+});
+
+/** The file system keeps whole seconds of what was changed last. */
+function cutToSeconds(path: string, ms: number): void {
+  const seconds = Math.floor(ms / 1000);
+  utimesSync(path, seconds, seconds);
+}
+
+describe("where times of files are whole seconds", () => {
+  it("the one that ran at our commit may have saved in the second in which our file lost its name", async () => {
+    const pid = come(LONG);
+    const committedMs = look();
+    await tick();
+    save(pid);
+    cutToSeconds(join(root, String(pid)), fstatSync(ours).ctimeMs);
+    expect(saver().mayHaveRunAt(committedMs)).toBe(true);
+  });
+
+  it("a program is seen that came in the same second as another change of the root", () => {
+    const nowMs = 1_700_000_000_500;
+    const realNow = Date.now;
+    try {
+      Date.now = () => nowMs;
+      cutToSeconds(root, nowMs);
+      expect(presence.look(steadyMs).isAnybodyThere).toBe(false);
+      come();
+      cutToSeconds(root, nowMs);
+      expect(presence.look(steadyMs).isAnybodyThere).toBe(true);
+    } finally {
+      Date.now = realNow;
+    }
   });
 });
 

@@ -4,12 +4,12 @@
 // `session/` that shows a dialect; the installed interpreter; the newest dialect. Decodes no session.
 
 import { execFileSync } from "node:child_process";
-import { opendirSync, readFileSync, statSync } from "node:fs";
+import { type Dir, lstatSync, opendirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
 import { isSessionId } from "../../../../protocol/session-id.ts";
-import { closeDescriptor } from "../../../files/files.ts";
+import { closeDescriptor, isSystemError } from "../../../files/files.ts";
 import { openToRead } from "../../../files/opening.ts";
 import type { Log } from "../../../report/log.ts";
 
@@ -143,31 +143,38 @@ function youngestFirst(sessions: string): string[] {
   const files: { readonly path: string; readonly mtimeMs: number }[] = [];
   for (const name of firstNames(sessions)) {
     const path = `${sessions}/${name}`;
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = lookAt(path);
     if (stat?.isFile() === true && stat.size <= MAX_READ_BYTES) files.push({ path, mtimeMs: stat.mtimeMs });
   }
   files.sort((one, other) => other.mtimeMs - one.mtimeMs);
   return files.slice(0, MAX_READ).map(({ path }) => path);
 }
 
+/** undefined for a file that cannot be looked at, a link to itself, say: it shows nothing, and the next call that opens it is told. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    // Any system error; see above.
+    return undefined;
+  }
+}
+
+/** Those that could be read; the next call that opens a session there is told of the error. */
 function firstNames(sessions: string): string[] {
   const names: string[] = [];
-  let directory: ReturnType<typeof opendirSync>;
+  let directory: Dir | undefined;
   try {
     directory = opendirSync(sessions, { bufferSize: 256 });
-  } catch {
-    // Any system error: the next call that opens a session there is told of it.
-    return names;
-  }
-  try {
     for (let left = MAX_NAMES; left > 0; left--) {
       const entry = directory.readSync();
       if (entry === null) break;
       if (isSessionId(entry.name)) names.push(entry.name);
     }
-  } finally {
-    directory.closeSync();
+  } catch {
+    // Any system error; see above.
   }
+  directory?.closeSync();
   return names;
 }
 
@@ -178,7 +185,7 @@ function shownBy(path: string): Dialect | undefined {
     const { hasReferences } = imageOfFile(image);
     return hasReferences || dialectOf(image) === "3.19" ? dialectOf(image) : undefined;
   } catch (error) {
-    if (error instanceof SessionError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    if (error instanceof SessionError || isSystemError(error)) return undefined;
     throw error;
   }
 }

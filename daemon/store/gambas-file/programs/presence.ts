@@ -18,6 +18,8 @@ const BELIEVED_MS = 300_000;
 const ALIVE_CHECK_MS = 1000;
 /** A time stamp younger than this may stand for more than one change: kernels before 6.13 stamp by a coarse clock. */
 const COARSE_MS = 20;
+/** So many longer where the file system keeps whole seconds, as ext4 with small inodes does, or every other one. */
+const COARSEST_MS = 2_000;
 /** Between two looks the system's clock may drift from the steady one by so much without having been set. */
 const DRIFT_MS = 10;
 /** A comparison of the two that took longer tells nothing. */
@@ -92,7 +94,7 @@ export class Presence {
   /** Whether anything was made in this directory of a program, or moved out of it, since then; or a task may have saved for it. */
   #mayBeFrom(directory: string, sinceMs: number): boolean {
     try {
-      return statSync(directory).mtimeMs >= sinceMs || existsSync(`${directory}/${TASKS}`);
+      return latestMs(statSync(directory).mtimeMs) >= sinceMs || existsSync(`${directory}/${TASKS}`);
     } catch {
       // Any system error: as a rule the program has left this very moment.
       return true;
@@ -105,7 +107,7 @@ export class Presence {
     const haveMoved = this.#visits.note(new Set(names), atMs, clock());
     if (haveMoved || mtimeMs !== this.#mtimeMs) this.#movedMs = atMs;
     this.#mtimeMs = mtimeMs;
-    this.#isSettled = Date.now() - mtimeMs >= COARSE_MS;
+    this.#isSettled = Date.now() - latestMs(mtimeMs) >= COARSE_MS;
   }
 
   #checkAlive(atMs: number): void {
@@ -131,4 +133,9 @@ export class Presence {
     if (!(Math.abs(aheadMs - this.#aheadMs) < DRIFT_MS)) this.#unsetSinceMs = atMs;
     this.#aheadMs = aheadMs;
   }
+}
+
+/** The last moment that a time of a file may stand for: a whole second may be one of a file system that knows no others. */
+function latestMs(mtimeMs: number): number {
+  return mtimeMs % 1000 === 0 ? mtimeMs + COARSEST_MS : mtimeMs;
 }
