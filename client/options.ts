@@ -104,19 +104,3 @@ export const DEFAULTS = {
   secure: "auto",
   timeout: DEFAULT_TIMEOUT_SECONDS,
 } as const;
-
-/** Of a session that begins with a handle, and of the handle. */
-export interface HandleOptions {
-  /** Prefix of a new id. Default: empty. */
-  readonly prefix?: string | undefined;
-  /** Life time of a new session in seconds. Default 86 400. */
-  readonly timeoutSeconds?: number | undefined;
-  /** Path of the cookie of a new session, kept in it. */
-  readonly cookiePath?: string | undefined;
-  /** Creating the session ends all others of its prefix. */
-  readonly isUnique?: boolean | undefined;
-  /** The request it belongs to, for who reads it. */
-  readonly request?: string | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}

@@ -7,6 +7,9 @@ import type { Contents, Tally } from "./contents.ts";
 import { LooseCopies, Slabs } from "./loose-copies.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
 
+export { Contents, SHARED } from "./contents.ts";
+export { Original } from "./original.ts";
+
 /** What a copy takes besides its contents' bytes: path and id, objects, the buffer. */
 const OVERHEAD_BYTES = 1024;
 /** Part of the bound that is for what lies in the pool still. */

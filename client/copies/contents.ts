@@ -17,10 +17,7 @@ import {
 import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
 import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
-import type { Unsaved } from "../handle/unsaved.ts";
 import { Original } from "./original.ts";
-
-export { Original } from "./original.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -43,6 +40,11 @@ type Entries = ReadonlyMap<string, Buffer | undefined>;
 export interface Made {
   readonly entries: Entries;
   readonly moved: ReadonlySet<string>;
+}
+
+/** A change that is not committed yet. */
+export interface Uncommitted extends Made {
+  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
 }
 
 /** Where whoever keeps contents adds up the memory they take. */
@@ -121,8 +123,8 @@ export class Contents {
     return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
-  /** What a change that is not committed yet would make of them. */
-  changedBy({ entries, moved, properties }: Unsaved): Contents {
+  /** The contents that a change would make of these. */
+  changedBy({ entries, moved, properties }: Uncommitted): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
     const overlay = this.#overlayWith(properties, { entries, moved });

@@ -2,6 +2,7 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
+import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
 import { Handle } from "../handle/handle.ts";
 import { addressPrefix } from "../http/request.ts";
 import { Visit } from "../http/visit.ts";
@@ -22,18 +23,10 @@ import {
 } from "./context.ts";
 import { checkRun, type RunOptions } from "./run-options.ts";
 
-export interface TransactionOptions {
-  /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
-  readonly leaseMs?: number;
-}
-
-/** Reading and writing by index: every key that is not the name of a member. */
-interface Keyed {
-  [key: string]: unknown;
-}
-
 /** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
-export interface SessionStatic extends Keyed {
+export interface SessionStatic {
+  /** Reading and writing by index: every key that is not the name of a member. */
+  [key: string]: unknown;
   /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
   readonly Id: string | null;
   /** The keys in file order. */
@@ -343,6 +336,6 @@ function reservedName(name: string | symbol): SessionError {
 export const Session: SessionStatic = new Proxy(members, indexed) as unknown as SessionStatic;
 
 /** The session of a request that `session()` has seen, wherever the code runs; undefined for any other. Saved with its response. */
-export function sessionOf(request: object): Handle | undefined {
+export function sessionOf(request: object): HandleApi | undefined {
   return contextOf(request)?.handle;
 }

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
-import { isSystemError } from "../files/files.ts";
+import { isMissing, isSystemError } from "../files/files.ts";
 import { isUnsupported, native } from "../files/native.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
@@ -138,7 +138,7 @@ function keepsOthersOut({ tryLock }: NonNullable<typeof native>, fd: number, pat
   try {
     second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return true;
+    if (isMissing(error)) return true;
     throw error;
   }
   try {
