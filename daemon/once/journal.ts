@@ -29,7 +29,7 @@ import {
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { isMissing } from "../files/files.ts";
-import type { Fingerprint } from "../foreign/recent-values.ts";
+import type { Fingerprint } from "../foreign/foreign.ts";
 import type { Revision } from "../store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
