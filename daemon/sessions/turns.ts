@@ -141,7 +141,8 @@ export class Turns {
   drop(count: number): void {
     const due = this.#lease?.turns ?? this.#queue;
     if (count === due.length) due.length = 0;
-    else due.splice(0, count);
+    // Not by splice, which moves all the others: there may be tens of thousands.
+    else for (let left = count; left > 0; left--) due.shift();
   }
 
   /** Turns that come again, before all others. Returns those whose lease is over by now. */
