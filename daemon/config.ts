@@ -15,7 +15,6 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 interface Setting<T> {
   readonly default: T;
   readonly meaning: string;
-  readonly isHidden?: boolean;
 }
 
 const SETTINGS = {
@@ -33,7 +32,11 @@ const SETTINGS = {
     meaning:
       "which Gambas reads a session in which an object occurs twice: those up to 3.18, or those from 3.19 on; auto: as this root's files show lately, else as the installed Gambas does, else 3.19",
   },
-  timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
+  timeoutSeconds: {
+    default: 86_400,
+    meaning:
+      "life time of a session whose client names none; ours always does (option timeout, Session.Timeout), so this is for others",
+  },
   cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
   maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },

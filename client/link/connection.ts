@@ -8,17 +8,11 @@
 
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
-import { isErrorCode, SessionError } from "../../protocol/errors.ts";
-import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
-import {
-  OPERATIONS,
-  type OperationName,
-  olderVersion,
-  PROTOCOL_VERSION,
-  type ResponseOf,
-} from "../../protocol/wire/operations.ts";
+import { SessionError } from "../../protocol/errors.ts";
+import { FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
+import { type OutgoingCall, olderVersion, readAnswer, writeCall } from "../../protocol/wire/message.ts";
+import { type CallOf, type OperationName, PROTOCOL_VERSION, type ResponseOf } from "../../protocol/wire/operations.ts";
 import { PendingCall, PendingCalls } from "../../protocol/wire/pending-calls.ts";
-import { readFields } from "../../protocol/wire/shape.ts";
 import type { Places } from "../options.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
@@ -87,9 +81,9 @@ export class Connection {
     return this.#connecting;
   }
 
-  call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
+  call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
-    const call = new PendingCall(name, fields);
+    const call = new PendingCall(name, request);
     if (this.#pending.size === 0) this.#socket?.ref();
     this.#pending.add(call);
     if (this.#socket === undefined) this.#reconnect();
@@ -108,8 +102,8 @@ export class Connection {
     if (socket !== undefined && this.#pending.size > 0) this.#reconnect();
   }
 
-  #send({ number, name, fields }: PendingCall): void {
-    this.#writer.push(number, OPERATIONS[name].number, ...fields);
+  #send(call: OutgoingCall<OperationName>): void {
+    writeCall(this.#writer, call);
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
     setImmediate(() => this.#flush());
@@ -166,7 +160,7 @@ export class Connection {
           socket.destroy();
           return;
         }
-        this.#options.onHello(readHello(answer));
+        this.#options.onHello(readAnswer("hello", answer));
         clearTimeout(patience);
         this.#adopt(socket);
         resolve("ready");
@@ -191,9 +185,13 @@ export class Connection {
       });
       socket.on("error", () => socket.destroy());
       const hello = new FrameWriter();
-      hello.push(HELLO, OPERATIONS.hello.number, PROTOCOL_VERSION, this.#clientName);
+      writeCall(hello, this.#hello());
       socket.write(hello.take());
     });
+  }
+
+  #hello(): OutgoingCall<"hello"> {
+    return { number: HELLO, name: "hello", request: { version: PROTOCOL_VERSION, client: this.#clientName } };
   }
 
   #adopt(socket: Socket): void {
@@ -216,7 +214,7 @@ export class Connection {
     const isSilent = this.#pending.size > 0 && !this.#wasHeard;
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
     this.#wasHeard = false;
-    if (this.#silentLooks === 2) this.#send(new PendingCall("hello", [PROTOCOL_VERSION, this.#clientName]));
+    if (this.#silentLooks === 2) this.#send(this.#hello());
     if (this.#silentLooks > LOOKS) this.#giveUp();
   }
 
@@ -241,8 +239,7 @@ export class Connection {
     if (pending === undefined) return;
     if (this.#pending.size === 0) this.#socket?.unref();
     try {
-      if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
-      pending.resolve(readFields(OPERATIONS[pending.name].response, fields, 2));
+      pending.resolve(readAnswer(pending.name, fields));
     } catch (error) {
       pending.reject(error as Error);
     }
@@ -263,11 +260,6 @@ export class Connection {
   #failPending(error: Error): void {
     for (const { number } of this.#pending.inOrder()) this.#pending.take(number)?.reject(error);
   }
-}
-
-function readHello(fields: readonly unknown[]): ResponseOf<"hello"> {
-  if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
-  return readFields(OPERATIONS.hello.response, fields, 2);
 }
 
 /** "nobody" listens there, or so many wait to be let in that one has to come again. */
@@ -292,11 +284,4 @@ function unavailable(places: Places): SessionError {
 
 function unanswering(places: Places, ms: number): SessionError {
   return new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${places.socket} has not answered for ${ms} ms.`);
-}
-
-/** The message of the other side says what to do already: it is not said twice. */
-function errorOf(code: unknown, text: unknown): SessionError {
-  const error = new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
-  if (typeof text === "string") error.message = text;
-  return error;
 }

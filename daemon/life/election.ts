@@ -7,6 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSy
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
 import { isUnsupported, native } from "../files/native.ts";
+import { electedPid, pathOfPid } from "../peer/peer.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
 const STALE_MS = 10_000;
@@ -77,21 +78,6 @@ function lookAtHolder(root: string): Holder {
   } catch (error) {
     return codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH" ? "gone" : "there";
   }
-}
-
-/** Who wrote the pid file last: for messages only, since a process that was killed leaves it behind. */
-export function electedPid(root: string): number | undefined {
-  try {
-    const pid = Number.parseInt(readFileSync(pathOfPid(root), "latin1"), 10);
-    return pid > 0 ? pid : undefined;
-  } catch {
-    // Whatever the system error: the message does without.
-    return undefined;
-  }
-}
-
-function pathOfPid(root: string): string {
-  return join(root, "sessiond.pid");
 }
 
 interface Office {

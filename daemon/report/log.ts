@@ -22,10 +22,6 @@ export class Log {
     this.#file = file;
   }
 
-  debug(event: string, details: Record<string, unknown> = {}): void {
-    this.#write("debug", event, details);
-  }
-
   info(event: string, details: Record<string, unknown> = {}): void {
     this.#write("info", event, details);
   }
@@ -36,6 +32,15 @@ export class Log {
 
   error(event: string, details: Record<string, unknown> = {}): void {
     this.#write("error", event, details);
+  }
+
+  /** One step of several that follow whatever becomes of it: what fails is only told. */
+  async attempt(event: string, step: () => Promise<void> | void): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.error(event, { error: String(error) });
+    }
   }
 
   #write(level: LogLevel, event: string, details: Record<string, unknown>): void {

@@ -4,10 +4,10 @@
 // All sessions that have work at the end of one turn of the event loop take their turns together: first each prepares, then one append
 // to the journal names everything that is about to become visible, then each publishes and answers.
 
-import { SessionError } from "../../protocol/errors.ts";
 import type { Dialect } from "../../protocol/image/image.ts";
 import { prefixOf } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { endLeaseOf } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { InheritedChanges } from "../foreign/inherited-changes.ts";
 import type { RecentValues } from "../foreign/recent-values.ts";
@@ -182,7 +182,7 @@ export class Sessions {
       return;
     }
     this.#parts.metrics.duplicates += 1;
-    this.endLeaseOf(id, turn);
+    endLeaseOf(this, id, turn);
     this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
@@ -203,12 +203,6 @@ export class Sessions {
     void mine.then(() => {
       if (this.#uniqueTurns.get(prefix) === mine) this.#uniqueTurns.delete(prefix);
     });
-  }
-
-  /** The lease that this commit was to end, if it does not get as far as its session. */
-  endLeaseOf(id: string, { options, caller }: Pick<CommitTurn, "options" | "caller">): void {
-    const { fence, release } = options;
-    if (release === true && fence !== undefined) this.release(id, fence, caller.owner);
   }
 
   release(id: string, fence: number, owner: object): void {
@@ -429,8 +423,4 @@ function noteMarks(journal: Journal, { session, staged, before, turns, steps }: 
 
 function changeOf(id: string, step: Step): JournaledChange {
   return { whenMs: step.nowMs, delta: step.delta, prints: printsOf(id, step) };
-}
-
-export function badId(id: string): SessionError {
-  return new SessionError("ERR_BAD_ID", `${JSON.stringify(id.slice(0, 100))} is not a session id.`);
 }

@@ -5,17 +5,16 @@ import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../config.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionEvents } from "./connection.ts";
+import type { TurnEnd } from "./turn-end.ts";
 
+/** What a server tells of its connections, and where their frames go. */
 export interface ServerEvents {
-  readonly onFrame: (connection: Connection, frame: Buffer) => void;
-  readonly onClose: (connection: Connection) => void;
-  /** There is something to flush at the end of this turn. */
-  readonly onUnsent: () => void;
-  /** A connection is closed because of what it sent, or did not send. */
-  readonly onCut: (connection: Connection, reason: string) => void;
+  receive(connection: Connection, frame: Buffer): void;
+  noteClosed(connection: Connection): void;
+  noteCut(connection: Connection, reason: string): void;
   /** Somebody could not be let in; others may be. */
-  readonly onAcceptFailed: (error: Error) => void;
+  noteRefused(error: Error): void;
 }
 
 export interface ServerOptions {
@@ -23,6 +22,7 @@ export interface ServerOptions {
   readonly maxFrameBytes: number;
 }
 
+/** How often each connection is looked at: often enough that nobody holds a place for long without a hello. */
 const LOOK_MS = 5_000;
 /** Connections that have not said hello yet: beyond these the oldest is closed. */
 const MAX_STRANGERS = 512;
@@ -32,9 +32,10 @@ const LAST_WORDS_MS = 1_000;
 /** A socket is made 0600 from the start. */
 const SOCKET_UMASK = 0o177;
 
-export class Server {
+export class Server implements ConnectionEvents {
   readonly #options: ServerOptions;
   readonly #events: ServerEvents;
+  readonly #turnEnd: TurnEnd;
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
   readonly #unsent = new Set<Connection>();
@@ -43,9 +44,10 @@ export class Server {
   #lookout: NodeJS.Timeout | undefined;
   #socketIno = 0;
 
-  constructor(options: ServerOptions, events: ServerEvents) {
+  constructor(options: ServerOptions, events: ServerEvents, turnEnd: TurnEnd) {
     this.#options = options;
     this.#events = events;
+    this.#turnEnd = turnEnd;
     this.#net = createServer((socket) => this.#accept(socket));
   }
 
@@ -83,7 +85,7 @@ export class Server {
     } finally {
       process.umask(umask);
     }
-    this.#net.on("error", this.#events.onAcceptFailed);
+    this.#net.on("error", (error) => this.#events.noteRefused(error));
     if (path !== socket) renameSync(path, socket);
     this.#socketIno = statSync(socket).ino;
     this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -126,19 +128,31 @@ export class Server {
   }
 
   #accept(socket: Socket): void {
-    const connection = new Connection(socket, this.#options.maxFrameBytes, {
-      onFrame: this.#events.onFrame,
-      onClose: (closed) => {
-        this.#connections.delete(closed);
-        this.#strangers.delete(closed);
-        this.#events.onClose(closed);
-      },
-      onUnsent: (unsent) => this.#noteUnsent(unsent),
-      onCut: this.#events.onCut,
-    });
+    const connection = new Connection(socket, this.#options.maxFrameBytes, this);
     this.#connections.add(connection);
     this.#strangers.add(connection);
     if (this.#strangers.size > MAX_STRANGERS) this.#makeRoom();
+  }
+
+  // -- what a connection tells
+
+  receive(connection: Connection, frame: Buffer): void {
+    this.#events.receive(connection, frame);
+  }
+
+  noteClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.#strangers.delete(connection);
+    this.#events.noteClosed(connection);
+  }
+
+  noteUnsent(connection: Connection): void {
+    this.#unsent.add(connection);
+    this.#turnEnd.requestSend();
+  }
+
+  noteCut(connection: Connection, reason: string): void {
+    this.#events.noteCut(connection, reason);
   }
 
   #makeRoom(): void {
@@ -149,11 +163,6 @@ export class Server {
 
   #look(): void {
     for (const connection of this.#connections) connection.look();
-  }
-
-  #noteUnsent(connection: Connection): void {
-    this.#unsent.add(connection);
-    this.#events.onUnsent();
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { Packr, Unpackr } from "msgpackr";
 import { SessionError } from "../errors.ts";
+import type { Fields } from "./shape.ts";
 
 export const LENGTH_BYTES = 4;
 /** Nothing that is ours has more fields; a longer array is not a message. */
@@ -31,15 +32,45 @@ export class FrameWriter {
     return this.#at;
   }
 
-  /** Appends one frame. A call passes its fields without an array around them: this is the hottest function of both sides. */
+  /** Appends one frame of these fields, whatever they are. */
   push(...fields: readonly Field[]): void {
-    if (fields.length > MAX_FIELDS)
-      throw new RangeError(`a message of ${fields.length} fields; at most ${MAX_FIELDS} fit`);
+    const start = this.#begin();
+    for (const field of fields) this.#field(field);
+    this.#end(start, fields.length);
+  }
+
+  /**
+   * Appends one frame: two numbers, and the members of `message` by the names and in the order of `fields`. A member that is undefined and
+   * all behind it are left out. The hottest function of both sides: it makes no array and no object.
+   */
+  pushMessage(first: number, second: number, fields: Fields, message: Readonly<Record<string, unknown>>): void {
+    const start = this.#begin();
+    this.#number(first);
+    this.#number(second);
+    let count = 2;
+    for (const name in fields) {
+      const field = message[name];
+      if (field === undefined) break;
+      this.#field(field as Field);
+      count += 1;
+    }
+    this.#end(start, count);
+  }
+
+  /** Returns where the frame begins. Its length and the number of its fields are written by `#end`. */
+  #begin(): number {
     const start = this.#at;
     this.#reserve(LENGTH_BYTES + 1);
-    this.#at += LENGTH_BYTES;
-    this.#buffer[this.#at++] = 0x90 | fields.length;
-    for (const field of fields) this.#field(field);
+    this.#at += LENGTH_BYTES + 1;
+    return start;
+  }
+
+  #end(start: number, count: number): void {
+    if (count > MAX_FIELDS) {
+      this.#at = start;
+      throw new RangeError(`a message of ${count} fields; at most ${MAX_FIELDS} fit`);
+    }
+    this.#buffer[start + LENGTH_BYTES] = 0x90 | count;
     this.#buffer.writeUInt32BE(this.#at - start - LENGTH_BYTES, start);
   }
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { DEFAULTS } from "../../../client/options.ts";
 import { resolveConfig } from "../../../daemon/config.ts";
-import { boundBytes, MEMORY_BOUNDS } from "../../../daemon/life/memory-bounds.ts";
 import { MAX_TEMPLATE_BYTES } from "../../../protocol/value/copies.ts";
+import { boundBytes, MEMORY_BOUNDS } from "../../support/memory-bounds.ts";
 import { repository } from "../../support/repository.ts";
 
 const README = join(repository, "README.md");
