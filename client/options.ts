@@ -1,11 +1,9 @@
 // The options of connect() and session(): one table of defaults, and what must be checked before anything is touched.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
-
-/** A Unix socket's path must fit `sun_path`. */
-const MAX_SOCKET_PATH_BYTES = 107;
+import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
@@ -48,27 +46,14 @@ export interface SessionOptions extends ConnectOptions {
   readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
 }
 
-export interface Places {
-  readonly root: string;
-  readonly socket: string;
-}
-
 /** @throws SessionError ERR_BAD_OPTION, by name; ERR_SOCKET_PATH, with the length and the limit. */
 export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
   checkOptions(options);
-  // An empty variable is one that is not set.
-  const root = resolve(options.root ?? (env.GAMBAS_SESSION_ROOT || `/tmp/gambas.${process.getuid?.() ?? 0}`));
-  const socket = resolve(options.socket ?? (env.GAMBAS_SESSION_SOCKET || join(root, "sessiond.sock")));
-  const length = Buffer.byteLength(socket);
-  if (length <= MAX_SOCKET_PATH_BYTES) return { root, socket };
-  const what = `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`;
-  throw new SessionError("ERR_SOCKET_PATH", what);
+  return findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
 }
 
 const isPath = (value: unknown): boolean => typeof value === "string" && value !== "";
 const isAmount = (value: unknown): boolean => typeof value === "number" && value >= 0;
-/** The longest time a timer can be set to: 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What each option of `connect` must be, and how that is said. */
 const CHECKS: Readonly<Record<keyof ConnectOptions, readonly [isGood: (value: unknown) => boolean, words: string]>> = {
@@ -117,7 +102,7 @@ export const DEFAULTS = {
   cookiePath: "/",
   sameSite: "Lax",
   secure: "auto",
-  timeout: 86_400,
+  timeout: DEFAULT_TIMEOUT_SECONDS,
 } as const;
 
 /** Of a session that begins with a handle, and of the handle. */

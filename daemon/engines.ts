@@ -1,10 +1,11 @@
 // The engines by the names that the setting `engine` gives them. Nothing else knows an engine by its name.
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { maxOpenFiles } from "../protocol/places.ts";
 import type { Around, Engine } from "./backend/backend.ts";
 import type { Config } from "./config.ts";
 import { nativeProblem } from "./files/native.ts";
-import { maxOpenFiles } from "./life/descriptors.ts";
 import { type Opened, onStore } from "./local/local.ts";
 import { GambasFileStore } from "./store/gambas-file/store.ts";
 import { Watch } from "./store/gambas-file/watch.ts";
@@ -37,5 +38,6 @@ function openGambasFiles({ config, log }: Around, onLack: (words: string) => voi
 
 /** Half of the descriptors are for connections and whatever else comes. */
 function affordableSessions(): number {
-  return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
+  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
 }

@@ -6,16 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
-import {
-  decodeValue,
-  encodeValue,
-  isGambasObject,
-  Original,
-  type Origins,
-  typeOfValue,
-} from "../../protocol/value/value.ts";
-import { type Contents, SHARED } from "../copies/contents.ts";
+import { decodeValue, encodeValue, isGambasObject, type Origins, typeOfValue } from "../../protocol/value/value.ts";
+import { type Contents, Original, SHARED } from "../copies/contents.ts";
 import type { Client } from "../link/client.ts";
 import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "../options.ts";
 import { checkKey, isShown } from "./keys.ts";
@@ -36,7 +30,6 @@ const NO_PROPERTIES: Unsaved["properties"] = {};
 const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 
-const TOUCH_AFTER_MS = 1000;
 const A_TRANSACTION = "the transaction";
 
 export class Handle {

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta, type Share } from "../../protocol/image/image.ts";
+import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { type CommitOptions, KIND, type State } from "../../protocol/wire/operations.ts";
 import { Cache } from "../copies/cache.ts";
@@ -11,7 +12,7 @@ import { Contents } from "../copies/contents.ts";
 import { Handle, type HandleOptions } from "../handle/handle.ts";
 import { carryOn, transactionsAround } from "../handle/scope.ts";
 import { Transactions } from "../handle/transactions.ts";
-import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
+import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
 import { Connection } from "./connection.ts";
 
 /** What a commit carries besides its delta. */

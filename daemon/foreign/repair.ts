@@ -11,6 +11,8 @@
 
 import {
   applyDelta,
+  COOKIE_PATH_KEY,
+  copyTimeout,
   encodeDelta,
   keyBytes,
   layoutOf,
@@ -18,17 +20,14 @@ import {
   splitDelta,
   startupMs,
   valueOf as storedValue,
+  timeoutBytes,
 } from "../../protocol/image/image.ts";
 import type { Surroundings } from "../sessions/sessions.ts";
 import type { Loaded, Revision } from "../store/store.ts";
 import { type Fingerprint, Fingerprinter, type Run, runOf, seedOf } from "./recent-values.ts";
 
-/** Written by Gambas itself at every load (GAMBAS.md 3.9). */
-const COOKIE_PATH_KEY = "_";
 /** Stands for the life time, where values are known by their keys: no key is empty. */
 const TIMEOUT_KEY = "";
-/** Where it is in an image. */
-const [TIMEOUT_FROM, TIMEOUT_TO] = [8, 16];
 /** A program stamps what it saves, waits a second at most for the lock, and gives it its name, however slow the machine is. */
 const SAVE_MS = 10_000;
 /** Enough where no program is known that could have done so. */
@@ -86,7 +85,7 @@ function printsOfProperties(id: string, before: Buffer, after: Buffer): readonly
 }
 
 function propertyOf(image: Buffer, key: string): Run | undefined {
-  if (key === TIMEOUT_KEY) return { bytes: image, from: TIMEOUT_FROM, to: TIMEOUT_TO };
+  if (key === TIMEOUT_KEY) return runOf(timeoutBytes(image));
   return runOf(Buffer.from(layoutOf(image).cookiePath));
 }
 
@@ -128,7 +127,7 @@ export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | un
   const cookiePath = hasPath === true ? layoutOf(ours.image).cookiePath : undefined;
   const delta = encodeDelta(undone, movedSince(save, undone));
   const repaired = applyDelta(theirs, { delta, nowMs, cookiePath, dialect: house.dialect });
-  if (hasTimeout === true) ours.image.copy(repaired, TIMEOUT_FROM, TIMEOUT_FROM, TIMEOUT_TO);
+  if (hasTimeout === true) copyTimeout(ours.image, repaired);
   return repaired;
 }
 

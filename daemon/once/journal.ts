@@ -28,6 +28,7 @@ import {
   writeSync,
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
+import { isMissing } from "../files/files.ts";
 import type { Fingerprint } from "../foreign/recent-values.ts";
 import type { Revision } from "../store/store.ts";
 
@@ -400,7 +401,7 @@ function readIfThere(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    if (isMissing(error)) return Buffer.alloc(0);
     throw error;
   }
 }

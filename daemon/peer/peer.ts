@@ -2,6 +2,7 @@
 
 import { connect } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
+import type { Places } from "../../protocol/places.ts";
 import { FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
 import { failureOf, isFailure, olderVersion, readAnswer, writeCall } from "../../protocol/wire/message.ts";
 import { PROTOCOL_VERSION, type ResponseOf } from "../../protocol/wire/operations.ts";
@@ -16,11 +17,6 @@ const PATIENCE_MS = 5_000;
 /** Between two tries to reach a daemon that was just elected: it listens some milliseconds later. */
 const PAUSE_MS = 10;
 
-export interface PeerPlaces {
-  readonly root: string;
-  readonly socket: string;
-}
-
 /** hello and both questions have been the same in every version. */
 type Question = "status" | "retire";
 const QUESTION_NUMBER = 1;
@@ -34,9 +30,9 @@ type Answered<Q extends Question> =
 
 /** Talks to whichever daemon has the socket, one connection for each question. */
 export class Peer {
-  readonly #places: PeerPlaces;
+  readonly #places: Places;
 
-  constructor(places: PeerPlaces) {
+  constructor(places: Places) {
     this.#places = places;
   }
 

@@ -4,6 +4,8 @@ import { isExpired, startupMs } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
 import { isSameRevision, type Loaded, type Revision, type Store } from "../store/store.ts";
 
+export { isSameButStamp } from "../../protocol/image/image.ts";
+
 export interface Contents {
   readonly image: Buffer;
   readonly revision: Revision;
@@ -13,9 +15,6 @@ export interface Contents {
 }
 
 const MAX_SAME_AS = 16;
-const STAMP_BYTES = 8;
-/** Where the tag stands that tells the dialect of the file. */
-const ROOT_AT = 16;
 
 export const ABSENT: State = { kind: KIND.absent, ino: 0, size: 0, mtimeMs: 0, startupMs: 0, image: null };
 
@@ -52,11 +51,4 @@ export function stateOf(contents: Contents, known: number): State {
 /** The mtimes that mean the contents of this revision, when they are what was known already. */
 export function sameToo(known: Contents, revision: Revision): number[] {
   return [...known.sameAs.slice(1 - MAX_SAME_AS), revision.mtimeMs];
-}
-
-/** Equal but for the stamp, and for the dialect the file is in. The life time is part of what a session is. */
-export function isSameButStamp(a: Buffer, b: Buffer): boolean {
-  if (a === b) return true;
-  if (a.compare(b, STAMP_BYTES, ROOT_AT, STAMP_BYTES, ROOT_AT) !== 0) return false;
-  return a.compare(b, ROOT_AT + 1, b.length, ROOT_AT + 1, a.length) === 0;
 }

@@ -13,6 +13,7 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { applyChange, isExpired, newImage, startupBytes, startupMs } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CommitOptions } from "../../protocol/wire/operations.ts";
 import { GAP_MS, LockGaps } from "../foreign/lock-gaps.ts";
 import { findRepairs, noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
@@ -54,7 +55,6 @@ const PATIENT_MS = 100;
 /** Looks before a file that was there is believed to be gone, and the pause between two: Gambas unlinks before it renames. */
 const VANISHED_LOOKS = 3;
 const VANISHED_PAUSE_MS = 10;
-const TOUCH_AFTER_MS = 1000;
 
 export class Session {
   readonly id: string;
@@ -759,7 +759,7 @@ function leaseLost(id: string): SessionError {
 export function storeError(id: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new SessionError("ERR_STORE", `The file of session ${id} could not be read or written: ${reason}.`, {
+  return new SessionError("ERR_STORE", `Session ${id} could not be read or written: ${reason}.`, {
     cause: error,
   });
 }

@@ -1,5 +1,6 @@
 // The engine that keeps sessions in this process only: for tests of everything above it, and as the floor of benchmarks.
 
+import { HEADER_BYTES } from "../../protocol/image/image.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import type { Clock, Loaded, LockResult, Look, Revision, Saver, Staged, Store } from "./store.ts";
 
@@ -88,7 +89,7 @@ export class MemoryStore implements Store<StagedImage> {
   removeAside(): void {}
 
   header(id: string): Buffer | undefined {
-    return this.#sessions.get(id)?.image.subarray(0, 16);
+    return this.#sessions.get(id)?.image.subarray(0, HEADER_BYTES);
   }
 
   async *ids(): AsyncGenerator<string> {

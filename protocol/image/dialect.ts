@@ -8,7 +8,7 @@
 import { isNewerTag, NEWER_STEP, tagName, unreadable } from "../value/format.ts";
 import { type DialectReader, newScan } from "../value/scan.ts";
 import { EntryReader } from "./entries.ts";
-import { HEADER_BYTES } from "./header.ts";
+import { HEADER_BYTES, isSameTimeout } from "./header.ts";
 
 /** By the first version that writes it. Files of "3.18" are also those of every version before; 3.19 reads them if they have no `@`. */
 export type Dialect = "3.18" | "3.19";
@@ -21,6 +21,13 @@ export function dialectOf(image: Buffer): Dialect {
 export function setDialect(image: Buffer, dialect: Dialect): void {
   if (dialectOf(image) === dialect) return;
   image[HEADER_BYTES] = (image[HEADER_BYTES] as number) + (dialect === "3.19" ? NEWER_STEP : -NEWER_STEP);
+}
+
+/** Whether two images are equal but for the stamp, and for the dialect their files are in. The life time is part of what a session is. */
+export function isSameButStamp(left: Buffer, right: Buffer): boolean {
+  if (left === right) return true;
+  if (!isSameTimeout(left, right)) return false;
+  return left.compare(right, HEADER_BYTES + 1, right.length, HEADER_BYTES + 1, left.length) === 0;
 }
 
 /**

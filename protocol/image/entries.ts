@@ -1,7 +1,15 @@
 // Walks the entries of an image from the first to the last, and finds the cookie path behind them. Nothing is copied or decoded.
 
 import { SessionError } from "../errors.ts";
-import { isCollectionOfEither, lengthBytes, readLength, TAG, tagName } from "../value/format.ts";
+import {
+  isCollectionOfEither,
+  isNewerTag,
+  lengthBytes,
+  NEWER_STEP,
+  readLength,
+  TAG,
+  tagName,
+} from "../value/format.ts";
 import { endOfString, endOfValue, type Scan } from "../value/scan.ts";
 import { HEADER_BYTES } from "./header.ts";
 
@@ -60,6 +68,18 @@ export class EntryReader {
   }
 }
 
+/** Tag and count of the entries, behind the header. The dialect stays that of `root`. */
+export function writeBodyStart(target: Buffer, count: number, root: number): void {
+  target[HEADER_BYTES] = isNewerTag(root) ? TAG.COLLECTION + NEWER_STEP : TAG.COLLECTION;
+  if (count < 0x80) target[HEADER_BYTES + 1] = count;
+  else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
+  else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);
+}
+
+export function bodyStartOf(count: number): number {
+  return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
+}
+
 /** Gambas drops an entry that has no key or no value. An empty string is one here, see README "Values". */
 export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
   return key === "" || isDeadValue(image[valueStart]);
@@ -84,5 +104,5 @@ export function rawCookiePath(image: Buffer, at: number): Run {
 }
 
 export function unreadableImage(reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The session file cannot be read: ${reason}.`);
+  return new SessionError("ERR_UNREADABLE", `The stored session cannot be read: ${reason}.`);
 }

@@ -1,22 +1,39 @@
-// An image is the bytes of a session file in the older dialect: header, entries, cookie path. Only the tag of its root says which dialect
-// the file is in (image-dialect.ts). This file knows how a delta is put into it; where its
-// entries are image-layout.ts finds out. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
+// An image is the bytes of a session file in the older dialect: header, entries, cookie path; only the tag of its root says which dialect
+// the file is in (dialect.ts). How a delta is put into an image stands here: splice.ts does the work, or rewrite.ts where references are
+// involved. The one door to the other files of this folder. Knows no files, locks or sessions.
 
 import { SessionError } from "../errors.ts";
 import { TAG } from "../value/format.ts";
 import { newScan, type Scan } from "../value/scan.ts";
 import { keyBytes } from "../value/text.ts";
-import { type ParsedDelta, parseDelta } from "./delta.ts";
-import { type Dialect, dialectOf, setDialect } from "./dialect.ts";
+import { type Change, type ParsedDelta, parseDelta } from "./delta.ts";
+import { dialectOf, setDialect } from "./dialect.ts";
 import { EntryReader, type Run, rawCookiePath } from "./entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./header.ts";
 import { rewrite } from "./rewrite.ts";
 import { type Replacement, Splice } from "./splice.ts";
 
 export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "../value/text.ts";
-export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
-export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./dialect.ts";
-export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
+export {
+  type Change,
+  changesOf,
+  encodeDelta,
+  type ParsedDelta,
+  parseDelta,
+  type Share,
+  splitDelta,
+} from "./delta.ts";
+export { type Dialect, dialectOf, fileOfImage, imageOfFile, isSameButStamp } from "./dialect.ts";
+export {
+  copyTimeout,
+  HEADER_BYTES,
+  isExpired,
+  isPast,
+  startupBytes,
+  startupMs,
+  timeoutBytes,
+  timeoutSeconds,
+} from "./header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
 export { type Entry, type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
@@ -24,28 +41,6 @@ export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from ".
 
 /** The largest image that is written. */
 export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
-
-/** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
-export interface Share {
-  readonly key: string;
-  readonly object: number;
-  readonly otherKey: string;
-  readonly otherObject: number;
-}
-
-export interface Change {
-  readonly delta: Buffer;
-  /** `parseDelta(delta)`, where somebody has it already. */
-  readonly parsed?: ParsedDelta;
-  readonly nowMs: number;
-  readonly timeoutSeconds?: number | undefined;
-  readonly cookiePath?: string | undefined;
-  readonly shares?: readonly Share[] | undefined;
-  /** Default MAX_IMAGE_BYTES. */
-  readonly maxBytes?: number;
-  /** Asked in which dialect the file is to be from now on when this brings the first reference into the image. Default: as it is. */
-  readonly dialect?: (() => Dialect) | undefined;
-}
 
 /** An image without entries. */
 export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {

@@ -4,13 +4,12 @@ import { tableOf } from "../value/origins.ts";
 import { borrowOutput, type Output, returnOutput } from "../value/output.ts";
 import { newScan, ObjectTable } from "../value/scan.ts";
 import { keyBytes } from "../value/text.ts";
-import type { ChangedEntry } from "./delta.ts";
-import { EntryReader, type Run } from "./entries.ts";
+import type { Change, ChangedEntry, Share } from "./delta.ts";
+import { bodyStartOf, EntryReader, type Run, writeBodyStart } from "./entries.ts";
 import { GraphWriter, type Slot, type Source } from "./graph.ts";
 import { HEADER_BYTES } from "./header.ts";
-import type { Change, Share } from "./image.ts";
 import { Identities } from "./shares.ts";
-import { bodyStartOf, Changes, writeBodyStart } from "./splice.ts";
+import { Changes } from "./splice.ts";
 import { aloneOf } from "./values.ts";
 
 interface LiveEntry {

@@ -1,8 +1,7 @@
 // Puts a delta into an image when neither holds a reference: runs of bytes of both, one allocation. Knows nothing of values.
 
-import { isNewerTag, NEWER_STEP, TAG } from "../value/format.ts";
 import type { ChangedEntry } from "./delta.ts";
-import type { EntryReader, Run } from "./entries.ts";
+import { bodyStartOf, type EntryReader, type Run, writeBodyStart } from "./entries.ts";
 import { HEADER_BYTES } from "./header.ts";
 
 /** A changed key, and where in the image before its value was; an empty place for a key that was not there. */
@@ -228,16 +227,4 @@ function copyRun(source: Buffer, from: number, to: number, target: Buffer, start
   if (to - from > SHORT_BYTES) target.set(source.subarray(from, to), start);
   else for (let at = start; at < end; at++) target[at] = source[from + at - start] as number;
   return end;
-}
-
-/** Tag and count of the entries, behind the header. The dialect stays that of `root`. */
-export function writeBodyStart(target: Buffer, count: number, root: number): void {
-  target[HEADER_BYTES] = isNewerTag(root) ? TAG.COLLECTION + NEWER_STEP : TAG.COLLECTION;
-  if (count < 0x80) target[HEADER_BYTES + 1] = count;
-  else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
-  else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);
-}
-
-export function bodyStartOf(count: number): number {
-  return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
 }

@@ -11,18 +11,16 @@ import {
   DIMENSION,
   ELEMENT_BYTES,
   lengthBytes,
+  MAX_DEPTH,
   readClass,
   readLength,
   TAG,
   unreadable,
 } from "./format.ts";
 import type { Origins } from "./origins.ts";
-import { isRegularDate, readDate, readFixed, readText } from "./payload.ts";
+import { isRegularDate, readDate, readFixed, readText } from "./scalar.ts";
 import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./scan.ts";
 import { AsciiCutter, readKey } from "./text.ts";
-
-/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
-export const MAX_DEPTH = 2100;
 
 /**
  * The JavaScript value of the self-contained bytes at `at`. Throws ERR_UNREADABLE for bytes that are no value and for values

@@ -1,8 +1,7 @@
-// Writes one value that is an object. Keeps the type that is stored where it holds the new value exactly, and the very bytes of what
-// did not change. Uses a stack of its own, so depth costs no stack frames. Knows nothing of keys or files.
+// Writes one value that is an object. The Encoder keeps the type that is stored where that holds the new value exactly, and the very bytes
+// of what did not change. A stack of its own stands in for recursion, so depth costs no stack frames. Knows nothing of keys or files.
 
-import { SessionError } from "../errors.ts";
-import { MAX_DEPTH } from "./decode.ts";
+import { isCode, type SessionError } from "../errors.ts";
 import { classOfList, type Fitting, misfitOf } from "./fit.ts";
 import {
   BASE_COLLECTION,
@@ -13,22 +12,32 @@ import {
   DIMENSION,
   ELEMENT_BYTES,
   lengthBytes,
+  MAX_DEPTH,
   nameOfClass,
   readLength,
   TAG,
 } from "./format.ts";
-import { describe, isBytes, KIND, type Kind, kindOf, numericClassOf } from "./kind.ts";
-import { isSameOrder, isSameScalar } from "./match.ts";
-import { Members } from "./members.ts";
-import type { Origins, Place } from "./origins.ts";
-import { kindOfContext, type Output, writeArrayHeader } from "./output.ts";
-import { badValue, pathText, type Segment } from "./path.ts";
-import { isSameFixed, isSameText } from "./payload.ts";
-import { putInStoredOrder, readMap, readPlain } from "./read.ts";
-import { tagFor, writePayload, writeScalar } from "./scalar.ts";
+import {
+  badValue,
+  describe,
+  isBytes,
+  isSameOrder,
+  KIND,
+  type Kind,
+  kindOf,
+  numericClassOf,
+  pathText,
+  putInStoredOrder,
+  readMap,
+  readPlain,
+  type Segment,
+  TypedValue,
+} from "./kind.ts";
+import { Members, type Origins, type Place } from "./origins.ts";
+import { kindOfContext, type Output, writeArrayHeader, writeKey } from "./output.ts";
+import { isSameFixed, isSameScalar, isSameText, tagFor, writePayload, writeScalar } from "./scalar.ts";
 import { IN_OBJECTS, IN_VARIANT } from "./scan.ts";
-import { isLongKey, isUtf8, keyBytes } from "./text.ts";
-import { TypedValue } from "./typed.ts";
+import { isLongKey, isUtf8 } from "./text.ts";
 
 /** How an object goes into a place: what may stand there, and what its members were. */
 interface Form {
@@ -358,21 +367,10 @@ export class Encoder {
   #key(key: string): void {
     if (key === "") throw this.#bad("a member whose key is empty");
     if (isLongKey(key)) throw this.#bad("a member whose key is too long");
-    if (key.isWellFormed()) {
-      this.#out.text(key);
-      return;
-    }
-    const bytes = this.#escapedKey(key);
-    this.#out.count(bytes.length);
-    this.#out.copy(bytes, 0, bytes.length);
-  }
-
-  #escapedKey(key: string): Buffer {
     try {
-      return keyBytes(key);
+      writeKey(this.#out, key);
     } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_KEY")
-        throw this.#bad("a member whose key has lone surrogates");
+      if (isCode(error, "ERR_BAD_KEY")) throw this.#bad("a member whose key has lone surrogates");
       throw error;
     }
   }

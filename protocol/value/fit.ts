@@ -1,9 +1,8 @@
 // Which array class a JavaScript array becomes: the one that fits its elements, or a given one if all elements fit it.
 
 import { BASE_COLLECTION, BASE_OBJECT, CLASS_BYTES, CLASS_VARIANTS, DIMENSION, TAG } from "./format.ts";
-import { isBytes, isDate, KIND, kindOf, numericClassOf } from "./kind.ts";
+import { isBytes, isDate, KIND, kindOf, numericClassOf, TypedValue } from "./kind.ts";
 import { isUtf8 } from "./text.ts";
-import { TypedValue } from "./typed.ts";
 
 const MIN_LONG = -(2n ** 63n);
 const MAX_LONG = 2n ** 63n - 1n;

@@ -36,6 +36,11 @@ export const TAG = {
  */
 export const NEWER_STEP = 1;
 
+/** A collection, an array or a reference begins here, not a scalar (GAMBAS.md 3.4). */
+export function isObjectTag(tag: number | undefined): boolean {
+  return tag !== undefined && tag >= TAG.REFERENCE;
+}
+
 /** D or d, B or b. */
 export function isNewerTag(tag: number | undefined): boolean {
   return tag === 0x44 || tag === 0x62 || tag === 0x42 || tag === 0x64;
@@ -61,6 +66,8 @@ export const CLASS_COLLECTIONS = DIMENSION + BASE_COLLECTION;
 
 /** Longest string, key, count: 30 bits. */
 export const MAX_LENGTH = 2 ** 30 - 1;
+/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
+export const MAX_DEPTH = 2100;
 /** A class name is preceded by one byte below 0x80, so `Integer` can carry 60 pairs of brackets. */
 const MAX_CLASS_NAME = 127;
 

@@ -1,8 +1,24 @@
-// Which JavaScript objects a session can hold, told apart by prototype and, where that can lie, by what they are inside: the same for those
-// of another realm (a vm context, a test runner's). A class instance is none of them: it would not come back.
+// The JavaScript values that a session can hold. Objects are told apart by prototype and, where that can lie, by what they are inside: the
+// same for those of another realm (a vm context, a test runner's). A class instance is none of them: it would not come back. Also how the
+// members of an object are read, what forces a type on a value, and how a value that is refused is named. Knows no bytes.
 
-import { DIMENSION, TAG } from "./format.ts";
-import { TypedValue } from "./typed.ts";
+import { SessionError } from "../errors.ts";
+import { BASE_COLLECTION, classOfName, DIMENSION, nameOfClass, TAG } from "./format.ts";
+
+/** What `typed()` returns. It may stand alone or anywhere inside arrays and objects. */
+export class TypedValue {
+  /** The name as Gambas writes it. */
+  readonly type: string;
+  readonly value: unknown;
+  /** The class as the codec writes it: a scalar's tag, a collection, or an array class. */
+  readonly code: number;
+
+  constructor(code: number, value: unknown) {
+    this.type = nameOfClass(code);
+    this.value = value;
+    this.code = code;
+  }
+}
 
 export const KIND = { NONE: 0, LIST: 1, PLAIN: 2, MAP: 3, BYTES: 4, NUMBERS: 5, DATE: 6, TYPED: 7 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
@@ -121,4 +137,121 @@ export function describe(value: unknown): string {
   const name = nameOfClassOf(value);
   if (BUILT_INS.has(Object.getPrototypeOf(value))) return `an object that only looks like an instance of ${name}`;
   return name === "" ? "an instance of a class" : `an instance of ${name}`;
+}
+
+export function badValue(path: string, problem: string): SessionError {
+  return new SessionError("ERR_BAD_VALUE", `${path} cannot be stored: it is ${problem}.`);
+}
+
+export type Segment = string | number;
+
+const SHOWN_SEGMENTS = 12;
+
+/** `cart.items[3]["first name"]`; of a very long path the beginning and the end. */
+export function pathText(root: string, segments: readonly Segment[]): string {
+  if (segments.length <= SHOWN_SEGMENTS) return root + segments.map(segmentText).join("");
+  const half = SHOWN_SEGMENTS / 2;
+  return `${root}${segments.slice(0, half).map(segmentText).join("")}…${segments.slice(-half).map(segmentText).join("")}`;
+}
+
+function segmentText(segment: Segment): string {
+  if (typeof segment === "number") return `[${segment}]`;
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(segment) ? `.${segment}` : `[${JSON.stringify(segment)}]`;
+}
+
+const PLAIN_TYPES = new Map<string, number>([
+  ["boolean", TAG.BOOLEAN],
+  ["byte", TAG.BYTE],
+  ["short", TAG.SHORT],
+  ["integer", TAG.INTEGER],
+  ["long", TAG.LONG],
+  ["single", TAG.SINGLE],
+  ["float", TAG.FLOAT],
+  ["date", TAG.DATE],
+  ["string", TAG.STRING],
+  ["pointer", TAG.POINTER],
+  ["collection", BASE_COLLECTION],
+]);
+
+/**
+ * Forces a Gambas type: `typed("Float", 3)`, `typed("Short[]", [1, 2])`, `typed("String", bytes)`, `typed("Date", null)`.
+ *
+ * Types: Boolean, Byte, Short, Integer, Long, Single, Float, Date, String, Pointer, Collection, and arrays of these, of Variant
+ * and of Object, to any depth (`Integer[][]`). Names are not case-sensitive.
+ *
+ * The value must be held exactly, or storing it throws ERR_BAD_VALUE; only Single takes any number, and stores the nearest one it
+ * can, since that is what asking for a Single means. An unknown name throws ERR_BAD_VALUE at once.
+ */
+export function typed(type: string, value: unknown): TypedValue {
+  const name = String(type);
+  const code = PLAIN_TYPES.get(name.toLowerCase()) ?? classOfName(name);
+  if (code === 0)
+    throw new SessionError("ERR_BAD_VALUE", `${JSON.stringify(name)} is not a Gambas type that can be stored.`);
+  return new TypedValue(code, value);
+}
+
+export interface ReadMembers {
+  keys: string[];
+  values: unknown[];
+  /** Decoding gives an object of the same shape. */
+  isCanonical: boolean;
+  /** Why the object cannot be stored. */
+  problem?: string;
+}
+
+export function readMap(map: ReadonlyMap<unknown, unknown>): ReadMembers {
+  const read: ReadMembers = { keys: [], values: [], isCanonical: false };
+  for (const [key, value] of map) {
+    if (typeof key !== "string") read.problem = "a Map with a key that is not a string";
+    else if (value !== undefined) addMember(read, key, value);
+  }
+  return read;
+}
+
+/** Every member is read once, as JSON does: it may be an accessor. Members that are undefined are left out. */
+export function readPlain(object: object): ReadMembers {
+  const read: ReadMembers = { keys: [], values: [], isCanonical: Object.getPrototypeOf(object) !== null };
+  for (const symbol of Object.getOwnPropertySymbols(object)) {
+    if (!Object.prototype.propertyIsEnumerable.call(object, symbol)) continue;
+    read.problem = `an object with the symbol ${String(symbol)} as a key`;
+    return read;
+  }
+  for (const key of Object.keys(object)) {
+    const value = (object as Record<string, unknown>)[key];
+    if (value === undefined) read.isCanonical = false;
+    else addMember(read, key, value);
+  }
+  return read;
+}
+
+function addMember(read: ReadMembers, key: string, value: unknown): void {
+  read.keys.push(key);
+  read.values.push(value);
+}
+
+/**
+ * Puts the keys that are still there into their stored order and the new ones behind them: an object moves keys that look like
+ * indexes to the front by itself. Does nothing when the keys were put in another order on purpose.
+ */
+export function putInStoredOrder(read: ReadMembers, stored: readonly string[]): void {
+  const { keys, values } = read;
+  if (isSameOrder(stored, keys)) return;
+  const indexes = new Map(keys.map((key, index) => [key, index]));
+  const kept = [...new Set(stored)].filter((key) => indexes.has(key));
+  const keptKeys = new Set(kept);
+  const shown = keys.filter((key) => keptKeys.has(key));
+  if (!isSameOrder(orderOf(kept), orderOf(shown))) return;
+  read.keys = kept.concat(keys.filter((key) => !keptKeys.has(key)));
+  read.values = read.keys.map((key) => values[indexes.get(key) as number]);
+}
+
+/** The order in which an object shows keys that were set in this one: those that look like indexes come first. */
+export function orderOf(keys: readonly string[]): readonly string[] {
+  const shown: Record<string, true> = Object.create(null) as Record<string, true>;
+  for (const key of keys) shown[key] = true;
+  return Object.keys(shown);
+}
+
+export function isSameOrder(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((key, index) => key === right[index]);
 }

@@ -2,6 +2,7 @@
 
 import { elementTypeOf, MAX_LENGTH, nameOfClass, TAG } from "./format.ts";
 import { IN_VARIANT } from "./scan.ts";
+import { keyBytes } from "./text.ts";
 
 const FIRST_BYTES = 4096;
 /** A buffer that had to grow beyond this is not kept. */
@@ -105,6 +106,14 @@ export function borrowOutput(): Output {
 export function returnOutput(output: Output): void {
   output.length = 0;
   if (output.bytes.length <= KEPT_BYTES) spare = output;
+}
+
+/** A key with its length before it. Throws ERR_BAD_KEY for text that is no key. */
+export function writeKey(out: Output, key: string): void {
+  if (key !== "" && key.isWellFormed() && out.text(key)) return;
+  const bytes = keyBytes(key);
+  out.count(bytes.length);
+  out.copy(bytes, 0, bytes.length);
 }
 
 /** Contexts in which an array is written alike: variants, `Object[]`, and those that name a class. */

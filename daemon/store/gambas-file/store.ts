@@ -20,7 +20,7 @@ import {
 import { opendir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
-import { type Dialect, fileOfImage, imageOfFile } from "../../../protocol/image/image.ts";
+import { type Dialect, fileOfImage, HEADER_BYTES, imageOfFile } from "../../../protocol/image/image.ts";
 import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "../../files/files.ts";
 import { isUnsupported, native } from "../../files/native.ts";
 import { isOnlyOurs, makeTwin, openToRead, openToStamp, openTwin, unreadable } from "../../files/opening.ts";
@@ -43,7 +43,6 @@ import { exchangeBack, exchangeIfThere, lookAtReplaced, renameIfThere } from "./
 import { DialectInUse } from "./programs/dialect.ts";
 import { Presence } from "./programs/presence.ts";
 
-const HEADER_BYTES = 16;
 /**
  * How far our modification times stay behind the clock: longer than a tick of the kernel's coarse clock, by which kernels before
  * 6.13 stamp files. So whatever another program writes from now on is younger than every stamp given so far.

@@ -7,12 +7,15 @@ import { SessionError } from "../../../protocol/errors.ts";
 import {
   applyDelta,
   valueOf as bytesOf,
+  copyTimeout,
   decodeAll,
   dialectOf,
   encodeDelta,
   fileOfImage,
   imageOfFile,
   isExpired,
+  isPast,
+  isSameButStamp,
   keyBytes,
   layoutOf,
   MAX_IMAGE_BYTES,
@@ -56,6 +59,13 @@ function bodyOf(image: Buffer): string {
   return image.subarray(16).toString("hex");
 }
 
+function header(startupDays: number, timeoutDays: number): Buffer {
+  const made = Buffer.alloc(16);
+  made.writeDoubleLE(startupDays, 0);
+  made.writeDoubleLE(timeoutDays, 8);
+  return made;
+}
+
 function refused(code: string): unknown {
   return expect.objectContaining({ code, name: "SessionError" });
 }
@@ -76,12 +86,6 @@ describe("the header", () => {
   });
 
   test("says when the session is over, as Gambas does", () => {
-    const header = (startup: number, timeout: number): Buffer => {
-      const made = Buffer.alloc(16);
-      made.writeDoubleLE(startup, 0);
-      made.writeDoubleLE(timeout, 8);
-      return made;
-    };
     const today = NOW_MS / 86_400_000 + 2_472_692;
     expect(isExpired(HEADER, NOW_MS)).toBe(false);
     expect(isExpired(HEADER, NOW_MS + 86_399_000)).toBe(false);
@@ -96,6 +100,34 @@ describe("the header", () => {
     expect(startupMs(header(Number.NaN, 1))).toBeNaN();
     expect(startupMs(header(Number.POSITIVE_INFINITY, 1))).toBe(Number.POSITIVE_INFINITY);
     expect(() => isExpired(HEADER.subarray(0, 15), NOW_MS)).toThrow(refused("ERR_UNREADABLE"));
+  });
+
+  test("says the same of the numbers that were read from it, to the millisecond", () => {
+    const time = fc.integer({ min: 0, max: 2 ** 42 });
+    fc.assert(
+      fc.property(time, fc.integer({ min: 0, max: 10 ** 8 }), (nowMs, life) => {
+        const image = newImage({ nowMs, timeoutSeconds: life / 10 });
+        for (const off of [-2, -1, 0, 1, 2]) {
+          const thenMs = nowMs + 100 * life + off;
+          expect(isPast(startupMs(image), timeoutSeconds(image), thenMs)).toBe(isExpired(image, thenMs));
+        }
+      }),
+    );
+    for (const odd of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      for (const image of [header(odd, 1), header(2_500_000, odd)]) {
+        expect(isPast(startupMs(image), timeoutSeconds(image), NOW_MS)).toBe(isExpired(image, NOW_MS));
+      }
+    }
+  });
+
+  test("that differs by the stamp alone makes no other contents, but one with another life time does", () => {
+    const [one, later] = [NOW_MS, NOW_MS + 1].map((nowMs) => newImage({ nowMs, timeoutSeconds: 1 }));
+    expect(isSameButStamp(one as Buffer, later as Buffer)).toBe(true);
+    expect(isSameButStamp(one as Buffer, newImage({ nowMs: NOW_MS, timeoutSeconds: 2 }))).toBe(false);
+    expect(isSameButStamp(one as Buffer, newImage({ nowMs: NOW_MS, timeoutSeconds: 1, cookiePath: "/" }))).toBe(false);
+    expect(isSameButStamp(imageOf("4300"), imageOf("4400"))).toBe(true);
+    copyTimeout(newImage({ nowMs: 0, timeoutSeconds: 77 }), one as Buffer);
+    expect([startupMs(one as Buffer), timeoutSeconds(one as Buffer)]).toEqual([NOW_MS, 77]);
   });
 
   test("is never written with what is not a number", () => {

@@ -8,7 +8,7 @@ import { opendirSync, readFileSync, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
-import { closeDescriptor } from "../../../files/files.ts";
+import { closeDescriptor, isSystemError } from "../../../files/files.ts";
 import { openToRead } from "../../../files/opening.ts";
 import type { Log } from "../../../report/log.ts";
 import { idOfName } from "../layout.ts";
@@ -178,7 +178,7 @@ function shownBy(path: string): Dialect | undefined {
     const { hasReferences } = imageOfFile(image);
     return hasReferences || dialectOf(image) === "3.19" ? dialectOf(image) : undefined;
   } catch (error) {
-    if (error instanceof SessionError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    if (error instanceof SessionError || isSystemError(error)) return undefined;
     throw error;
   }
 }

@@ -1,8 +1,7 @@
 // One stored object that many may ask for. It can be changed in place, so each of them gets an object of its own: the first one a
 // decoded one, the others copies of a template, which take a fraction of decoding.
 
-import { Decoder, decodeScanned } from "./decode.ts";
-import type { Origins } from "./origins.ts";
+import { Decoder, decodeScanned, type Origins } from "../../protocol/value/value.ts";
 
 /** Those made last are kept, of so much memory in all. */
 export const MAX_TEMPLATE_BYTES: number = 24 * 1024 * 1024;

@@ -1,7 +1,8 @@
 // Objects that many ask for: every one is what decoding the bytes gives, belongs to who asked, and finds its exact types again.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeValue, encodeValue, Original, Origins } from "../../../protocol/value/value.ts";
+import { Original } from "../../../client/copies/contents.ts";
+import { decodeValue, encodeValue, Origins } from "../../../protocol/value/value.ts";
 import { ByteMaker } from "../../support/values/byte-maker.ts";
 import { Dice, rolls } from "../../support/values/dice.ts";
 import { difference, ScriptMaker } from "../../support/values/script-maker.ts";
