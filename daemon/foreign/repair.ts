@@ -180,11 +180,11 @@ function staleness(house: Surroundings, save: ForeignSave): IsStale {
 
 /** Whether their save is from before a commit of ours, made at `replacedMs` at the latest, as far as that is to be believed. */
 function originOf(house: Surroundings, save: ForeignSave, nowMs: number): (replacedMs: number) => boolean {
-  const { store, config } = house;
+  const { programs, config } = house;
   const writtenMs = save.writtenMs === 0 ? nowMs : save.writtenMs;
-  const saver = store.whoReplaced(save.id, save.ours.revision, house.steadyMs);
+  const saver = programs.whoReplaced(save.id, save.ours.revision, house.steadyMs);
   if (wasPutBack(house, save, saver.mayHaveRunAt(writtenMs))) return () => false;
-  const isUnread = store.wasRead(save.id, save.ours.revision) === false;
+  const isUnread = programs.wasRead(save.id, save.ours.revision) === false;
   return (replacedMs) => {
     const committedMs = Math.min(replacedMs, writtenMs);
     // Of earlier commits it tells nothing: he may have read what they had written.
@@ -195,11 +195,11 @@ function originOf(house: Surroundings, save: ForeignSave, nowMs: number): (repla
 }
 
 /** A program makes a new file and stamps it with the time of the save. */
-function wasPutBack({ store, log }: Surroundings, save: ForeignSave, mayBeProgram: boolean): boolean {
+function wasPutBack({ programs, log }: Surroundings, save: ForeignSave, mayBeProgram: boolean): boolean {
   const { id, theirs, stampedMs } = save;
   const savedMs = startupMs(theirs.image);
   const isOlder = savedMs < stampedMs && savedMs < theirs.changedMs - (mayBeProgram ? SAVE_MS : SOON_MS);
-  if (!isOlder && !store.isOurFile(id, theirs.revision)) return false;
+  if (!isOlder && !programs.isOurFile(id, theirs.revision)) return false;
   log.info("file-put-back", { session: id });
   return true;
 }

@@ -1,16 +1,19 @@
 // The backend of this machine: sessions that a store of this process keeps. Puts together what they need (journal, tombstones, memory of
 // replaced values, sweep, looks for changes of other programs) and takes it apart again. Which of these an engine needs says its store.
 
+import { join } from "node:path";
 import type { Around, Backend, CommitTurn, Engine, ReadTurn, Turn } from "../backend/backend.ts";
+import type { Config } from "../config.ts";
 import { InheritedChanges } from "../foreign/inherited-changes.ts";
 import { RecentValues } from "../foreign/recent-values.ts";
 import { Reconcile } from "../foreign/reconcile.ts";
 import { Journal, type JournaledCommit, replayJournal } from "../once/journal.ts";
+import type { Log } from "../report/log.ts";
 import { Fences } from "../sessions/lease.ts";
 import { Sessions } from "../sessions/sessions.ts";
 import { Sweep } from "../sessions/sweep.ts";
 import { Tombstones } from "../sessions/tombstones.ts";
-import type { Store } from "../store/store.ts";
+import type { ChangeWatch, Store } from "../store/store.ts";
 
 /** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
 const LOOK_MS = 200;
@@ -19,41 +22,26 @@ const FORGET_MS = 60_000;
 /** So often the directory of the sessions and the journal are looked for by their names. */
 const CHECK_MS = 1_000;
 
-/** Hints that other programs changed sessions. */
-interface Watcher {
-  readonly isWatching: boolean;
-  start(): void;
-  check(): void;
-  stop(): Promise<void>;
+/** What an engine may use of the daemon that opens it. */
+export interface StoreOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Told in words of what the store turns out to lack after the start. */
+  readonly onLack: (words: string) => void;
 }
 
-interface ChangeEvents {
-  readonly onChange: (id: string) => void;
-  /** Anything may have changed. */
-  readonly onMissed: () => void;
-}
-
-/** What an engine of this machine opens. A capability that is undefined is one that the engine has no use for. */
-export interface Opened {
-  readonly store: Store;
-  /** Where the journal is that survives this process. */
-  readonly journalPath: string | undefined;
-  readonly watch: ((events: ChangeEvents) => Watcher) | undefined;
-  /** What the status says of the engine. */
-  report(): Record<string, unknown>;
-}
-
-/** Called with words for what the store turns out to lack after the start. */
-export type OpenStore = (around: Around, onLack: (words: string) => void) => Opened;
-
-export function onStore(open: OpenStore): Engine {
-  return (around) => new LocalBackend(around, open);
+/** An engine of this machine. */
+export function onStore(open: (options: StoreOptions) => Store): Engine {
+  return (around) => {
+    const { config, log } = around;
+    const onLack = (words: string): void => log.warn("file-system", { root: config.root, what: words });
+    return new LocalBackend(around, open({ config, log, onLack }));
+  };
 }
 
 class LocalBackend implements Backend {
   readonly directory: string;
   readonly #around: Around;
-  readonly #opened: Opened;
   readonly #store: Store;
   readonly #tombstones: Tombstones;
   readonly #inherited: InheritedChanges;
@@ -61,16 +49,15 @@ class LocalBackend implements Backend {
   readonly #sessions: Sessions;
   readonly #sweep: Sweep;
   readonly #reconcile: Reconcile;
-  readonly #watch: Watcher | undefined;
+  readonly #watch: ChangeWatch | undefined;
 
-  constructor(around: Around, open: OpenStore) {
+  constructor(around: Around, store: Store) {
     const { config, log } = around;
     this.#around = around;
-    this.#opened = open(around, (words) => this.#noteLack(words));
-    this.#store = this.#opened.store;
-    this.directory = this.#store.directory;
+    this.#store = store;
+    this.directory = store.directory;
     this.#tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
-    if (config.durability === "fsync") this.#store.checkFlushes();
+    if (config.durability === "fsync") store.flushes?.check();
     const applied = this.#recall();
     this.#inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
     this.#inherited.prune(Date.now());
@@ -78,10 +65,10 @@ class LocalBackend implements Backend {
     this.#sessions = this.#makeSessions();
     this.#sessions.recall(applied);
     this.#removeLeftovers();
-    const parts = { store: this.#store, sessions: this.#sessions, tombstones: this.#tombstones, log };
+    const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, log };
     this.#sweep = new Sweep({ ...parts, now: () => Date.now() }, config.sweepMs);
     this.#reconcile = new Reconcile(this.#sessions);
-    this.#watch = this.#opened.watch?.({
+    this.#watch = store.watch?.({
       onChange: (id) => this.#sessions.lookAgain(id),
       onMissed: () => this.#reconcile.requestWhole(),
     });
@@ -116,7 +103,7 @@ class LocalBackend implements Backend {
   }
 
   start(): void {
-    const { config, every } = this.#around;
+    const { config, log, every } = this.#around;
     this.#sweep.start();
     this.#watch?.start();
     if (config.reconcileMs > 0 && this.#watch !== undefined) {
@@ -124,14 +111,17 @@ class LocalBackend implements Backend {
       every(CHECK_MS, () => this.#watch?.check());
     }
     every(CHECK_MS, () => this.#keepJournal());
-    every(LOOK_MS, () => this.#store.look(steadyMs));
+    every(LOOK_MS, () => this.#store.programs?.look(steadyMs));
     every(FORGET_MS, () => this.#inherited.prune(Date.now()));
-    for (const words of this.#store.fileSystem?.lacks ?? []) this.#noteLack(words);
+    for (const what of this.#store.fileSystem?.lacks ?? []) log.warn("file-system", { root: config.root, what });
   }
 
   report(): Record<string, unknown> {
+    const { fileSystem, programs } = this.#store;
     return {
-      ...this.#opened.report(),
+      hasRecordLocks: fileSystem?.report.recordLocks,
+      fileSystem: fileSystem?.report,
+      gambas: programs?.dialectInWords,
       isWatching: this.#watch?.isWatching,
       sessionsCached: this.#sessions.count,
       sessionsAwake: this.#sessions.awakeCount,
@@ -155,24 +145,28 @@ class LocalBackend implements Backend {
     await this.#attempt(() => this.#journal?.close());
     await this.#attempt(() => this.#store.close());
     // Another daemon's by now, if the place is not ours any more.
-    await this.#attempt(() => (isOurs() ? this.#store.removeAside() : undefined));
+    await this.#attempt(() => (isOurs() ? this.#store.recovery?.removeAside() : undefined));
   }
 
   /** Tombstones and commits that an earlier daemon has left in the journal: of the last ones the store tells whether they were published. */
   #recall(): readonly JournaledCommit[] {
-    const path = this.#opened.journalPath;
-    if (path === undefined) return [];
-    const { commits, ended } = replayJournal(path);
+    const { recovery } = this.#store;
+    if (recovery === undefined) return [];
+    const { commits, ended } = replayJournal(this.#journalPath);
     for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
     this.#tombstones.prune(Date.now());
     return commits.filter(
-      ({ isLast, id, revision, replaced }) => !isLast || this.#store.wasPublished(id, revision, replaced),
+      ({ isLast, id, revision, replaced }) => !isLast || recovery.wasPublished(id, revision, replaced),
     );
   }
 
   #beginJournal(applied: readonly JournaledCommit[]): Journal | undefined {
-    const path = this.#opened.journalPath;
-    return path === undefined ? undefined : new Journal(path, applied, () => this.#tombstones.entries());
+    if (this.#store.recovery === undefined) return undefined;
+    return new Journal(this.#journalPath, applied, () => this.#tombstones.entries());
+  }
+
+  get #journalPath(): string {
+    return join(this.#around.config.root, "sessiond.journal");
   }
 
   #makeSessions(): Sessions {
@@ -198,7 +192,7 @@ class LocalBackend implements Backend {
   /** After `wasPublished` was asked of them. */
   #removeLeftovers(): void {
     try {
-      this.#store.removeLeftovers();
+      this.#store.recovery?.removeLeftovers();
     } catch (error) {
       this.#journal?.close();
       throw error;
@@ -213,11 +207,6 @@ class LocalBackend implements Backend {
       // Whatever the system error: the next look is in a second.
       this.#around.log.warn("place-unknown", { error: String(error) });
     }
-  }
-
-  #noteLack(what: string): void {
-    const { log, config } = this.#around;
-    log.warn("file-system", { root: config.root, what });
   }
 
   #attempt(step: () => Promise<void> | void): Promise<void> {

@@ -77,7 +77,7 @@ export class Cache {
     if (session.isIdle && (session.bytes === 0 || session.wasOnlyRead)) {
       this.#rest(session);
       // Whoever comes back finds it in memory: open files are for those that are written.
-      this.#house.store.cool(session.id);
+      this.#house.store.open?.cool(session.id);
     } else {
       this.#count(session);
       this.#turnHand();

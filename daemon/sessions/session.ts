@@ -225,7 +225,7 @@ export class Session {
   /** The turn failed before or at publication; nothing of it is visible. */
   abort(prepared: Prepared, error: unknown): void {
     try {
-      this.#house.store.discard(this.id, prepared.staged);
+      this.#house.store.recovery?.discard(this.id);
     } catch (discardError) {
       // It lies aside, invisible, until the next write uses it.
       this.#house.log.error("discard-failed", { session: this.id, error: String(discardError) });
@@ -243,7 +243,7 @@ export class Session {
   #takeLock(nowMs: number): boolean {
     if (this.#lease !== undefined) return true;
     if (this.#gaps?.isOwed(nowMs) === true) return this.#retryLater(GAP_MS) !== undefined;
-    const result = this.#house.store.lock(this.id, this.#mayCreateLock());
+    const result = this.#house.locks.take(this.id, this.#mayCreateLock());
     if (result === "busy") return this.#waitForLock(nowMs);
     this.#hasLock = result === "held";
     this.#busySinceMs = 0;
@@ -294,7 +294,7 @@ export class Session {
   }
 
   #unlock(): void {
-    this.#house.store.unlock(this.id);
+    this.#house.locks.release(this.id);
     this.#gaps?.noteReleased();
   }
 
@@ -402,7 +402,7 @@ export class Session {
 
   #noteForeignSave({ image }: Loaded): void {
     this.#noteForeigner(this.#house.now());
-    this.#house.store.noteForeignSave(image);
+    this.#house.programs.noteSave(image);
     this.#house.metrics.foreignSaves += 1;
   }
 

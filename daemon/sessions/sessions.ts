@@ -10,6 +10,7 @@ import { KIND, type State } from "../../protocol/wire/operations.ts";
 import { endLeaseOf } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { InheritedChanges } from "../foreign/inherited-changes.ts";
+import { NOBODY } from "../foreign/nobody.ts";
 import type { RecentValues } from "../foreign/recent-values.ts";
 import { noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
 import { Cache } from "../memory/cache.ts";
@@ -17,7 +18,7 @@ import { AppliedCommits } from "../once/applied-commits.ts";
 import type { Journal, JournaledChange, JournaledCommit } from "../once/journal.ts";
 import type { Log } from "../report/log.ts";
 import type { Metrics } from "../report/metrics.ts";
-import type { Clock, Look, Store } from "../store/store.ts";
+import type { Attendance, Clock, Flushes, ForeignPrograms, RecordLocks, Store } from "../store/store.ts";
 import { ABSENT, stateOf } from "./contents.ts";
 import type { Fences } from "./lease.ts";
 import { LeaseWaits } from "./lease-waits.ts";
@@ -52,6 +53,8 @@ export interface Parts {
 
 /** What a session may use of what is around it. */
 export interface Surroundings extends Parts {
+  readonly locks: RecordLocks;
+  readonly programs: ForeignPrograms;
   schedule(session: Session): void;
   grew(session: Session): void;
   noteApplied(client: string, sequence: number): void;
@@ -59,20 +62,23 @@ export interface Surroundings extends Parts {
   /** Dialect of an image that gets its first reference now. */
   dialect(): Dialect;
   /** The look at who else uses the store: one for all that is published together, just before that. */
-  look(): Look;
+  look(): Attendance;
 }
 
 const SESSIONS_PER_FLUSH = 64;
+const NO_LOCKS: RecordLocks = { take: () => "held", release: () => undefined, has: () => false };
 
 export class Sessions {
   readonly #parts: Parts;
   readonly #surroundings: Surroundings;
+  /** Undefined: what is written need not be flushed. */
+  readonly #flushes: Flushes | undefined;
   readonly #cache: Cache;
   /** Those that have work, in the order in which they got it. */
   #scheduled: Session[] = [];
   /** Since the last flush. */
   #turnsAtOnce = 0;
-  #look: Look | undefined;
+  #look: Attendance | undefined;
   #isStopped = false;
   readonly #applied = new AppliedCommits();
   readonly #waits = new LeaseWaits();
@@ -83,15 +89,18 @@ export class Sessions {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#flushes = parts.config.durability === "fsync" ? parts.store.flushes : undefined;
     this.#surroundings = {
       ...parts,
+      locks: parts.store.locks ?? NO_LOCKS,
+      programs: parts.store.programs ?? NOBODY,
       waits: this.#waits,
       schedule: (session) => this.#schedule(session),
       grew: (session) => this.#cache.settle(session),
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
-      dialect: () => parts.store.dialect,
+      dialect: () => this.#surroundings.programs.dialect,
       look: () => {
-        this.#look ??= parts.store.look(parts.steadyMs);
+        this.#look ??= this.#surroundings.programs.look(parts.steadyMs);
         return this.#look;
       },
     };
@@ -153,15 +162,16 @@ export class Sessions {
   /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
   enter(id: string, turn: Turn): void {
     const mayWait = turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
-    const isDurable = mayWait.type === "end" && this.#parts.config.durability === "fsync";
-    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, mayWait) : mayWait);
+    const flushes = this.#flushes;
+    const isDurable = mayWait.type === "end" && flushes !== undefined;
+    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, mayWait, flushes) : mayWait);
   }
 
   /** Who has signed out must not be signed in again by a power cut. */
-  #answeredFromDisk(id: string, turn: EndTurn): EndTurn {
+  #answeredFromDisk(id: string, turn: EndTurn, flushes: Flushes): EndTurn {
     const answer = (): void => {
-      const done = this.#parts.store
-        .syncPublished()
+      const done = flushes
+        .published()
         .then(turn.answer, (error: unknown) => turn.fail(storeError(id, error)))
         .finally(() => this.#toDisk.delete(done));
       this.#toDisk.add(done);
@@ -261,14 +271,14 @@ export class Sessions {
       else this.#cache.settle(session);
     }
     if (prepared.length === 0) return;
-    if (this.#parts.config.durability === "fsync") this.#sendToDisk(prepared);
+    if (this.#flushes !== undefined) this.#sendToDisk(prepared, this.#flushes);
     else this.#acknowledge(this.#publish(prepared));
   }
 
   /** Some at a time, so that the first are answered while the others are written. */
   #takeDue(): Session[] {
     const due = this.#scheduled;
-    this.#scheduled = due.splice(Math.min(SESSIONS_PER_FLUSH, this.#parts.store.lockable));
+    this.#scheduled = due.splice(Math.min(SESSIONS_PER_FLUSH, this.#parts.store.open?.max ?? SESSIONS_PER_FLUSH));
     for (const session of due) session.isScheduled = false;
     if (this.#scheduled.length > 0) this.#parts.requestTurnEnd();
     return due;
@@ -289,7 +299,7 @@ export class Sessions {
   #mayExist(id: string): boolean {
     const { store, tombstones } = this.#parts;
     try {
-      return tombstones.has(id) || store.stat(id) !== undefined || store.hasLock(id);
+      return tombstones.has(id) || store.stat(id) !== undefined || store.locks?.has(id) === true;
     } catch {
       // Whatever the system error: it comes again at the session's turn, which answers with it.
       return true;
@@ -337,9 +347,9 @@ export class Sessions {
     for (const write of prepared) write.session.acknowledge(write, answeredMs);
   }
 
-  #sendToDisk(prepared: readonly Prepared[]): void {
+  #sendToDisk(prepared: readonly Prepared[], flushes: Flushes): void {
     const names = prepared.flatMap(({ turns }) => turns.filter((turn) => turn.type === "commit").map(nameOf));
-    const done = this.#publishDurably(prepared).finally(() => {
+    const done = this.#publishDurably(prepared, flushes).finally(() => {
       this.#toDisk.delete(done);
       for (const name of names) this.#underWay.delete(name);
     });
@@ -348,13 +358,12 @@ export class Sessions {
   }
 
   /** The same with the disk in between: one flush of the directory serves all. */
-  async #publishDurably(prepared: readonly Prepared[]): Promise<void> {
-    const { store } = this.#parts;
+  async #publishDurably(prepared: readonly Prepared[], flushes: Flushes): Promise<void> {
     const staged: Prepared[] = [];
     await Promise.all(
       prepared.map(async (write) => {
         try {
-          await store.syncStaged(write.session.id);
+          await flushes.staged(write.session.id);
           staged.push(write);
         } catch (error) {
           write.session.abort(write, error);
@@ -365,7 +374,7 @@ export class Sessions {
     const published = staged.length === 0 || !this.#parts.mayWrite() ? [] : this.#publish(staged);
     if (published.length === 0) return;
     try {
-      await store.syncPublished();
+      await flushes.published();
       this.#acknowledge(published);
     } catch (error) {
       for (const write of published) write.session.abort(write, error);

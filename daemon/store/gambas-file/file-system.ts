@@ -23,6 +23,7 @@ import {
 import { SessionError } from "../../../protocol/errors.ts";
 import { closeDescriptor, isSystemError, removeFile } from "../../files/files.ts";
 import { isUnsupported, native, nativeProblem } from "../../files/native.ts";
+import type { Revision } from "../store.ts";
 import type { Places } from "./layout.ts";
 
 /** Absent outside Linux. */
@@ -77,6 +78,11 @@ export class FileSystem {
   /** Whether a time given as we give it comes back as the whole microsecond that was meant: then it need not be read back after every write. */
   get givesWholeMicros(): boolean {
     return this.#wholeMicros;
+  }
+
+  /** Where inode numbers do not stay with their files, size and time have to do. */
+  revisionOf({ ino, size, mtimeMs }: Revision): Revision {
+    return { ino: this.has("inodes") ? ino : 0, size, mtimeMs };
   }
 
   /** For the status: a flag for each feature. */

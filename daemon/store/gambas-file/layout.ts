@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { isSessionId, prefixOf } from "../../../protocol/session-id.ts";
+import { prefixOf } from "../../../protocol/session-id.ts";
 
 /** Where everything of one root lies. */
 export class Places {
@@ -46,9 +46,4 @@ export class Places {
     const mark = createHash("sha256").update(prefix).digest("base64url").slice(0, 22);
     return `${directory}/${id.slice(prefix.length + 1)}-${mark}`;
   }
-}
-
-/** The id a name in `session/` stands for, if it is a session. */
-export function idOfName(name: string): string | undefined {
-  return isSessionId(name) ? name : undefined;
 }

@@ -4,6 +4,7 @@
 import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
 import { isUnsupported, native } from "../../files/native.ts";
+import type { LockResult } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -27,12 +28,8 @@ export class RecordLock {
     return this.#isHeld;
   }
 
-  get isOpen(): boolean {
-    return this.#fd !== undefined;
-  }
-
   /** "missing": the lock file is not there and `mayCreate` is false. Never waits. */
-  take(mayCreate: boolean): "held" | "busy" | "missing" {
+  take(mayCreate: boolean): LockResult {
     for (let round = 0; round < MAX_REPLACEMENTS; round++) {
       if (this.#fd === undefined && !this.#open(mayCreate)) return "missing";
       try {

@@ -8,10 +8,10 @@ import { opendirSync, readFileSync, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
+import { isSessionId } from "../../../../protocol/session-id.ts";
 import { closeDescriptor, isSystemError } from "../../../files/files.ts";
 import { openToRead } from "../../../files/opening.ts";
 import type { Log } from "../../../report/log.ts";
-import { idOfName } from "../layout.ts";
 
 export interface DialectOptions {
   /** "auto": find out. */
@@ -163,7 +163,7 @@ function firstNames(sessions: string): string[] {
     for (let left = MAX_NAMES; left > 0; left--) {
       const entry = directory.readSync();
       if (entry === null) break;
-      if (idOfName(entry.name) !== undefined) names.push(entry.name);
+      if (isSessionId(entry.name)) names.push(entry.name);
     }
   } finally {
     directory.closeSync();

@@ -6,7 +6,7 @@
 // directory stays as it is it saves nothing. That holds for a program in another pid namespace too, and for what a crash has left.
 
 import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
-import type { Clock, Look, Saver } from "../../store.ts";
+import type { Attendance, Clock, Saver } from "../../store.ts";
 import { Visits } from "./visits.ts";
 
 const PID = /^[1-9]\d*$/;
@@ -52,7 +52,7 @@ export class Presence {
   }
 
   /** Whether at least one Gambas program may be running. One stat when nothing has changed. Where nothing can be seen, one may be. */
-  look(clock: Clock): Look {
+  look(clock: Clock): Attendance {
     const atMs = clock();
     this.#compareClocks(atMs);
     try {
