@@ -103,10 +103,11 @@ export class Handle {
     return [...keys].filter(isShown);
   }
 
-  /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
+  /** Path of the session's file, whether it is there yet or not; null as long as there is no session, and where sessions are in no files. */
   get path(): string | null {
     this.#use();
-    return this.#id === null ? null : `${this.#client.directory}/${this.#id}`;
+    const { directory } = this.#client;
+    return this.#id === null || directory === "" ? null : `${directory}/${this.#id}`;
   }
 
   /** Bytes of the file as last saved. */

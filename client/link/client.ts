@@ -61,6 +61,8 @@ export class Client {
   readonly places: Places;
   readonly #connection: Connection;
   readonly #cache: Cache;
+  /** Until a daemon has said where its sessions are: where they are as a rule. */
+  #directory: string;
   readonly transactions: Transactions = new Transactions(this);
   /** The daemon's default. */
   #leaseMs = 0;
@@ -70,6 +72,7 @@ export class Client {
 
   constructor(options: ConnectOptions) {
     this.places = resolvePlaces(options);
+    this.#directory = join(this.places.root, "session");
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
     const spawn = {
       idleExitMs: options.idleExitMs ?? DEFAULTS.idleExitMs,
@@ -82,6 +85,7 @@ export class Client {
       onHello: (hello) => {
         if (options.root !== undefined) checkServes(this.places, hello.directory);
         this.#maxSessionBytes = hello.maxSessionBytes;
+        this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
       },
@@ -92,9 +96,9 @@ export class Client {
     return this.#isClosed;
   }
 
-  /** Directory of the session files. */
+  /** Directory of the session files; "" when the daemon keeps its sessions in none. */
   get directory(): string {
-    return this.#cache.directory || join(this.places.root, "session");
+    return this.#directory;
   }
 
   /** Resolves when a daemon answers. */
