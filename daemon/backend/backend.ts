@@ -7,6 +7,9 @@ import type { Config } from "../config.ts";
 import type { Log } from "../report/log.ts";
 import type { Metrics } from "../report/metrics.ts";
 
+/** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
+export const MAX_COMMITS_IN_FLIGHT = 32_768;
+
 /** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
 export interface Caller {
   readonly owner: object;

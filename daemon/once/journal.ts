@@ -29,7 +29,6 @@ import {
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { isMissing } from "../files/files.ts";
-import type { Fingerprint } from "../foreign/recent-values.ts";
 import type { Revision } from "../store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
@@ -55,6 +54,12 @@ export interface CommitMark {
   readonly id: string;
   readonly client: string;
   readonly sequence: number;
+}
+
+/** 64 bits that stand for a value of one key. */
+interface Fingerprint {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** What a commit changed: for recognising a stale save of another program, and putting ours back. */

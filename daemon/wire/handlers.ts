@@ -11,9 +11,14 @@ import {
   type RequestOf,
   type State,
 } from "../../protocol/wire/operations.ts";
-import { type Caller, type CommitTurn, endLeaseOf, type SessionCalls } from "../backend/backend.ts";
+import {
+  type Caller,
+  type CommitTurn,
+  endLeaseOf,
+  MAX_COMMITS_IN_FLIGHT,
+  type SessionCalls,
+} from "../backend/backend.ts";
 import type { Config } from "../config.ts";
-import { MAX_COMMITS_IN_FLIGHT } from "../once/applied-commits.ts";
 import type { Metrics } from "../report/metrics.ts";
 import type { Call } from "./call.ts";
 
