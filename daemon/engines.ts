@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { maxOpenFiles } from "../protocol/places.ts";
 import type { Engine } from "./backend/backend.ts";
 import type { Config } from "./config.ts";
-import { nativeProblem } from "./files/native.ts";
+import { nativeProblem } from "./files/files.ts";
 import { onStore, type StoreOptions } from "./local/local.ts";
 import { GambasFileStore } from "./store/gambas-file/store.ts";
 import { MemoryStore } from "./store/memory/store.ts";

@@ -6,7 +6,7 @@ import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta, type Share } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
-import { type CommitOptions, KIND, type State } from "../../protocol/wire/operations.ts";
+import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
 import { Cache } from "../copies/cache.ts";
 import { Contents } from "../copies/contents.ts";
 import { Handle, type HandleOptions } from "../handle/handle.ts";

@@ -10,10 +10,21 @@ import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
 import { MAX_TIMER_MS, type Places } from "../../protocol/places.ts";
-import { FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
-import { type OutgoingCall, olderVersion, readAnswer, writeCall } from "../../protocol/wire/message.ts";
-import { type CallOf, type OperationName, PROTOCOL_VERSION, type ResponseOf } from "../../protocol/wire/operations.ts";
-import { PendingCall, PendingCalls } from "../../protocol/wire/pending-calls.ts";
+import {
+  type CallOf,
+  FrameReader,
+  FrameWriter,
+  type OperationName,
+  type OutgoingCall,
+  olderVersion,
+  PendingCall,
+  PendingCalls,
+  PROTOCOL_VERSION,
+  type ResponseOf,
+  readAnswer,
+  readMessage,
+  writeCall,
+} from "../../protocol/wire/wire.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
 

@@ -2,10 +2,9 @@
 // worker behind it. A backend may answer at once, at the end of the event loop's turn, or when another machine has answered.
 
 import type { ParsedDelta } from "../../protocol/image/image.ts";
-import type { CommitOptions, State } from "../../protocol/wire/operations.ts";
+import type { CommitOptions, State } from "../../protocol/wire/wire.ts";
 import type { Config } from "../config.ts";
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import type { Log, Metrics } from "../report/report.ts";
 
 /** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
 export const MAX_COMMITS_IN_FLIGHT = 32_768;

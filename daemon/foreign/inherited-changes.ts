@@ -3,7 +3,7 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { changesOf, encodeDelta } from "../../protocol/image/image.ts";
-import type { JournaledCommit } from "../once/journal.ts";
+import type { JournaledCommit } from "../once/once.ts";
 
 export interface InheritedChange {
   /** Every key that was changed, with its last value. */

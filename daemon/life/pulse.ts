@@ -1,7 +1,7 @@
 // Whether the event loop of this process runs: everybody waits while it does not, because somebody stopped the process, or the machine has
 // no time for it. An operator is told, and of the log lines that were left out meanwhile.
 
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 
 /** An event loop that was late by so much is told of. */
 const STALL_MS = 1_000;

@@ -3,9 +3,18 @@
 import { connect } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
-import { FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
-import { failureOf, isFailure, olderVersion, readAnswer, writeCall } from "../../protocol/wire/message.ts";
-import { PROTOCOL_VERSION, type ResponseOf } from "../../protocol/wire/operations.ts";
+import {
+  FrameReader,
+  FrameWriter,
+  failureOf,
+  isFailure,
+  olderVersion,
+  PROTOCOL_VERSION,
+  type ResponseOf,
+  readAnswer,
+  readMessage,
+  writeCall,
+} from "../../protocol/wire/wire.ts";
 import { electedPid } from "./pid-file.ts";
 
 export { electedPid, pathOfPid } from "./pid-file.ts";

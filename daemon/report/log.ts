@@ -34,7 +34,7 @@ export class Log {
     this.#write("error", event, details);
   }
 
-  /** One step of several that follow whatever becomes of it: what fails is only told. */
+  /** Takes one step of several. A step that fails is only told: the others follow. */
   async attempt(event: string, step: () => Promise<void> | void): Promise<void> {
     try {
       await step();
@@ -51,7 +51,7 @@ export class Log {
     if (count <= MAX_PER_MINUTE) this.#writeLine({ level, event, ...details });
   }
 
-  /** What was left out in a minute that is over is told once it is. */
+  /** Tells how many lines were left out in a minute that is over. */
   tellSuppressed(): void {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== this.#minute) this.#beginMinute(minute);
@@ -71,7 +71,7 @@ export class Log {
       if (this.#file === "") writeSync(STDERR, text);
       else appendBounded(this.#file, text);
     } catch (error) {
-      // A log that cannot be written must not end what it tells of: the line is lost.
+      // A log that cannot be written must not end the daemon: the line is lost.
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }

@@ -1,7 +1,7 @@
 // What the daemon holds of a session that is in memory: the bytes, the revision they are of, and which revisions had the same. Immutable.
 
 import { isExpired, startupMs } from "../../protocol/image/image.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { isSameRevision, type Loaded, type Revision, type Store } from "../store/store.ts";
 
 export { isSameButStamp } from "../../protocol/image/image.ts";

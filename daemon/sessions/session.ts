@@ -14,7 +14,7 @@
 import { SessionError } from "../../protocol/errors.ts";
 import { applyChange, isExpired, newImage, startupBytes, startupMs } from "../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
-import type { CommitOptions } from "../../protocol/wire/operations.ts";
+import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { GAP_MS, LockGaps } from "../foreign/lock-gaps.ts";
 import { findRepairs, noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
 import type { Resting } from "../memory/shelf.ts";

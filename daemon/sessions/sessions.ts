@@ -6,7 +6,7 @@
 
 import type { Dialect } from "../../protocol/image/image.ts";
 import { prefixOf } from "../../protocol/session-id.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { endLeaseOf } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { InheritedChanges } from "../foreign/inherited-changes.ts";
@@ -14,10 +14,8 @@ import { NOBODY } from "../foreign/nobody.ts";
 import type { RecentValues } from "../foreign/recent-values.ts";
 import { noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
 import { Cache } from "../memory/cache.ts";
-import { AppliedCommits } from "../once/applied-commits.ts";
-import type { Journal, JournaledChange, JournaledCommit } from "../once/journal.ts";
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import { AppliedCommits, type Journal, type JournaledChange, type JournaledCommit } from "../once/once.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import type { Attendance, Clock, Flushes, ForeignPrograms, RecordLocks, Store } from "../store/store.ts";
 import { ABSENT, stateOf } from "./contents.ts";
 import type { Fences } from "./lease.ts";

@@ -1,11 +1,14 @@
 // One call of a worker and the way back to it. What answers a call knows no frame, and what sends the answer knows no operation.
 
 import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
-import type { FrameWriter } from "../../protocol/wire/frame.ts";
-import { writeAnswer, writeFailure } from "../../protocol/wire/message.ts";
-import type { OperationName, ResponseOf } from "../../protocol/wire/operations.ts";
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import {
+  type FrameWriter,
+  type OperationName,
+  type ResponseOf,
+  writeAnswer,
+  writeFailure,
+} from "../../protocol/wire/wire.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import type { Connection, Reply } from "./connection.ts";
 
 /** Failures that somebody must do something about, and what the log calls them. The others are the caller's own affair. */

@@ -11,7 +11,7 @@
 //   CLOSED    nothing is held any more                    any -> CLOSED: the socket is closed, by whomever
 
 import type { Socket } from "node:net";
-import { FrameReader, FrameWriter } from "../../protocol/wire/frame.ts";
+import { FrameReader, FrameWriter } from "../../protocol/wire/wire.ts";
 
 /** Answers that wait for a worker to read them, before it is read from no more. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;

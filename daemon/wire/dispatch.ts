@@ -2,11 +2,9 @@
 // Takes what else becomes of connections to those who must know: the backend of one that is closed, the log of one that is cut off.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { readMessage } from "../../protocol/wire/frame.ts";
-import { readRequest } from "../../protocol/wire/message.ts";
-import { type OperationName, operationName } from "../../protocol/wire/operations.ts";
+import { type OperationName, operationName, readMessage, readRequest } from "../../protocol/wire/wire.ts";
 import type { SessionCalls } from "../backend/backend.ts";
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 import { Call, type Failures } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import type { Handlers } from "./handlers.ts";

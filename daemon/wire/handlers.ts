@@ -10,7 +10,7 @@ import {
   PROTOCOL_VERSION,
   type RequestOf,
   type State,
-} from "../../protocol/wire/operations.ts";
+} from "../../protocol/wire/wire.ts";
 import {
   type Caller,
   type CommitTurn,
@@ -19,7 +19,7 @@ import {
   type SessionCalls,
 } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
-import type { Metrics } from "../report/metrics.ts";
+import type { Metrics } from "../report/report.ts";
 import type { Call } from "./call.ts";
 
 export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call<N>) => void };

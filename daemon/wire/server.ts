@@ -1,4 +1,4 @@
-// The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
+// The Unix socket: takes connections, writes the answers of one turn of the event loop when the turn ends, drains on stop.
 
 import { lstatSync, renameSync, statSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
@@ -25,9 +25,9 @@ export interface ServerOptions {
 
 /** How often each connection is looked at: often enough that nobody holds a place for long without a hello. */
 const LOOK_MS = 5_000;
-/** Connections that have not said hello yet: beyond these the oldest is closed. */
+/** Connections that have not said hello yet, more than all workers of a machine make at once: beyond these the oldest is closed. */
 const MAX_STRANGERS = 512;
-/** For one that does not read what it was answered: as long as it is there, no other daemon can begin. */
+/** For a worker that does not read its answers: as long as it is waited for, no other daemon can begin. */
 const LAST_WORDS_MS = 1_000;
 
 /** A socket is made 0600 from the start. */
@@ -92,7 +92,7 @@ export class Server implements ConnectionEvents {
     this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
-  /** Sends what was answered in this turn: one write a connection. */
+  /** Sends the answers of this turn of the event loop: one write a connection. */
   flush(): void {
     for (const connection of this.#unsent) connection.flush();
     this.#unsent.clear();
@@ -107,7 +107,7 @@ export class Server implements ConnectionEvents {
     }
   }
 
-  /** Sends what was answered and closes every connection; resolves when all are closed. Who does not read it in time loses it, and asks again. */
+  /** Sends the answers there are and closes every connection; resolves when all are closed. A worker that does not read them in time asks again. */
   async close(): Promise<void> {
     this.flush();
     const open = [...this.#connections];
@@ -174,7 +174,7 @@ function checkMayReplace(path: string): void {
   throw new SessionError("ERR_SOCKET_PATH", `${path} is no socket; it was left as it is.`);
 }
 
-/** What bind says where there can be no sockets: file systems made for Windows, some of FUSE. */
+/** The errors of bind where there can be no sockets: on file systems made for Windows, some of FUSE. */
 function isNoPlace(error: unknown): boolean {
   return isSystemError(error, "EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO");
 }

@@ -2,7 +2,7 @@
 // handlers, and go to the backend. What a backend answers leaves at the end of the event loop's turn.
 
 import type { Backend } from "../backend/backend.ts";
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 import { Failures } from "./call.ts";
 import { Dispatch } from "./dispatch.ts";
 import { type HandlerParts, makeHandlers } from "./handlers.ts";

@@ -8,7 +8,7 @@ import { SessionError } from "../errors.ts";
 import type { Fields } from "./shape.ts";
 
 export const LENGTH_BYTES = 4;
-/** Nothing that is ours has more fields; a longer array is not a message. */
+/** No message of the table has more fields; a longer array is not a message. */
 const MAX_FIELDS = 15;
 const CLEAN_BYTES = 64 * 1024;
 /** So few bytes are copied faster one by one than by a call into the runtime. */
@@ -77,7 +77,7 @@ export class FrameWriter {
   /** The gathered bytes; the writer is empty afterwards and never touches them again. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#at);
-    // Small takes share one allocation: the next frames go behind what was taken. What had to grow is not kept for the small ones to come.
+    // Small takes share one allocation: the next frames go behind the taken ones. A buffer that had to grow is not kept for small frames.
     const rest = this.#buffer.subarray(this.#at);
     const mayGoOn = rest.length >= CLEAN_BYTES / 4 && this.#buffer.buffer.byteLength <= CLEAN_BYTES;
     this.#buffer = mayGoOn ? rest : Buffer.allocUnsafeSlow(CLEAN_BYTES);
@@ -175,7 +175,7 @@ export class FrameWriter {
 }
 
 /**
- * Cuts a stream of chunks into frames, however it was split. Frames are views of the chunks: copy what is kept.
+ * Cuts a stream of chunks into frames, however it was split. Frames are views of the chunks: a frame that is kept must be copied.
  * Holds at most one incomplete frame, and never allocates more than has arrived plus the same again.
  */
 export class FrameReader {
