@@ -1,10 +1,9 @@
-// The daemon's settings, in one table: names, defaults, units, flags. Checks what comes from outside; reads no file.
+// The daemon's settings, in one table: names, defaults, units, flags. Checks options and the root directory; reads no file.
 
 import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
-import { isSystemError } from "./files/files.ts";
 
 const ROOT_MODE = 0o700;
 const FOR_OTHERS = 0o077;
@@ -12,7 +11,6 @@ const FOR_OTHERS = 0o077;
 interface Setting<T> {
   readonly default: T;
   readonly meaning: string;
-  readonly isHidden?: boolean;
 }
 
 const SETTINGS = {
@@ -30,7 +28,11 @@ const SETTINGS = {
     meaning:
       "which Gambas reads a session in which an object occurs twice: those up to 3.18, or those from 3.19 on; auto: as this root's files show lately, else as the installed Gambas does, else 3.19",
   },
-  timeoutSeconds: { default: DEFAULT_TIMEOUT_SECONDS, meaning: "life time of a session created without one" },
+  timeoutSeconds: {
+    default: DEFAULT_TIMEOUT_SECONDS,
+    meaning:
+      "life time of a session whose client names none; ours always does (option timeout, Session.Timeout), so this is for others",
+  },
   cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
   maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },
@@ -151,7 +153,7 @@ function repairMode(root: string): void {
   throw badRoot(root, "is on a file system that keeps no modes, and open to other users: mount it with umask=077");
 }
 
-/** What is there, be it what it should be or not; made if nothing is. */
+/** The stat of whatever is there; a directory is made if nothing is. */
 function ensureRoot(root: string): Stats {
   try {
     const stat = lstatSync(root, { throwIfNoEntry: false });
@@ -171,7 +173,6 @@ function makeDirectory(path: string): void {
     mkdirSync(path, ROOT_MODE);
   } catch (error) {
     // Another daemon that starts at the same time may have been faster.
-    if (!isSystemError(error, "EEXIST")) throw error;
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }
@@ -188,7 +189,7 @@ export function describeSettings(): string {
   return ["| setting | default | meaning |", "|---|---|---|", ...rows].join("\n");
 }
 
-/** Reads `--name value` pairs (kebab-case) into options. Throws ERR_BAD_OPTION. */
+/** The flag of every setting, in kebab-case. */
 export function settingFlags(): { readonly name: string; readonly setting: string; readonly isNumber: boolean }[] {
   return Object.entries(SETTINGS).map(([setting, row]) => ({
     name: setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),

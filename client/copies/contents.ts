@@ -16,7 +16,7 @@ import {
 } from "../../protocol/image/image.ts";
 import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
 import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { Original } from "./original.ts";
 
 export interface Revision {

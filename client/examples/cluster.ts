@@ -48,6 +48,7 @@ async function serve(asked: Promise<false>): Promise<void> {
 
 function announce(port: number, client: Client): void {
   console.log(`Ready: http://127.0.0.1:${port}/ (${WORKERS} workers; Ctrl-C ends them and the daemon)`);
+  if (client.directory === "") return;
   console.log(`Sessions are files in ${client.directory}; Gambas programs read them with Session.Type = "file".`);
 }
 

@@ -6,7 +6,7 @@ import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
 import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
 import { Cache, Contents } from "../copies/cache.ts";
 import {
@@ -30,7 +30,6 @@ export interface Opened {
 }
 
 const ABSENT: Opened = {};
-const NOTHING_HELD: [] = [];
 /** What an envelope may take beside the largest delta without coming near the limit of a frame. */
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
@@ -40,6 +39,8 @@ export class Client implements ClientApi, Home {
   readonly #connection: Connection;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
+  /** Until a daemon has said where its sessions are: where they are as a rule. */
+  #directory: string;
   /** The daemon's default. */
   #leaseMs = 0;
   #isClosed = false;
@@ -48,6 +49,7 @@ export class Client implements ClientApi, Home {
 
   constructor(options: ConnectOptions) {
     this.places = resolvePlaces(options);
+    this.#directory = join(this.places.root, "session");
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
     const spawn = {
       idleExitMs: options.idleExitMs ?? DEFAULTS.idleExitMs,
@@ -60,6 +62,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         if (options.root !== undefined) checkServes(this.places, hello.directory);
         this.#maxSessionBytes = hello.maxSessionBytes;
+        this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
       },
@@ -73,7 +76,7 @@ export class Client implements ClientApi, Home {
   }
 
   get directory(): string {
-    return this.#cache.directory || join(this.places.root, "session");
+    return this.#directory;
   }
 
   ready(): Promise<void> {
@@ -131,7 +134,7 @@ export class Client implements ClientApi, Home {
   }
 
   async status(): Promise<Record<string, unknown>> {
-    const { json } = await this.#connection.call("status");
+    const { json } = await this.#connection.call("status", {});
     return JSON.parse(json);
   }
 
@@ -167,7 +170,7 @@ export class Client implements ClientApi, Home {
 
   load(id: string): Promise<Contents | undefined> {
     const known = this.#cache.peek(id);
-    return this.#connection.call("open", id, known?.base ?? 0).then((state) => {
+    return this.#connection.call("open", { sid: id, known: known?.base ?? 0 }).then((state) => {
       if (state.kind === KIND.absent) this.#cache.drop(id);
       return this.#adopt(id, state, known);
     });
@@ -181,7 +184,7 @@ export class Client implements ClientApi, Home {
     this.#checkSize(delta.length + bytesBeside(request));
     const sequence = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", id, sequence, base?.base ?? 0, delta, optionsOf(request, this.#held()))
+      .call("commit", { sid: id, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
       .then((state) => (state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adopt(id, state)));
   }
 
@@ -201,19 +204,20 @@ export class Client implements ClientApi, Home {
   }
 
   async touch(id: string, contents: Contents): Promise<Contents | undefined> {
-    const state = await this.#connection.call("touch", id, contents.base, ...this.#held());
+    const state = await this.#connection.call("touch", { sid: id, base: contents.base, held: this.#held() });
     return this.#adopt(id, state, contents);
   }
 
   async end(id: string): Promise<void> {
     this.#cache.drop(id);
-    await this.#connection.call("abandon", id, ...this.#held());
+    await this.#connection.call("abandon", { sid: id, held: this.#held() });
     this.#cache.drop(id);
   }
 
   async lease(id: string, leaseMs: number): Promise<Grant> {
     const known = this.#cache.peek(id);
-    const answer = await this.#connection.call("lease", id, leaseMs, known?.base ?? 0, ...this.#held());
+    const request = { sid: id, leaseMs, known: known?.base ?? 0, held: this.#held() };
+    const answer = await this.#connection.call("lease", request);
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
     const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, isOver: false };
     try {
@@ -232,7 +236,7 @@ export class Client implements ClientApi, Home {
     lease.isOver = true;
     if (!this.isInForce(lease)) return;
     try {
-      await this.#connection.call("release", lease.id, lease.fence);
+      await this.#connection.call("release", { sid: lease.id, fence: lease.fence });
     } catch {
       // Whatever the reason: nobody may have to wait for the end of this lease.
       this.#connection.leave(lease.life);
@@ -244,12 +248,12 @@ export class Client implements ClientApi, Home {
     return life === this.#connection.life;
   }
 
-  /** The field that tells which leases of this connection end only after the call, if there are such. */
-  #held(): [] | [number[]] {
+  /** The fences of the leases of this connection that end only after the call, if there are such. */
+  #held(): number[] | undefined {
     const around = transactionsAround();
-    if (around.length === 0) return NOTHING_HELD;
+    if (around.length === 0) return undefined;
     const fences = around.filter(({ grant }) => this.isInForce(grant)).map(({ grant }) => grant.fence);
-    return fences.length === 0 ? NOTHING_HELD : [fences];
+    return fences.length === 0 ? undefined : fences;
   }
 
   /** @param known what `KIND.same` refers to. */
@@ -290,17 +294,18 @@ function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
   return bytes > ENVELOPE_BYTES ? bytes : 0;
 }
 
-function optionsOf(request: CommitRequest, [held]: readonly number[][]): object | null {
+function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOptions | null {
   const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares } = request;
   const isPlain = !isNew && !isUnique && fence === undefined && held === undefined && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
-  const options: Record<string, unknown> = {};
+  const options: { -readonly [K in keyof CommitOptions]: CommitOptions[K] } = {};
   if (isNew) options.create = true;
   if (isUnique) options.unique = true;
   if (timeoutSeconds !== undefined) options.timeoutSeconds = timeoutSeconds;
   if (cookiePath !== undefined) options.cookiePath = cookiePath;
-  if (fence !== undefined) Object.assign(options, keepsLease === true ? { fence } : { fence, release: true });
-  else if (held !== undefined) options.held = held;
-  if (shares.length > 0) options.shares = shares;
+  if (fence !== undefined) options.fence = fence;
+  if (fence !== undefined && keepsLease !== true) options.release = true;
+  if (fence === undefined && held !== undefined) options.held = held;
+  if (shares.length > 0) options.shares = [...shares];
   return options;
 }

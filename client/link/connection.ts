@@ -8,18 +8,23 @@
 
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
-import { isErrorCode, SessionError } from "../../protocol/errors.ts";
+import { SessionError } from "../../protocol/errors.ts";
 import { MAX_TIMER_MS, type Places } from "../../protocol/places.ts";
-import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
 import {
-  OPERATIONS,
+  type CallOf,
+  FrameReader,
+  FrameWriter,
   type OperationName,
+  type OutgoingCall,
   olderVersion,
+  PendingCall,
+  PendingCalls,
   PROTOCOL_VERSION,
   type ResponseOf,
-} from "../../protocol/wire/operations.ts";
-import { PendingCall, PendingCalls } from "../../protocol/wire/pending-calls.ts";
-import { readFields } from "../../protocol/wire/shape.ts";
+  readAnswer,
+  readMessage,
+  writeCall,
+} from "../../protocol/wire/wire.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
 
@@ -85,9 +90,9 @@ export class Connection {
     return this.#connecting;
   }
 
-  call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
+  call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
-    const call = new PendingCall(name, fields);
+    const call = new PendingCall(name, request);
     if (this.#pending.size === 0) this.#socket?.ref();
     this.#pending.add(call);
     if (this.#socket === undefined) this.#reconnect();
@@ -106,8 +111,8 @@ export class Connection {
     if (socket !== undefined && this.#pending.size > 0) this.#reconnect();
   }
 
-  #send({ number, name, fields }: PendingCall): void {
-    this.#writer.push(number, OPERATIONS[name].number, ...fields);
+  #send(call: OutgoingCall<OperationName>): void {
+    writeCall(this.#writer, call);
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
     setImmediate(() => this.#flush());
@@ -164,7 +169,7 @@ export class Connection {
           socket.destroy();
           return;
         }
-        this.#options.onHello(readHello(answer));
+        this.#options.onHello(readAnswer("hello", answer));
         clearTimeout(patience);
         this.#adopt(socket);
         resolve("ready");
@@ -189,9 +194,13 @@ export class Connection {
       });
       socket.on("error", () => socket.destroy());
       const hello = new FrameWriter();
-      hello.push(HELLO, OPERATIONS.hello.number, PROTOCOL_VERSION, this.#clientName);
+      writeCall(hello, this.#hello());
       socket.write(hello.take());
     });
+  }
+
+  #hello(): OutgoingCall<"hello"> {
+    return { number: HELLO, name: "hello", request: { version: PROTOCOL_VERSION, client: this.#clientName } };
   }
 
   #adopt(socket: Socket): void {
@@ -214,7 +223,7 @@ export class Connection {
     const isSilent = this.#pending.size > 0 && !this.#wasHeard;
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
     this.#wasHeard = false;
-    if (this.#silentLooks === 2) this.#send(new PendingCall("hello", [PROTOCOL_VERSION, this.#clientName]));
+    if (this.#silentLooks === 2) this.#send(this.#hello());
     if (this.#silentLooks > LOOKS) this.#giveUp();
   }
 
@@ -239,8 +248,7 @@ export class Connection {
     if (pending === undefined) return;
     if (this.#pending.size === 0) this.#socket?.unref();
     try {
-      if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
-      pending.resolve(readFields(OPERATIONS[pending.name].response, fields, 2));
+      pending.resolve(readAnswer(pending.name, fields));
     } catch (error) {
       pending.reject(error as Error);
     }
@@ -261,11 +269,6 @@ export class Connection {
   #failPending(error: Error): void {
     for (const { number } of this.#pending.inOrder()) this.#pending.take(number)?.reject(error);
   }
-}
-
-function readHello(fields: readonly unknown[]): ResponseOf<"hello"> {
-  if (fields[1] !== 0) throw errorOf(fields[2], fields[3]);
-  return readFields(OPERATIONS.hello.response, fields, 2);
 }
 
 /** "nobody" listens there, or so many wait to be let in that one has to come again. */
@@ -290,11 +293,4 @@ function unavailable(places: Places): SessionError {
 
 function unanswering(places: Places, ms: number): SessionError {
   return new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${places.socket} has not answered for ${ms} ms.`);
-}
-
-/** The message of the other side says what to do already: it is not said twice. */
-function errorOf(code: unknown, text: unknown): SessionError {
-  const error = new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
-  if (typeof text === "string") error.message = text;
-  return error;
 }

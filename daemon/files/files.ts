@@ -1,49 +1,7 @@
-// Reads, writes, removes and closes files as a whole. Knows nothing of sessions.
+// The door to what the daemon does with files: whole files, how the files of a session are opened, the system calls that Node does not have,
+// and which error the system has reported.
 
-import { closeSync, readSync, unlinkSync, writeSync } from "node:fs";
-
-/**
- * Linux has given the descriptor back whatever close says, and it must not be closed a second time: by then it may be another file's.
- * What close could tell, a write that failed late, is asked with fdatasync where it matters.
- */
-export function closeDescriptor(fd: number): void {
-  try {
-    closeSync(fd);
-  } catch {
-    // Any system error of close; see above.
-  }
-}
-
-export function readAll(fd: number, size: number): Buffer {
-  const image = Buffer.allocUnsafeSlow(size);
-  let at = 0;
-  while (at < size) {
-    const count = readSync(fd, image, at, size - at, at);
-    if (count === 0) return image.subarray(0, at);
-    at += count;
-  }
-  return image;
-}
-
-export function writeAll(fd: number, image: Buffer): void {
-  let at = 0;
-  while (at < image.length) at += writeSync(fd, image, at, image.length - at, at);
-}
-
-export function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-}
-
-export function isMissing(error: unknown): boolean {
-  return isSystemError(error, "ENOENT");
-}
-
-/** Without codes: any. */
-export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return code !== undefined && (codes.length === 0 || codes.includes(code));
-}
+export { isUnsupported, native, nativeProblem } from "./native.ts";
+export { isOnlyOurs, makeTwin, type OpenFile, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";
+export { isMissing, isSystemError } from "./system-errors.ts";
+export { closeDescriptor, readAll, removeFile, writeAll } from "./whole.ts";

@@ -2,7 +2,7 @@
 // (musl, say) both are absent, the daemon says so once and in its status, and works with plain rename and without Gambas' lock.
 
 import { createRequire } from "node:module";
-import { isSystemError } from "./files.ts";
+import { isSystemError } from "./system-errors.ts";
 
 interface Native {
   readonly tryLock: (fd: number) => boolean;
@@ -18,12 +18,12 @@ const loaded = loadNative();
 export const native: Native | undefined = loaded.native;
 export const nativeProblem: string | undefined = loaded.problem;
 
-/** Whether a call failed as it does where there is no such thing, whatever is asked of it. */
+/** Whether a system call failed as it always does on a file system that does not have it. */
 export function isUnsupported(error: unknown): boolean {
   return isSystemError(error, "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP");
 }
 
-/** A daemon without locks is no makeshift for one whose files are incomplete: it would stay. */
+/** An installation that is being replaced is an error: a daemon that started without locks now would stay without them. */
 function checkIsWhole(error: unknown): void {
   const isFound = !isSystemError(error, "MODULE_NOT_FOUND", "ADDON_NOT_FOUND");
   if (isFound || !MADE_FOR.includes(`${process.platform}-${process.arch}`)) return;
@@ -41,7 +41,7 @@ function loadNative(): { readonly native?: Native; readonly problem?: string } {
   }
 }
 
-/** Its own errors do not say what failed, nor where. */
+/** The errors of the addon do not say which call failed, nor on which files. */
 function named(swap: Native["exchange"]): Native["exchange"] {
   return (from, to) => {
     try {

@@ -1,10 +1,11 @@
 // How the files of a session are opened, whatever is in their place: a file of another user, or of a mode that is not ours, a link, a
-// directory, a pipe. What is a session is left as it is; what lies aside is ours, and made anew.
+// directory, a pipe. A session's file is left as it is; a twin is ours, and is made anew.
 
 import { constants, fstatSync, openSync, rmSync, type Stats, statSync } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
-import { closeDescriptor, isMissing, isSystemError } from "./files.ts";
 import { isUnsupported } from "./native.ts";
+import { isMissing, isSystemError } from "./system-errors.ts";
+import { closeDescriptor } from "./whole.ts";
 
 /** Absent outside Linux. */
 const O_NOATIME: number = constants.O_NOATIME ?? 0;
@@ -12,7 +13,7 @@ const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const STAMP_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const FILE_MODE = 0o600;
-/** What opening says of something in the twin's place that cannot be written to. */
+/** Errors of opening a twin that say: something else has its name, and cannot be written to. */
 const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "EISDIR", "ENXIO", "ENOTDIR", "ENOENT"];
 
 /** A file of one session that is kept open: the one that has the session's name, or its twin. */
@@ -35,7 +36,7 @@ export function openToRead(id: string, path: string, isQuiet: boolean): number |
   }
 }
 
-/** What is no file, or may not be read, is told as what it is. */
+/** A session that is no file, or may not be read, is told as what it is. */
 function explained(id: string, path: string, error: unknown): unknown {
   if (isSystemError(error, "ELOOP")) return unreadable(id, "is a symbolic link");
   if (isSystemError(error, "ENXIO")) return unreadable(id, "is not a regular file");
@@ -75,13 +76,13 @@ export function openTwin(path: string, uid: number | undefined): OpenFile | unde
   }
 }
 
-/** In place of whatever has its name. */
+/** Removes first whatever has the twin's name. */
 export function makeTwin(path: string): OpenFile {
   rmSync(path, { recursive: true, force: true });
   return describeFile(openSync(path, TWIN_FLAGS | constants.O_EXCL, FILE_MODE));
 }
 
-/** Whether what is written to it is written to nothing of anybody else: a second name may be somebody's backup. `ours`: our uid. */
+/** Whether a write to the file changes nothing of anybody else: a second name may be somebody's backup. `ours`: our uid. */
 export function isOnlyOurs({ nlink, mode, uid }: Stats, ours: number | undefined): boolean {
   return nlink === 1 && (mode & constants.S_IFMT) === constants.S_IFREG && (ours === undefined || uid === ours);
 }

@@ -2,7 +2,7 @@
 // of theirs may bring back, and the changes of the daemon before. One object for all sessions; each session has its `Encounters`.
 
 import type { Dialect } from "../../protocol/image/image.ts";
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 import type { Attendance, Clock, ForeignPrograms } from "../store/store.ts";
 import { Encounters, type Known, type Neighbourhood } from "./encounters.ts";
 import { type EarlierCommit, type InheritedChange, InheritedChanges } from "./inherited-changes.ts";

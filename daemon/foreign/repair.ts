@@ -20,7 +20,7 @@ import {
   startupMs,
   valueOf as storedValue,
 } from "../../protocol/image/image.ts";
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 import type { Clock, ForeignPrograms, Loaded, Revision } from "../store/store.ts";
 import { propertyOf, TIMEOUT_KEY } from "./prints.ts";
 import { Fingerprinter, type RecentValues, type Run, runOf } from "./recent-values.ts";

@@ -1,32 +1,37 @@
 // One daemon per root. The election lock is proper-lockfile's (a directory, `<root>/sessiond.lock`); beside it the daemon keeps a record
 // lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
-// to be stale at once, and one whose owner is only stalled is never taken: at no time are there two.
+// to be stale at once, and a lock directory whose owner is only stalled is never taken: at no time are there two daemons.
+//
+// One daemon leaves while another one is being elected:
+//   1. The new one opens the pid file and finds its record lock held.
+//   2. The old one removes the lock directory, then the name of the pid file, and at last closes the file, with which its record lock goes.
+//   3. The new one gets the record lock of a file that has no name any more: it sees that and begins again, with a file of its own.
 
 import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
-import { isMissing, isSystemError } from "../files/files.ts";
-import { isUnsupported, native } from "../files/native.ts";
+import { isMissing, isSystemError, isUnsupported, native } from "../files/files.ts";
+import { electedPid, pathOfPid } from "../peer/peer.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
 const STALE_MS = 10_000;
 const UPDATE_MS = 3_000;
-/** How long somebody who has been killed may take to end. */
+/** How long a daemon that was killed may take to end: its threads go one after the other. */
 const ENDING_MS = 5_000;
 const ENDING_PAUSE_MS = 2;
 /** Signal 9 in the masks of `/proc/<pid>/status`. */
 const SIGKILL_BIT = 0x100n;
 
 export interface Election {
-  /** False once the pid file is not the one that was locked: somebody replaced the directory under us. */
+  /** False once the pid file is not the one that was locked: somebody replaced or removed it, or the root. */
   readonly isStillOurs: () => boolean;
   readonly resign: () => Promise<void>;
 }
 
 /**
- * Wins or does not; waits only for one that has been killed and has not ended yet. `onLost` is called when the lock was taken from us
- * afterwards: write nothing any more.
+ * Resolves to undefined when another daemon has the root. Waits only for a daemon that was killed and has not ended yet. `onLost` is called
+ * when the lock directory is taken from this daemon afterwards: it may write nothing any more.
  */
 export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
   const pidPath = pathOfPid(root);
@@ -45,11 +50,11 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
       if (release === undefined) {
         const holder = lookAtHolder(root);
         if (holder === "there" || performance.now() > deadlineMs) return undefined;
-        // It went between the two looks; or it is one that cannot be seen from here, and holds its lock.
+        // The holder went between the two looks; or it is a process that cannot be seen from here (another pid namespace) and holds its lock.
         if (holder === "gone" && before === "gone") return undefined;
         before = holder;
       } else if (isStillOurs()) {
-        // Otherwise who held it before us left in between and took the file's name along.
+        // Otherwise step 3 of the head comment has happened.
         fs.writeFileSync(pidPath, `${process.pid}\n`);
         isElected = true;
         return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
@@ -64,7 +69,7 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
   }
 }
 
-/** "ending": it was killed. Its locks are there until the last of its threads has gone, on a busy machine some 50 ms later. */
+/** "ending": the holder was killed. Its locks stay until the last of its threads has gone, on a busy machine some 50 ms later. */
 type Holder = "there" | "ending" | "gone";
 
 function lookAtHolder(root: string): Holder {
@@ -80,21 +85,6 @@ function lookAtHolder(root: string): Holder {
   }
 }
 
-/** Who wrote the pid file last: for messages only, since a process that was killed leaves it behind. */
-export function electedPid(root: string): number | undefined {
-  try {
-    const pid = Number.parseInt(readFileSync(pathOfPid(root), "latin1"), 10);
-    return pid > 0 ? pid : undefined;
-  } catch {
-    // Whatever the system error: the message does without.
-    return undefined;
-  }
-}
-
-function pathOfPid(root: string): string {
-  return join(root, "sessiond.pid");
-}
-
 interface Office {
   readonly pidPath: string;
   readonly fd: number;
@@ -102,7 +92,7 @@ interface Office {
   readonly isStillOurs: () => boolean;
 }
 
-/** The name goes first and the record lock last: who opened the file before finds it nameless, and tries again. */
+/** Step 2 of the head comment: the name goes before the record lock. */
 async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<void> {
   try {
     await unlock();
@@ -159,7 +149,7 @@ function renewPidFile(path: string): number {
 async function takeLock(recordLock: RecordLock, candidate: Candidate): Promise<Unlock | undefined> {
   const first = await takeLockFile(candidate);
   if (first !== undefined || recordLock === "none") return first;
-  // We hold the record lock, so whoever made this directory is dead.
+  // This process holds the record lock, so the daemon that made this directory is dead.
   rmSync(lockPath(candidate.root), { recursive: true, force: true });
   return takeLockFile(candidate);
 }
@@ -184,7 +174,7 @@ async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<U
   }
 }
 
-/** The directory that has the name may be another daemon's: it is removed by name, when we give it back or at the end of the process. */
+/** proper-lockfile removes the lock directory by its name, also at the end of the process, and by then it may be another daemon's. */
 function removingOnlyIf(isStillOurs: () => boolean): typeof fs {
   const rmdir = (path: string, done: fs.NoParamCallback): void => {
     try {
@@ -204,7 +194,7 @@ function lockPath(root: string): string {
   return join(root, "sessiond.lock");
 }
 
-/** A lock that was lost meanwhile cannot be given back; everything else is an error. */
+/** A lock that was lost meanwhile cannot be given back; any other failure is an error. */
 async function releaseQuietly(release: Unlock): Promise<void> {
   try {
     await release();

@@ -2,7 +2,7 @@
 // Knows no turns, and of the bytes only stamp and life time.
 
 import { isExpired, startupMs } from "../../protocol/image/image.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { isSameRevision, type Loaded, type Revision, type SessionFiles } from "../store/store.ts";
 
 export interface Contents {

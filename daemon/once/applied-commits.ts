@@ -1,10 +1,11 @@
-// Which commits of which worker were applied lately, so that one that is sent again after a broken connection is not applied again.
+// Which commits of which worker were applied lately, so that a commit that is sent again after a broken connection is not applied again.
 // Bounded: of a worker the last numbers count, more than it may have in flight.
 
-/** Commits of one connection that may wait at once. */
-export const MAX_COMMITS_IN_FLIGHT = 32_768;
+import { MAX_COMMITS_IN_FLIGHT } from "../backend/backend.ts";
+
 /** Numbers from the highest one down that are remembered; a worker counts its commits, so those in flight lie close together. */
 const WINDOW: number = 2 * MAX_COMMITS_IN_FLIGHT;
+/** Workers of one generation, more than a machine runs: two generations are remembered, 16 KiB for each worker. */
 const CLIENTS_PER_GENERATION = 1024;
 
 /** One worker's commit numbers: a bit for each of the last ones, at its place in a ring. */

@@ -1,8 +1,8 @@
 // What a new daemon must know of what the old one did: which commits were applied, and which sessions have ended.
 //
-// One append per turn of the event loop, before anything of that turn becomes visible: a record names the revision a commit
-// is about to become. Everything before the last append was carried out; of the last one, the store can tell (`wasPublished`).
-// Survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
+// There is one append per turn of the event loop, before anything of that turn becomes visible: a record names the revision that a commit
+// is about to become. All commits before the last append were carried out; of the commits in it, the store can tell (`wasPublished`).
+// The journal survives the end of the process, not the loss of power: after that no worker is left that would send anything again.
 //
 // A record: u32 length, u8 kind, then
 //   commit     f64 ino, f64 size, f64 mtimeMs, f64 sequence, the revision it is to replace (ino, size, mtimeMs; 0 where there is none),
@@ -29,23 +29,22 @@ import {
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { isMissing } from "../files/files.ts";
-import type { Fingerprint } from "../foreign/foreign.ts";
 import type { Revision } from "../store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
-/** Set in a kind: it comes with what the commit changed. */
+/** Set in the kind of a record that also tells what the commit changed. */
 const WITH_CHANGE = 0x80;
-/** Larger ones are not kept: they would crowd out the others. */
+/** Larger deltas are not kept: the journal would be begun anew all the time. */
 const MAX_DELTA_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
 /**
- * When a file has grown by this since it was begun, and by as much as it was begun with, a new one is begun; one old one is kept. Where
- * millions of sessions have ended, what is copied is never more than what was written since.
+ * When a file has grown by this since it was begun, and by as much as it was begun with, a new one is begun; one old one is kept. So where
+ * millions of sessions have ended, no more tombstones are copied than bytes were written since.
  */
 const MIN_GROWTH_BYTES = 4 * 1024 * 1024;
 /** Commits of the last daemon that a new one tells the next, with what they changed: more than all workers have in flight. */
 const MAX_CARRIED_COMMITS = 32_768;
-/** What is gathered for one write, first; a buffer that had to grow is kept for the next up to so much, and whoever writes many sees to it. */
+/** Size of the buffer that records are gathered in. One that had to grow is kept up to the second size; a writer of many records appends before. */
 const BATCH_BYTES = 64 * 1024;
 const MAX_KEPT_BATCH_BYTES = 1024 * 1024;
 const MAX_ASCII = 0x7f;
@@ -55,6 +54,12 @@ export interface CommitMark {
   readonly id: string;
   readonly client: string;
   readonly sequence: number;
+}
+
+/** 64 bits that stand for a value of one key. */
+interface Fingerprint {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** What a commit changed: for recognising a stale save of another program, and putting ours back. */
@@ -72,7 +77,7 @@ interface Written {
 }
 
 export interface JournaledCommit extends CommitMark, Written {
-  /** In the last append before the end: it may not have become visible. */
+  /** The commit stands in the last append before the end: it may not have become visible. */
   readonly isLast: boolean;
 }
 
@@ -92,7 +97,7 @@ class Batch {
     return this.#at === LENGTH_BYTES;
   }
 
-  /** More would only take memory. */
+  /** Whether it is time to append: a larger batch would only take memory. */
   get isFull(): boolean {
     return this.#at >= MAX_KEPT_BATCH_BYTES / 2;
   }
@@ -124,7 +129,7 @@ class Batch {
     this.#end(start);
   }
 
-  /** Appends to a file of `size` bytes and returns its new size. When it fails, the file is as it was and nothing is forgotten. */
+  /** Appends to a file of `size` bytes and returns its new size. When that fails, the file is as it was and no record is forgotten. */
   appendTo(fd: number, size: number): number {
     this.#view.setUint32(0, this.#at - LENGTH_BYTES, true);
     try {
@@ -209,8 +214,8 @@ export class Journal {
   #firstSize: number;
 
   /**
-   * Begins a new file with what the old one told and still counts. What a crash left may end in the middle of a record and names commits
-   * that were lost: nothing is appended behind it, and it is replaced in one step.
+   * Begins a new file with those records of the old one that still count. The old file may end in the middle of a record, and names commits
+   * that were lost in a crash: nothing is appended to it, and the new file takes its place in one step.
    *
    * @param applied the commits that were applied: their workers may still send them again.
    * @param snapshot the ended sessions that still count, now and whenever a new file is begun.
@@ -235,7 +240,7 @@ export class Journal {
     this.#batch.noteCommit(KIND.cancelled, mark, { revision });
   }
 
-  /** Writes that a session has ended. On a full disk that must not fail for want of room: `makeRoom` removes what there is of it. */
+  /** Writes that a session has ended. On a full disk an end must not fail for want of room: `makeRoom` removes the session's files. */
   end(id: string, whenMs: number, makeRoom: () => void): void {
     this.#batch.noteEnded(id, whenMs);
     try {
@@ -247,14 +252,14 @@ export class Journal {
     }
   }
 
-  /** Writes what was noted, with one call. Throws the system's error; what was noted is kept then. */
+  /** Writes all noted records with one call. Throws the system's error, and keeps the records then. */
   append(): void {
     if (this.#batch.isEmpty) return;
     if (this.#size - this.#firstSize > Math.max(MIN_GROWTH_BYTES, this.#firstSize)) this.#beginNewFile();
     this.#size = this.#batch.appendTo(this.#fd, this.#size);
   }
 
-  /** Gives it its name back when somebody took it, a cleaner of `/tmp` say: what was written since would be lost with us. One stat. */
+  /** Gives the file its name back when somebody took it, a cleaner of `/tmp` say: without it the next daemon would know nothing. One stat. */
   keepName(): void {
     if (statSync(this.#path, { throwIfNoEntry: false }) !== undefined) return;
     const told = Buffer.allocUnsafe(this.#size);
@@ -279,7 +284,7 @@ export class Journal {
   /** The full file stays as `.old`, for commits whose answers may still be on their way; the ended sessions are copied. */
   #beginNewFile(): void {
     const [fd, size] = this.#writeNewFile(new Batch(), () => {
-      // A try before this one may have got only so far.
+      // An earlier try may have failed between the two renames.
       if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.old`);
       renameSync(`${this.#path}.new`, this.#path);
     });
@@ -290,7 +295,7 @@ export class Journal {
     closeSync(full);
   }
 
-  /** `name` gives the names when everything is written. Nothing stays open when anything fails. */
+  /** Calls `name`, which renames the files, when all is written. Nothing stays open when anything fails. */
   #writeNewFile(first: Batch, name: () => void): [fd: number, size: number] {
     const fd = openSync(`${this.#path}.new`, "w+", 0o600);
     try {
@@ -328,7 +333,7 @@ export function replayJournal(path: string): Replay {
 function replayFile(bytes: Buffer, into: Collected, isNewest: boolean): void {
   for (let at = 0, end = batchEnd(bytes, at); end !== undefined; ) {
     const next = batchEnd(bytes, end);
-    // What is torn off behind it may be its cancellation.
+    // A batch that is torn off behind this one may hold the cancellation of its commits, so this one counts as the last.
     replayBatch(bytes.subarray(at + LENGTH_BYTES, end), isNewest && next === undefined, into);
     at = end;
     end = next;
@@ -373,7 +378,7 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
     ...(record[0] === kind ? { id: record.toString("utf8", clientEnd) } : changeAt(record, clientEnd)),
     isLast: isLast && kind === KIND.commit,
   };
-  // What a loss of power has left of a record may be anything: nothing but an id may become part of a path.
+  // After a loss of power a record may hold any bytes: nothing but an id may become part of a path.
   if (!isSessionId(commit.id)) return;
   if (kind !== KIND.cancelled) {
     commits.push(commit);

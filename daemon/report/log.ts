@@ -22,10 +22,6 @@ export class Log {
     this.#file = file;
   }
 
-  debug(event: string, details: Record<string, unknown> = {}): void {
-    this.#write("debug", event, details);
-  }
-
   info(event: string, details: Record<string, unknown> = {}): void {
     this.#write("info", event, details);
   }
@@ -38,6 +34,15 @@ export class Log {
     this.#write("error", event, details);
   }
 
+  /** Takes one step of several. A step that fails is only told: the others follow. */
+  async attempt(event: string, step: () => Promise<void> | void): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.error(event, { error: String(error) });
+    }
+  }
+
   #write(level: LogLevel, event: string, details: Record<string, unknown>): void {
     if (LEVELS.indexOf(level) < this.#threshold) return;
     this.tellSuppressed();
@@ -46,7 +51,7 @@ export class Log {
     if (count <= MAX_PER_MINUTE) this.#writeLine({ level, event, ...details });
   }
 
-  /** What was left out in a minute that is over is told once it is. */
+  /** Tells how many lines were left out in a minute that is over. */
   tellSuppressed(): void {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== this.#minute) this.#beginMinute(minute);
@@ -66,7 +71,7 @@ export class Log {
       if (this.#file === "") writeSync(STDERR, text);
       else appendBounded(this.#file, text);
     } catch (error) {
-      // A log that cannot be written must not end what it tells of: the line is lost.
+      // A log that cannot be written must not end the daemon: the line is lost.
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }

@@ -7,7 +7,7 @@ import {
   type RecordableHistogram,
 } from "node:perf_hooks";
 
-/** The event loop is asked so often; what it is late is its delay. */
+/** How often the event loop is asked: by how much an answer is late is its delay. */
 const LOOP_TICK_MS = 20;
 
 export class Metrics {
@@ -49,7 +49,7 @@ export class Metrics {
     record(this.#commitNs, ms);
   }
 
-  /** What a transaction waited for those before it. */
+  /** How long a transaction waited for the transactions before it. */
   noteLease(ms: number): void {
     record(this.#leaseNs, ms);
   }
@@ -78,7 +78,7 @@ function record(histogram: RecordableHistogram, ms: number): void {
   histogram.record(Math.max(1, Math.round(ms * 1e6)));
 }
 
-/** @param base what a value of nothing would be measured as. */
+/** @param base subtracted from every value: how long nothing takes by this measure. */
 function microsOf(histogram: RecordableHistogram | IntervalHistogram, base = 0): Record<string, number> {
   if (histogram.count === 0) return { count: 0 };
   const micros = (ns: number): number => Math.max(0, ns / 1000 - base);

@@ -2,8 +2,8 @@
 // durability "fsync", one flush of the directory. "Acknowledged" and "applied once" rest on the order of its steps.
 
 import type { ForeignWriters } from "../foreign/foreign.ts";
-import type { CommitMark, Journal } from "../once/journal.ts";
-import type { Log } from "../report/log.ts";
+import type { CommitMark, Journal } from "../once/once.ts";
+import type { Log } from "../report/report.ts";
 import type { Flushes } from "../store/store.ts";
 import type { Prepared, Session } from "./session.ts";
 import type { CommitTurn, EndTurn } from "./turns.ts";

@@ -1,8 +1,7 @@
 // Leases, of all sessions: grants one with a deadline and a fencing number that no other lease ever had, and ends it. The session decides
 // whose turn a lease is, and makes the changes under it.
 
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import { LeaseWaits } from "./lease-waits.ts";
 import type { Lease, LeaseTurn, Turn } from "./turns.ts";
 

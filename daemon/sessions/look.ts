@@ -9,9 +9,8 @@
 import { isExpired, isSameButStamp } from "../../protocol/image/image.ts";
 import type { Encounters } from "../foreign/foreign.ts";
 import { type Contents, contentsOf, isCurrent, type Resting, sameToo } from "../memory/cache.ts";
-import type { Journal } from "../once/journal.ts";
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import type { Journal } from "../once/once.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import { isSameRevision, type Loaded, type Revision, type SessionFiles } from "../store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 

@@ -7,7 +7,7 @@
 import type { SessionError } from "../../protocol/errors.ts";
 import { applyChange, type Dialect, isSameButStamp, newImage, startupMs } from "../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
-import type { CommitOptions } from "../../protocol/wire/operations.ts";
+import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
 import type { CommitTurn, EndTurn, LeaseTurn, TouchTurn, Turn } from "./turns.ts";

@@ -3,13 +3,13 @@
 //
 // All sessions that have work at the end of one turn of the event loop take their turns together.
 
+import { endLeaseOf } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { ForeignWriters } from "../foreign/foreign.ts";
 import { ABSENT, Cache, stateOf } from "../memory/cache.ts";
-import { AppliedCommits } from "../once/applied-commits.ts";
-import type { Journal } from "../once/journal.ts";
-import type { Log } from "../report/log.ts";
-import type { Metrics } from "../report/metrics.ts";
+import type { Journal } from "../once/once.ts";
+import { AppliedCommits } from "../once/once.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import type { Store } from "../store/store.ts";
 import { CommitBatch } from "./commit-batch.ts";
 import { Leases } from "./leases.ts";
@@ -184,7 +184,7 @@ export class Sessions {
       return;
     }
     this.#parts.metrics.duplicates += 1;
-    this.endLeaseOf(id, turn);
+    endLeaseOf(this, id, turn);
     this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
@@ -195,12 +195,6 @@ export class Sessions {
   /** A commit that also ends every other session of the same prefix. */
   commitUnique(id: string, turn: CommitTurn): void {
     this.#unique.commit(id, turn);
-  }
-
-  /** The lease that this commit was to end, if it does not get as far as its session. */
-  endLeaseOf(id: string, { options, caller }: Pick<CommitTurn, "options" | "caller">): void {
-    const { fence, release } = options;
-    if (release === true && fence !== undefined) this.release(id, fence, caller.owner);
   }
 
   release(id: string, fence: number, owner: object): void {

@@ -2,7 +2,7 @@
 // however many files there are.
 
 import { isExpired } from "../../protocol/image/image.ts";
-import type { Log } from "../report/log.ts";
+import type { Log } from "../report/report.ts";
 import type { SessionFiles } from "../store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 

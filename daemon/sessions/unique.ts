@@ -6,8 +6,8 @@
 //   3. B's commit comes after it, finds B ended, and ends nobody.
 
 import { prefixOf } from "../../protocol/session-id.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
-import type { Log } from "../report/log.ts";
+import { KIND, type State } from "../../protocol/wire/wire.ts";
+import type { Log } from "../report/report.ts";
 import type { CommitTurn, Turn } from "./turns.ts";
 import { storeError } from "./turns.ts";
 

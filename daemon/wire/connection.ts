@@ -1,11 +1,17 @@
 // One worker's connection: bytes <-> frames, limits, backpressure. Knows no operation.
 //
-// What it holds is bounded, whatever the other side does: before hello next to nothing; then one unfinished frame, the calls that are
-// not answered, and 4 MiB of answers that were not read. More answers than that stay what they were made of, images that the sessions
+// What a connection holds is bounded, whatever the worker does: before hello next to nothing; then one unfinished frame, the calls that are
+// not answered, and 4 MiB of answers that were not read. Answers beyond those stay what they were made of, images that the sessions
 // share, until there is room for their bytes.
+//
+//   STRANGER  has not said hello: its frames are short    STRANGER -> GREETED: greet
+//   GREETED   calls are taken and answered                GREETED -> CHOKED: more than 4 MiB wait in the socket
+//   CHOKED    no call is taken, no answer written         CHOKED -> GREETED: the socket has drained
+//   BROKEN    no call is taken, what was answered leaves  any -> BROKEN: a frame that cannot be read
+//   CLOSED    nothing is held any more                    any -> CLOSED: the socket is closed, by whomever
 
 import type { Socket } from "node:net";
-import { type Field, FrameReader, FrameWriter } from "../../protocol/wire/frame.ts";
+import { FrameReader, FrameWriter } from "../../protocol/wire/wire.ts";
 
 /** Answers that wait for a worker to read them, before it is read from no more. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
@@ -14,13 +20,18 @@ const MAX_HELLO_BYTES = 1024;
 /** Looks at a connection that has not said hello, or has begun a frame and not ended it, before it is closed. */
 const MAX_LOOKS = 4;
 
+/** An answer or a failure, for as long as it is not in bytes. */
+export interface Reply {
+  writeTo(writer: FrameWriter): void;
+}
+
 export interface ConnectionEvents {
-  readonly onFrame: (connection: Connection, frame: Buffer) => void;
-  readonly onClose: (connection: Connection) => void;
-  /** Called when `send` has something to be flushed for the first time since the last flush. */
-  readonly onUnsent: (connection: Connection) => void;
-  /** It is closed because of what it sent, or did not send. */
-  readonly onCut: (connection: Connection, reason: string) => void;
+  receive(connection: Connection, frame: Buffer): void;
+  noteClosed(connection: Connection): void;
+  /** `send` has something to be flushed for the first time since the last flush. */
+  noteUnsent(connection: Connection): void;
+  /** The connection is closed because of what the worker sent, or did not send. */
+  noteCut(connection: Connection, reason: string): void;
 }
 
 export class Connection {
@@ -31,9 +42,8 @@ export class Connection {
   readonly #maxFrameBytes: number;
   #client: string | undefined;
   #isOpen = true;
-  /** More than may wait was not read: neither calls are taken nor answers written. */
   #isChoked = false;
-  #unwritten: (readonly Field[])[] = [];
+  #unwritten: Reply[] = [];
   /** Calls that are not answered yet. */
   #waitingCalls = 0;
   /** Bytes of commits this connection has sent that are not answered yet. */
@@ -66,10 +76,6 @@ export class Connection {
     this.#reader.maxFrameBytes = this.#maxFrameBytes;
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   get waitingCalls(): number {
     return this.#waitingCalls;
   }
@@ -97,17 +103,17 @@ export class Connection {
     this.#waitingBytes -= bytes;
   }
 
-  /** Answers one call. Keeps the fields for as long as they cannot be written. */
-  send(fields: readonly Field[]): void {
+  /** Answers one call. Keeps the reply for as long as it cannot be written. */
+  send(reply: Reply): void {
     this.#waitingCalls -= 1;
     if (!this.#isOpen) return;
-    if (this.#isChoked) this.#unwritten.push(fields);
-    else this.#write(fields);
+    if (this.#isChoked) this.#unwritten.push(reply);
+    else this.#write(reply);
   }
 
-  #write(fields: readonly Field[]): void {
-    if (this.#writer.isEmpty) this.#events.onUnsent(this);
-    this.#writer.push(...fields);
+  #write(reply: Reply): void {
+    if (this.#writer.isEmpty) this.#events.noteUnsent(this);
+    reply.writeTo(this.#writer);
     if (this.#writer.length > MAX_UNREAD_BYTES) this.flush();
   }
 
@@ -124,16 +130,16 @@ export class Connection {
     this.#isChoked = false;
     const unwritten = this.#unwritten;
     this.#unwritten = [];
-    for (const fields of unwritten) {
-      if (this.#isChoked) this.#unwritten.push(fields);
-      else this.#write(fields);
+    for (const reply of unwritten) {
+      if (this.#isChoked) this.#unwritten.push(reply);
+      else this.#write(reply);
     }
     if (!this.#isChoked && !this.#isBroken) this.#socket.resume();
   }
 
   /**
-   * Called every few seconds. Closes what keeps us waiting for a hello, or for the end of a frame. Counts looks and no time: after a stall
-   * of ours what has arrived is read before anybody is judged.
+   * Called every few seconds. Closes a connection that keeps the daemon waiting for a hello, or for the end of a frame. Counts looks and no
+   * time: after a stall of the daemon's the frames that have arrived are read before any connection is judged.
    */
   look(): void {
     const isUnfinished = this.#reader.heldBytes > 0 && !this.#isChoked;
@@ -146,7 +152,7 @@ export class Connection {
   /** Closes at once, and says so to the operator. */
   cut(reason: string): void {
     if (!this.#isOpen) return;
-    this.#events.onCut(this, reason);
+    this.#events.noteCut(this, reason);
     this.#socket.destroy();
   }
 
@@ -176,15 +182,15 @@ export class Connection {
       this.#reader.read(chunk, (frame) => {
         this.#hasFramed = true;
         this.#waitingCalls += 1;
-        this.#events.onFrame(this, frame);
+        this.#events.receive(this, frame);
       });
-      // Its worker need not wait until those of the other connections are answered, too: it works while we do.
+      // The worker of this connection need not wait until the calls of the other connections are answered: it works while the daemon does.
       if (this.#waitingCalls === 0) this.flush();
     } catch (error) {
-      // A stream that lost its frames cannot be read any further. What was answered before may still be read.
+      // A stream that lost its frames cannot be read any further. The worker may still read what was answered before.
       this.#isBroken = true;
       this.#socket.pause();
-      this.#events.onCut(this, error instanceof Error ? error.message : String(error));
+      this.#events.noteCut(this, error instanceof Error ? error.message : String(error));
       this.flush();
       this.#socket.destroySoon();
     }
@@ -193,6 +199,6 @@ export class Connection {
   #closed(): void {
     this.#isOpen = false;
     this.#unwritten = [];
-    this.#events.onClose(this);
+    this.#events.noteClosed(this);
   }
 }

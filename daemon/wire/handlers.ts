@@ -1,5 +1,6 @@
-// One short function per operation; the compiler demands all of them.
+// One short function per operation; the compiler demands all of them. Checks what the shapes cannot, and hands the call to the backend.
 
+import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
 import { parseDelta } from "../../protocol/image/image.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
@@ -9,22 +10,24 @@ import {
   PROTOCOL_VERSION,
   type RequestOf,
   type State,
-} from "../../protocol/wire/operations.ts";
+} from "../../protocol/wire/wire.ts";
+import {
+  type Caller,
+  type CommitTurn,
+  endLeaseOf,
+  MAX_COMMITS_IN_FLIGHT,
+  type SessionCalls,
+} from "../backend/backend.ts";
 import type { Config } from "../config.ts";
-import { MAX_COMMITS_IN_FLIGHT } from "../once/applied-commits.ts";
-import type { Metrics } from "../report/metrics.ts";
-import { badId, type Caller, type CommitTurn, type Sessions } from "../sessions/sessions.ts";
-import type { Call } from "./dispatch.ts";
+import type { Metrics } from "../report/report.ts";
+import type { Call } from "./call.ts";
 
-export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call) => void };
+export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call<N>) => void };
 
 export interface HandlerParts {
   readonly config: Config;
-  readonly sessions: Sessions;
+  readonly backend: SessionCalls & { readonly directory: string };
   readonly metrics: Metrics;
-  /** Names this life of the daemon. */
-  readonly instance: string;
-  readonly directory: string;
   readonly report: () => Record<string, unknown>;
   /** Makes the daemon leave, after what it has to answer. */
   readonly retire: () => void;
@@ -34,28 +37,30 @@ const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
-  const { sessions, config, metrics } = parts;
+  const { backend, config, metrics } = parts;
+  // Names this life of the daemon.
+  const instance = randomBytes(9).toString("base64url");
   return {
-    hello: (request, call) => greet(parts, request, call),
+    hello: (request, call) => greet(parts, { ...request, instance }, call),
     open({ sid, known }, call) {
       const { arrivedMs } = call.connection;
       const answer = (state: State): void => {
         metrics.noteOpen(performance.now() - arrivedMs);
-        call.answerState(state);
+        call.answer(state);
       };
-      sessions.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
+      backend.read(checkedId(sid), { caller: callerOf(call), known, answer, fail: failing(call) });
     },
     commit: (request, call) => commit(parts, request, call),
     touch({ sid, base, held }, call) {
-      sessions.enter(checkedId(sid), { type: "touch", caller: callerOf(call), base, held, ...answersState(call) });
+      backend.enter(checkedId(sid), { type: "touch", caller: callerOf(call), base, held, ...answering(call) });
     },
     abandon({ sid, held }, call) {
-      const answer = (): void => call.answer();
-      sessions.enter(checkedId(sid), { type: "end", caller: callerOf(call), held, answer, fail: failing(call) });
+      const answer = (): void => call.answer({});
+      backend.enter(checkedId(sid), { type: "end", caller: callerOf(call), held, answer, fail: failing(call) });
     },
     lease({ sid, leaseMs, known, held }, call) {
       const { arrivedMs } = call.connection;
-      sessions.enter(checkedId(sid), {
+      backend.enter(checkedId(sid), {
         type: "lease",
         caller: callerOf(call),
         held,
@@ -63,27 +68,30 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         known,
         answer: (fence, state) => {
           metrics.noteLease(performance.now() - arrivedMs);
-          const { kind, ino, size, mtimeMs, startupMs, image } = state;
-          call.answer(fence, kind, ino, size, mtimeMs, startupMs, image);
+          call.answer({ fence, ...state });
         },
         fail: failing(call),
       });
     },
     release({ sid, fence }, call) {
-      sessions.release(checkedId(sid), fence, call.connection);
-      call.answer();
+      backend.release(checkedId(sid), fence, call.connection);
+      call.answer({});
     },
     status(_request, call) {
-      call.answer(JSON.stringify(parts.report()));
+      call.answer({ json: JSON.stringify(parts.report()) });
     },
     retire(_request, call) {
-      call.answer(process.pid);
+      call.answer({ pid: process.pid });
       parts.retire();
     },
   };
 }
 
-function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): void {
+interface Greeting extends RequestOf<"hello"> {
+  readonly instance: string;
+}
+
+function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<"hello">): void {
   if (request.version !== PROTOCOL_VERSION) {
     const what = `The client speaks version ${request.version} of the protocol, this daemon version ${PROTOCOL_VERSION}.`;
     throw new SessionError("ERR_PROTOCOL_VERSION", what);
@@ -92,22 +100,25 @@ function greet(parts: HandlerParts, request: RequestOf<"hello">, call: Call): vo
     throw new SessionError("ERR_PROTOCOL", "A client's name has 1 to 64 printable ASCII characters without blanks.");
   }
   call.connection.greet(request.client);
-  const { leaseMs, maxLeaseMs, maxSessionBytes } = parts.config;
-  call.answer(PROTOCOL_VERSION, process.pid, parts.instance, parts.directory, leaseMs, maxLeaseMs, maxSessionBytes);
+  const { leaseMs, maxLeaseMs, maxSessionBytes } = config;
+  const { instance } = request;
+  const { directory } = backend;
+  const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
+  call.answer({ version: PROTOCOL_VERSION, pid: process.pid, instance, directory, ...limits });
 }
 
-/** What is refused before it gets to its session ends its lease all the same. */
-function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call): void {
+/** A commit that is refused before it gets to its session ends its lease all the same. */
+function commit(parts: HandlerParts, request: RequestOf<"commit">, call: Call<"commit">): void {
   const id = checkedId(request.sid);
   try {
     enterCommit(parts, request, call);
   } catch (error) {
-    parts.sessions.endLeaseOf(id, { options: request.options ?? NO_OPTIONS, caller: callerOf(call) });
+    endLeaseOf(parts.backend, id, { options: request.options ?? NO_OPTIONS, caller: callerOf(call) });
     throw error;
   }
 }
 
-function enterCommit({ sessions, config }: HandlerParts, request: RequestOf<"commit">, call: Call): void {
+function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"commit">, call: Call<"commit">): void {
   const id = request.sid;
   const { connection } = call;
   const bytes = request.delta.length;
@@ -128,21 +139,25 @@ function enterCommit({ sessions, config }: HandlerParts, request: RequestOf<"com
     arrivedMs: connection.arrivedMs,
     answer: (state) => {
       connection.removeWaiting(bytes);
-      call.answerState(state);
+      call.answer(state);
     },
     fail: (error) => {
       connection.removeWaiting(bytes);
       call.fail(error);
     },
   };
-  if (request.options?.unique === true) sessions.commitUnique(id, turn);
-  else sessions.commit(id, turn);
+  if (request.options?.unique === true) backend.commitUnique(id, turn);
+  else backend.commit(id, turn);
   connection.addWaiting(bytes);
 }
 
 function checkedId(sid: string): string {
   if (isSessionId(sid)) return sid;
   throw badId(sid);
+}
+
+function badId(id: string): SessionError {
+  return new SessionError("ERR_BAD_ID", `${JSON.stringify(id.slice(0, 100))} is not a session id.`);
 }
 
 function checkedLeaseMs(leaseMs: number, config: Config): number {
@@ -154,14 +169,14 @@ function checkedLeaseMs(leaseMs: number, config: Config): number {
   );
 }
 
-function callerOf(call: Call): Caller {
+function callerOf(call: Pick<Call, "connection">): Caller {
   return { owner: call.connection, client: call.connection.client ?? "" };
 }
 
-function answersState(call: Call): { answer: (state: State) => void; fail: (error: unknown) => void } {
-  return { answer: (state) => call.answerState(state), fail: failing(call) };
+function answering(call: Call<"touch">): { answer: (state: State) => void; fail: (error: unknown) => void } {
+  return { answer: (state) => call.answer(state), fail: failing(call) };
 }
 
-function failing(call: Call): (error: unknown) => void {
+function failing(call: Pick<Call, "fail">): (error: unknown) => void {
   return (error) => call.fail(error);
 }

@@ -1,4 +1,4 @@
-// The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
+// The Unix socket: takes connections, writes the answers of one turn of the event loop when the turn ends, drains on stop.
 
 import { lstatSync, renameSync, statSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
@@ -6,17 +6,16 @@ import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../../protocol/places.ts";
 import { isSystemError, removeFile } from "../files/files.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionEvents } from "./connection.ts";
+import type { TurnEnd } from "./turn-end.ts";
 
+/** What a server tells of its connections, and where their frames go. */
 export interface ServerEvents {
-  readonly onFrame: (connection: Connection, frame: Buffer) => void;
-  readonly onClose: (connection: Connection) => void;
-  /** There is something to flush at the end of this turn. */
-  readonly onUnsent: () => void;
-  /** A connection is closed because of what it sent, or did not send. */
-  readonly onCut: (connection: Connection, reason: string) => void;
+  receive(connection: Connection, frame: Buffer): void;
+  noteClosed(connection: Connection): void;
+  noteCut(connection: Connection, reason: string): void;
   /** Somebody could not be let in; others may be. */
-  readonly onAcceptFailed: (error: Error) => void;
+  noteRefused(error: Error): void;
 }
 
 export interface ServerOptions {
@@ -24,18 +23,20 @@ export interface ServerOptions {
   readonly maxFrameBytes: number;
 }
 
+/** How often each connection is looked at: often enough that nobody holds a place for long without a hello. */
 const LOOK_MS = 5_000;
-/** Connections that have not said hello yet: beyond these the oldest is closed. */
+/** Connections that have not said hello yet, more than all workers of a machine make at once: beyond these the oldest is closed. */
 const MAX_STRANGERS = 512;
-/** For one that does not read what it was answered: as long as it is there, no other daemon can begin. */
+/** For a worker that does not read its answers: as long as it is waited for, no other daemon can begin. */
 const LAST_WORDS_MS = 1_000;
 
 /** A socket is made 0600 from the start. */
 const SOCKET_UMASK = 0o177;
 
-export class Server {
+export class Server implements ConnectionEvents {
   readonly #options: ServerOptions;
   readonly #events: ServerEvents;
+  readonly #turnEnd: TurnEnd;
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
   readonly #unsent = new Set<Connection>();
@@ -44,9 +45,10 @@ export class Server {
   #lookout: NodeJS.Timeout | undefined;
   #socketIno = 0;
 
-  constructor(options: ServerOptions, events: ServerEvents) {
+  constructor(options: ServerOptions, events: ServerEvents, turnEnd: TurnEnd) {
     this.#options = options;
     this.#events = events;
+    this.#turnEnd = turnEnd;
     this.#net = createServer((socket) => this.#accept(socket));
   }
 
@@ -84,13 +86,13 @@ export class Server {
     } finally {
       process.umask(umask);
     }
-    this.#net.on("error", this.#events.onAcceptFailed);
+    this.#net.on("error", (error) => this.#events.noteRefused(error));
     if (path !== socket) renameSync(path, socket);
     this.#socketIno = statSync(socket).ino;
     this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
-  /** Sends what was answered in this turn: one write a connection. */
+  /** Sends the answers of this turn of the event loop: one write a connection. */
   flush(): void {
     for (const connection of this.#unsent) connection.flush();
     this.#unsent.clear();
@@ -105,7 +107,7 @@ export class Server {
     }
   }
 
-  /** Sends what was answered and closes every connection; resolves when all are closed. Who does not read it in time loses it, and asks again. */
+  /** Sends the answers there are and closes every connection; resolves when all are closed. A worker that does not read them in time asks again. */
   async close(): Promise<void> {
     this.flush();
     const open = [...this.#connections];
@@ -127,19 +129,31 @@ export class Server {
   }
 
   #accept(socket: Socket): void {
-    const connection = new Connection(socket, this.#options.maxFrameBytes, {
-      onFrame: this.#events.onFrame,
-      onClose: (closed) => {
-        this.#connections.delete(closed);
-        this.#strangers.delete(closed);
-        this.#events.onClose(closed);
-      },
-      onUnsent: (unsent) => this.#noteUnsent(unsent),
-      onCut: this.#events.onCut,
-    });
+    const connection = new Connection(socket, this.#options.maxFrameBytes, this);
     this.#connections.add(connection);
     this.#strangers.add(connection);
     if (this.#strangers.size > MAX_STRANGERS) this.#makeRoom();
+  }
+
+  // -- what a connection tells
+
+  receive(connection: Connection, frame: Buffer): void {
+    this.#events.receive(connection, frame);
+  }
+
+  noteClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.#strangers.delete(connection);
+    this.#events.noteClosed(connection);
+  }
+
+  noteUnsent(connection: Connection): void {
+    this.#unsent.add(connection);
+    this.#turnEnd.requestSend();
+  }
+
+  noteCut(connection: Connection, reason: string): void {
+    this.#events.noteCut(connection, reason);
   }
 
   #makeRoom(): void {
@@ -151,11 +165,6 @@ export class Server {
   #look(): void {
     for (const connection of this.#connections) connection.look();
   }
-
-  #noteUnsent(connection: Connection): void {
-    this.#unsent.add(connection);
-    this.#events.onUnsent();
-  }
 }
 
 /** A socket that somebody left, or an empty file. Anything else is no place for one. */
@@ -165,7 +174,7 @@ function checkMayReplace(path: string): void {
   throw new SessionError("ERR_SOCKET_PATH", `${path} is no socket; it was left as it is.`);
 }
 
-/** What bind says where there can be no sockets: file systems made for Windows, some of FUSE. */
+/** The errors of bind where there can be no sockets: on file systems made for Windows, some of FUSE. */
 function isNoPlace(error: unknown): boolean {
   return isSystemError(error, "EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO");
 }

@@ -1,14 +1,31 @@
-// The end of one turn of the event loop: what many calls of the turn asked for happens once, in a fixed order.
+// The end of one turn of the event loop: what many calls of the turn asked for happens once. First the work that is due, then one write for
+// each connection. Work that answers calls while it is being done needs no run of its own for them: their answers leave with this one.
+
+interface Step {
+  flush(): void;
+}
 
 export class TurnEnd {
-  readonly #steps: readonly (() => void)[];
+  #work: Step | undefined;
+  #send: Step | undefined;
   #isDue = false;
+  #isWorking = false;
 
-  constructor(steps: readonly (() => void)[]) {
-    this.#steps = steps;
+  /** Called once: what a run does, in this order. */
+  begin(work: Step, send: Step): void {
+    this.#work = work;
+    this.#send = send;
   }
 
-  request(): void {
+  requestWork(): void {
+    this.#request();
+  }
+
+  requestSend(): void {
+    if (!this.#isWorking) this.#request();
+  }
+
+  #request(): void {
     if (this.#isDue) return;
     this.#isDue = true;
     setImmediate(() => this.#run());
@@ -16,6 +33,9 @@ export class TurnEnd {
 
   #run(): void {
     this.#isDue = false;
-    for (const step of this.#steps) step();
+    this.#isWorking = true;
+    this.#work?.flush();
+    this.#isWorking = false;
+    this.#send?.flush();
   }
 }

@@ -11,20 +11,13 @@ import {
   mapOf,
   omittable,
   optional,
+  type Sendable,
   text,
   uint,
 } from "./shape.ts";
 
 /** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
 export const PROTOCOL_VERSION: number = 2;
-
-/** The version of the daemon that has refused a hello with this failure, if it is older than ours; undefined otherwise. */
-export function olderVersion(failure: readonly unknown[]): number | undefined {
-  const [, , code, , version] = failure;
-  return code === "ERR_PROTOCOL_VERSION" && typeof version === "number" && version < PROTOCOL_VERSION
-    ? version
-    : undefined;
-}
 
 interface Operation {
   readonly number: number;
@@ -75,6 +68,9 @@ const COMMIT_OPTIONS = mapOf(
 
 /** The fences of the transactions that go on only when the call is answered. */
 const HELD = omittable(listOf(uint));
+
+/** What any operation may answer besides the errors of its row: the message is not of its form, too many wait, or a bug was met. */
+export const ERRORS_OF_ALL: readonly ErrorCode[] = ["ERR_PROTOCOL", "ERR_OVERLOADED", "ERR_INTERNAL"];
 
 const SESSION_ERRORS = ["ERR_BAD_ID", "ERR_UNREADABLE", "ERR_SESSION_BUSY", "ERR_STORE"] as const;
 
@@ -181,6 +177,8 @@ export const OPERATIONS = {
 export type OperationName = keyof typeof OPERATIONS;
 export type RequestOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["request"]>;
 export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["response"]>;
+/** The fields of a call as its caller gives them. */
+export type CallOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["request"]>;
 export type State = Message<typeof STATE>;
 export type CommitOptions = NonNullable<RequestOf<"commit">["options"]>;
 

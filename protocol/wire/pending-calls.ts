@@ -2,12 +2,11 @@
 //
 // Numbers are used again, so that a place in a list finds a call: a map whose entries come and go keeps a worker's garbage alive.
 
-import type { Field } from "./frame.ts";
-import type { OperationName } from "./operations.ts";
+import type { CallOf, OperationName } from "./operations.ts";
 
 export class PendingCall {
   readonly name: OperationName;
-  readonly fields: readonly Field[];
+  readonly request: CallOf<OperationName>;
   /** What whoever made the call waits for. */
   readonly answer: Promise<unknown>;
   resolve: (response: unknown) => void = ignore;
@@ -17,9 +16,9 @@ export class PendingCall {
   /** Counts the calls in the order in which they were made. */
   order = 0;
 
-  constructor(name: OperationName, fields: readonly Field[]) {
+  constructor(name: OperationName, request: CallOf<OperationName>) {
     this.name = name;
-    this.fields = fields;
+    this.request = request;
     this.answer = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;

@@ -5,8 +5,11 @@ import { SessionError } from "../errors.ts";
 export interface Shape<T> {
   readonly name: string;
   readonly test: (value: unknown) => value is T;
-  /** Of the last field of a message: what is left out is nil. */
   readonly isOmittable?: boolean;
+}
+/** Of the last field of a message: a field that is left out is nil. */
+export interface OmittableShape<T> extends Shape<T | null> {
+  readonly isOmittable: true;
 }
 export type TypeOfShape<S> = S extends Shape<infer T> ? T : never;
 
@@ -31,7 +34,7 @@ export function optional<T>(inner: Shape<T>): Shape<T | null> {
 }
 
 /** For the last field of a message, which is seldom there. */
-export function omittable<T>(inner: Shape<T>): Shape<T | null> {
+export function omittable<T>(inner: Shape<T>): OmittableShape<T> {
   const { test } = optional(inner);
   return { name: `${inner.name}, nil, or left out`, test, isOmittable: true };
 }
@@ -65,7 +68,13 @@ function isPlainMap(v: unknown): v is Record<string, unknown> {
 
 /** The fields of a message in the order in which they travel. */
 export type Fields = Readonly<Record<string, Shape<unknown>>>;
+/** A message that has arrived. */
 export type Message<F extends Fields> = { readonly [K in keyof F]: TypeOfShape<F[K]> };
+type OmittableOf<F extends Fields> = { [K in keyof F]: F[K] extends OmittableShape<unknown> ? K : never }[keyof F];
+/** A message to be sent: `undefined` leaves out a field that may be left out. */
+export type Sendable<F extends Fields> = Omit<Message<F>, OmittableOf<F>> & {
+  readonly [K in OmittableOf<F>]?: TypeOfShape<F[K]> | undefined;
+};
 
 /** Names the values of an array by `fields`; ERR_PROTOCOL says which one is missing or of the wrong shape. */
 export function readFields<F extends Fields>(fields: F, values: readonly unknown[], start: number): Message<F> {

@@ -2,7 +2,7 @@
 // and a part of that, beyond what it had before. Measured after a collection, so no clock and no speed of the machine is in it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { MEMORY_BOUNDS } from "../../daemon/life/memory-bounds.ts";
+import { MEMORY_BOUNDS } from "../support/memory-bounds.ts";
 import { freshRoot, removeRoot, WorkerProcess } from "../support/processes.ts";
 import type { Traffic } from "./traffic.ts";
 

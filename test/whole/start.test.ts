@@ -1,139 +1,13 @@
 // What `npm start` runs, used as people use it: a browser's cookie jar against four workers, and Ctrl-C.
 
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  daemonPid,
-  daemonsOf,
-  freshRoot,
-  isAlive,
-  kill,
-  killAndWait,
-  removeRoot,
-  until,
-} from "../support/processes.ts";
+import { Browser, Example } from "../support/example.ts";
+import { daemonPid, daemonsOf, freshRoot, isAlive, killAndWait, removeRoot, until } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
-
-const EXAMPLE = join(repository, "dist/client/examples/cluster.js");
-const WORKERS = [1, 2, 3, 4];
-
-interface SessionJson {
-  readonly worker: number;
-  readonly pid: number;
-  readonly id: string | null;
-  readonly path: string | null;
-  readonly size: number;
-  readonly visits: number;
-  readonly answers: readonly number[];
-  readonly user?: string;
-  readonly cart: Readonly<Record<string, number>>;
-  readonly totalCents: number;
-  readonly keys: Readonly<Record<string, { readonly type: string; readonly value: unknown }>>;
-}
-
-class Example {
-  readonly exited: Promise<number | string>;
-  url = "";
-  readonly #process: ChildProcessByStdio<null, Readable, null>;
-
-  constructor(root: string, port = "0") {
-    const env = { ...process.env, GAMBAS_SESSION_ROOT: root, PORT: port };
-    // A process group of its own, as a terminal gives it.
-    this.#process = spawn(process.execPath, [EXAMPLE], { env, detached: true, stdio: ["ignore", "pipe", "ignore"] });
-    this.exited = once(this.#process, "close").then(([code, signal]) => signal ?? code);
-  }
-
-  static async start(root: string): Promise<Example> {
-    const example = new Example(root);
-    await example.ready();
-    return example;
-  }
-
-  get pid(): number {
-    return this.#process.pid ?? 0;
-  }
-
-  async ready(): Promise<void> {
-    let said = "";
-    for await (const text of this.#process.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-      said += text;
-      this.url = /^Ready: (\S+)/m.exec(said)?.[1] ?? "";
-      if (this.url !== "") break;
-    }
-    this.#process.stdout.resume();
-  }
-
-  /**
-   * Kills a worker and waits until the primary has started another: what node:cluster hands to a worker that is dead already, and not
-   * yet known to be, is never answered.
-   */
-  async killWorker(pid: number): Promise<void> {
-    const before = new Set(childrenOf(this.pid));
-    await killAndWait(pid);
-    await until(() => childrenOf(this.pid).some((child) => !before.has(child)));
-  }
-
-  /** The same to every process of the group, as Ctrl-C does. */
-  signalAll(signal: NodeJS.Signals): Promise<number | string> {
-    process.kill(-this.pid, signal);
-    return this.exited;
-  }
-
-  signal(signal: NodeJS.Signals): Promise<number | string> {
-    kill(this.pid, signal);
-    return this.exited;
-  }
-}
-
-/** One cookie, kept and sent as a browser does. */
-class Browser {
-  cookie = "";
-  readonly #url: string;
-
-  constructor(url: string) {
-    this.#url = url;
-  }
-
-  async ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...init.headers, ...(this.cookie === "" ? {} : { cookie: this.cookie }) };
-    const response = await fetch(new URL(path, this.#url), { redirect: "manual", ...init, headers });
-    for (const line of response.headers.getSetCookie()) {
-      this.cookie = line.includes("expires=") ? "" : (line.split(";", 1)[0] ?? "");
-    }
-    return response;
-  }
-
-  /** Submits a form, expects to be sent on, and goes there. */
-  async submit(path: string, fields: Readonly<Record<string, string>> = {}): Promise<string> {
-    const response = await this.ask(path, { method: "POST", body: new URLSearchParams(fields) });
-    expect(response.status).toBe(303);
-    return this.page();
-  }
-
-  async page(): Promise<string> {
-    const response = await this.ask("/");
-    expect(response.status).toBe(200);
-    return response.text();
-  }
-
-  async session(): Promise<SessionJson> {
-    return (await (await this.ask("/session.json")).json()) as SessionJson;
-  }
-
-  /** What each of the workers says, by its number. */
-  async sessionByWorker(): Promise<readonly SessionJson[]> {
-    const seen = new Map<number, SessionJson>();
-    while (seen.size < WORKERS.length) {
-      const session = await this.session();
-      seen.set(session.worker, session);
-    }
-    return WORKERS.map((number) => seen.get(number)).filter((session) => session !== undefined);
-  }
-}
 
 let root: string;
 let example: Example | undefined;
@@ -147,10 +21,6 @@ afterEach(async () => {
   example = undefined;
   await removeRoot(root);
 });
-
-function childrenOf(pid: number): readonly number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
-}
 
 /** What of ours is left: processes, and files that only a running daemon has. */
 function leftOf(root: string, pids: readonly number[]): readonly (string | number)[] {

@@ -3,8 +3,8 @@
 
 import { fstatSync } from "node:fs";
 import type { Dialect } from "../../../protocol/image/image.ts";
-import type { OpenFile } from "../../files/opening.ts";
-import type { Log } from "../../report/log.ts";
+import type { OpenFile } from "../../files/files.ts";
+import type { Log } from "../../report/report.ts";
 import type { Attendance, Clock, ForeignPrograms, Revision, Saver } from "../store.ts";
 import { type FileSystem, wasReadSinceStamp } from "./file-system.ts";
 import type { HotSessions } from "./hot-sessions.ts";

@@ -21,8 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { SessionError } from "../../../protocol/errors.ts";
-import { closeDescriptor, isSystemError, removeFile } from "../../files/files.ts";
-import { isUnsupported, native, nativeProblem } from "../../files/native.ts";
+import { closeDescriptor, isSystemError, isUnsupported, native, nativeProblem, removeFile } from "../../files/files.ts";
 import type { Revision } from "../store.ts";
 import type { Places } from "./layout.ts";
 

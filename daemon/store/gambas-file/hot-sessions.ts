@@ -2,8 +2,7 @@
 // contents.
 
 import { mkdirSync, statSync } from "node:fs";
-import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
-import type { OpenFile } from "../../files/opening.ts";
+import { closeDescriptor, isMissing, isSystemError, type OpenFile } from "../../files/files.ts";
 import type { LockResult, OpenSessions, RecordLocks } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { Places } from "./layout.ts";

@@ -1,8 +1,7 @@
 // The two names of a session, that of its file and that of its twin, exchanged or given to the other. Knows no contents.
 
 import { renameSync, type Stats, statSync } from "node:fs";
-import { isSystemError } from "../../files/files.ts";
-import { native } from "../../files/native.ts";
+import { isSystemError, native } from "../../files/files.ts";
 import type { HotSession } from "./hot-sessions.ts";
 
 /** False when one of the two is gone: another program ended the session, or somebody cleaned up. */

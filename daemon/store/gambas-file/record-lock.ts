@@ -2,8 +2,7 @@
 // nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
 
 import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
-import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
-import { isUnsupported, native } from "../../files/native.ts";
+import { closeDescriptor, isMissing, isSystemError, isUnsupported, native } from "../../files/files.ts";
 import type { LockResult } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 

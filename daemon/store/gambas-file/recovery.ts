@@ -5,8 +5,7 @@ import { constants, fdatasync, fsync, openSync, readFileSync, rmSync, statSync }
 import { promisify } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { imageOfFile } from "../../../protocol/image/image.ts";
-import { closeDescriptor } from "../../files/files.ts";
-import { native } from "../../files/native.ts";
+import { closeDescriptor, native } from "../../files/files.ts";
 import { type Flushes, isSameRevision, type Recovery, type Revision } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { HotSessions } from "./hot-sessions.ts";

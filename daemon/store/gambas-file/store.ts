@@ -10,10 +10,20 @@ import { opendir } from "node:fs/promises";
 import { SessionError } from "../../../protocol/errors.ts";
 import { type Dialect, fileOfImage, HEADER_BYTES, imageOfFile } from "../../../protocol/image/image.ts";
 import { isSessionId } from "../../../protocol/session-id.ts";
-import { closeDescriptor, isMissing, isSystemError, readAll, removeFile, writeAll } from "../../files/files.ts";
-import { isUnsupported } from "../../files/native.ts";
-import { isOnlyOurs, openToRead, openToStamp, unreadable } from "../../files/opening.ts";
-import type { Log } from "../../report/log.ts";
+import {
+  closeDescriptor,
+  isMissing,
+  isOnlyOurs,
+  isSystemError,
+  isUnsupported,
+  openToRead,
+  openToStamp,
+  readAll,
+  removeFile,
+  unreadable,
+  writeAll,
+} from "../../files/files.ts";
+import type { Log } from "../../report/report.ts";
 import {
   type ChangeEvents,
   type ChangeWatch,

@@ -1,9 +1,7 @@
 // The second file of each session that is written: where the next contents are written, before they get the session's name. Knows which
 // sessions have one, and bounds how many do.
 
-import { removeFile } from "../../files/files.ts";
-import type { OpenFile } from "../../files/opening.ts";
-import { makeTwin, openTwin } from "../../files/opening.ts";
+import { makeTwin, type OpenFile, openTwin, removeFile } from "../../files/files.ts";
 import { type FileSystem, prepareDirectory } from "./file-system.ts";
 import { closeFile, type HotSession, type HotSessions } from "./hot-sessions.ts";
 import type { Places } from "./layout.ts";

@@ -4,7 +4,7 @@
 import { statSync } from "node:fs";
 import { FSWatcher } from "chokidar";
 import { isSessionId } from "../../../protocol/session-id.ts";
-import type { Log } from "../../report/log.ts";
+import type { Log } from "../../report/report.ts";
 import type { ChangeEvents, ChangeWatch } from "../store.ts";
 
 /** More events than this within a window are mostly our own: then the watch rests, and all cached sessions are looked at instead. */

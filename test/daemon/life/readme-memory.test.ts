@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { MAX_TEMPLATE_BYTES } from "../../../client/copies/original.ts";
 import { DEFAULTS } from "../../../client/options.ts";
 import { resolveConfig } from "../../../daemon/config.ts";
-import { boundBytes, MEMORY_BOUNDS } from "../../../daemon/life/memory-bounds.ts";
+import { boundBytes, MEMORY_BOUNDS } from "../../support/memory-bounds.ts";
 import { repository } from "../../support/repository.ts";
 
 const README = join(repository, "README.md");

@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { AppliedCommits, MAX_COMMITS_IN_FLIGHT } from "../../../daemon/once/applied-commits.ts";
+import { MAX_COMMITS_IN_FLIGHT } from "../../../daemon/backend/backend.ts";
+import { AppliedCommits } from "../../../daemon/once/applied-commits.ts";
 
 const REMEMBERED = 2 * MAX_COMMITS_IN_FLIGHT;
 

@@ -36,8 +36,8 @@ function lines(path = file): Record<string, unknown>[] {
 
 describe("a log", () => {
   test("has one JSON object a line, with time, pid, level and event", () => {
-    const log = new Log("info", file);
-    log.debug("unseen");
+    const log = new Log("warn", file);
+    log.info("unseen");
     log.warn("one", { session: 'a"b\nc' });
     log.error("two");
     const common = { time: expect.stringMatching(/^\d{4}-.*Z$/), pid: process.pid };

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { PendingCall, PendingCalls } from "../../../protocol/wire/pending-calls.ts";
 
 function added(pending: PendingCalls, sid: string): PendingCall {
-  const call = new PendingCall("abandon", [sid]);
+  const call = new PendingCall("abandon", { sid });
   pending.add(call);
   return call;
 }
@@ -32,6 +32,6 @@ describe("PendingCalls", () => {
     const [first] = ["a", "b", "c"].map((sid) => added(pending, sid));
     pending.take(first?.number ?? 0);
     added(pending, "d");
-    expect(pending.inOrder().map(({ fields }) => fields[0])).toEqual(["b", "c", "d"]);
+    expect(pending.inOrder().map(({ request }) => request)).toEqual([{ sid: "b" }, { sid: "c" }, { sid: "d" }]);
   });
 });

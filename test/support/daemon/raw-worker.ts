@@ -1,19 +1,20 @@
 // A worker without our client: says to the daemon exactly what a test wants to say, and hears exactly what it answers.
 
 import { createConnection, type Socket } from "node:net";
-import { SessionError } from "../../../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../../../protocol/errors.ts";
 import { decodeAll, encodeDelta, layoutOf } from "../../../protocol/image/image.ts";
 import { encodeValue, Origins } from "../../../protocol/value/value.ts";
 import { type Field, FrameReader, FrameWriter, readMessage } from "../../../protocol/wire/frame.ts";
+import { failureOf, isFailure, readAnswer } from "../../../protocol/wire/message.ts";
 import {
   type CommitOptions,
+  ERRORS_OF_ALL,
   OPERATIONS,
   type OperationName,
   PROTOCOL_VERSION,
   type ResponseOf,
   type State,
 } from "../../../protocol/wire/operations.ts";
-import { readFields } from "../../../protocol/wire/shape.ts";
 
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
@@ -76,10 +77,13 @@ export class RawWorker {
     return this.#isClosed;
   }
 
-  /** Rejects with the daemon's SessionError. */
+  /** Rejects with the daemon's SessionError; with another error when the row of the operation does not name its code. */
   async call<N extends OperationName>(name: N, ...fields: readonly Field[]): Promise<ResponseOf<N>> {
-    const answer = await this.callNumber(OPERATIONS[name].number, ...fields);
-    return readFields(OPERATIONS[name].response, answer, 2);
+    const answer = await this.callNumber(OPERATIONS[name].number, ...fields).catch((error: unknown) => {
+      if (error instanceof SessionError) checkIsNamed(name, error.code);
+      throw error;
+    });
+    return readAnswer(name, answer);
   }
 
   /** The same for an operation that may not exist. */
@@ -160,19 +164,19 @@ export class RawWorker {
     const fields = readMessage(frame);
     const waiting = this.#waiting.get(fields[0] as number);
     this.#waiting.delete(fields[0] as number);
-    if (fields[1] === 0) waiting?.resolve(fields);
-    else waiting?.reject(problemOf(fields));
+    if (isFailure(fields)) waiting?.reject(failureOf(fields));
+    else waiting?.resolve(fields);
   }
+}
+
+function checkIsNamed(name: OperationName, code: ErrorCode): void {
+  const named: readonly ErrorCode[] = [...OPERATIONS[name].errors, ...ERRORS_OF_ALL];
+  if (!named.includes(code))
+    throw new Error(`${name} answered ${code}, which its row in the operation table does not name`);
 }
 
 function closedByDaemon(): Error {
   return new Error("the daemon closed the connection");
-}
-
-function problemOf(fields: readonly unknown[]): SessionError {
-  const error = new SessionError(fields[2] as SessionError["code"]);
-  error.message = String(fields[3]);
-  return error;
 }
 
 export function deltaOf(changes: Readonly<Record<string, unknown>>): Buffer {

@@ -9,9 +9,8 @@ import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
 import { isSessionId } from "../../../../protocol/session-id.ts";
-import { closeDescriptor, isSystemError } from "../../../files/files.ts";
-import { openToRead } from "../../../files/opening.ts";
-import type { Log } from "../../../report/log.ts";
+import { closeDescriptor, isSystemError, openToRead } from "../../../files/files.ts";
+import type { Log } from "../../../report/report.ts";
 
 export interface DialectOptions {
   /** "auto": find out. */

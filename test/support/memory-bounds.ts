@@ -1,7 +1,7 @@
 // What the settings come to in memory, beyond a Node process: what can be held for each thing that a setting counts. Measured; a test
 // compares it with README, and another one a daemon with it.
 
-import type { Settings } from "../config.ts";
+import type { Settings } from "../../daemon/config.ts";
 
 export interface MemoryBound {
   readonly what: string;

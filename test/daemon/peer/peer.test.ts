@@ -1,11 +1,12 @@
-// What the command line asks of a daemon: what it says when there is none, and when there is one that does not answer.
+// What is asked of another daemon: what is said when there is none, and when there is one that does not answer.
 
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { retire, status } from "../../../daemon/cli/ask.ts";
+import { status } from "../../../daemon/cli/status.ts";
+import { Peer } from "../../../daemon/peer/peer.ts";
 import { Lab } from "../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../support/processes.ts";
 
@@ -23,6 +24,10 @@ afterEach(async () => {
   await removeRoot(root);
 });
 
+function retire(): Promise<number | undefined> {
+  return new Peer({ root, socket: join(root, "sessiond.sock") }).retire();
+}
+
 /** Takes connections and says nothing, as a daemon that was stopped. */
 async function stopped(): Promise<void> {
   server = createServer((socket) => socket.on("error", () => undefined).resume());
@@ -33,12 +38,12 @@ async function stopped(): Promise<void> {
 
 test("of none is asked in vain", async () => {
   await expect(status({ root }, false)).rejects.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
-  expect(await retire({ root })).toBeUndefined();
+  expect(await retire()).toBeUndefined();
 });
 
 test.each([
   ["how it is", () => status({ root }, true)],
-  ["to leave", () => retire({ root })],
+  ["to leave", () => retire()],
 ])("of one that does not answer is not waited for for ever, and its pid is named: %s", async (_, ask) => {
   await stopped();
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });

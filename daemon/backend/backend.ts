@@ -1,0 +1,119 @@
+// The seam between the wire and what keeps sessions: the calls of the operation table once they are checked, each with the way back to the
+// worker behind it. A backend may answer at once, at the end of the event loop's turn, or when another machine has answered.
+
+import type { ParsedDelta } from "../../protocol/image/image.ts";
+import type { CommitOptions, State } from "../../protocol/wire/wire.ts";
+import type { Config } from "../config.ts";
+import type { Log, Metrics } from "../report/report.ts";
+
+/** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
+export const MAX_COMMITS_IN_FLIGHT = 32_768;
+
+/** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
+export interface Caller {
+  readonly owner: object;
+  readonly client: string;
+}
+
+/** Exactly one of `answer` and `fail` is called, once. */
+export interface Waiting {
+  readonly caller: Caller;
+  readonly fail: (error: unknown) => void;
+  /** Fences of leases that end only after this call is answered. */
+  readonly held?: readonly number[] | null | undefined;
+}
+
+export interface ReadTurn extends Waiting {
+  /** The mtime of the revision that the worker holds; 0: none. */
+  readonly known: number;
+  readonly answer: (state: State) => void;
+}
+
+export interface CommitTurn extends Waiting {
+  readonly type: "commit";
+  readonly sequence: number;
+  readonly base: number;
+  readonly delta: Buffer;
+  readonly parsed: ParsedDelta;
+  readonly options: CommitOptions;
+  /** performance.now() of its arrival. */
+  readonly arrivedMs: number;
+  readonly answer: (state: State) => void;
+}
+
+export interface TouchTurn extends Waiting {
+  readonly type: "touch";
+  readonly base: number;
+  readonly answer: (state: State) => void;
+}
+
+export interface EndTurn extends Waiting {
+  readonly type: "end";
+  readonly answer: () => void;
+}
+
+export interface LeaseTurn extends Waiting {
+  readonly type: "lease";
+  readonly leaseMs: number;
+  readonly known: number;
+  readonly answer: (fence: number, state: State) => void;
+}
+
+export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
+
+/** What the calls of workers need. Ids have passed `isSessionId`. */
+export interface SessionCalls {
+  read(id: string, turn: ReadTurn): void;
+  /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
+  enter(id: string, turn: Turn): void;
+  /** A commit that was applied before is answered with the present state and not applied again. */
+  commit(id: string, turn: CommitTurn): void;
+  /** A commit that also ends every other session of the same prefix: of several at once exactly one survives, the last. */
+  commitUnique(id: string, turn: CommitTurn): void;
+  /** Ends a lease of this owner without a commit. Ending one that is over is no error. */
+  release(id: string, fence: number, owner: object): void;
+  /** A connection is closed: its turns and leases end. */
+  forget(owner: object): void;
+}
+
+/** What keeps the sessions of a daemon, from its election until it leaves. */
+export interface Backend extends SessionCalls {
+  /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
+  readonly directory: string;
+  /** Begins what it does by itself. Called once, when workers can reach it. */
+  start(): void;
+  /** The end of a turn of the event loop, asked for by `TurnEnd.requestWork`: does all the work that is due, once. */
+  flush(): void;
+  /** What the status says of it. */
+  report(): Record<string, unknown>;
+  /** Takes no more turns. What is under way has been answered when this resolves. */
+  stop(): Promise<void>;
+  /** Gives back everything that is open. `isOurs`: no other daemon has taken the place, and what lies aside may be removed. */
+  close(isOurs: () => boolean): Promise<void>;
+}
+
+/** The lease that a commit was to end, if the commit does not get as far as its session. */
+export function endLeaseOf(
+  backend: Pick<SessionCalls, "release">,
+  id: string,
+  { options, caller }: Pick<CommitTurn, "options" | "caller">,
+): void {
+  const { fence, release } = options;
+  if (release === true && fence !== undefined) backend.release(id, fence, caller.owner);
+}
+
+/** What a backend may use of the daemon around it. */
+export interface Around {
+  readonly config: Config;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Asks for `flush` at the end of this turn of the event loop. */
+  readonly requestWork: () => void;
+  /** Asked before everything that is written: false once another daemon may have the place. */
+  readonly mayWrite: () => boolean;
+  /** Repeats an action until the daemon leaves. */
+  readonly every: (ms: number, action: () => void) => void;
+}
+
+/** Makes the backend of a daemon that was elected. Throws where it cannot work, and leaves nothing open then. */
+export type Engine = (around: Around) => Backend;

@@ -1,0 +1,31 @@
+// The engines by the names that the setting `engine` gives them. Nothing else knows an engine by its name.
+
+import { readFileSync } from "node:fs";
+import { maxOpenFiles } from "../protocol/places.ts";
+import type { Engine } from "./backend/backend.ts";
+import type { Config } from "./config.ts";
+import { nativeProblem } from "./files/files.ts";
+import { onStore, type StoreOptions } from "./local/local.ts";
+import { GambasFileStore } from "./store/gambas-file/store.ts";
+import { MemoryStore } from "./store/memory/store.ts";
+
+/** The session, its twin and its lock. */
+const FILES_PER_SESSION = 3;
+
+export const ENGINES: { readonly [N in Config["engine"]]: Engine } = {
+  "gambas-file": onStore(openGambasFiles),
+  memory: onStore(() => new MemoryStore()),
+};
+
+function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {
+  const { root, gambas } = config;
+  if (nativeProblem !== undefined) log.warn("no-record-locks", { reason: nativeProblem });
+  const openSessions = Math.min(config.openSessions, affordableSessions());
+  return new GambasFileStore({ root, gambas, openSessions, log, onLack });
+}
+
+/** Half of the descriptors are for connections and whatever else comes. */
+function affordableSessions(): number {
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
+  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
+}

@@ -1,0 +1,218 @@
+// The backend of this machine: sessions that a store of this process keeps. Puts together what they need (journal, tombstones, memory of
+// replaced values, sweep, looks for changes of other programs) and takes it apart again. Which of these an engine needs says its store.
+
+import { join } from "node:path";
+import type { Around, Backend, CommitTurn, Engine, ReadTurn, Turn } from "../backend/backend.ts";
+import type { Config } from "../config.ts";
+import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
+import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
+import type { Log } from "../report/report.ts";
+import { Sessions, Sweep, Tombstones } from "../sessions/sessions.ts";
+import type { ChangeWatch, Store } from "../store/store.ts";
+
+/** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
+const LOOK_MS = 200;
+/** So often it is looked whether what an earlier daemon changed is too old to matter. */
+const FORGET_MS = 60_000;
+/** So often the directory of the sessions and the journal are looked for by their names. */
+const CHECK_MS = 1_000;
+
+/** What an engine may use of the daemon that opens it. */
+export interface StoreOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Told in words of what the store turns out to lack after the start. */
+  readonly onLack: (words: string) => void;
+}
+
+/** An engine of this machine. */
+export function onStore(open: (options: StoreOptions) => Store): Engine {
+  return (around) => {
+    const { config, log } = around;
+    const onLack = (words: string): void => log.warn("file-system", { root: config.root, what: words });
+    return new LocalBackend(around, open({ config, log, onLack }));
+  };
+}
+
+class LocalBackend implements Backend {
+  readonly directory: string;
+  readonly #around: Around;
+  readonly #store: Store;
+  readonly #tombstones: Tombstones;
+  readonly #foreign: ForeignWriters;
+  readonly #journal: Journal | undefined;
+  readonly #sessions: Sessions;
+  readonly #sweep: Sweep;
+  readonly #reconcile: Reconcile;
+  readonly #watch: ChangeWatch | undefined;
+
+  constructor(around: Around, store: Store) {
+    const { config, log } = around;
+    this.#around = around;
+    this.#store = store;
+    this.directory = store.directory;
+    this.#tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
+    if (config.durability === "fsync") store.flushes?.check();
+    const applied = this.#recall();
+    this.#foreign = this.#makeForeign(applied);
+    this.#journal = this.#beginJournal(applied);
+    this.#sessions = this.#makeSessions();
+    this.#sessions.recall(applied);
+    this.#removeLeftovers();
+    const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, log };
+    this.#sweep = new Sweep({ ...parts, now: () => Date.now() }, config.sweepMs);
+    this.#reconcile = new Reconcile(this.#sessions);
+    this.#watch = store.watch?.({
+      onChange: (id) => this.#sessions.lookAgain(id),
+      onMissed: () => this.#reconcile.requestWhole(),
+    });
+  }
+
+  read(id: string, turn: ReadTurn): void {
+    this.#sessions.read(id, turn);
+  }
+
+  enter(id: string, turn: Turn): void {
+    this.#sessions.enter(id, turn);
+  }
+
+  commit(id: string, turn: CommitTurn): void {
+    this.#sessions.commit(id, turn);
+  }
+
+  commitUnique(id: string, turn: CommitTurn): void {
+    this.#sessions.commitUnique(id, turn);
+  }
+
+  release(id: string, fence: number, owner: object): void {
+    this.#sessions.release(id, fence, owner);
+  }
+
+  forget(owner: object): void {
+    this.#sessions.forget(owner);
+  }
+
+  flush(): void {
+    this.#sessions.flush();
+  }
+
+  start(): void {
+    const { config, log, every } = this.#around;
+    this.#sweep.start();
+    this.#watch?.start();
+    if (config.reconcileMs > 0 && this.#watch !== undefined) {
+      every(config.reconcileMs, () => this.#reconcile.request());
+      every(CHECK_MS, () => this.#watch?.check());
+    }
+    every(CHECK_MS, () => this.#keepJournal());
+    every(LOOK_MS, () => this.#foreign.look());
+    every(FORGET_MS, () => this.#foreign.prune());
+    for (const what of this.#store.fileSystem?.lacks ?? []) log.warn("file-system", { root: config.root, what });
+  }
+
+  report(): Record<string, unknown> {
+    const { fileSystem, programs } = this.#store;
+    return {
+      hasRecordLocks: fileSystem?.report.recordLocks,
+      fileSystem: fileSystem?.report,
+      gambas: programs?.dialectInWords,
+      isWatching: this.#watch?.isWatching,
+      sessionsCached: this.#sessions.count,
+      sessionsAwake: this.#sessions.awakeCount,
+      bytesCached: this.#sessions.bytes,
+      waitingTurns: this.#sessions.waitingCount,
+      sessionsOnDisk: this.#sweep.onDisk,
+      tombstones: this.#tombstones.count,
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#sweep.stop();
+    await this.#attempt(() => this.#sessions.stop());
+  }
+
+  async close(isOurs: () => boolean): Promise<void> {
+    await this.#sweep.stop();
+    await this.#watch?.stop();
+    this.#reconcile.stop();
+    await this.#attempt(() => this.#sessions.stop());
+    await this.#attempt(() => this.#journal?.close());
+    await this.#attempt(() => this.#store.close());
+    // Another daemon's by now, if the place is not ours any more.
+    await this.#attempt(() => (isOurs() ? this.#store.recovery?.removeAside() : undefined));
+  }
+
+  /** Tombstones and commits that an earlier daemon has left in the journal: of the last ones the store tells whether they were published. */
+  #recall(): readonly JournaledCommit[] {
+    const { recovery } = this.#store;
+    if (recovery === undefined) return [];
+    const { commits, ended } = replayJournal(this.#journalPath);
+    for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
+    this.#tombstones.prune(Date.now());
+    const published = commits.filter(
+      ({ isLast, id, revision, replaced }) => !isLast || recovery.wasPublished(id, revision, replaced),
+    );
+    return withoutOldChanges(published, steadyMs() - this.#around.config.repairSeconds * 1000);
+  }
+
+  #makeForeign(earlier: readonly JournaledCommit[]): ForeignWriters {
+    const { config, log, metrics } = this.#around;
+    const { maxReplacedValues, repairSeconds } = config;
+    const { programs } = this.#store;
+    return new ForeignWriters({ programs, maxReplacedValues, repairSeconds, steadyMs, earlier, log, metrics });
+  }
+
+  #beginJournal(applied: readonly JournaledCommit[]): Journal | undefined {
+    if (this.#store.recovery === undefined) return undefined;
+    return new Journal(this.#journalPath, applied, () => this.#tombstones.entries());
+  }
+
+  get #journalPath(): string {
+    return join(this.#around.config.root, "sessiond.journal");
+  }
+
+  #makeSessions(): Sessions {
+    const { config, log, metrics, requestWork, mayWrite } = this.#around;
+    return new Sessions({
+      config,
+      store: this.#store,
+      log,
+      metrics,
+      foreign: this.#foreign,
+      tombstones: this.#tombstones,
+      journal: this.#journal,
+      now: () => Date.now(),
+      requestTurnEnd: requestWork,
+      mayWrite,
+    });
+  }
+
+  /** After `wasPublished` was asked of them. */
+  #removeLeftovers(): void {
+    try {
+      this.#store.recovery?.removeLeftovers();
+    } catch (error) {
+      this.#journal?.close();
+      throw error;
+    }
+  }
+
+  /** Gives the journal its name back when somebody took it, a cleaner of `/tmp` say. */
+  #keepJournal(): void {
+    try {
+      if (this.#around.mayWrite()) this.#journal?.keepName();
+    } catch (error) {
+      // Whatever the system error: the next look is in a second.
+      this.#around.log.warn("place-unknown", { error: String(error) });
+    }
+  }
+
+  #attempt(step: () => Promise<void> | void): Promise<void> {
+    return this.#around.log.attempt("stop-failed", step);
+  }
+}
+
+/** Unix time as it was when this process began, and the time that has passed since: no setting of the clock changes it. */
+function steadyMs(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,73 @@
+// The envelope of every message: a call, its answer or its failure is one frame each. Which fields are inside says the operation table.
+
+import { isErrorCode, SessionError } from "../errors.ts";
+import type { FrameWriter } from "./frame.ts";
+import {
+  type CallOf,
+  OPERATIONS,
+  type OperationName,
+  PROTOCOL_VERSION,
+  type RequestOf,
+  type ResponseOf,
+} from "./operations.ts";
+import { omittable, readFields, text, uint } from "./shape.ts";
+
+const OK = 0;
+const FAILED = 1;
+/** Number and operation of a call, number and outcome of what comes back: they stand before the fields. */
+const ENVELOPE_FIELDS = 2;
+/** `version` is that of a daemon which refuses another one. */
+const FAILURE = { code: text, text, version: omittable(uint) };
+
+export interface OutgoingCall<N extends OperationName> {
+  /** Different from that of every call that waits for its answer. */
+  readonly number: number;
+  readonly name: N;
+  readonly request: CallOf<N>;
+}
+
+export function writeCall<N extends OperationName>(writer: FrameWriter, call: OutgoingCall<N>): void {
+  const row = OPERATIONS[call.name];
+  writer.pushMessage(call.number, row.number, row.request, call.request);
+}
+
+/** @throws SessionError ERR_PROTOCOL, naming the field that is missing or of the wrong shape. */
+export function readRequest<N extends OperationName>(name: N, fields: readonly unknown[]): RequestOf<N> {
+  return readFields(OPERATIONS[name].request, fields, ENVELOPE_FIELDS) as RequestOf<N>;
+}
+
+export function writeAnswer<N extends OperationName>(
+  writer: FrameWriter,
+  { number, name }: { readonly number: number; readonly name: N },
+  response: ResponseOf<N>,
+): void {
+  writer.pushMessage(number, OK, OPERATIONS[name].response, response);
+}
+
+export function writeFailure(writer: FrameWriter, number: number, { code, message }: SessionError): void {
+  const version = code === "ERR_PROTOCOL_VERSION" ? PROTOCOL_VERSION : undefined;
+  writer.pushMessage(number, FAILED, FAILURE, { code, text: message, version });
+}
+
+/** @throws SessionError the failure that came instead; ERR_PROTOCOL for an answer of another form. */
+export function readAnswer<N extends OperationName>(name: N, fields: readonly unknown[]): ResponseOf<N> {
+  if (isFailure(fields)) throw failureOf(fields);
+  return readFields(OPERATIONS[name].response, fields, ENVELOPE_FIELDS) as ResponseOf<N>;
+}
+
+export function isFailure(fields: readonly unknown[]): boolean {
+  return fields[1] !== OK;
+}
+
+/** The text of a failure says what to do already: it is not said twice. */
+export function failureOf([, , code, what]: readonly unknown[]): SessionError {
+  const error = new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
+  if (typeof what === "string") error.message = what;
+  return error;
+}
+
+/** The version of the daemon that has refused a hello with this failure, if it is older than ours; undefined otherwise. */
+export function olderVersion([, , code, , version]: readonly unknown[]): number | undefined {
+  const isOlder = code === "ERR_PROTOCOL_VERSION" && typeof version === "number" && version < PROTOCOL_VERSION;
+  return isOlder ? version : undefined;
+}

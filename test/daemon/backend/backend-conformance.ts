@@ -1,0 +1,273 @@
+// What every backend does alike: this suite is the specification of `Backend`. One line for each engine in backend.test.ts.
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Backend, Caller, Engine } from "../../../daemon/backend/backend.ts";
+import { prepareRoot, resolveConfig } from "../../../daemon/config.ts";
+import { Log } from "../../../daemon/report/log.ts";
+import { Metrics } from "../../../daemon/report/metrics.ts";
+import { parseDelta } from "../../../protocol/image/image.ts";
+import { type CommitOptions, KIND, type State } from "../../../protocol/wire/operations.ts";
+import { codeOf, newId } from "../../support/daemon/lab.ts";
+import { deltaOf, valuesOf } from "../../support/daemon/raw-worker.ts";
+import { freshRoot, removeRoot } from "../../support/processes.ts";
+
+type Values = Readonly<Record<string, unknown>>;
+
+interface Granted {
+  readonly fence: number;
+  readonly state: State;
+}
+
+/** A backend without a wire: the event loop ends its turns, and this process has its place for ever. */
+class House {
+  readonly root = freshRoot();
+  readonly backend: Backend;
+  readonly #metrics = new Metrics();
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(engine: Engine) {
+    const config = resolveConfig({ root: this.root, sweepMs: 0, logLevel: "silent" });
+    prepareRoot(config.root);
+    this.backend = engine({
+      config,
+      log: new Log("silent"),
+      metrics: this.#metrics,
+      requestWork: () => void setImmediate(() => this.backend.flush()),
+      mayWrite: () => true,
+      every: (ms, action) => void this.#timers.push(setInterval(action, ms).unref()),
+    });
+    this.backend.start();
+  }
+
+  worker(client: string): Worker {
+    return new Worker(this.backend, client);
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#metrics.stop();
+    await this.backend.stop();
+    await this.backend.close(() => true);
+    await removeRoot(this.root);
+  }
+}
+
+/** One connection, as the backend sees it. */
+class Worker {
+  readonly owner = {};
+  readonly #backend: Backend;
+  readonly #caller: Caller;
+  #sequence = 0;
+
+  constructor(backend: Backend, client: string) {
+    this.#backend = backend;
+    this.#caller = { owner: this.owner, client };
+  }
+
+  read(id: string, known = 0): Promise<State> {
+    return new Promise((answer, fail) => this.#backend.read(id, { caller: this.#caller, known, answer, fail }));
+  }
+
+  async values(id: string): Promise<Values | undefined> {
+    return valuesOf(await this.read(id));
+  }
+
+  /** @param sequence of a commit that is sent again. */
+  commit(id: string, changes: Values, options: CommitOptions = {}, sequence = this.#next()): Promise<State> {
+    const delta = deltaOf(changes);
+    return new Promise((answer, fail) => {
+      const { held } = options;
+      const caller = this.#caller;
+      const turn = {
+        type: "commit",
+        caller,
+        sequence,
+        base: 0,
+        held,
+        delta,
+        parsed: parseDelta(delta),
+        options,
+      } as const;
+      const way = { arrivedMs: performance.now(), answer, fail };
+      if (options.unique === true) this.#backend.commitUnique(id, { ...turn, ...way });
+      else this.#backend.commit(id, { ...turn, ...way });
+    });
+  }
+
+  create(id: string, values: Values, options: CommitOptions = {}): Promise<State> {
+    return this.commit(id, values, { ...options, create: true });
+  }
+
+  touch(id: string): Promise<State> {
+    return new Promise((answer, fail) =>
+      this.#backend.enter(id, { type: "touch", caller: this.#caller, base: 0, answer, fail }),
+    );
+  }
+
+  end(id: string): Promise<void> {
+    return new Promise((answer, fail) => this.#backend.enter(id, { type: "end", caller: this.#caller, answer, fail }));
+  }
+
+  lease(id: string, leaseMs = 60_000, held?: readonly number[]): Promise<Granted> {
+    const caller = this.#caller;
+    return new Promise((resolve, fail) => {
+      const answer = (fence: number, state: State): void => resolve({ fence, state });
+      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, answer, fail });
+    });
+  }
+
+  release(id: string, fence: number): void {
+    this.#backend.release(id, fence, this.owner);
+  }
+
+  leave(): void {
+    this.#backend.forget(this.owner);
+  }
+
+  #next(): number {
+    this.#sequence += 1;
+    return this.#sequence;
+  }
+}
+
+export function describeBackend(name: string, engine: Engine): void {
+  describe(`the backend on ${name}`, () => {
+    let house: House;
+    let anna: Worker;
+    let bert: Worker;
+    let id: string;
+
+    beforeEach(() => {
+      house = new House(engine);
+      [anna, bert] = [house.worker("anna"), house.worker("bert")];
+      id = newId();
+    });
+
+    afterEach(() => house.close());
+
+    test("has nothing of a session that never was", async () => {
+      expect(await anna.read(id)).toMatchObject({ kind: KIND.absent, image: null });
+      expect(await codeOf(anna.commit(id, { n: 1 }))).toBe("ERR_SESSION_GONE");
+      expect(await codeOf(anna.touch(id))).toBe("ERR_SESSION_GONE");
+      expect(await codeOf(anna.lease(id))).toBe("ERR_SESSION_GONE");
+      await anna.end(id);
+    });
+
+    test("shows everybody what one has committed", async () => {
+      await anna.create(id, { n: 1, text: "a" });
+      await anna.commit(id, { n: 2, text: undefined });
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test("creates no session twice", async () => {
+      await anna.create(id, { n: 1 });
+      expect(await codeOf(bert.create(id, { n: 2 }))).toBe("ERR_ID_TAKEN");
+      expect(await bert.values(id)).toEqual({ n: 1 });
+    });
+
+    test("sends a worker nothing that it holds already, and names no two contents the same", async () => {
+      const first = await anna.create(id, { n: 1 });
+      expect(await bert.read(id, first.mtimeMs)).toMatchObject({ kind: KIND.same, image: null });
+      const second = await anna.commit(id, { n: 2 });
+      expect(second.mtimeMs).not.toBe(first.mtimeMs);
+      expect(valuesOf(await bert.read(id, first.mtimeMs))).toEqual({ n: 2 });
+    });
+
+    test("applies a commit that is sent again once, whatever has happened since", async () => {
+      await anna.create(id, { n: 0 });
+      await anna.commit(id, { n: 1 }, {}, 100);
+      await bert.commit(id, { n: 2 });
+      expect(valuesOf(await anna.commit(id, { n: 1 }, {}, 100))).toEqual({ n: 2 });
+    });
+
+    test("loses nobody's key when many commit at once", async () => {
+      await anna.create(id, {});
+      const keys = Array.from({ length: 40 }, (_, n) => `key${n}`);
+      await Promise.all(keys.map((key, n) => (n % 2 === 0 ? anna : bert).commit(id, { [key]: n })));
+      expect(await anna.values(id)).toEqual(Object.fromEntries(keys.map((key, n) => [key, n])));
+    });
+
+    test("ends a session for good", async () => {
+      await anna.create(id, { n: 1 });
+      await bert.end(id);
+      expect((await anna.read(id)).kind).toBe(KIND.absent);
+      expect(await codeOf(anna.commit(id, { n: 2 }))).toBe("ERR_SESSION_GONE");
+      expect(await codeOf(anna.create(id, { n: 3 }))).toBe("ERR_ID_TAKEN");
+    });
+
+    test("touches a session without a change of its contents", async () => {
+      const { startupMs } = await anna.create(id, { n: 1 });
+      expect((await bert.touch(id)).startupMs).toBeGreaterThanOrEqual(startupMs);
+      expect(await anna.values(id)).toEqual({ n: 1 });
+    });
+
+    test("gives one lease at a time, in the order in which they were asked for", async () => {
+      await anna.create(id, { n: 0 });
+      const first = await anna.lease(id);
+      const [second, third] = [bert.lease(id), anna.lease(id)];
+      await anna.commit(id, { n: 1 }, { fence: first.fence, release: true });
+      expect(valuesOf((await second).state)).toEqual({ n: 1 });
+      await bert.commit(id, { n: 2 }, { fence: (await second).fence, release: true });
+      expect(valuesOf((await third).state)).toEqual({ n: 2 });
+      expect((await third).fence).toBeGreaterThan((await second).fence);
+      anna.release(id, (await third).fence);
+      await bert.commit(id, { n: 3 });
+    });
+
+    test("takes no commit under a lease that is over", async () => {
+      await anna.create(id, { n: 0 });
+      const { fence } = await anna.lease(id, 1);
+      const next = await bert.lease(id);
+      expect(await codeOf(anna.commit(id, { n: 1 }, { fence, release: true }))).toBe("ERR_LEASE_LOST");
+      anna.release(id, fence);
+      await bert.commit(id, { n: 2 }, { fence: next.fence, release: true });
+      expect(await anna.values(id)).toEqual({ n: 2 });
+    });
+
+    test("ends the leases of a connection that is closed, and does not answer it any more", async () => {
+      await anna.create(id, { n: 0 });
+      await anna.lease(id);
+      const waiting = bert.lease(id);
+      anna.leave();
+      bert.release(id, (await waiting).fence);
+      const other = house.worker("other");
+      const { fence } = await other.lease(id);
+      let answers = 0;
+      void bert.lease(id).then(() => answers++);
+      bert.leave();
+      other.release(id, fence);
+      await other.commit(id, { n: 1 });
+      expect(answers).toBe(0);
+    });
+
+    test("refuses a turn that would never come", async () => {
+      const another = newId();
+      await Promise.all([anna.create(id, {}), anna.create(another, {})]);
+      const [a, b] = [await anna.lease(id), await bert.lease(another)];
+      const waiting = anna.lease(another, 60_000, [a.fence]);
+      expect(await codeOf(bert.lease(id, 60_000, [b.fence]))).toBe("ERR_DEADLOCK");
+      bert.release(another, b.fence);
+      await waiting;
+    });
+
+    test("leaves of several unique sessions that are created at once exactly one, the last", async () => {
+      const ids = Array.from({ length: 5 }, () => newId("unique"));
+      await anna.create(id, { n: 0 });
+      await Promise.all(ids.map((one, n) => anna.create(one, { n }, { unique: true })));
+      const kinds = await Promise.all(ids.map(async (one) => (await bert.read(one)).kind));
+      expect(kinds).toEqual([...ids.slice(1).map(() => KIND.absent), KIND.contents]);
+      expect(await bert.values(id)).toEqual({ n: 0 });
+    });
+
+    test("answers what is under way before it stops", async () => {
+      const commits = Array.from({ length: 20 }, (_, n) => anna.create(newId(), { n }));
+      await house.backend.stop();
+      await Promise.all(commits);
+    });
+
+    test("tells an operator what it holds", async () => {
+      await anna.create(id, { n: 0 });
+      expect(house.backend.report()).toMatchObject({ sessionsCached: 1, waitingTurns: 0, tombstones: 0 });
+    });
+  });
+}

@@ -1,0 +1,12 @@
+// The backends that there are, held to the suite of their seam.
+
+import { ENGINES } from "../../../daemon/engines.ts";
+import { onStore } from "../../../daemon/local/local.ts";
+import { ToyEngine } from "../../support/daemon/toy-engine.ts";
+import { describeBackend } from "./backend-conformance.ts";
+
+for (const [name, engine] of Object.entries(ENGINES)) describeBackend(name, engine);
+describeBackend(
+  "a toy",
+  onStore(() => new ToyEngine()),
+);
