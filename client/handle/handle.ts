@@ -34,7 +34,7 @@ export interface Home extends Calls {
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 const NO_SESSION: Opened = { id: null };
 
-/** Gambas stamps a session at every use; here once a second does, for no program tells life times that finely. */
+/** As Gambas: the time stamp is renewed at most once a second. The daemon counts alike (`daemon/sessions`). */
 const TOUCH_AFTER_MS = 1000;
 
 export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
