@@ -39,6 +39,8 @@ export class Client implements ClientApi, Home {
   readonly #connection: Connection;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
+  /** As the daemon has said it; undefined: none has yet. */
+  #directory: string | undefined;
   /** The daemon's default. */
   #leaseMs = 0;
   #isClosed = false;
@@ -59,6 +61,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         if (options.root !== undefined) checkServes(this.places, hello.directory);
         this.#maxSessionBytes = hello.maxSessionBytes;
+        this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
       },
@@ -72,7 +75,7 @@ export class Client implements ClientApi, Home {
   }
 
   get directory(): string {
-    return this.#cache.directory || join(this.places.root, "session");
+    return this.#directory ?? join(this.places.root, "session");
   }
 
   ready(): Promise<void> {

@@ -33,7 +33,7 @@ export interface SessionStatic {
   readonly Keys: string[];
   /** Something is not saved yet; `= false` drops it. */
   Modified: boolean;
-  /** Path of the session's file, or null. */
+  /** Path of the session's file; null without a session, and where sessions are in no files. */
   readonly Path: string | null;
   /** Prefix of the next id; by default the client's address. */
   Prefix: string;
