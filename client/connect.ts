@@ -1,9 +1,9 @@
 // connect(): a client for those who want no static API, and the default one of `Session.Run`.
 
 import type { Client } from "./api.ts";
+import { offerAsDefault } from "./defaults.ts";
 import { Client as LinkedClient } from "./link/client.ts";
 import type { ConnectOptions } from "./options.ts";
-import { offerAsDefault } from "./static/context.ts";
 
 /**
  * Connects this process to the daemon of a root and starts one when none answers (unless `spawn: false`).

@@ -6,6 +6,7 @@ import {
   applyDelta,
   type Change,
   encodeDelta,
+  isPast,
   KeyList,
   type Layout,
   layoutOf,
@@ -13,8 +14,10 @@ import {
   valueOf as storedValue,
   timeoutSeconds,
 } from "../../protocol/image/image.ts";
-import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../../protocol/value/value.ts";
+import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
+import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
+import { Original } from "./original.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -51,12 +54,6 @@ export interface Tally {
 
 /** Bytes are made at the latest when so many keys differ. */
 const MAX_OVERLAY_KEYS = 32;
-
-/** The life time of a session that nothing else is said of. */
-const DAY_SECONDS = 86_400;
-
-/** Tags of scalars are smaller (GAMBAS.md 3.4). */
-const FIRST_OBJECT_TAG = 0x40;
 
 /** Said of an object that may be part of several keys, too: all of them must be decoded together. */
 export const SHARED = Symbol("shared with other keys");
@@ -122,7 +119,7 @@ export class Contents {
     const overlay = base === undefined ? undefined : base.#overlayWith(change, made);
     if (overlay !== undefined) return new Contents(state, undefined, overlay);
     const { startupMs: nowMs } = state;
-    const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DAY_SECONDS });
+    const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS });
     return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
@@ -256,7 +253,7 @@ export class Contents {
   }
 
   isExpired(nowMs: number): boolean {
-    return !(nowMs - this.startupMs < this.timeoutSeconds * 1000);
+    return isPast(this.startupMs, this.timeoutSeconds, nowMs);
   }
 
   /**
@@ -405,9 +402,4 @@ function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(copy);
   return copy;
-}
-
-/** Collections, arrays and references, whatever they hold. */
-function isObjectTag(tag: number | undefined): boolean {
-  return tag !== undefined && tag >= FIRST_OBJECT_TAG;
 }

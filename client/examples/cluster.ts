@@ -53,11 +53,11 @@ function announce(port: number, client: Client): void {
 
 interface DaemonOfRoot {
   readonly client: Client;
-  /** False: it was there before us, and stays. */
+  /** False: the daemon was there before us, and stays. */
   readonly isOurs: boolean;
 }
 
-/** An application needs none of this, `session()` starts a daemon by itself; this one wants to know whether to end it as well. */
+/** An application needs none of this, since `session()` starts a daemon by itself. The example wants to know whether the daemon is its own to end. */
 async function ensureDaemon(): Promise<DaemonOfRoot> {
   try {
     return { client: await connect({ spawn: false }), isOurs: false };
@@ -103,7 +103,7 @@ function portOf(text: string): number {
   throw new Error(`PORT is a number from 0 (any) to 65535, not ${JSON.stringify(text)}.`);
 }
 
-/** The port, or the one the system chose for 0; undefined when somebody has it. */
+/** The port, for 0 the one that the system chose; undefined when another program has it. */
 async function tryPort(port: number): Promise<number | undefined> {
   const server = createServer();
   try {

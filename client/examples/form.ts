@@ -1,9 +1,9 @@
-// Reads the small forms of the example. Whatever else is sent is refused with the status that says why.
+// Reads the small forms of the example. Any other body is refused with the status that says why.
 
 import type { IncomingMessage } from "node:http";
 
 const MAX_FORM_BYTES = 4 * 1024;
-/** More than this is not even read to the end, so the refusal may not arrive. */
+/** A body that is longer than this is not read to its end, so that its refusal may not arrive. */
 const MAX_READ_BYTES = 1024 * 1024;
 const FORM_TYPE = "application/x-www-form-urlencoded";
 

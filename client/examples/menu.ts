@@ -20,7 +20,7 @@ export const MAX_QUANTITY = 99;
 /** Quantities of the dishes of the menu. */
 export type Cart = Readonly<Record<string, number>>;
 
-/** What a stored cart says of the dishes we have. Other programs may have put anything there. */
+/** The quantities in a stored cart, of dishes on the menu only: other programs may have put anything there. */
 export function cartOf(stored: unknown): Cart {
   if (typeof stored !== "object" || stored === null) return {};
   const quantities = stored as Readonly<Record<string, unknown>>;

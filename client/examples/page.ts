@@ -10,17 +10,17 @@ const abandonForm = html`<form method="post" action="/abandon">
   <button class="button danger">Abandon this session</button>
 </form>`;
 
-/** Who answers. */
+/** The worker that answers. */
 export interface Worker {
   readonly number: number;
   readonly pid: number;
-  /** Where all workers are reached. */
+  /** The address of all workers together. */
   readonly url: string;
 }
 
 const styleHash = createHash("sha256").update(STYLE.text).digest("base64");
 
-/** Nothing but this page's own style, its icon and forms to its own server. */
+/** Allows nothing but this page's own style, its icon and forms to its own server. */
 export const CONTENT_SECURITY_POLICY =
   `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'; ` +
   "base-uri 'none'; frame-ancestors 'none'";

@@ -84,7 +84,7 @@ function entryOf(key: string): Entry {
   }
 }
 
-/** Other programs share the session: what they left under our key may not be a count. */
+/** Other programs share the session, and may have left something under our key that is no count. */
 function countOf(stored: unknown): number {
   return typeof stored === "number" && Number.isSafeInteger(stored) && stored >= 0 ? stored : 0;
 }

@@ -9,7 +9,7 @@ const LONGEST_PAUSE_MS = 5_000;
 /** How long a worker may take to answer what it has accepted, once it is asked to leave. */
 const LEAVE_MS = 5_000;
 
-/** One place in the team, and who fills it now. */
+/** A place in the team, and the worker that fills it now. */
 interface Place {
   readonly number: number;
   worker: Worker | undefined;
@@ -36,7 +36,7 @@ export class Team {
     }));
   }
 
-  /** Resolves when every worker listens. Rejects when one ends before that: it will not do better the next time. */
+  /** Resolves when every worker listens. Rejects when one ends before that: its successor would fare no better. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       let listening = 0;

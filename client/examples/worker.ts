@@ -48,7 +48,7 @@ export function runWorker(): void {
 
 async function answer(call: Call, problem: unknown): Promise<void> {
   const { res } = call;
-  // A browser keeps a connection to one worker for as long as it may; here it is to meet all of them.
+  // A browser would keep its connection to one worker; the example shows all of them.
   res.shouldKeepAlive = false;
   try {
     if (problem !== undefined) throw problem;
@@ -175,7 +175,7 @@ function leaveWhenAsked(server: Server): void {
       leaveIfIdle();
     });
   });
-  // Ctrl-C reaches every process of the terminal; when to leave is for the primary to say.
+  // Ctrl-C reaches every process of the terminal, but the primary decides when workers leave.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
   process.once("SIGTERM", () => {
     isLeaving = true;

@@ -13,11 +13,10 @@ import {
   type Encoded,
   encodeValue,
   isGambasObject,
-  Original,
   type Origins,
   typeOfValue,
 } from "../../protocol/value/value.ts";
-import { type Contents, SHARED } from "../copies/cache.ts";
+import { type Contents, Original, SHARED } from "../copies/cache.ts";
 import { noteLate, type Watched, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
 import { type Changed, type Collected, collect, type Live, NO_CHANGES, NONE_LIVE, type Sent } from "./unsaved.ts";

@@ -9,6 +9,7 @@
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
 import { checkedLeaseMs } from "../options.ts";
@@ -33,9 +34,6 @@ export interface Home extends Calls {
 
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
 const NO_SESSION: Opened = { id: null };
-
-/** As Gambas: the time stamp is renewed at most once a second. The daemon counts alike (`daemon/sessions`). */
-const TOUCH_AFTER_MS = 1000;
 
 export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   readonly #client: Home;

@@ -12,7 +12,7 @@ function toHeader(text: string): string {
 
 /**
  * The values of the cookies of one name, from the last to the first: names are case sensitive, nothing is decoded, a second "=" ends the
- * value, and an empty one is none.
+ * value, and an empty value counts for no cookie.
  */
 export class CookieValues {
   readonly #header: string;
@@ -65,7 +65,7 @@ function isAscii(text: string): boolean {
   return true;
 }
 
-/** Gambas writes a path as it is; this is as far as a browser would have read it, and what a header can hold. */
+/** Gambas writes a path as it is. A browser reads it up to the first of these characters, and a header cannot hold them. */
 function pathIn(path: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they end the path
   return toHeader(path.split(/[\x00-\x1f\x7f;]/, 1)[0] ?? "");

@@ -4,27 +4,26 @@ import { isSessionId } from "../../protocol/session-id.ts";
 import type { Client, Opened } from "../link/client.ts";
 import { CookieValues } from "./cookies.ts";
 
-/** What real Gambas programs send; honoured where no cookie of our name has a session. */
+/** The cookie of real Gambas programs; honoured where no cookie of our name has a session. */
 const GAMBAS_COOKIE = "GBSESSIONID";
-/** So many ids of one request are looked up. A browser has one cookie for each path that the application ever used. */
+/** Ids of one request that are looked up at most. A browser has one cookie for each path that the application ever used. */
 const MAX_LOOKED_UP = 8;
 const NONE: readonly string[] = [];
 
 export class Visit {
-  /** null: none that exists. */
+  /** null: no cookie names a session that exists. */
   id: string | null = null;
-  /** The name of its cookie, or else the one that a new session gets. */
+  /** The cookie that has the id; without an id, the cookie that a new session gets. */
   cookieName: string;
-  /** Asked for at once: a connection that has ended tells it no more. */
-  address: string | undefined = undefined;
   contents: Opened["contents"] | undefined = undefined;
+  /** Why the session of the id could not be read. */
   problem: Error | undefined = undefined;
   readonly #header: string | undefined;
   readonly #ownName: string;
   #values: CookieValues;
   #tried: readonly string[] = NONE;
   #isGambas = false;
-  /** A cookie of our name is there, whatever it holds. */
+  /** A cookie of our name is there, whatever its value. */
   #hasOwn = false;
 
   constructor(header: string | undefined, cookieName: string) {
@@ -34,14 +33,17 @@ export class Visit {
     this.#values = new CookieValues(header, cookieName);
   }
 
-  /** A promise only where this worker's copies do not tell. Never rejects: what failed is in `problem`. */
+  /** A promise only where the copies of this worker do not tell. Never rejects: a failure is in `problem`. */
   find(client: Client): Promise<void> | undefined {
     if (!this.#next()) return undefined;
     this.contents = client.current(this.id ?? "");
     return this.contents === undefined ? this.#ask(client) : undefined;
   }
 
-  /** A session that cannot be read exists, and who cannot be asked may have one: neither makes way for another cookie. */
+  /**
+   * Asks the daemon for one id after the other. A session that cannot be read does exist, and while the daemon cannot be asked any id may
+   * name one: neither makes way for the next cookie.
+   */
   async #ask(client: Client): Promise<void> {
     let opened = await client.ask(this.id ?? "");
     while (opened.contents === undefined && opened.problem === undefined && this.#next()) {
@@ -51,7 +53,7 @@ export class Visit {
     this.problem = opened.problem;
   }
 
-  /** Goes on to the next id that is worth a look. */
+  /** Goes on to the next value that can be the id of a session, if there is one. */
   #next(): boolean {
     const tried = this.#tried;
     for (let value = this.#value(); value !== undefined; value = this.#value()) {
@@ -67,6 +69,7 @@ export class Visit {
     return false;
   }
 
+  /** The values of our cookies, then those of Gambas'. */
   #value(): string | undefined {
     const value = this.#values.next();
     if (this.#isGambas) return value;

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
+import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
 import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
@@ -17,7 +18,7 @@ import {
   type Home,
   Transactions,
 } from "../handle/handle.ts";
-import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
+import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 

@@ -1,9 +1,10 @@
-// The options of Session.Run, and what must be checked before anything is begun.
+// The options of Session.Run, and what each of them must be before anything is begun.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { addressPrefix } from "../http/request.ts";
+import { addressPrefix } from "../http/exchange.ts";
+import { said } from "../options.ts";
 
-/** A request of node:http or node:http2, or whatever has its headers, as a handshake of socket.io. */
+/** A request of node:http or node:http2, or an object that has its headers, as the handshake of socket.io. */
 export interface CookieBearer {
   readonly headers: { readonly cookie?: string | undefined };
 }
@@ -14,8 +15,8 @@ export interface RunOptions {
   /** Prefix of a session that is created, as the client's address is in HTTP. */
   readonly remoteAddress?: string;
   /**
-   * Whose session to use: that of its cookie, as `session()` finds it. None can be created, since nothing could carry its cookie; but
-   * while `session()` still answers this very request, its context is the one that is used.
+   * The request whose session to use: that of its cookie, as `session()` finds it. No session can be created, since no response would carry
+   * its cookie; but while `session()` still answers this very request, the context of that request is used.
    */
   readonly request?: CookieBearer;
   /** Name of the cookie of a request that no `session()` has seen. Default "SESSION". */
@@ -24,7 +25,7 @@ export interface RunOptions {
 
 const isText = (value: unknown): boolean => typeof value === "string";
 
-/** What each option must be, and how that is said. */
+/** What each option must be, and how an error says so. */
 const CHECKS: Readonly<Record<keyof RunOptions, readonly [isGood: (value: unknown) => boolean, words: string]>> = {
   id: [(value) => value === null || isText(value), "the id of a session, or null"],
   remoteAddress: [(value) => isText(value) && (value === "" || addressPrefix(String(value)) !== ""), "an IP address"],
@@ -54,7 +55,7 @@ export function checkRun(options: RunOptions | undefined, fn: unknown): void {
   }
 }
 
-/** The Request of fetch keeps its headers behind methods: its cookie would be overlooked. */
+/** A Request of fetch keeps its headers behind methods, and its cookie would be overlooked. */
 function isCookieBearer(value: unknown): boolean {
   if (typeof value !== "object" || value === null || !("headers" in value)) return false;
   const { headers } = value;
@@ -62,15 +63,6 @@ function isCookieBearer(value: unknown): boolean {
     return false;
   }
   return !("cookie" in headers) || headers.cookie === undefined || isText(headers.cookie);
-}
-
-function said(value: unknown): string {
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return typeof value === "string"
-    ? JSON.stringify(value.slice(0, 100))
-    : typeof value === "function"
-      ? "a function"
-      : String(value);
 }
 
 function bad(what: string): SessionError {

@@ -3,25 +3,15 @@
 import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
 import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
-import { Handle } from "../handle/handle.ts";
-import { addressPrefix } from "../http/request.ts";
-import { Visit } from "../http/visit.ts";
-import type { Client } from "../link/client.ts";
-import { checkCookiePath, DEFAULTS } from "../options.ts";
-import {
-  type Context,
-  carryOn,
-  clientOfProcess,
-  contextOf,
-  contextOfTransaction,
-  currentContext,
-  isPassing,
-  processDefaults,
-  type RequestContext,
-  requireContext,
-  runInContext,
-} from "./context.ts";
-import { checkRun, type RunOptions } from "./run-options.ts";
+import { contextOf, currentContext, requireContext } from "../context.ts";
+import { processDefaults } from "../defaults.ts";
+import type { Handle } from "../handle/handle.ts";
+import { checkCookiePath } from "../options.ts";
+import { run } from "./run.ts";
+import type { RunOptions } from "./run-options.ts";
+import { transact } from "./transact.ts";
+
+export type { CookieBearer, RunOptions } from "./run-options.ts";
 
 /** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
 export interface SessionStatic {
@@ -60,7 +50,7 @@ export interface SessionStatic {
   delete(key: string): boolean;
   /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
   Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** A session context without HTTP, or of a request without a response. What `fn` changed is committed before this resolves; if `fn` fails it is dropped. */
+  /** A session context without HTTP, or of a request without a response. The changes of `fn` are committed before this resolves; if `fn` fails they are dropped. */
   Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T>;
   /** The exact Gambas type of a stored value. */
   TypeOf(key: string): string | undefined;
@@ -154,113 +144,14 @@ const members = {
     return handle().typeOf(key);
   },
 
-  async Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const context = requireContext();
-    // Already alone on this session: the outer transaction commits, unless this part of it fails.
-    if (context.transaction?.isRunning === true) return partOf(context, fn);
-    return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);
+  Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    return transact(fn, options);
   },
 
-  async Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
-    checkRun(options, fn);
-    if (isPassing()) return carryOn(() => members.Run(options, fn));
-    const request = contextOf(options?.request);
-    if (request?.isAnswering === true) return runInRequest(request, fn);
-    const part = runAsPart({ sessionId: options?.id ?? null }, fn);
-    return part ?? runAlone(options ?? {}, request, fn);
+  Run<T>(options: RunOptions, fn: () => T | Promise<T>): Promise<T> {
+    return run(options, fn);
   },
 } satisfies Record<string, unknown>;
-
-async function runTransaction<T>(context: Context, fn: () => T | Promise<T>): Promise<T> {
-  const transaction = { isRunning: true };
-  try {
-    return await runInContext({ ...context, transaction }, fn);
-  } finally {
-    transaction.isRunning = false;
-  }
-}
-
-/** Committed with the transaction; so it must end before that does. */
-async function partOf<T>({ handle, transaction }: Context, fn: () => T | Promise<T>): Promise<T> {
-  const { id } = handle;
-  const result = await handle.attempt(async () => fn());
-  if (transaction?.isRunning === true) return result;
-  const what = `The transaction on session ${id} was over before this part of it, which was not written.`;
-  throw new SessionError("ERR_LEASE_LOST", what);
-}
-
-/** Already alone on this session: waiting for the turn would be waiting for itself. */
-function runAsPart<T>(
-  session: { readonly sessionId: string | null },
-  fn: () => T | Promise<T>,
-): Promise<T> | undefined {
-  const joined = contextOfTransaction(session);
-  return joined && runInContext(joined, () => partOf(joined, fn));
-}
-
-/** What was changed is part of what the response waits for, whether `fn` fails or not, as if the context had never been lost. */
-async function runInRequest<T>(request: RequestContext, fn: () => T | Promise<T>): Promise<T> {
-  const part = runAsPart(request, fn);
-  if (part !== undefined) return part;
-  const { handle } = request;
-  const result = await runInContext({ handle, outer: currentContext() }, async () => fn());
-  await handle.settle();
-  return result;
-}
-
-async function runAlone<T>(
-  options: RunOptions,
-  request: RequestContext | undefined,
-  fn: () => T | Promise<T>,
-): Promise<T> {
-  const client = request?.client ?? clientOfProcess();
-  await client.ready();
-  const opened = await openForRun(client, options, request);
-  const part = options.request && runAsPart({ sessionId: opened.id }, fn);
-  if (part !== undefined) return part;
-  const inner = new Handle(client, opened, optionsOfRun(options));
-  try {
-    const result = await runInContext({ handle: inner, outer: currentContext() }, async () => fn());
-    if (inner.wasUsed) await inner.settle();
-    inner.end("Session.Run");
-    await inner.touch();
-    return result;
-  } catch (error) {
-    inner.endInVain("Session.Run");
-    throw error;
-  }
-}
-
-type Found = ConstructorParameters<typeof Handle>[1];
-
-async function openForRun(client: Client, options: RunOptions, request: RequestContext | undefined): Promise<Found> {
-  const { request: bearer, cookieName = DEFAULTS.cookieName } = options;
-  if (bearer !== undefined && request === undefined) {
-    const visit = new Visit(bearer.headers.cookie, cookieName);
-    await visit.find(client);
-    return visit;
-  }
-  const id = request === undefined ? (options.id ?? null) : request.sessionId;
-  return { id, ...(id === null ? {} : await client.find(id)) };
-}
-
-/** A request without a response: nothing could bring the cookie of a new session to the browser. */
-function refuseToCreate(): never {
-  const what =
-    "A session cannot be created in Session.Run({ request }), because no response would bring its cookie to the browser.";
-  throw new SessionError("ERR_HEADERS_SENT", what);
-}
-
-function optionsOfRun(options: RunOptions): ConstructorParameters<typeof Handle>[2] {
-  const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
-  return {
-    prefix: prefix ?? addressPrefix(options.remoteAddress),
-    timeoutSeconds,
-    ...(options.request === undefined ? {} : { mayCreate: refuseToCreate }),
-    ...(cookiePath === undefined ? {} : { cookiePath }),
-    ...(isUnique === undefined ? {} : { isUnique }),
-  };
-}
 
 function checkedSeconds(seconds: number): number {
   if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
@@ -312,7 +203,7 @@ const indexed: ProxyHandler<typeof members> = {
     const accessors = { get: () => handle().get(key), set: (value: unknown) => handle().set(key, value) };
     return { ...accessors, enumerable: true, configurable: true };
   },
-  // What is put on the object itself would be seen by every request of the process.
+  // A property of the object itself would be seen by every request of the process.
   defineProperty: () => false,
   preventExtensions: () => false,
   setPrototypeOf: () => false,

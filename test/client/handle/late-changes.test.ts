@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { connect } from "../../../client/connect.ts";
-import { session } from "../../../client/http/middleware.ts";
+import { session } from "../../../client/http/node/middleware.ts";
 import { Session } from "../../../client/static/session.ts";
 import { deferred } from "../../support/deferred.ts";
 import { HttpHouse } from "../../support/http/http-house.ts";

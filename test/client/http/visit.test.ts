@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { connect } from "../../../client/connect.ts";
-import { session } from "../../../client/http/middleware.ts";
+import { session } from "../../../client/http/node/middleware.ts";
 import type { Client } from "../../../client/index.ts";
 import type { SessionOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
