@@ -28,7 +28,7 @@ export interface Handle {
   readonly id: string | null;
   /** The keys in file order. */
   readonly keys: string[];
-  /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
+  /** Path of the session's file, whether it is there yet or not; null as long as there is no session, and where sessions are in no files. */
   readonly path: string | null;
   /** Bytes of the session's file as last saved; 0 without one. */
   readonly size: number;
@@ -91,7 +91,7 @@ export interface Handle {
 export interface Client {
   /** Absolute paths of the root directory and of the daemon's socket. */
   readonly places: { readonly root: string; readonly socket: string };
-  /** Directory of the session files. */
+  /** Directory of the session files; "" where sessions are in no files. */
   readonly directory: string;
   readonly isClosed: boolean;
 

@@ -4,7 +4,7 @@ export { type ErrorCode, SessionError } from "../protocol/errors.ts";
 export type { Client, Handle, HandleOptions, TransactionOptions, TypedValue } from "./api.ts";
 export { connect } from "./connect.ts";
 export { type Middleware, type Next, session } from "./http/node/middleware.ts";
-export type { ConnectOptions, SessionOptions } from "./options.ts";
+export type { ConnectOptions, HttpOptions, SessionOptions } from "./options.ts";
 export {
   type CookieBearer,
   type RunOptions,

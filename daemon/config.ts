@@ -68,7 +68,12 @@ type Widen<T> = T extends number ? number : T;
 export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
 
 /** What `startDaemon` takes: any setting, and the places. */
-export type DaemonOptions = Partial<Settings> & Partial<Places>;
+export type DaemonOptions = Partial<Settings> & {
+  /** Path of the root directory, which must be the user's own. Default `/tmp/gambas.<uid>`. */
+  readonly root?: string;
+  /** Path of the Unix socket, at most 107 bytes. Default `sessiond.sock` in the root. */
+  readonly socket?: string;
+};
 
 export interface Config extends Settings, Places {}
 

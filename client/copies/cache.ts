@@ -104,10 +104,6 @@ export class Cache {
     this.#files.directory = directory;
   }
 
-  get directory(): string {
-    return this.#directory;
-  }
-
   /** Memory that counts towards the bound, about. */
   get bytes(): number {
     return this.#young.bytes + this.#old.bytes;

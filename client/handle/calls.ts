@@ -36,7 +36,7 @@ export interface Grant extends HeldLease {
 export type GrantedLease = Omit<Grant, "contents">;
 
 export interface Calls {
-  /** Directory of the session files. */
+  /** Directory of the session files; "" where sessions are in no files. */
   readonly directory: string;
   /** The newest contents; undefined when there is no such session. */
   load(id: string): Promise<Contents | undefined>;

@@ -73,7 +73,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   get path(): string | null {
     this.#use();
     const { id } = this.#draft;
-    return id === null ? null : `${this.#client.directory}/${id}`;
+    const { directory } = this.#client;
+    return id === null || directory === "" ? null : `${directory}/${id}`;
   }
 
   get size(): number {

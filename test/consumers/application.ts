@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type Handle,
   type HandleOptions,
+  type HttpOptions,
   type Middleware,
   type Next,
   type RunOptions,
@@ -25,7 +26,8 @@ import {
 import { type Daemon, type DaemonOptions, startDaemon } from "gambas-session/daemon";
 
 const places: ConnectOptions = { root: "/tmp/somewhere", spawn: false, waitMs: 1_000 };
-const options: SessionOptions = { ...places, cookieName: "SESSION", prefix: (req) => req.url ?? "", trustProxy: 1 };
+const http: HttpOptions = { ...places, cookieName: "SESSION", trustProxy: 1 };
+const options: SessionOptions = { ...http, prefix: (req) => req.url ?? "" };
 const middleware: Middleware = session(options);
 
 createServer((req, res) => {

@@ -34,6 +34,7 @@ it("sees every acknowledged write of another worker at once, and its end", async
     expect(seen?.get("count")).toBe(count);
   }
   const id = String(session.id);
+  expect([writer.directory, session.path]).toEqual(["", null]);
   await writer.abandon(session);
   expect(await reader.open(id)).toBeUndefined();
 });

@@ -1,0 +1,230 @@
+// Jobs that share a lease, with handles and calls that only write down what is asked of them.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Calls, CommitRequest, Grant } from "../../../client/handle/calls.ts";
+import type { Inside, Job, Outside } from "../../../client/handle/job.ts";
+import { LeaseShare, takeSharing } from "../../../client/handle/lease-share.ts";
+import { NONE_MOVED, type Unsaved } from "../../../client/handle/unsaved.ts";
+import { type ErrorCode, SessionError } from "../../../protocol/errors.ts";
+import { encodeValue } from "../../../protocol/value/value.ts";
+import { contentsOf } from "../../support/contents.ts";
+import { deferred } from "../../support/deferred.ts";
+
+/** The handle of one job: what it sets is a change of one key. */
+class Toy implements Inside {
+  readonly ended: string[] = [];
+  readonly isBusy = false;
+  readonly seen: unknown;
+  isApart = false;
+  #n: number | undefined;
+
+  constructor(seen: unknown) {
+    this.seen = seen;
+  }
+
+  set(n: number): void {
+    this.#n = n;
+  }
+
+  unsaved(): Unsaved | undefined {
+    if (this.#n === undefined) return undefined;
+    const entries = new Map([["n", encodeValue(this.#n, "n").bytes]]);
+    const { isApart } = this;
+    return { entries, moved: NONE_MOVED, shares: [], isUnique: false, isApart, properties: {}, changes: new Map() };
+  }
+
+  finishTransaction(): undefined {
+    return undefined;
+  }
+
+  loseTransaction(reason: Error): Error {
+    return reason;
+  }
+
+  noteSaved(): void {}
+  endInVain(): void {}
+  async save(): Promise<void> {}
+}
+
+const gone: string[] = [];
+const outer: Outside<Toy> = {
+  begin: (_id, contents) => new Toy(contents.value("n")),
+  adopt: () => undefined,
+  adoptStrays: () => undefined,
+  noteGone: (id) => void gone.push(id),
+};
+
+let commits: CommitRequest[];
+let refusal: ErrorCode | undefined;
+const calls: Calls = {
+  directory: "",
+  load: async () => undefined,
+  apply: async (request) => {
+    commits.push(request);
+    if (refusal !== undefined) throw new SessionError(refusal);
+    return contentsOf({ n: 0 }, 2);
+  },
+  touch: async () => undefined,
+  end: async () => undefined,
+  lease: () => Promise.reject(new Error("there is a lease already")),
+  release: async (grant) => void Object.assign(grant, { isOver: true }),
+  isInForce: () => true,
+};
+
+function raise(): never {
+  throw new Error("a promise calls its executor at once");
+}
+
+type Asked = Job<Toy> & { readonly answer: Promise<unknown> };
+
+function job(fn: (own: Toy) => unknown): Asked {
+  let made: Job<Toy> | undefined;
+  const answer = new Promise<unknown>((resolve, reject) => {
+    const request = { id: "s", fn, leaseMs: 0, outer };
+    made = { request, scope: undefined, resolve, reject, conflicts: 0, isAlone: false };
+  });
+  answer.catch(() => undefined);
+  return Object.assign(made ?? raise(), { answer });
+}
+
+const plus = (own: Toy): unknown => {
+  own.set(Number(own.seen) + 1);
+  return own.seen;
+};
+
+function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
+  const lease = { id: "s", fence: 1, life: 1, isOver: false, deadlineMs: performance.now() + 60_000 };
+  const grant: Grant = { ...lease, contents: contentsOf({ n: 0 }) };
+  return new LeaseShare<Toy>(calls, grant, jobs).run();
+}
+
+const answersOf = (jobs: readonly Asked[]): Promise<unknown[]> =>
+  Promise.all(jobs.map(({ answer }) => answer.catch((error: unknown) => error)));
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  commits = [];
+  refusal = undefined;
+  gone.length = 0;
+});
+
+afterEach(() => vi.useRealTimers());
+
+describe("jobs under one lease", () => {
+  it("each see what the one before has left, and are one commit", async () => {
+    const jobs = [job(plus), job(plus), job(plus)];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([0, 1, 2]);
+    expect(commits.map(({ keepsLease, entries }) => [keepsLease, entries.get("n")])).toEqual([
+      [false, encodeValue(3, "n").bytes],
+    ]);
+  });
+
+  it("leave nothing of one that fails, and go on", async () => {
+    const error = new Error("no");
+    const jobs = [
+      job(plus),
+      job((own) => {
+        own.set(100);
+        throw error;
+      }),
+      job(plus),
+    ];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([0, error, 1]);
+    expect(commits).toHaveLength(1);
+  });
+
+  it("run again, all but the one that has stalled, when the lease is over", async () => {
+    const stall = job(() => {
+      throw new SessionError("ERR_LEASE_LOST");
+    });
+    const [before, after] = [job(plus), job(plus)];
+    expect(await share(before, stall, after)).toEqual([before, after]);
+    expect(await stall.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_LEASE_LOST" });
+    expect(commits).toEqual([]);
+  });
+
+  it("are done when one has ended the session, and those after it ask for themselves", async () => {
+    const end = job((own) => own.ended.push("s"));
+    const [before, after] = [job(plus), job(plus)];
+    expect(await share(before, end, after)).toEqual([after]);
+    expect(await answersOf([before, end])).toEqual([0, 1]);
+    expect([commits, gone]).toEqual([[], ["s"]]);
+  });
+
+  it("stop after one that must be committed apart", async () => {
+    const apart = job((own) => {
+      own.isApart = true;
+      return plus(own);
+    });
+    const after = job(plus);
+    expect(await share(apart, after)).toEqual([after]);
+    expect(commits).toHaveLength(1);
+  });
+
+  it("stop when others have waited long enough", async () => {
+    const long = job((own) => {
+      vi.advanceTimersByTime(11);
+      return plus(own);
+    });
+    const after = job(plus);
+    expect(await share(long, after)).toEqual([after]);
+    expect(commits).toHaveLength(1);
+  });
+
+  it("run each by itself where their commit is refused", async () => {
+    refusal = "ERR_TOO_LARGE";
+    const jobs = [job(plus), job(plus)];
+    expect(await share(...jobs)).toEqual(jobs);
+    expect(jobs.map(({ isAlone }) => isAlone)).toEqual([true, true]);
+  });
+
+  it("are not told of a conflict before it has come ten times", async () => {
+    refusal = "ERR_CONFLICT";
+    const one = job(plus);
+    for (let times = 1; times < 10; times++) expect(await share(one)).toEqual([one]);
+    expect(await share(one)).toEqual([]);
+    expect(await one.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_CONFLICT" });
+  });
+});
+
+describe("a job that takes its time", () => {
+  it("keeps nobody waiting: what ran before it is committed, and the lease goes on", async () => {
+    const { promise, resolve } = deferred<void>();
+    const before = job(plus);
+    const slow = job(async (own) => {
+      await promise;
+      return plus(own);
+    });
+    const done = share(before, slow);
+    expect(await before.answer).toBe(0);
+    expect(commits.map(({ keepsLease }) => keepsLease)).toEqual([true]);
+    resolve();
+    expect(await done).toEqual([]);
+    expect(await slow.answer).toBe(1);
+    expect(commits.map(({ keepsLease }) => keepsLease)).toEqual([true, false]);
+  });
+
+  it("runs again where what it began on was not written", async () => {
+    refusal = "ERR_CONFLICT";
+    const [before, slow, after] = [job(plus), job(async (own) => plus(own)), job(plus)];
+    expect(await share(before, slow, after)).toEqual([before, slow, after]);
+    expect(commits).toHaveLength(1);
+  });
+
+  it("does not run again once it has ended the session, and has its answer", async () => {
+    refusal = "ERR_CONFLICT";
+    const [before, end] = [job(plus), job(async (own) => own.ended.push("s"))];
+    expect(await share(before, end)).toEqual([before]);
+    expect(await end.answer).toBe(1);
+  });
+});
+
+it("a lease is shared by those that ask for the same one, but for jobs that are alone", () => {
+  const [first, other, alone, last] = [job(plus), job(plus), job(plus), job(plus)];
+  Object.assign(other, { request: { ...other.request, leaseMs: 9 } });
+  alone.isAlone = true;
+  const queue: Job<Toy>[] = [first, other, alone, last];
+  expect(takeSharing(queue)).toEqual([first, last]);
+  expect(queue).toEqual([other, alone]);
+});
