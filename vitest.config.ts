@@ -1,9 +1,14 @@
 import { defineConfig } from "vitest/config";
 
+/** Suites of their own, which CI runs: tests that take longest, and those that install what users of the package have. */
+const SUITES: Readonly<Record<string, string>> = {
+  long: "test/**/*.long.ts",
+  consumers: "test/**/*.consumers.ts",
+};
+
 export default defineConfig({
   test: {
-    // Those that take longest are a suite of their own, which CI runs: `npm run test:long`.
-    include: [process.env.GAMBAS_SESSION_TEST_LONG === "1" ? "test/**/*.long.ts" : "test/**/*.{test,fault,storm}.ts"],
+    include: [SUITES[process.env.GAMBAS_SESSION_TEST_SUITE ?? ""] ?? "test/**/*.{test,fault,storm}.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,

@@ -1,7 +1,8 @@
 // connect(): a client for those who want no static API, and the default one of `Session.Run`.
 
+import type { Client } from "./api.ts";
 import { offerAsDefault } from "./defaults.ts";
-import { Client } from "./link/client.ts";
+import { Client as LinkedClient } from "./link/client.ts";
 import type { ConnectOptions } from "./options.ts";
 
 /**
@@ -10,7 +11,7 @@ import type { ConnectOptions } from "./options.ts";
  * @throws SessionError ERR_DAEMON_UNAVAILABLE, ERR_PROTOCOL_VERSION, ERR_SOCKET_PATH.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const client = new Client(options);
+  const client = new LinkedClient(options);
   await client.ready();
   offerAsDefault(client);
   return client;

@@ -2,10 +2,22 @@
 
 import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
-import { type Context, currentContext, runInScope } from "./handle/scope.ts";
+import type { Handle } from "./handle/handle.ts";
 import type { Client } from "./link/client.ts";
+import { runInScope, type Context as Scoped, currentContext as scopedContext } from "./scope.ts";
 
-export { type Context, carryOn, currentContext, isPassing, runInContext } from "./handle/scope.ts";
+export { carryOn, isPassing, runInContext } from "./scope.ts";
+
+/** The session that the code inside belongs to. */
+export interface Context extends Scoped {
+  readonly handle: Handle;
+  readonly outer?: Context | undefined;
+}
+
+export function currentContext(): Context | undefined {
+  // All contexts are begun by the static Session and by session(), with handles of this class.
+  return scopedContext() as Context | undefined;
+}
 
 /** The context of a request. */
 export interface RequestContext extends Context {

@@ -1,11 +1,9 @@
-// The public names of gambas-session, nothing else.
+// The public names of gambas-session, nothing else. `test/client/public-api.md` holds what they declare.
 
 export { type ErrorCode, SessionError } from "../protocol/errors.ts";
-export { type TypedValue, typed } from "../protocol/value/value.ts";
+export type { Client, Handle, HandleOptions, TransactionOptions, TypedValue } from "./api.ts";
 export { connect } from "./connect.ts";
-export type { Handle, HandleOptions } from "./handle/handle.ts";
-export { type Middleware, session } from "./http/node/middleware.ts";
-export type { Client } from "./link/client.ts";
+export { type Middleware, type Next, session } from "./http/node/middleware.ts";
 export type { ConnectOptions, SessionOptions } from "./options.ts";
 export {
   type CookieBearer,
@@ -13,5 +11,5 @@ export {
   Session,
   type SessionStatic,
   sessionOf,
-  type TransactionOptions,
 } from "./static/session.ts";
+export { typed } from "./typed.ts";

@@ -1,12 +1,10 @@
 // The options of connect(), of session() and of handles: one table of defaults, and what each option must be before anything is touched.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
+import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
-
-/** The path of a Unix socket must fit `sun_path`. */
-const MAX_SOCKET_PATH_BYTES = 107;
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
@@ -53,21 +51,10 @@ export interface SessionOptions extends HttpOptions {
   readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
 }
 
-export interface Places {
-  readonly root: string;
-  readonly socket: string;
-}
-
 /** @throws SessionError ERR_BAD_OPTION, by name; ERR_SOCKET_PATH, with the length and the limit. */
 export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
   check(options, CONNECT_CHECKS);
-  // An empty variable is one that is not set.
-  const root = resolve(options.root ?? (env.GAMBAS_SESSION_ROOT || `/tmp/gambas.${process.getuid?.() ?? 0}`));
-  const socket = resolve(options.socket ?? (env.GAMBAS_SESSION_SOCKET || join(root, "sessiond.sock")));
-  const length = Buffer.byteLength(socket);
-  if (length <= MAX_SOCKET_PATH_BYTES) return { root, socket };
-  const what = `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`;
-  throw new SessionError("ERR_SOCKET_PATH", what);
+  return findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
 }
 
 /** What an option must be, and how that is said. */
@@ -78,9 +65,8 @@ type Checks<Options> = { readonly [Name in keyof Options]-?: Check };
 const isText = (value: unknown): boolean => typeof value === "string";
 const isPath = (value: unknown): boolean => isText(value) && value !== "";
 const isAmount = (value: unknown): boolean => typeof value === "number" && value >= 0;
+
 const BOOLEAN: Check = [(value) => typeof value === "boolean", "true or false"];
-/** The longest time a timer can be set to: 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The longest text of a value that an error repeats. */
 const MAX_SAID_CHARACTERS = 100;
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -170,21 +156,5 @@ export const DEFAULTS = {
   cookiePath: "/",
   sameSite: "Lax",
   secure: "auto",
-  timeout: 86_400,
+  timeout: DEFAULT_TIMEOUT_SECONDS,
 } as const;
-
-/** Options of a handle, and of the session that begins with it. */
-export interface HandleOptions {
-  /** Prefix of a new id. Default: empty. */
-  readonly prefix?: string | undefined;
-  /** Life time of a new session in seconds. Default 86 400. */
-  readonly timeoutSeconds?: number | undefined;
-  /** Path of the cookie of a new session, kept in it. */
-  readonly cookiePath?: string | undefined;
-  /** Creating the session ends all others of its prefix. */
-  readonly isUnique?: boolean | undefined;
-  /** The request that the handle belongs to, as warnings name it. */
-  readonly request?: string | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}

@@ -1,16 +1,13 @@
 // The daemon's settings, in one table: names, defaults, units, flags. Checks what comes from outside; reads no file.
 
 import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
-
-/** A Unix socket's path must fit `sun_path`. */
-export const MAX_SOCKET_PATH_BYTES = 107;
+import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
+import { isSystemError } from "./files/files.ts";
 
 const ROOT_MODE = 0o700;
 const FOR_OTHERS = 0o077;
-/** The longest time a timer can be set to, 24 days: a longer one would be over at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Setting<T> {
   readonly default: T;
@@ -33,7 +30,7 @@ const SETTINGS = {
     meaning:
       "which Gambas reads a session in which an object occurs twice: those up to 3.18, or those from 3.19 on; auto: as this root's files show lately, else as the installed Gambas does, else 3.19",
   },
-  timeoutSeconds: { default: 86_400, meaning: "life time of a session created without one" },
+  timeoutSeconds: { default: DEFAULT_TIMEOUT_SECONDS, meaning: "life time of a session created without one" },
   cacheBytes: { default: 64 * 1024 * 1024, meaning: "memory for sessions that were used lately, in bytes" },
   maxSessionBytes: { default: 32 * 1024 * 1024, meaning: "a session file at most, in bytes" },
   maxQueuedBytes: { default: 64 * 1024 * 1024, meaning: "commits of one connection that wait to be written, in bytes" },
@@ -69,14 +66,9 @@ type Widen<T> = T extends number ? number : T;
 export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
 
 /** What `startDaemon` takes: any setting, and the places. */
-export type DaemonOptions = Partial<Settings> & { readonly root?: string; readonly socket?: string };
+export type DaemonOptions = Partial<Settings> & Partial<Places>;
 
-export interface Config extends Settings {
-  /** Absolute path of the root directory, `/tmp/gambas.<uid>` by default. */
-  readonly root: string;
-  /** Absolute path of the Unix socket. */
-  readonly socket: string;
-}
+export interface Config extends Settings, Places {}
 
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
   durability: ["file", "fsync"],
@@ -89,10 +81,7 @@ const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
 export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
   checkIsNamed(options, "root");
   checkIsNamed(options, "socket");
-  // An empty variable is one that is not set.
-  const root = resolve(options.root ?? (env.GAMBAS_SESSION_ROOT || `/tmp/gambas.${uid()}`));
-  const socket = resolve(options.socket ?? (env.GAMBAS_SESSION_SOCKET || join(root, "sessiond.sock")));
-  checkSocketPath(socket);
+  const places = findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
   const settings: Record<string, string | number> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
     settings[name] = checkSetting(name, options[name] ?? SETTINGS[name].default);
@@ -100,7 +89,7 @@ export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = p
   for (const name of Object.keys(options)) {
     if (name !== "root" && name !== "socket" && !Object.hasOwn(SETTINGS, name)) throw unknownSetting(name);
   }
-  const config = { ...(settings as Settings), root, socket };
+  const config = { ...(settings as Settings), ...places };
   if (options.leaseMs === undefined) return { ...config, leaseMs: Math.min(config.leaseMs, config.maxLeaseMs) };
   if (config.leaseMs > 0 && config.leaseMs <= config.maxLeaseMs) return config;
   const what = `The setting leaseMs must be above 0 and at most maxLeaseMs (${config.maxLeaseMs}), not ${config.leaseMs}.`;
@@ -135,15 +124,6 @@ function unknownSetting(name: string): SessionError {
   return new SessionError(
     "ERR_BAD_OPTION",
     `There is no setting "${name}"; there are root, socket, ${Object.keys(SETTINGS).join(", ")}.`,
-  );
-}
-
-function checkSocketPath(socket: string): void {
-  const length = Buffer.byteLength(socket);
-  if (isAbsolute(socket) && length <= MAX_SOCKET_PATH_BYTES) return;
-  throw new SessionError(
-    "ERR_SOCKET_PATH",
-    `The socket path ${socket} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are possible.`,
   );
 }
 
@@ -191,7 +171,7 @@ function makeDirectory(path: string): void {
     mkdirSync(path, ROOT_MODE);
   } catch (error) {
     // Another daemon that starts at the same time may have been faster.
-    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "EEXIST")) throw error;
+    if (!isSystemError(error, "EEXIST")) throw error;
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }

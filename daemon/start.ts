@@ -1,28 +1,23 @@
 // Composition: puts the parts of a daemon together and takes them apart again. Knows every part and no detail.
 
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
+import { maxOpenFiles } from "../protocol/places.ts";
 import { PROTOCOL_VERSION } from "../protocol/wire/operations.ts";
 import { servedRoot } from "./cli/ask.ts";
 import { type Config, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import { nativeProblem } from "./files/native.ts";
-import { InheritedChanges } from "./foreign/inherited-changes.ts";
-import { RecentValues } from "./foreign/recent-values.ts";
-import { Reconcile } from "./foreign/reconcile.ts";
-import { maxOpenFiles } from "./life/descriptors.ts";
+import { ForeignWriters, Reconcile } from "./foreign/foreign.ts";
 import { type Election, elect, electedPid } from "./life/election.ts";
 import { Journal, replayJournal, withoutOldChanges } from "./once/journal.ts";
 import { Log } from "./report/log.ts";
 import { Metrics } from "./report/metrics.ts";
-import { Fences } from "./sessions/lease.ts";
-import { Sessions } from "./sessions/sessions.ts";
-import { Sweep } from "./sessions/sweep.ts";
-import { Tombstones } from "./sessions/tombstones.ts";
+import { Sessions, Sweep, Tombstones } from "./sessions/sessions.ts";
 import { type GambasFileOptions, GambasFileStore } from "./store/gambas-file/store.ts";
-import { Watch } from "./store/gambas-file/watch.ts";
-import { MemoryStore } from "./store/memory.ts";
-import type { Store } from "./store/store.ts";
+import { MemoryStore } from "./store/memory/store.ts";
+import type { ChangeWatch, Store } from "./store/store.ts";
 import { VERSION } from "./version.ts";
 import type { Connection } from "./wire/connection.ts";
 import { Dispatch } from "./wire/dispatch.ts";
@@ -161,38 +156,38 @@ class Life implements Daemon {
     const turnEnd = new TurnEnd([() => sessions.flush(), () => this.#server.flush()]);
     const tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
     const store = makeStore(config, { log: this.#log, onLack: (words) => this.#noteLack(words) });
-    if (config.durability === "fsync") store.checkFlushes();
+    if (config.durability === "fsync") store.flushes?.check();
+    const { recovery } = store;
     const journalPath = join(config.root, "sessiond.journal");
-    const replay = config.engine === "memory" ? { commits: [], ended: new Map() } : replayJournal(journalPath);
+    const replay = recovery === undefined ? { commits: [], ended: new Map() } : replayJournal(journalPath);
     for (const [id, endedMs] of replay.ended) tombstones.add(id, endedMs);
     tombstones.prune(Date.now());
     const published = replay.commits.filter(
-      ({ isLast, id, revision, replaced }) => !isLast || store.wasPublished(id, revision, replaced),
+      ({ isLast, id, revision, replaced }) => !isLast || recovery?.wasPublished(id, revision, replaced),
     );
     const applied = withoutOldChanges(published, steadyMs() - config.repairSeconds * 1000);
-    const journal =
-      config.engine === "memory" ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
-    const inherited = new InheritedChanges(applied, config.repairSeconds * 1000);
-    inherited.prune(Date.now());
+    const journal = recovery === undefined ? undefined : new Journal(journalPath, applied, () => tombstones.entries());
+    const { maxReplacedValues, repairSeconds } = config;
+    const { programs } = store;
+    const foreign = new ForeignWriters({
+      ...{ programs, maxReplacedValues, repairSeconds, steadyMs, earlier: applied },
+      ...{ log: this.#log, metrics: this.#metrics },
+    });
     const sessions = new Sessions({
       config,
       store,
       log: this.#log,
       metrics: this.#metrics,
-      fences: new Fences(),
+      foreign,
       tombstones,
-      replaced: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      committed: new RecentValues(config.maxReplacedValues, config.repairSeconds),
-      inherited,
       journal,
       now: () => Date.now(),
-      steadyMs,
       requestTurnEnd: () => turnEnd.request(),
       mayWrite: () => this.#mayWrite(),
     });
     sessions.recall(applied);
     try {
-      store.removeLeftovers();
+      recovery?.removeLeftovers();
     } catch (error) {
       journal?.close();
       throw error;
@@ -207,17 +202,16 @@ class Life implements Daemon {
     const dispatch = new Dispatch(handlers, problems);
     const reconcile = new Reconcile(sessions);
     const watch = this.#makeWatch(sessions, { store, reconcile });
-    return { turnEnd, tombstones, inherited, store, journal, sessions, sweep, dispatch, reconcile, watch };
+    return { turnEnd, tombstones, foreign, store, journal, sessions, sweep, dispatch, reconcile, watch };
   }
 
   #noteLack(what: string): void {
     this.#log.warn("file-system", { root: this.#config.root, what });
   }
 
-  #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): Watch | undefined {
-    if (store.directory === "") return undefined;
+  #makeWatch(sessions: Sessions, { store, reconcile }: Pick<Parts, "store" | "reconcile">): ChangeWatch | undefined {
     const onMissed = (): void => reconcile.requestWhole();
-    return new Watch(store.directory, { onChange: (id) => sessions.lookAgain(id), onMissed }, this.#log);
+    return store.watch?.({ onChange: (id) => sessions.lookAgain(id), onMissed });
   }
 
   #startTimers(parts: Parts): void {
@@ -228,9 +222,9 @@ class Life implements Daemon {
       this.#every(1000, () => parts.watch?.check());
     }
     this.#every(1000, () => this.#checkPlace());
-    this.#every(LOOK_MS, () => parts.store.look(steadyMs));
+    this.#every(LOOK_MS, () => parts.foreign.look());
     this.#every(PULSE_MS, () => this.#feelPulse());
-    this.#every(FORGET_MS, () => parts.inherited.prune(steadyMs()));
+    this.#every(FORGET_MS, () => parts.foreign.prune());
     if (idleExitMs > 0) this.#every(Math.max(50, Math.min(1000, idleExitMs / 4)), () => this.#checkIdle(idleExitMs));
   }
 
@@ -308,7 +302,7 @@ class Life implements Daemon {
     await this.#attempt(() => parts?.store.close());
     await this.#attempt(() => {
       // Another daemon's by now, if it is not ours any more.
-      if (this.#election?.isStillOurs() !== false) parts?.store.removeAside();
+      if (this.#election?.isStillOurs() !== false) parts?.store.recovery?.removeAside();
     });
     await this.#attempt(() => this.#election?.resign());
     this.#log.info("stopped", { socket: this.socket });
@@ -335,7 +329,7 @@ class Life implements Daemon {
       durability: this.#config.durability,
       hasRecordLocks: nativeProblem === undefined && this.#parts?.store.fileSystem?.report.recordLocks !== false,
       fileSystem: this.#parts?.store.fileSystem?.report,
-      gambas: this.#parts?.store.dialectInWords,
+      gambas: this.#parts?.store.programs?.dialectInWords,
       isWatching: this.#parts?.watch?.isWatching,
       connections: this.#server.connectionCount,
       ...this.#server.waiting,
@@ -354,14 +348,14 @@ class Life implements Daemon {
 interface Parts {
   readonly turnEnd: TurnEnd;
   readonly tombstones: Tombstones;
-  readonly inherited: InheritedChanges;
+  readonly foreign: ForeignWriters;
   readonly store: Store;
   readonly journal: Journal | undefined;
   readonly sessions: Sessions;
   readonly sweep: Sweep;
   readonly dispatch: Dispatch;
   readonly reconcile: Reconcile;
-  readonly watch: Watch | undefined;
+  readonly watch: ChangeWatch | undefined;
 }
 
 /** Unix time as it was when this process began, and the time that has passed since: no setting of the clock changes it. */
@@ -386,5 +380,6 @@ function makeStore(config: Config, told: Pick<GambasFileOptions, "log" | "onLack
 
 /** Half of the descriptors are for connections and whatever else comes. */
 function affordableSessions(): number {
-  return Math.max(1, Math.floor((maxOpenFiles() ?? Number.POSITIVE_INFINITY) / 2 / FILES_PER_SESSION));
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
+  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
 }

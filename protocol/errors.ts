@@ -56,16 +56,17 @@ export const ERRORS = {
     remedy: "Draw another id.",
   },
   ERR_UNREADABLE: {
-    text: "The session file, or one value in it, cannot be read.",
-    remedy: "It is left as it is. Look at the file, restore it, or abandon the session.",
+    text: "The stored session, or one value in it, cannot be read.",
+    remedy:
+      "It is left as it is. Look at what is stored (as a rule the file session/<id> below the root), restore it, or abandon the session.",
   },
   ERR_SESSION_GONE: {
     text: "The session was abandoned, has expired or was replaced; nothing was written.",
     remedy: "Start a new session: the next request without the cookie does.",
   },
   ERR_SESSION_BUSY: {
-    text: "Another program has held the lock of the session file for too long; nothing was written.",
-    remedy: "Find the program that keeps <id>.lock locked, then try again.",
+    text: "Another program has held the lock of the session for too long; nothing was written.",
+    remedy: "Find the program that holds it (of a session file the lock is <id>.lock), then try again.",
     isRetryable: true,
   },
   ERR_LEASE_LOST: {
@@ -80,7 +81,7 @@ export const ERRORS = {
     isRetryable: true,
   },
   ERR_CONFLICT: {
-    text: "Another program kept changing the session file during the transaction; nothing of it was written.",
+    text: "Another program kept changing the session during the transaction; nothing of it was written.",
     remedy: "Run it again when the other program is quieter.",
     isRetryable: true,
   },
@@ -89,8 +90,8 @@ export const ERRORS = {
     remedy: "Keep large data elsewhere and its name in the session, or raise maxSessionBytes.",
   },
   ERR_STORE: {
-    text: "The file system refused to read or write the session; nothing that was acknowledged is lost.",
-    remedy: "Look at the system error in the message: space, quota, permissions, open files.",
+    text: "The session could not be read from the store, or not written to it; nothing that was acknowledged is lost.",
+    remedy: "Look at the system error in the message; for files: space, quota, permissions, open files.",
     isRetryable: true,
   },
   ERR_BAD_ROOT: {
@@ -159,4 +160,9 @@ export class SessionError extends Error {
     const row: ErrorRow = ERRORS[this.code];
     return row.isRetryable === true;
   }
+}
+
+/** Whether something that was thrown is an error of one of these rows. */
+export function isCode(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {
+  return error instanceof SessionError && codes.includes(error.code);
 }

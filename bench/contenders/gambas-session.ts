@@ -1,6 +1,8 @@
-// gambas-session through its public names: connect() for the store's own cases, session() and Session for HTTP.
+// gambas-session as an application uses it: a client for the store's own cases, session() and Session for HTTP. Only a touch is no call of the
+// public client: the middleware makes it.
 
-import { type Client, connect, type Handle, Session, session } from "../../client/index.ts";
+import { type Handle, Session, session } from "../../client/index.ts";
+import { Client } from "../../client/link/client.ts";
 import { changedValues, type Values } from "../session-values.ts";
 import type { Entry, Held, OpenOptions, Places, Site, Subject } from "./contender.ts";
 
@@ -86,7 +88,14 @@ function setAll(handle: Handle, values: Values): void {
 
 async function connected(places: Places, options: OpenOptions): Promise<Client> {
   const { socket, directory } = places;
-  return connect({ root: directory, socket, spawn: false, ...(options.keepsCopies ? {} : { cacheBytes: 0 }) });
+  const client = new Client({
+    root: directory,
+    socket,
+    spawn: false,
+    ...(options.keepsCopies ? {} : { cacheBytes: 0 }),
+  });
+  await client.ready();
+  return client;
 }
 
 async function openSite(places: Places): Promise<Site> {

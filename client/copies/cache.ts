@@ -2,9 +2,13 @@
 // that it is still the file.
 
 import { readFileSync, statSync } from "node:fs";
+import { maxOpenFiles } from "../../protocol/places.ts";
 import type { Contents, Tally } from "./contents.ts";
 import { LooseCopies, Slabs } from "./loose-copies.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
+
+export { Contents, SHARED } from "./contents.ts";
+export { Original } from "./original.ts";
 
 /** What a copy takes besides its contents' bytes: path and id, objects, the buffer. */
 const OVERHEAD_BYTES = 1024;
@@ -16,6 +20,8 @@ const LOOKS_BEFORE_OPEN = 4;
 const MAX_OPEN_FILES = 1_024;
 /** Of the files this process may have open, one in so many. */
 const SHARE_OF_FILES = 8;
+/** As few as any system allows: for one that does not say. */
+const FEWEST_FILES = 256;
 
 class Copy {
   readonly path: string;
@@ -73,7 +79,7 @@ export class Cache {
   readonly #maxBytesYoung: number;
   readonly #maxLooseSlabs: number;
   readonly #slabs = new Slabs();
-  readonly #files = new OpenFiles(Math.min(MAX_OPEN_FILES, Math.floor(maxOpenFiles() / SHARE_OF_FILES)));
+  readonly #files = new OpenFiles(shareOfFiles());
   /** Two generations: what is used moves to the young one; when that is full, it becomes the old one and the old one is forgotten. */
   #young: Generation;
   #old: Generation;
@@ -217,12 +223,7 @@ function statQuietly(path: string): { ino: number; size: number; mtimeMs: number
   }
 }
 
-/** Files this process may have open; where the system does not say, as few as any system allows. */
-function maxOpenFiles(): number {
-  try {
-    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
-    return soft === undefined ? 256 : Number(soft);
-  } catch {
-    return 256;
-  }
+function shareOfFiles(): number {
+  const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? FEWEST_FILES;
+  return Math.min(MAX_OPEN_FILES, Math.floor(files / SHARE_OF_FILES));
 }

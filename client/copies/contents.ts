@@ -6,6 +6,7 @@ import {
   applyDelta,
   type Change,
   encodeDelta,
+  isPast,
   KeyList,
   type Layout,
   layoutOf,
@@ -13,9 +14,10 @@ import {
   valueOf as storedValue,
   timeoutSeconds,
 } from "../../protocol/image/image.ts";
-import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, Original } from "../../protocol/value/value.ts";
+import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
+import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
-import type { Unsaved } from "../handle/unsaved.ts";
+import { Original } from "./original.ts";
 
 export interface Revision {
   readonly ino: number;
@@ -40,6 +42,11 @@ export interface Made {
   readonly moved: ReadonlySet<string>;
 }
 
+/** A change that is not committed yet. */
+export interface Uncommitted extends Made {
+  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
+}
+
 /** Where whoever keeps contents adds up the memory they take. */
 export interface Tally {
   bytes: number;
@@ -47,12 +54,6 @@ export interface Tally {
 
 /** Bytes are made at the latest when so many keys differ. */
 const MAX_OVERLAY_KEYS = 32;
-
-/** The life time of a session that nothing else is said of. */
-const DAY_SECONDS = 86_400;
-
-/** Tags of scalars are smaller (GAMBAS.md 3.4). */
-const FIRST_OBJECT_TAG = 0x40;
 
 /** Said of an object that may be part of several keys, too: all of them must be decoded together. */
 export const SHARED = Symbol("shared with other keys");
@@ -118,12 +119,12 @@ export class Contents {
     const overlay = base === undefined ? undefined : base.#overlayWith(change, made);
     if (overlay !== undefined) return new Contents(state, undefined, overlay);
     const { startupMs: nowMs } = state;
-    const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DAY_SECONDS });
+    const before = base?.image ?? newImage({ nowMs, timeoutSeconds: change.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS });
     return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
-  /** What a change that is not committed yet would make of them. */
-  changedBy({ entries, moved, properties }: Unsaved): Contents {
+  /** The contents that a change would make of these. */
+  changedBy({ entries, moved, properties }: Uncommitted): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
     const overlay = this.#overlayWith(properties, { entries, moved });
@@ -252,7 +253,7 @@ export class Contents {
   }
 
   isExpired(nowMs: number): boolean {
-    return !(nowMs - this.startupMs < this.timeoutSeconds * 1000);
+    return isPast(this.startupMs, this.timeoutSeconds, nowMs);
   }
 
   /**
@@ -401,9 +402,4 @@ function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(copy);
   return copy;
-}
-
-/** Collections, arrays and references, whatever they hold. */
-function isObjectTag(tag: number | undefined): boolean {
-  return tag !== undefined && tag >= FIRST_OBJECT_TAG;
 }

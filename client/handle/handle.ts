@@ -1,260 +1,164 @@
-// One request's session: the contents it began with, what it changed, and what was handed out live. Two requests never share one.
+// A session in the hands of one request, transaction or Run: its calls, one after the other, and whether anybody will save what is changed.
+// Two requests never share a handle. What the session is by now, saved or not, is in `draft.ts`.
 //
-// Keys live in one of three places: `#changes` (set or deleted since the last save), `#live` (objects handed out from the contents, which
-// may have been changed in place), or only in `#contents`. A save sends `#changes` and those of `#live` that are not what they were.
+//   OPEN    the owner of the handle saves at its own end        --end, endInVain-->          OVER
+//   INSIDE  the handle of a transaction, whose end commits      --finishTransaction-->       OPEN
+//   INSIDE  the transaction has outlived its lease              --loseTransaction-->         LOST  (nothing of it is ever saved)
+//   OVER    nobody saves: each change is told, unless the application saves it by hand
+//
+// The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
-import { randomBytes } from "node:crypto";
-import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY, decodeAll, typeOf } from "../../protocol/image/image.ts";
-import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
-import {
-  decodeValue,
-  encodeValue,
-  isGambasObject,
-  Original,
-  type Origins,
-  typeOfValue,
-} from "../../protocol/value/value.ts";
-import { type Contents, SHARED } from "../copies/contents.ts";
-import type { Client } from "../link/client.ts";
-import { checkCookiePath, checkedLeaseMs, DEFAULTS, type HandleOptions } from "../options.ts";
-import { checkKey, isShown } from "./keys.ts";
-import { noteLate, watch } from "./late-changes.ts";
-import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
-import { carryOn, isPassing, waitForItself } from "./scope.ts";
-import { type Changed, collect, type Encode, NO_CHANGES, NONE_LIVE, type Remembered, type Unsaved } from "./unsaved.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
+import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
+import type { Contents } from "../copies/cache.ts";
+import { checkedLeaseMs } from "../options.ts";
+import { carryOn, isPassing, waitForItself } from "../scope.ts";
+import type { Calls } from "./calls.ts";
+import { type Birthplace, Draft, type Ended, type Opened } from "./draft.ts";
+import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
+import type { Watched } from "./late-changes.ts";
+import type { Transactions } from "./transactions.ts";
+import type { Unsaved } from "./unsaved.ts";
 
-export type { HandleOptions } from "../options.ts";
+export type { HandleOptions } from "../api.ts";
+export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
+export type { Birthplace, Ended, Opened } from "./draft.ts";
+export { A_TRANSACTION } from "./job.ts";
+export { Transactions } from "./transactions.ts";
 
-/** A session that has ended: for the cookie that must be removed. */
-export interface Ended {
-  readonly id: string;
-  readonly cookiePath: string;
+/** What a handle needs of its client. */
+export interface Home extends Calls {
+  readonly transactions: Transactions<Handle>;
 }
 
-const NO_PROPERTIES: Unsaved["properties"] = {};
-const NONE_ENDED: readonly Ended[] = [];
 const NOTHING_PENDING: Promise<unknown> = Promise.resolve();
+const NO_SESSION: Opened = { id: null };
 
-const TOUCH_AFTER_MS = 1000;
-export const A_TRANSACTION = "the transaction";
-
-export class Handle {
-  readonly #client: Client;
-  readonly #options: HandleOptions;
-  #problem: Error | undefined;
-  #id: string | null;
-  #contents: Contents | undefined;
-  #changes: Map<string, Changed> = NO_CHANGES;
-  /** What the last save sent, until it is known to be saved. */
-  #askedFor: ReadonlyMap<string, unknown> = NO_CHANGES;
-  /** Undefined as long as none was handed out. */
-  #objects: LiveObjects | undefined;
-  #unreadable: Map<string, Error> | undefined;
-  #timeout: number | undefined;
-  #cookiePath: string | undefined;
-  #prefix: string | undefined;
-  #isUnique: boolean | undefined;
-  #isUniqueDue = false;
-  #isForced = false;
-  /** Calls of this handle that change the session run one after the other. */
+export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
+  readonly #client: Home;
+  readonly #draft: Draft;
+  /** The end of the last call that changes the session: the next one begins then. */
   #turn: Promise<unknown> = NOTHING_PENDING;
+  /** Calls that are under way or wait for their turn. */
   #waiting = 0;
-  /** Inside a transaction, whose end commits: gives its lease back. */
+  /** Gives the lease of the transaction back. */
   #endLease: (() => Promise<void>) | undefined;
   /** What the transaction began with: nobody else has changed that since, and of it the file may not have all yet. */
   #begun: Contents | undefined;
-  /** Why nothing of this transaction will ever be saved. */
   #lost: Error | undefined;
-  /** What has ended, and was to save what is changed; undefined as long as it will. */
+  /** What has ended, and was to save what is changed. */
   #over: string | undefined;
-  /** What was told of all that was changed after that. */
+  /** The names that were told after that. */
   #told: Set<string> | undefined;
   #wasUsed = false;
-  #wasCreated = false;
-  /** Where the browser has the cookie, once this request has chosen another path. */
-  #cookieHome: string | undefined;
-  #ended: readonly Ended[] = NONE_ENDED;
 
-  /** Without contents and without a problem there is no such session, whatever `id` says. */
-  constructor(
-    client: Client,
-    opened: {
-      readonly id: string | null;
-      readonly contents?: Contents | undefined;
-      readonly problem?: Error | undefined;
-    },
-    options: HandleOptions,
-  ) {
+  constructor(client: Home, opened: Opened, birthplace: Birthplace) {
     this.#client = client;
-    this.#id = opened.contents === undefined && opened.problem === undefined ? null : opened.id;
-    this.#contents = opened.contents;
-    this.#problem = opened.problem;
-    this.#options = options;
+    this.#draft = new Draft(opened, birthplace);
   }
 
-  // -- what the session is
+  // -- what the session is: as `api.ts` says it
 
-  /** null as long as there is no session. */
   get id(): string | null {
     this.#use();
-    return this.#id;
+    return this.#draft.id;
   }
 
   get keys(): string[] {
     this.#use();
-    if (this.#changes.size === 0) return this.#contents?.shownKeys.slice() ?? [];
-    const keys = new Set(this.#contents?.keys);
-    for (const [key, change] of this.#changes) {
-      if (change.bytes === undefined || change.removal !== undefined) keys.delete(key);
-      if (change.bytes !== undefined) keys.add(key);
-    }
-    return [...keys].filter(isShown);
+    return this.#draft.keys;
   }
 
-  /** Path of the session's file, whether it is there yet or not; null as long as there is no session. */
   get path(): string | null {
     this.#use();
-    return this.#id === null ? null : `${this.#client.directory}/${this.#id}`;
+    const { id } = this.#draft;
+    return id === null ? null : `${this.#client.directory}/${id}`;
   }
 
-  /** Bytes of the file as last saved. */
   get size(): number {
     this.#use();
-    return this.#contents?.revision.size ?? 0;
+    return this.#draft.contents?.revision.size ?? 0;
   }
 
   get timeout(): number {
     this.#use();
-    if (this.#timeout !== undefined) return this.#timeout;
-    return this.#contents?.timeoutSeconds ?? this.#options.timeoutSeconds ?? DEFAULTS.timeout;
+    return this.#draft.timeout;
   }
 
-  /** Seconds. 0 or less: the session ends at the next look. */
   set timeout(seconds: number) {
     this.#use();
-    if (typeof seconds !== "number" || Number.isNaN(seconds)) {
-      throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
-    }
-    this.#timeout = seconds;
-    this.#noteLate();
+    this.#draft.timeout = seconds;
   }
 
   get cookiePath(): string {
     this.#use();
-    return this.#cookiePath ?? this.#contents?.cookiePath ?? this.#options.cookiePath ?? "";
+    return this.#draft.cookiePath;
   }
 
   set cookiePath(path: string) {
     this.#use();
-    checkCookiePath(path);
-    if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
-    this.#cookiePath = path;
-    this.#noteLate();
+    this.#draft.cookiePath = path;
   }
 
   get prefix(): string {
-    // Empty stands for the default, as in Gambas.
-    return this.#prefix || this.#options.prefix || "";
+    return this.#draft.prefix;
   }
 
   set prefix(prefix: string) {
-    this.#prefix = checkPrefix(prefix);
+    this.#draft.prefix = prefix;
   }
 
   get isUnique(): boolean {
-    return this.#isUnique ?? this.#options.isUnique ?? false;
+    return this.#draft.isUnique;
   }
 
   /** Set on an existing session it ends the others of the prefix with the next save, as Gambas does. */
   set isUnique(isUnique: boolean) {
     this.#use();
-    this.#isUnique = isUnique;
-    this.#isUniqueDue = isUnique && this.#id !== null;
-    this.#noteLate();
+    this.#draft.isUnique = isUnique;
   }
 
-  /** Something is not saved yet. */
   get isModified(): boolean {
     this.#use();
-    return this.#id !== null && (this.#hasPlainChanges || this.#objects?.hasChanged() === true);
+    return this.#draft.isModified;
   }
 
-  /** false drops what is not saved; true saves with the next save, changed or not. */
   set isModified(isModified: boolean) {
     this.#use();
-    if (isModified) this.#isForced = true;
-    else this.#dropChanges();
-    this.#noteLate();
+    if (isModified) this.#draft.force();
+    else this.#drop();
   }
 
   // -- values
 
   has(key: string): boolean {
     this.#use();
-    const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
-    if (change !== undefined) return change.bytes !== undefined;
-    return this.#contents?.has(key) === true;
+    return this.#draft.has(key);
   }
 
-  /** undefined for a key that is not there. Throws ERR_UNREADABLE for a value that cannot be shown. */
   get(key: string): unknown {
     this.#use();
-    // Nothing is looked up where nothing can be found.
-    const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
-    if (change !== undefined) return change.value;
-    const live = this.#objects?.live.get(key);
-    if (live !== undefined) return live.value;
-    return this.#contents === undefined ? undefined : this.#decode(this.#contents, key);
+    return this.#draft.get(key);
   }
 
-  /** null and undefined remove the key. Throws ERR_BAD_VALUE, naming the place, and ERR_BAD_KEY; nothing is changed then. */
   set(key: string, value: unknown): void {
     this.#use();
-    checkKey(key);
-    if (value === null || value === undefined) {
-      this.delete(key);
-      return;
-    }
-    const before = this.#changes.get(key);
-    // What was removed and is set again is a new key.
-    const isNewAgain = before !== undefined && before.bytes === undefined;
-    const previous = before === undefined ? this.#contents?.stored(key) : before.bytes;
-    const at = previous === undefined ? undefined : { bytes: previous, at: 0 };
-    const encoded = encodeValue(value, key, at, this.#objects?.origins);
-    // Only what every other worker will see may be seen here: a Map, say, is a plain object from now on.
-    const seen = encoded.isCanonical ? value : decodeValue(encoded.bytes, 0, this.#madeObjects().rememberOrigins());
-    if (this.#id === null) this.#create();
-    this.#objects?.delete(key);
-    if (isNewAgain) this.#changes.delete(key);
-    this.#change(key, { bytes: encoded.bytes, value: seen, removal: isNewAgain ? {} : before?.removal });
+    this.#draft.set(key, value);
   }
 
   delete(key: string): boolean {
     this.#use();
-    checkKey(key);
-    if (!this.has(key)) return false;
-    this.#objects?.delete(key);
-    // A save that is under way, or failed nobody knows how, may have put it there.
-    const mayBeStored = this.#contents?.has(key) === true || this.#askedFor.has(key);
-    if (mayBeStored) this.#change(key, { bytes: undefined, value: undefined });
-    else this.#changes.delete(key);
-    return true;
+    return this.#draft.delete(key);
   }
 
-  /** The exact Gambas type of a value, or undefined. */
   typeOf(key: string): string | undefined {
     this.#use();
-    const change = this.#changes.get(key);
-    const live = this.#objects?.live.get(key);
-    if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
-    if (live !== undefined) return this.#typeNow(key, live.value, live.baseline);
-    return this.#contents && typeOf(this.#contents.image, this.#contents.layout, key);
+    return this.#draft.typeOf(key);
   }
 
   // -- saving, loading, ending
 
-  /** Resolves when everything changed so far is in the file. Rejects with ERR_SESSION_GONE when the session has ended. */
   save(): Promise<void> {
     this.#use();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
@@ -263,36 +167,25 @@ export class Handle {
     return this.#inTurn(() => this.#commit());
   }
 
-  /** Reads the newest contents and drops what was not saved. Inside a transaction these are the ones that it began with. */
   load(): Promise<void> {
     this.#use();
     return this.#inTurn(async () => {
-      const id = this.#id;
+      const { id } = this.#draft;
       if (id === null) return;
       const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
       // Abandoned meanwhile: what was read is nobody's.
-      if (this.#id !== id) return;
-      this.#dropChanges();
-      if (contents === undefined) {
-        this.#noteEnded();
-        this.#objects = undefined;
-      }
-      this.#contents = contents;
+      if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }
 
-  /** Ends the session, readable or not. Afterwards there is none; the next `set` begins another one. */
   abandon(): Promise<void> {
     this.#wasUsed = true;
-    const id = this.#id;
+    const { id, isUnsaved } = this.#draft;
     if (id === null) return Promise.resolve();
     // One whose first save is under way is as good as saved.
-    const isSaved = !this.#isUnsaved || this.#waiting > 0;
+    const isSaved = !isUnsaved || this.#waiting > 0;
     const endLease = this.#endLease;
-    this.#noteEnded();
-    this.#dropChanges();
-    this.#objects = undefined;
-    this.#contents = undefined;
+    this.#draft.end();
     this.#begun = undefined;
     return this.#inTurn(async () => {
       await endLease?.();
@@ -302,25 +195,19 @@ export class Handle {
 
   /** Renews the time stamp if the session was used, and not within the last second. */
   touch(): Promise<void> | undefined {
-    const [id, contents] = [this.#id, this.#contents];
+    const { id, contents } = this.#draft;
     if (!this.#wasUsed || id === null || contents === undefined) return undefined;
     if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
     return this.#client.touch(id, contents).then(
       () => undefined,
-      // Whoever only read it has nothing to lose: where it waits for who waits for it, the next use renews the stamp.
+      // The next use renews the stamp where the session has ended, or its lease waits for this very code: a reader loses nothing.
       (error: unknown) => {
         if (!isCode(error, "ERR_SESSION_GONE") && !isCode(error, "ERR_DEADLOCK")) throw error;
       },
     );
   }
 
-  /**
-   * Runs `fn` alone on this session across all workers, on the newest contents, with a handle of its own, and resolves once what it
-   * changed is committed. An error in `fn` commits nothing. Runs `fn` again when a Gambas program saved meanwhile or the daemon was replaced.
-   *
-   * @throws SessionError ERR_LEASE_LOST when `fn` took longer than its lease, ERR_CONFLICT, ERR_SESSION_GONE.
-   */
-  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: { readonly leaseMs?: number } = {}): Promise<T> {
+  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
     this.#use();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // Already alone: the outer transaction commits, unless this part of it fails.
@@ -329,7 +216,33 @@ export class Handle {
     return this.#inTurn(() => this.#transact(fn, leaseMs));
   }
 
-  // -- for the transactions of a worker
+  // -- for transactions: of the handle that began one
+
+  /** The handle of a transaction on this session. `endLease` gives its lease back. */
+  begin(id: string, contents: Contents, endLease: () => Promise<void>): Handle {
+    return this.#inner({ id, contents }, endLease);
+  }
+
+  /** Goes on with what a transaction on session `id` has left, unless the application has abandoned that outside of it meanwhile. */
+  adopt(id: string, inner: Handle): void {
+    if (this.#draft.id === id) this.#draft.adopt(inner.#draft);
+    else inner.#drop();
+    inner.end(A_TRANSACTION);
+  }
+
+  /** Objects that a failed transaction has handed out belong to nothing, but a change of them is told. */
+  adoptStrays(inner: Handle): void {
+    this.#draft.adoptStrays(inner.#draft);
+    inner.endInVain(A_TRANSACTION);
+    inner.#draft.forgetObjects();
+  }
+
+  /** Session `id` has ended elsewhere: nothing of ours is to be sent again. */
+  noteGone(id: string): void {
+    if (this.#draft.id === id) this.#draft.end();
+  }
+
+  // -- for transactions: of the handle that is inside
 
   /** Nobody waits for this transaction any longer, whatever its function still does. Returns the reason. */
   loseTransaction(reason: Error): Error {
@@ -337,138 +250,41 @@ export class Handle {
     return reason;
   }
 
-  beginTransaction(endLease: () => Promise<void>): void {
-    this.#endLease = endLease;
-    this.#begun = this.#contents;
-  }
-
-  /** Waits for what was begun inside and not awaited, if there is something. */
+  /** Waits for calls that were begun inside and not awaited, if there are any. */
   finishTransaction(): Promise<void> | undefined {
     if (this.#waiting > 0) return this.#turn.then(() => this.finishTransaction());
     this.#endLease = undefined;
     return undefined;
   }
 
-  /** What a session that begins inside takes over, besides prefix, cookie path and uniqueness: so this handle is the inner one's options. */
-  get timeoutSeconds(): number {
-    return this.timeout;
-  }
-
-  mayCreate(): void {
-    this.#options.mayCreate?.();
-  }
-
-  get request(): string | undefined {
-    return this.#options.request;
-  }
-
-  /** Goes on with what a transaction on session `id` has left, unless that was abandoned outside of it meanwhile. */
-  adopt(id: string, inner: Handle): void {
-    if (this.#id === id) this.#adoptFrom(inner);
-    else inner.#dropChanges();
-    inner.end(A_TRANSACTION);
-  }
-
-  /** What a transaction that failed has handed out belongs to nothing, but a change of it is told. */
-  adoptStrays(inner: Handle): void {
-    if (inner.#objects !== undefined || inner.#changes.size > 0) {
-      const objects = this.#madeObjects();
-      objects.adoptStrays(inner.#objects, inner.#changes);
-      for (const { value } of this.#changes.values()) objects.claim(value);
-    }
-    inner.endInVain(A_TRANSACTION);
-    inner.#objects = undefined;
-  }
-
-  /** Session `id` has ended elsewhere. */
-  noteGone(id: string): void {
-    this.#lose(id);
-  }
-
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
-    if (this.#id === null) return undefined;
-    this.#objects?.recall((key) => this.#contents?.stored(key), this.#changes);
-    const { entries, moved, shares } = collect(this.#objects?.live ?? NONE_LIVE, this.#changes, (...what) =>
-      this.#encode(...what),
-    );
-    if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
-    const isNew = this.#contents === undefined;
-    const isUnique = isNew ? this.isUnique : this.#isUniqueDue;
-    const isApart = shares.length > 0 || isUnique;
-    return {
-      entries,
-      moved,
-      shares,
-      isUnique,
-      isApart,
-      properties: this.#propertiesToSend(isNew),
-      changes: new Map(this.#changes),
-    };
+    return this.#draft.unsaved();
   }
 
   /** `unsaved` is in `contents` now. What was changed since then still is not. */
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
-    this.#contents = contents;
-    this.#askedFor = NO_CHANGES;
-    this.#unreadable = undefined;
-    if (unsaved === undefined) return;
-    this.#forgetSaved(unsaved);
-    const { timeoutSeconds, cookiePath } = unsaved.properties;
-    if (this.#timeout === timeoutSeconds) this.#timeout = undefined;
-    if (this.#cookiePath === cookiePath) this.#cookiePath = undefined;
+    this.#draft.noteSaved(contents, unsaved);
   }
 
   /** Runs `fn`; if it fails, everything is as it was before, and the error goes on. */
   async attempt<T>(fn: () => Promise<T>): Promise<T> {
-    const before = this.#remember();
+    const before = this.#draft.remember();
     try {
       return await fn();
     } catch (error) {
-      this.#restore(before);
+      this.#draft.restore(before);
       throw error;
     }
   }
 
-  // -- for whoever saves what is changed at its own end
-
-  /** `what` is over: from now on a change that is not saved by hand is told. */
-  end(what: string): void {
-    this.#over = what;
-    if (this.#hasPlainChanges) this.#noteLate();
-    if (this.#objects?.isEmpty === false) watch(this);
-  }
-
-  /** The same where what is not saved by now was told of. */
-  endInVain(what: string): void {
-    this.#dropChanges();
-    this.end(what);
-  }
-
-  get endedAs(): string {
-    return `${this.#over} (${this.request ?? `session ${this.#id}`})`;
-  }
-
-  takeUnsaved(): readonly string[] {
-    if (this.#id === null || this.#lost !== undefined) return [];
-    const names = [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShown);
-    if (this.#timeout !== undefined) names.push("Timeout");
-    if (this.#cookiePath !== undefined) names.push("CookiePath");
-    if (this.#isUniqueDue) names.push("Unique");
-    if (this.#isForced) names.push("Modified");
-    this.#told ??= new Set();
-    const { size } = this.#told;
-    for (const name of names) this.#told.add(name);
-    return [...this.#told].slice(size);
-  }
-
-  // -- for the middleware
+  // -- for the owner of the handle, who saves what is changed at his own end
 
   get wasUsed(): boolean {
     return this.#wasUsed;
   }
 
-  /** Something must be awaited before the response may say it is done. */
+  /** Calls are under way, and must be awaited before a response may say that it is done. */
   get isBusy(): boolean {
     return this.#waiting > 0;
   }
@@ -477,198 +293,76 @@ export class Handle {
   async settle(): Promise<void> {
     do {
       if (this.#waiting > 0) await this.#turn;
-      if (this.#problem === undefined) await this.#inTurn(() => this.#commit());
+      if (this.#draft.problem === undefined) await this.#inTurn(() => this.#commit());
     } while (this.#waiting > 0);
   }
 
+  /** `what` is over: from now on a change that the application does not save by hand is told. */
+  end(what: string): void {
+    this.#over = what;
+    this.#draft.tellLate(this);
+  }
+
+  /** The same where the failure of the save was told, and with it everything that is not saved by now. */
+  endInVain(what: string): void {
+    this.#drop();
+    this.end(what);
+  }
+
+  /** What was over when the change came, and whose it is. */
+  get endedAs(): string {
+    return `${this.#over} (${this.#draft.request ?? `session ${this.#draft.id}`})`;
+  }
+
+  /** Keys and members of the static Session that are not saved and were not told yet. */
+  takeUnsaved(): readonly string[] {
+    if (this.#draft.id === null || this.#lost !== undefined) return [];
+    this.#told ??= new Set();
+    const { size } = this.#told;
+    for (const name of this.#draft.unsavedNames()) this.#told.add(name);
+    return [...this.#told].slice(size);
+  }
+
+  // -- for the cookie
+
   /** Whether the browser must be told of a new id or path. */
   get needsCookie(): boolean {
-    return this.#id !== null && (this.#wasCreated || this.cookieMovedFrom !== undefined);
+    return this.#draft.needsCookie;
   }
 
-  /** The path the browser has the cookie under, if that is no longer the right one. */
+  /** The path that the browser has the cookie under, if it is no longer the right one. */
   get cookieMovedFrom(): string | undefined {
-    const hasMoved = this.#cookieHome !== undefined && this.#cookieHome !== this.effectiveCookiePath;
-    return hasMoved && !this.#wasCreated ? this.#cookieHome : undefined;
+    return this.#draft.cookieMovedFrom;
   }
 
+  /** The sessions that have ended while this handle had them. */
   get ended(): readonly Ended[] {
-    return this.#ended;
+    return this.#draft.ended;
   }
 
-  /** The path the cookie of this session belongs to. */
+  /** The path that the cookie of this session belongs to. */
   get effectiveCookiePath(): string {
-    return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
+    return this.#draft.effectiveCookiePath;
   }
 
   // -- below: how
 
   #use(): void {
     this.#wasUsed = true;
-    if (this.#problem !== undefined) throw this.#problem;
-  }
-
-  #create(): void {
-    this.#options.mayCreate?.();
-    this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
-    this.#wasCreated = true;
-    const path = this.effectiveCookiePath;
-    this.#change(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
-  }
-
-  #storedCookiePath(): string {
-    const stored = this.#contents?.stored(COOKIE_PATH_KEY);
-    const path = stored === undefined ? "" : decodeValue(stored, 0);
-    return typeof path === "string" ? path : "";
-  }
-
-  #decode(contents: Contents, key: string): unknown {
-    const value = contents.value(key);
-    if (value === SHARED) return this.#decodeShared(contents, key);
-    return value instanceof Original ? this.#copy(value, key) : value;
-  }
-
-  #copy(original: Original, key: string): unknown {
-    const objects = this.#madeObjects();
-    const value = original.copy(objects.rememberOrigins());
-    objects.keep(key, { value, baseline: original.bytes });
-    return value;
-  }
-
-  /** Objects may be shared between keys: all are decoded together, once. */
-  #decodeShared(contents: Contents, key: string): unknown {
-    if (this.#unreadable === undefined) {
-      this.#unreadable = new Map();
-      const objects = this.#madeObjects();
-      for (const [name, entry] of decodeAll(contents.image, contents.layout, objects.rememberOrigins())) {
-        if (entry.error !== undefined) this.#unreadable.set(name, entry.error);
-        else if (!this.#changes.has(name) && !objects.live.has(name)) objects.keep(name, entry);
-      }
-    }
-    const problem = this.#unreadable.get(key);
+    const { problem } = this.#draft;
     if (problem !== undefined) throw problem;
-    return this.#objects?.live.get(key)?.value;
   }
 
-  #change(key: string, change: Changed): void {
-    if (this.#changes === NO_CHANGES) this.#changes = new Map();
-    this.#changes.set(key, change);
-    this.#objects?.claim(change.value);
-    this.#noteLate();
-  }
-
-  #noteLate(): void {
-    if (this.#over !== undefined) noteLate(this);
-  }
-
-  #madeObjects(): LiveObjects {
-    this.#objects ??= new LiveObjects();
-    if (this.#over !== undefined) watch(this);
-    return this.#objects;
-  }
-
-  #encode(...[key, value, previous, origins = this.#objects?.origins]: Parameters<Encode>): ReturnType<Encode> {
-    return encodeNext(key, value, previous, origins);
-  }
-
-  /** Only an object may have become something else since it had these bytes. */
-  #typeNow(key: string, value: unknown, bytes: Buffer): string {
-    return typeOfValue(isGambasObject(value) ? this.#encode(key, value, bytes).bytes : bytes, 0);
-  }
-
-  get #hasPlainChanges(): boolean {
-    const { size } = this.#changes;
-    return (
-      size > 0 || this.#timeout !== undefined || this.#cookiePath !== undefined || this.#isForced || this.#isUniqueDue
-    );
-  }
-
-  #dropChanges(): void {
-    if (this.#objects !== undefined || this.#changes.size > 0) this.#madeObjects().dropAll(this.#changes);
-    this.#changes = NO_CHANGES;
-    this.#askedFor = NO_CHANGES;
-    this.#unreadable = undefined;
-    this.#timeout = undefined;
-    this.#cookiePath = undefined;
-    this.#isForced = false;
-    this.#isUniqueDue = false;
-    // A session that was never saved, nor is being saved, does not exist without its changes.
-    if (this.#contents === undefined && this.#wasCreated && this.#waiting === 0) {
-      this.#id = null;
-      this.#wasCreated = false;
-    }
-  }
-
-  /** Nothing of it is in the file, as far as this handle knows. */
-  get #isUnsaved(): boolean {
-    return this.#contents === undefined && this.#problem === undefined;
-  }
-
-  #remember(): Remembered {
-    const objects = new Map<string, Buffer>();
-    for (const [key, { value, baseline }] of [...(this.#objects?.live ?? NONE_LIVE), ...objectsIn(this.#changes)])
-      if (isGambasObject(value)) objects.set(key, Buffer.from(this.#encode(key, value, baseline).bytes));
-    return {
-      objects,
-      id: this.#id,
-      wasCreated: this.#wasCreated,
-      changes: new Map(this.#changes),
-      live: new Map(this.#objects?.live),
-      timeout: this.#timeout,
-      cookiePath: this.#cookiePath,
-      prefix: this.#prefix,
-      isUnique: this.#isUnique,
-      isForced: this.#isForced,
-      isUniqueDue: this.#isUniqueDue,
-    };
-  }
-
-  /** Objects that were not changed stay the ones that were handed out. */
-  #restore(before: Remembered): void {
-    // What was ended stays ended.
-    if (before.id !== null && before.id !== this.#id) return;
-    const objects = this.#madeObjects();
-    const out = [...objects.live, ...objectsIn(this.#changes)];
-    this.#id = before.id;
-    this.#wasCreated = before.wasCreated;
-    this.#changes = new Map(before.changes);
-    objects.restore(before.live);
-    this.#timeout = before.timeout;
-    this.#cookiePath = before.cookiePath;
-    this.#prefix = before.prefix;
-    this.#isUnique = before.isUnique;
-    this.#isForced = before.isForced;
-    this.#isUniqueDue = before.isUniqueDue;
-    for (const [key, bytes] of before.objects) {
-      const { value, origins } = this.#shown(key) ?? {};
-      if (!objects.isChangedOrLost(key, { value, baseline: bytes, origins })) continue;
-      objects.delete(key);
-      this.#change(key, { ...this.#changes.get(key), bytes, value: decodeValue(bytes, 0, objects.rememberOrigins()) });
-    }
-    for (const [key, live] of out) if (this.#shown(key)?.value !== live.value) objects.stray(key, live);
-  }
-
-  /** What was handed out for a key, or set. */
-  #shown(key: string): { readonly value: unknown; readonly origins?: Origins | undefined } | undefined {
-    return this.#changes.get(key) ?? this.#objects?.live.get(key);
-  }
-
-  #noteEnded(): void {
-    const isUnsaved = this.#isUnsaved;
-    this.#problem = undefined;
-    if (this.#id !== null && !isUnsaved) {
-      const cookiePath = this.#cookieHome ?? this.effectiveCookiePath;
-      this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
-    }
-    this.#cookieHome = undefined;
-    this.#id = null;
-    this.#wasCreated = false;
+  #drop(): void {
+    this.#draft.drop();
+    // A first save that is under way may succeed.
+    if (this.#waiting === 0) this.#draft.forgetNew();
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
     if (isPassing()) return carryOn(() => this.#inTurn(action));
     // Inside of its own transaction it would wait for itself.
-    const deadlock = this.#waiting > 0 ? waitForItself(this, this.#id) : undefined;
+    const deadlock = this.#waiting > 0 ? waitForItself(this, this.#draft.id) : undefined;
     if (deadlock !== undefined) return Promise.reject(deadlock);
     // Nothing to wait for: no turn of the event loop is lost.
     const result = this.#waiting === 0 ? action() : this.#turn.then(action);
@@ -681,90 +375,49 @@ export class Handle {
   }
 
   async #commit(): Promise<void> {
-    const id = this.#id;
-    const unsaved = this.unsaved();
+    const { id, contents: base } = this.#draft;
+    const unsaved = this.#draft.unsaved();
     if (id === null || unsaved === undefined) return;
     const { entries, moved, shares, isUnique, properties } = unsaved;
-    const [base, isNew] = [this.#contents, this.#contents === undefined];
-    this.#askedFor = entries;
+    this.#draft.noteSent(unsaved);
     try {
       const contents = await this.#client.apply({
         id,
         base,
         entries,
         moved,
-        isNew,
+        isNew: base === undefined,
         isUnique,
         shares,
         ...properties,
       });
-      if (this.#id !== id) return;
+      if (this.#draft.id !== id) return;
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
-      this.noteSaved(contents, unsaved);
+      this.#draft.noteSaved(contents, unsaved);
     } catch (error) {
-      if (isCode(error, "ERR_SESSION_GONE")) this.#lose(id);
+      if (isCode(error, "ERR_SESSION_GONE")) this.noteGone(id);
       throw error;
     }
   }
 
-  #propertiesToSend(isNew: boolean): { timeoutSeconds?: number; cookiePath?: string } {
-    const timeoutSeconds = this.#timeout ?? (isNew ? this.timeout : undefined);
-    const cookiePath = this.#cookiePath ?? (isNew && this.cookiePath !== "" ? this.cookiePath : undefined);
-    if (timeoutSeconds === undefined && cookiePath === undefined) return NO_PROPERTIES;
-    return {
-      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-      ...(cookiePath === undefined ? {} : { cookiePath }),
-    };
-  }
-
-  /** What was sent is saved now, unless it was changed again meanwhile. Objects stay live. */
-  #forgetSaved(unsaved: Unsaved): void {
-    for (const [key, bytes] of unsaved.entries) {
-      const [change, sent, live] = [this.#changes.get(key), unsaved.changes.get(key), this.#objects?.live.get(key)];
-      if (change !== undefined && change === sent) {
-        this.#changes.delete(key);
-        if (bytes !== undefined && isGambasObject(change.value))
-          this.#madeObjects().keep(key, { value: change.value, baseline: bytes });
-      } else if (live !== undefined && bytes !== undefined) {
-        this.#madeObjects().keep(key, { ...live, baseline: bytes });
-      } else if (change?.removal !== undefined && change.removal === sent?.removal) {
-        // Moved already: where it is now it stays.
-        this.#change(key, { ...change, removal: undefined });
-      }
-    }
-    this.#isForced = false;
-    if (unsaved.isUnique) this.#isUniqueDue = false;
-  }
-
-  /** The session ended elsewhere: nothing of ours is to be sent again. */
-  #lose(id: string): void {
-    if (this.#id !== id) return;
-    this.#noteEnded();
-    this.#contents = undefined;
-    this.#dropChanges();
-    this.#objects = undefined;
-  }
-
   /** No promise but the one that is returned, where nothing must be saved first. */
   #transact<T>(fn: (session: Handle) => T | Promise<T>, leaseMs: number): Promise<T> {
-    const id = this.#id;
+    const { id } = this.#draft;
     if (id === null) return this.#withoutSession(fn);
     const run = (): Promise<T> => this.#client.transactions.run({ id, fn, leaseMs, outer: this });
-    const mayBeChanged = this.#hasPlainChanges || this.#objects?.isEmpty === false;
-    return mayBeChanged ? this.#commit().then(run) : run();
+    return this.#draft.mayBeModified ? this.#commit().then(run) : run();
   }
 
   /** No session yet, so nobody else can have it: `fn` runs, and what it set becomes the session. */
   async #withoutSession<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
-    const inner = new Handle(this.#client, { id: null }, this);
-    inner.beginTransaction(() => Promise.resolve());
+    const inner = this.#inner(NO_SESSION, async () => undefined);
     try {
       const value = await fn(inner);
       await inner.finishTransaction();
-      if (inner.#id === null) this.#adoptProperties(inner);
+      if (inner.#draft.id === null) this.#draft.adoptProperties(inner.#draft);
       else {
         await inner.#commit();
-        this.#adoptFrom(inner);
+        this.#draft.adopt(inner.#draft);
       }
       inner.end(A_TRANSACTION);
       return value;
@@ -774,33 +427,10 @@ export class Handle {
     }
   }
 
-  /** Those that no commit has taken: what the next session is to be like, too. */
-  #adoptProperties(inner: Handle): void {
-    this.#prefix = inner.#prefix ?? this.#prefix;
-    this.#isUnique = inner.#isUnique ?? this.#isUnique;
-    this.#isUniqueDue ||= inner.#isUniqueDue;
-    this.#timeout = inner.#timeout ?? this.#timeout;
-    this.#cookiePath = inner.#cookiePath ?? this.#cookiePath;
+  #inner(opened: Opened, endLease: () => Promise<void>): Handle {
+    const inner = new Handle(this.#client, opened, this.#draft.inherited);
+    inner.#endLease = endLease;
+    inner.#begun = opened.contents;
+    return inner;
   }
-
-  /** What the transaction left is what this request goes on with. */
-  #adoptFrom(inner: Handle): void {
-    if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
-    this.#wasCreated ||= inner.#wasCreated;
-    this.#cookieHome ??= inner.#cookieHome;
-    this.#adoptProperties(inner);
-    this.#id = inner.#id;
-    this.#contents = inner.#contents;
-    this.#unreadable = undefined;
-    for (const [key, change] of inner.#changes) this.#change(key, change);
-    if (this.#objects !== undefined || inner.#objects !== undefined)
-      this.#madeObjects().adopt(inner.#objects, (key) => this.#contents?.stored(key), this.#changes);
-    // They are this one's now.
-    inner.#objects = undefined;
-    inner.#changes = NO_CHANGES;
-  }
-}
-
-function isCode(error: unknown, code: ErrorCode): boolean {
-  return error instanceof SessionError && error.code === code;
 }

@@ -1,7 +1,8 @@
-// What is not saved of a session: keys that were set or deleted, objects that were changed in place, and all of it as one change.
+// What is not saved of a session: keys that were set or deleted, and objects that were changed in place.
 
 import type { Share } from "../../protocol/image/image.ts";
 import { isGambasObject, type Origins } from "../../protocol/value/value.ts";
+import type { Properties } from "./properties.ts";
 
 /** A key set or deleted since the last save. */
 export interface Changed {
@@ -20,33 +21,27 @@ export interface Live {
   readonly origins?: Origins | undefined;
 }
 
-/** Everything that is not saved, as it is now. */
-export interface Unsaved {
+/** The keys that a save must send, as they are now. */
+export interface Collected {
   readonly entries: ReadonlyMap<string, Buffer | undefined>;
   /** Those of the keys that were removed before they were set. */
   readonly moved: ReadonlySet<string>;
   readonly shares: readonly Share[];
-  readonly isUnique: boolean;
-  readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
-  /** Must be committed on its own: it says more than single keys can. */
-  readonly isApart: boolean;
+}
+
+/** The keys that a save has sent. */
+export interface Sent {
+  readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  /** What was set and deleted at that time, in place or not. */
   readonly changes: ReadonlyMap<string, Changed>;
 }
 
-/** What a part of a transaction can be taken back to. */
-export interface Remembered {
-  /** The bytes that objects had. */
-  readonly objects: ReadonlyMap<string, Buffer>;
-  readonly id: string | null;
-  readonly wasCreated: boolean;
-  readonly changes: ReadonlyMap<string, Changed>;
-  readonly live: ReadonlyMap<string, Live>;
-  readonly timeout: number | undefined;
-  readonly cookiePath: string | undefined;
-  readonly prefix: string | undefined;
-  readonly isUnique: boolean | undefined;
-  readonly isForced: boolean;
-  readonly isUniqueDue: boolean;
+/** Everything that is not saved, as it is now. */
+export interface Unsaved extends Collected, Sent {
+  readonly isUnique: boolean;
+  readonly properties: Properties;
+  /** Must be committed on its own: it says more than single keys can. */
+  readonly isApart: boolean;
 }
 
 /** No key was removed and set again. Never filled. */
@@ -69,7 +64,7 @@ export function collect(
   live: ReadonlyMap<string, Live>,
   changes: ReadonlyMap<string, Changed>,
   encode: Encode,
-): { entries: Map<string, Buffer | undefined>; moved: ReadonlySet<string>; shares: Share[] } {
+): Collected {
   const entries = new Map<string, Buffer | undefined>();
   const seen = new Map<object, { key: string; object: number }>();
   const shares: Share[] = [];
@@ -103,38 +98,4 @@ function movedIn(changes: ReadonlyMap<string, Changed>): ReadonlySet<string> {
 
 export function isEqual(left: Buffer, right: Buffer): boolean {
   return left === right || left.equals(right);
-}
-
-/** What all of them changed, as one change; of one key the last value counts. */
-export function mergeUnsaved(all: readonly (Unsaved | undefined)[]): Unsaved | undefined {
-  let last: Unsaved | undefined;
-  let merged: Merged | undefined;
-  for (const unsaved of all) {
-    if (unsaved === undefined) continue;
-    if (last !== undefined) {
-      merged ??= { entries: new Map(last.entries), moved: new Set(last.moved), properties: last.properties };
-      addEntries(merged, unsaved);
-      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
-    }
-    last = unsaved;
-  }
-  return last && { ...last, ...merged };
-}
-
-interface Merged {
-  readonly entries: Map<string, Buffer | undefined>;
-  readonly moved: Set<string>;
-  properties: Unsaved["properties"];
-}
-
-function addEntries({ entries, moved }: Merged, later: Unsaved): void {
-  for (const [key, bytes] of later.entries) {
-    const wasRemoved = entries.has(key) && entries.get(key) === undefined;
-    // Removed and set again: the key moves to the end, as it would have one by one.
-    if (bytes !== undefined && (wasRemoved || later.moved.has(key))) {
-      entries.delete(key);
-      moved.add(key);
-    }
-    entries.set(key, bytes);
-  }
 }

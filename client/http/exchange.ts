@@ -19,9 +19,9 @@ import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
 import { type RequestContext, runInContext } from "../context.ts";
 import { offerAsDefault, processDefaults } from "../defaults.ts";
-import { Handle } from "../handle/handle.ts";
+import { type Birthplace, Handle } from "../handle/handle.ts";
 import { Client } from "../link/client.ts";
-import { checkHttpOptions, DEFAULTS, type HandleOptions, type HttpOptions } from "../options.ts";
+import { checkHttpOptions, DEFAULTS, type HttpOptions } from "../options.ts";
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { clientAddress, isSecure, type Sender, type TrustProxy, unreadableAddress } from "./sender.ts";
 import { Visit } from "./visit.ts";
@@ -112,7 +112,7 @@ export class Site<Options extends HttpOptions = HttpOptions> {
  * The exchange is the context of the application's code and the options of its handle, too. Every request has one, whether it uses its session
  * or not, and each object more would cost every request 30 ns of the 1 to 8 µs that the middleware takes.
  */
-export class Exchange implements RequestContext, HandleOptions {
+export class Exchange implements RequestContext, Birthplace {
   readonly handle: Handle;
   readonly site: Site;
   readonly incoming: Incoming;

@@ -3,46 +3,24 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import { encodeDelta, type Share } from "../../protocol/image/image.ts";
+import { encodeDelta } from "../../protocol/image/image.ts";
+import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/operations.ts";
-import { Cache } from "../copies/cache.ts";
-import { Contents } from "../copies/contents.ts";
-import { A_TRANSACTION, Handle, type HandleOptions } from "../handle/handle.ts";
-import { carryOn, transactionsAround } from "../handle/scope.ts";
-import { Transactions } from "../handle/transactions.ts";
-import { type ConnectOptions, DEFAULTS, type Places, resolvePlaces } from "../options.ts";
+import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
+import { Cache, Contents } from "../copies/cache.ts";
+import {
+  A_TRANSACTION,
+  type CommitRequest,
+  type Grant,
+  type GrantedLease,
+  Handle,
+  type Home,
+  Transactions,
+} from "../handle/handle.ts";
+import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
+import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
-
-/** What a commit carries besides its delta. */
-export interface CommitRequest {
-  readonly id: string;
-  /** What the changes were made on; undefined for a new session. */
-  readonly base: Contents | undefined;
-  readonly entries: ReadonlyMap<string, Buffer | undefined>;
-  /** Those that were removed and set again. */
-  readonly moved: ReadonlySet<string>;
-  readonly isNew: boolean;
-  readonly isUnique: boolean;
-  readonly shares: readonly Share[];
-  readonly timeoutSeconds?: number;
-  readonly cookiePath?: string;
-  readonly fence?: number;
-  /** More is to come under the lease of `fence`. */
-  readonly keepsLease?: boolean;
-}
-
-export interface Grant {
-  readonly fence: number;
-  readonly contents: Contents;
-  /** When it ends at the latest, as performance.now(). */
-  readonly deadlineMs: number;
-  /** Which connection gave it: on another one it is worth nothing. */
-  readonly life: number;
-  readonly id: string;
-  /** It was given back, or a commit has ended it. */
-  isOver: boolean;
-}
 
 /** How the session of an id was found. At most one of the two is there; neither: there is no such session. */
 export interface Opened {
@@ -57,11 +35,11 @@ const NOTHING_HELD: [] = [];
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
-export class Client {
+export class Client implements ClientApi, Home {
   readonly places: Places;
   readonly #connection: Connection;
   readonly #cache: Cache;
-  readonly transactions: Transactions = new Transactions(this);
+  readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
   /** The daemon's default. */
   #leaseMs = 0;
   #isClosed = false;
@@ -88,53 +66,43 @@ export class Client {
     });
   }
 
+  // -- as `api.ts` says it
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Directory of the session files. */
   get directory(): string {
     return this.#cache.directory || join(this.places.root, "session");
   }
 
-  /** Resolves when a daemon answers. */
   ready(): Promise<void> {
     return this.#connection.ready();
   }
 
-  /**
-   * A session as this moment's contents, to be read and changed without any static API.
-   *
-   * @returns undefined when there is no such session; nothing is touched for a malformed id.
-   * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE …
-   */
   async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
     const contents = this.current(id) ?? (isSessionId(id) ? await this.load(id) : undefined);
     return contents && new Handle(this, { id, contents }, options);
   }
 
-  /** A session that begins with its first commit. */
   create(options: HandleOptions = {}): Handle {
     return new Handle(this, { id: null }, options);
   }
 
-  /** Resolves when what was changed through the handle is in the file. */
-  commit(handle: Handle): Promise<void> {
+  commit(handle: HandleApi): Promise<void> {
     return handle.save();
   }
 
-  /** Ends a session: its file is gone, and nothing brings it back. */
-  async abandon(session: Handle | string): Promise<void> {
+  async abandon(session: HandleApi | string): Promise<void> {
     if (session instanceof Handle) await session.abandon();
     else if (isSessionId(session)) await this.end(session);
     else throw new SessionError("ERR_BAD_ID");
   }
 
-  /** Runs `fn` alone on the session across all workers, on its newest contents, and commits what it changed. */
   transaction<T>(
-    session: Handle | string,
-    fn: (session: Handle) => T | Promise<T>,
-    options: { readonly leaseMs?: number } = {},
+    session: HandleApi | string,
+    fn: (session: HandleApi) => T | Promise<T>,
+    options: TransactionOptions = {},
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
@@ -145,7 +113,11 @@ export class Client {
     }
   }
 
-  async #transactionOf<T>(id: string, fn: (session: Handle) => T | Promise<T>, options: object): Promise<T> {
+  async #transactionOf<T>(
+    id: string,
+    fn: (session: HandleApi) => T | Promise<T>,
+    options: TransactionOptions,
+  ): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
     try {
@@ -158,13 +130,11 @@ export class Client {
     }
   }
 
-  /** What the daemon tells about itself. */
   async status(): Promise<Record<string, unknown>> {
     const { json } = await this.#connection.call("status");
     return JSON.parse(json);
   }
 
-  /** Closes the connection. What waits fails with ERR_CLOSED; the daemon goes on. */
   close(): void {
     this.#isClosed = true;
     this.#connection.close();
@@ -257,7 +227,7 @@ export class Client {
   }
 
   /** Gives a lease back, if that is not done. Never rejects: a daemon that cannot be told is left, and the lease ends with the connection. */
-  async release(lease: Omit<Grant, "contents">): Promise<void> {
+  async release(lease: GrantedLease): Promise<void> {
     if (lease.isOver) return;
     lease.isOver = true;
     if (!this.isInForce(lease)) return;
@@ -270,7 +240,7 @@ export class Client {
   }
 
   /** False when the connection that gave the lease is gone, and the lease with it. */
-  isInForce({ life }: Pick<Grant, "life">): boolean {
+  isInForce({ life }: HeldLease): boolean {
     return life === this.#connection.life;
   }
 

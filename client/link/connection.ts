@@ -9,6 +9,7 @@
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import { isErrorCode, SessionError } from "../../protocol/errors.ts";
+import { MAX_TIMER_MS, type Places } from "../../protocol/places.ts";
 import { type Field, FrameReader, FrameWriter, readMessage } from "../../protocol/wire/frame.ts";
 import {
   OPERATIONS,
@@ -19,7 +20,6 @@ import {
 } from "../../protocol/wire/operations.ts";
 import { PendingCall, PendingCalls } from "../../protocol/wire/pending-calls.ts";
 import { readFields } from "../../protocol/wire/shape.ts";
-import type { Places } from "../options.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
 
@@ -39,8 +39,6 @@ const REST_FACTOR = 5;
 const HELLO = 0;
 /** So often within `waitMs` it is looked whether anything was heard. */
 const LOOKS = 10;
-/** The longest time a timer of Node can be set to: 24 days. */
-const MAX_WAIT_MS = 2 ** 31 - 1;
 /** A daemon that is silent for less than this is only busy, however little a call would wait. */
 const MIN_SILENCE_MS = 1_000;
 
@@ -63,7 +61,7 @@ export class Connection {
   #silentLooks = 0;
 
   constructor(options: ConnectionOptions) {
-    this.#options = { ...options, waitMs: Math.min(options.waitMs, MAX_WAIT_MS) };
+    this.#options = { ...options, waitMs: Math.min(options.waitMs, MAX_TIMER_MS) };
   }
 
   /** Counts the connections made: what belongs to one is worth nothing on the next. */

@@ -3,7 +3,7 @@
 import { lstatSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import type { Places } from "../options.ts";
+import type { Places } from "../../protocol/places.ts";
 
 /**
  * Nobody else can make a file that is ours, nor put another one in its place in a directory that is ours.

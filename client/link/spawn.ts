@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SessionError } from "../../protocol/errors.ts";
-import type { Places } from "../options.ts";
+import type { Places } from "../../protocol/places.ts";
 
 const KILLED = "killed";
 const LATE = "it is not ready yet";

@@ -3,10 +3,9 @@
 import { SessionError } from "../../protocol/errors.ts";
 import { carryOn, contextOf, currentContext, isPassing, type RequestContext, runInContext } from "../context.ts";
 import { clientOfProcess, processDefaults } from "../defaults.ts";
-import { Handle } from "../handle/handle.ts";
+import { type Birthplace, Handle } from "../handle/handle.ts";
 import { addressPrefix, Site } from "../http/exchange.ts";
 import type { Client } from "../link/client.ts";
-import type { HandleOptions } from "../options.ts";
 import { type CookieBearer, checkRun, type RunOptions } from "./run-options.ts";
 import { runAsPart } from "./transact.ts";
 
@@ -80,7 +79,7 @@ function refuseToCreate(): never {
   throw new SessionError("ERR_HEADERS_SENT", NO_RESPONSE.refusal);
 }
 
-function optionsOfRun(options: RunOptions): HandleOptions {
+function optionsOfRun(options: RunOptions): Birthplace {
   const { prefix, timeoutSeconds, cookiePath, isUnique } = processDefaults;
   return {
     prefix: prefix ?? addressPrefix(options.remoteAddress),

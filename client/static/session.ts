@@ -2,24 +2,21 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
+import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
 import { contextOf, currentContext, requireContext } from "../context.ts";
 import { processDefaults } from "../defaults.ts";
 import type { Handle } from "../handle/handle.ts";
 import { checkCookiePath } from "../options.ts";
 import { run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
-import { type TransactionOptions, transact } from "./transact.ts";
+import { transact } from "./transact.ts";
 
 export type { CookieBearer, RunOptions } from "./run-options.ts";
-export type { TransactionOptions } from "./transact.ts";
-
-/** Reading and writing by index: every key that is not the name of a member. */
-interface Keyed {
-  [key: string]: unknown;
-}
 
 /** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
-export interface SessionStatic extends Keyed {
+export interface SessionStatic {
+  /** Reading and writing by index: every key that is not the name of a member. */
+  [key: string]: unknown;
   /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
   readonly Id: string | null;
   /** The keys in file order. */
@@ -230,6 +227,6 @@ function reservedName(name: string | symbol): SessionError {
 export const Session: SessionStatic = new Proxy(members, indexed) as unknown as SessionStatic;
 
 /** The session of a request that `session()` has seen, wherever the code runs; undefined for any other. Saved with its response. */
-export function sessionOf(request: object): Handle | undefined {
+export function sessionOf(request: object): HandleApi | undefined {
   return contextOf(request)?.handle;
 }

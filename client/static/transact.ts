@@ -1,12 +1,8 @@
 // Session.Transaction, and calls that are part of a transaction which runs already.
 
 import { SessionError } from "../../protocol/errors.ts";
+import type { TransactionOptions } from "../api.ts";
 import { type Context, contextOfTransaction, requireContext, runInContext } from "../context.ts";
-
-export interface TransactionOptions {
-  /** How long the turn may be kept, in ms. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
-  readonly leaseMs?: number;
-}
 
 export async function transact<T>(fn: () => T | Promise<T>, options: TransactionOptions): Promise<T> {
   const context = requireContext();

@@ -2,6 +2,7 @@
 // (musl, say) both are absent, the daemon says so once and in its status, and works with plain rename and without Gambas' lock.
 
 import { createRequire } from "node:module";
+import { isSystemError } from "./files.ts";
 
 interface Native {
   readonly tryLock: (fd: number) => boolean;
@@ -19,14 +20,12 @@ export const nativeProblem: string | undefined = loaded.problem;
 
 /** Whether a call failed as it does where there is no such thing, whatever is asked of it. */
 export function isUnsupported(error: unknown): boolean {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return code === "EINVAL" || code === "ENOSYS" || code === "EOPNOTSUPP" || code === "ENOTSUP";
+  return isSystemError(error, "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP");
 }
 
 /** A daemon without locks is no makeshift for one whose files are incomplete: it would stay. */
 function checkIsWhole(error: unknown): void {
-  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
-  const isFound = code !== "MODULE_NOT_FOUND" && code !== "ADDON_NOT_FOUND";
+  const isFound = !isSystemError(error, "MODULE_NOT_FOUND", "ADDON_NOT_FOUND");
   if (isFound || !MADE_FOR.includes(`${process.platform}-${process.arch}`)) return;
   const what = "fs-native-extensions, which this package needs, is not there or not whole: install the package again";
   throw new Error(what, { cause: error });

@@ -3,7 +3,6 @@
 
 import { constants, fstatSync, openSync, rmSync, type Stats, statSync } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
-import type { OpenFile } from "../store/gambas-file/hot-sessions.ts";
 import { closeDescriptor, isMissing, isSystemError } from "./files.ts";
 import { isUnsupported } from "./native.ts";
 
@@ -15,6 +14,16 @@ const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW |
 const FILE_MODE = 0o600;
 /** What opening says of something in the twin's place that cannot be written to. */
 const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "EISDIR", "ENXIO", "ENOTDIR", "ENOENT"];
+
+/** A file of one session that is kept open: the one that has the session's name, or its twin. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly ino: number;
+  size: number;
+  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
+  wasRead: boolean;
+}
+
 /** Undefined when there is none. `isQuiet`: without moving its access time, where that may be done; of another user's file it may not. */
 export function openToRead(id: string, path: string, isQuiet: boolean): number | undefined {
   try {

@@ -1,9 +1,15 @@
-// What the daemon before this one had changed lately in sessions that other programs may have had loaded. The first look at such a session
+// The changes that the daemon before this one made lately in sessions that other programs may have had loaded. The first look at such a session
 // compares the file with it: a stale save may have come after the old daemon's end and before that look. Filled once, from the journal.
 
 import { SessionError } from "../../protocol/errors.ts";
 import { changesOf, encodeDelta } from "../../protocol/image/image.ts";
-import type { JournaledCommit } from "../once/journal.ts";
+import type { ChangedValues } from "./prints.ts";
+
+/** A commit of the daemon before, with its changes if Gambas programs were running then. */
+export interface EarlierCommit {
+  readonly id: string;
+  readonly change?: ChangedValues | undefined;
+}
 
 export interface InheritedChange {
   /** Every key that was changed, with its last value. */
@@ -23,7 +29,7 @@ export class InheritedChanges {
   readonly #sessions = new Map<string, Collected>();
   readonly #keepMs: number;
 
-  constructor(commits: readonly JournaledCommit[], keepMs: number) {
+  constructor(commits: readonly EarlierCommit[], keepMs: number) {
     this.#keepMs = keepMs;
     for (const { id, change } of commits) {
       const changes = change && splitIfWhole(change.delta);
@@ -39,7 +45,7 @@ export class InheritedChanges {
     return this.#sessions.size;
   }
 
-  /** Forgets what is too old to matter: most sessions of that time may never be asked for again. */
+  /** Forgets changes too old to matter: most sessions of that time may never be asked for again. */
   prune(nowMs: number): void {
     for (const [id, { writtenMs }] of this.#sessions) if (!this.#mayMatter(writtenMs, nowMs)) this.#sessions.delete(id);
   }
@@ -48,12 +54,12 @@ export class InheritedChanges {
     return nowMs - writtenMs < this.#keepMs;
   }
 
-  /** It has been compared with the file, and what that lacked is there. */
+  /** The file has been compared with it, and holds it now. */
   forget(id: string): void {
     this.#sessions.delete(id);
   }
 
-  /** What is to be compared with the file; undefined where there is nothing, or it is too old to matter. */
+  /** The change that the file is to be compared with; undefined where there is none, or it is too old to matter. */
   find(id: string, nowMs: number): InheritedChange | undefined {
     const collected = this.#sessions.get(id);
     if (collected === undefined) return undefined;

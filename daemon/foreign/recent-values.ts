@@ -1,7 +1,7 @@
 // Remembers values that sessions had lately: those that were replaced, and those that our commits put there. So a foreign save that brings
 // a replaced one back for one of ours is recognised as stale.
 // Holds 64-bit fingerprints, not values: bounded memory, and with a million of them a chance of about 2^-44 per look-up to mistake a real
-// change for a stale one. They are no cryptographic hash: whoever can choose a session's values could make his own collide.
+// change for a stale one. They are no cryptographic hash: a user who can choose the values of a session could make them collide.
 
 import { createHash } from "node:crypto";
 
@@ -86,7 +86,7 @@ export interface Fingerprint {
   readonly high: number;
 }
 
-/** What came within one generation, or a part of that. */
+/** The values of one generation, or of a part of it. */
 interface Generation {
   readonly beganMs: number;
   readonly values: FingerprintSet;
@@ -133,7 +133,7 @@ export class RecentValues {
     const last = this.#generations.at(-1);
     const isKept = (generation: Generation): boolean => beganMs - generation.beganMs < this.#keepMs;
     this.#generations = this.#generations.filter(isKept).slice(isFull ? 1 : 0);
-    // As large as the last one has become: most of what a full one costs is to grow to that.
+    // As large as the last one has become: growing to that size is most of the cost of a set.
     const newest = { beganMs, values: new FingerprintSet(last?.values.count ?? 0) };
     this.#generations.push(newest);
     this.#count = this.#generations.reduce((sum, { values }) => sum + values.count, 0);
@@ -169,7 +169,7 @@ export class Fingerprinter {
   }
 }
 
-/** What its id makes of all fingerprints of a session. */
+/** The part of a session's fingerprints that its id decides. */
 export function seedOf(id: string): number {
   let seed = 0x811c9dc5;
   for (let at = 0; at < id.length; at++) seed = Math.imul(seed ^ id.charCodeAt(at), 0x01000193);

@@ -1,19 +1,22 @@
 // Looks at all sessions in memory for what other programs changed: hints of the watch may be lost. One look at a time, in slices, and at
 // most a tenth of the daemon's time, however many sessions there are.
 
-import type { Sessions } from "../sessions/sessions.ts";
+/** Looks at all sessions, one with each step. */
+export interface Looked {
+  lookAgainAtAll(): Iterator<void>;
+}
 
 const SESSIONS_PER_SLICE = 64;
 /** After a slice the look rests this many times as long as the slice took. */
 const REST_FACTOR = 9;
 
 export class Reconcile {
-  readonly #sessions: Sessions;
+  readonly #sessions: Looked;
   #looks: Iterator<void> | undefined;
   #isWantedAgain = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Looked) {
     this.#sessions = sessions;
   }
 

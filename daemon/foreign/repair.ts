@@ -1,49 +1,34 @@
-// Remembers what our commits replaced, recognises what a stale whole-file save of another program undid, and builds the contents with
-// ours put back (ARCHITECTURE.md, "Foreign writers").
+// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (ARCHITECTURE.md, "Foreign
+// writers"). Keeps nothing: the values that commits replaced are in `recent-values.ts`.
 //
 // A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.
 // One doubt remains: it may have loaded ours and set the old value on purpose. In this order,
-//   1. what was saved before ours and put there later, or written into our file, no program has saved: somebody has put it back, and wins;
+//   1. a file saved before ours and put there later, or written into our file, comes from no program: somebody has put it back, and wins;
 //   2. nobody has read our last revision, by its access time: stale;
-//   3. nobody who was running at our commit can have made this save, and somebody came since: he can only have loaded ours, and wins;
-//   4. what is left in doubt counts as stale for `repairSeconds` after our commit, and as on purpose later.
+//   3. no program that ran at our commit can have made this save, and one came since: it can only have loaded ours, and wins;
+//   4. a save left in doubt counts as stale for `repairSeconds` after our commit, and as on purpose later.
 
 import {
   applyDelta,
+  COOKIE_PATH_KEY,
+  copyTimeout,
+  type Dialect,
   encodeDelta,
   keyBytes,
   layoutOf,
-  type Replacement,
-  splitDelta,
   startupMs,
   valueOf as storedValue,
 } from "../../protocol/image/image.ts";
-import type { Surroundings } from "../sessions/sessions.ts";
-import type { Loaded, Revision } from "../store/store.ts";
-import { type Fingerprint, Fingerprinter, type Run, runOf, seedOf } from "./recent-values.ts";
+import type { Log } from "../report/log.ts";
+import type { Clock, ForeignPrograms, Loaded, Revision } from "../store/store.ts";
+import { propertyOf, TIMEOUT_KEY } from "./prints.ts";
+import { Fingerprinter, type RecentValues, type Run, runOf } from "./recent-values.ts";
 
-/** Written by Gambas itself at every load (GAMBAS.md 3.9). */
-const COOKIE_PATH_KEY = "_";
-/** Stands for the life time, where values are known by their keys: no key is empty. */
-const TIMEOUT_KEY = "";
-/** Where it is in an image. */
-const [TIMEOUT_FROM, TIMEOUT_TO] = [8, 16];
 /** A program stamps what it saves, waits a second at most for the lock, and gives it its name, however slow the machine is. */
 const SAVE_MS = 10_000;
 /** Enough where no program is known that could have done so. */
 const SOON_MS = 1_000;
-
-/** A commit: what it was applied to, and what it replaced there (undefined where references make that no question of places). */
-export interface Step {
-  readonly base: Buffer;
-  readonly delta: Buffer;
-  /** When it was applied (Unix ms). */
-  readonly nowMs: number;
-  readonly replacements: readonly Replacement[] | undefined;
-  /** What it made of it, where it changed the life time or the path of the cookie. */
-  readonly after?: Buffer | undefined;
-}
 
 export interface ForeignSave {
   readonly id: string;
@@ -55,80 +40,39 @@ export interface ForeignSave {
   readonly writtenMs: number;
 }
 
-/** Of one key that a commit changed the value before and the new one. */
-export interface Prints {
-  readonly old: Fingerprint;
-  readonly young: Fingerprint;
-}
-
-type RecentChanges = Pick<Surroundings, "replaced" | "committed">;
-
-/** Remembers what our commits replaced, in case a Gambas program that loaded it before saves it again. */
-export function noteReplaced({ replaced, committed }: RecentChanges, prints: readonly Prints[], nowMs: number): void {
-  for (const { old, young } of prints) {
-    replaced.add(old, nowMs);
-    committed.add(young, nowMs);
-  }
-}
-
-export function printsOf(id: string, step: Step): readonly Prints[] {
-  const { base, after } = step;
-  return after === undefined
-    ? printsOfValues(id, step)
-    : [...printsOfValues(id, step), ...printsOfProperties(id, base, after)];
-}
-
-function printsOfProperties(id: string, before: Buffer, after: Buffer): readonly Prints[] {
-  return [TIMEOUT_KEY, COOKIE_PATH_KEY].map((key) => {
-    const prints = new Fingerprinter(id, runOf(Buffer.from(key)));
-    return { old: prints.of(propertyOf(before, key)), young: prints.of(propertyOf(after, key)) };
-  });
-}
-
-function propertyOf(image: Buffer, key: string): Run | undefined {
-  if (key === TIMEOUT_KEY) return { bytes: image, from: TIMEOUT_FROM, to: TIMEOUT_TO };
-  return runOf(Buffer.from(layoutOf(image).cookiePath));
-}
-
-function printsOfValues(id: string, { base, delta: bytes, replacements }: Step): readonly Prints[] {
-  if (replacements === undefined) return printsByKey(id, base, bytes);
-  const seed = seedOf(id);
-  return replacements.map(({ changed, oldFrom, oldTo }) => {
-    const { keyFrom, keyTo, valueAt, valueEnd } = changed;
-    const prints = new Fingerprinter(id, { bytes, from: keyFrom, to: keyTo }, seed);
-    const old = prints.of(oldFrom === oldTo ? undefined : { bytes: base, from: oldFrom, to: oldTo });
-    return { old, young: prints.of(valueAt === valueEnd ? undefined : { bytes, from: valueAt, to: valueEnd }) };
-  });
-}
-
-/** A value with references counts as what it is by itself. */
-function printsByKey(id: string, base: Buffer, delta: Buffer): readonly Prints[] {
-  const layout = layoutOf(base);
-  return [...splitDelta(delta)].map(([key, value]) => {
-    const prints = new Fingerprinter(id, runOf(keyBytes(key)));
-    const old = storedValue(base, layout, key);
-    return { old: prints.of(old && runOf(old)), young: prints.of(value && runOf(value)) };
-  });
+/** The knowledge that a repair is decided by. */
+export interface RepairParts {
+  readonly programs: ForeignPrograms;
+  /** Values that a commit of ours or another program's save replaced. */
+  readonly replaced: RecentValues;
+  /** Values that commits of ours put there. */
+  readonly committed: RecentValues;
+  readonly repairSeconds: number;
+  readonly steadyMs: Clock;
+  readonly log: Pick<Log, "info">;
+  readonly metrics: { repairs: number };
+  /** Dialect of an image that gets its first reference now. */
+  readonly dialect: () => Dialect;
 }
 
 /** The contents as they should be, or undefined when nothing of ours was undone. */
-export function findRepairs(house: Surroundings, save: ForeignSave): Buffer | undefined {
+export function findRepairs(parts: RepairParts, save: ForeignSave): Buffer | undefined {
   const { ours } = save;
   const theirs = save.theirs.image;
-  const isStale = staleness(house, save);
+  const isStale = staleness(parts, save);
   const undone = findUndone(save, isStale);
   const [hasTimeout, hasPath] = [TIMEOUT_KEY, COOKIE_PATH_KEY].map((key) =>
     isStale(key, propertyOf(ours.image, key), propertyOf(theirs, key)),
   );
   const count = undone.size + Number(hasTimeout) + Number(hasPath);
   if (count === 0) return undefined;
-  house.metrics.repairs += count;
-  house.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()], hasTimeout, hasPath });
+  parts.metrics.repairs += count;
+  parts.log.info("stale-save-repaired", { session: save.id, keys: [...undone.keys()], hasTimeout, hasPath });
   const nowMs = Math.max(startupMs(theirs), startupMs(ours.image));
   const cookiePath = hasPath === true ? layoutOf(ours.image).cookiePath : undefined;
   const delta = encodeDelta(undone, movedSince(save, undone));
-  const repaired = applyDelta(theirs, { delta, nowMs, cookiePath, dialect: house.dialect });
-  if (hasTimeout === true) ours.image.copy(repaired, TIMEOUT_FROM, TIMEOUT_FROM, TIMEOUT_TO);
+  const repaired = applyDelta(theirs, { delta, nowMs, cookiePath, dialect: parts.dialect });
+  if (hasTimeout === true) copyTimeout(ours.image, repaired);
   return repaired;
 }
 
@@ -144,7 +88,7 @@ function findUndone({ ours, theirs }: ForeignSave, isStale: IsStale): Map<string
   return undone;
 }
 
-/** Of what is put back those keys that ours has behind others that are still behind them in theirs: we had removed and set them again. */
+/** Of the keys put back those that moved: in ours they stand behind keys that follow them in theirs, so we had removed and set them again. */
 function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, Buffer | undefined>): Set<string> {
   const places = new Map([...layoutOf(theirs.image).entries.keys()].map((key, place) => [key, place]));
   const moved = new Set<string>();
@@ -160,47 +104,47 @@ function movedSince({ ours, theirs }: ForeignSave, undone: ReadonlyMap<string, B
 /** Whether `their` is an older value, saved in the place of `our` without knowing it. */
 type IsStale = (key: string, our: Run | undefined, their: Run | undefined) => boolean;
 
-function staleness(house: Surroundings, save: ForeignSave): IsStale {
-  const nowMs = house.steadyMs();
+function staleness(parts: RepairParts, save: ForeignSave): IsStale {
+  const nowMs = parts.steadyMs();
   let isFromBefore: ((replacedMs: number) => boolean) | undefined;
   return (key, our, their) => {
     if (isEqual(our, their)) return false;
     const prints = new Fingerprinter(save.id, runOf(key === TIMEOUT_KEY ? Buffer.alloc(0) : keyBytes(key)));
     const ourPrint = prints.of(our);
-    const isOurs = house.committed.notedByMs(ourPrint) !== undefined;
-    const replacedMs = isOurs ? house.replaced.notedByMs(prints.of(their)) : undefined;
+    const isOurs = parts.committed.notedByMs(ourPrint) !== undefined;
+    const replacedMs = isOurs ? parts.replaced.notedByMs(prints.of(their)) : undefined;
     if (replacedMs !== undefined) {
-      isFromBefore ??= originOf(house, save, nowMs);
+      isFromBefore ??= originOf(parts, save, nowMs);
       if (isFromBefore(replacedMs)) return true;
     }
-    // What their save replaced may come back by a copy that is older still.
-    house.replaced.add(ourPrint, nowMs);
+    // The value that their save replaced may come back by a copy that is older still.
+    parts.replaced.add(ourPrint, nowMs);
     return false;
   };
 }
 
 /** Whether their save is from before a commit of ours, made at `replacedMs` at the latest, as far as that is to be believed. */
-function originOf(house: Surroundings, save: ForeignSave, nowMs: number): (replacedMs: number) => boolean {
-  const { store, config } = house;
+function originOf(parts: RepairParts, save: ForeignSave, nowMs: number): (replacedMs: number) => boolean {
+  const { programs, repairSeconds } = parts;
   const writtenMs = save.writtenMs === 0 ? nowMs : save.writtenMs;
-  const saver = store.whoReplaced(save.id, save.ours.revision, house.steadyMs);
-  if (wasPutBack(house, save, saver.mayHaveRunAt(writtenMs))) return () => false;
-  const isUnread = store.wasRead(save.id, save.ours.revision) === false;
+  const saver = programs.whoReplaced(save.id, save.ours.revision, parts.steadyMs);
+  if (wasPutBack(parts, save, saver.mayHaveRunAt(writtenMs))) return () => false;
+  const isUnread = programs.wasRead(save.id, save.ours.revision) === false;
   return (replacedMs) => {
     const committedMs = Math.min(replacedMs, writtenMs);
-    // Of earlier commits it tells nothing: he may have read what they had written.
+    // An unread revision tells nothing of earlier commits: the program may have read theirs.
     if (isUnread && committedMs === writtenMs) return true;
     if (!saver.mayHaveRunAt(committedMs) && saver.mayHaveComeSince(committedMs)) return false;
-    return nowMs - committedMs < config.repairSeconds * 1000;
+    return nowMs - committedMs < repairSeconds * 1000;
   };
 }
 
 /** A program makes a new file and stamps it with the time of the save. */
-function wasPutBack({ store, log }: Surroundings, save: ForeignSave, mayBeProgram: boolean): boolean {
+function wasPutBack({ programs, log }: RepairParts, save: ForeignSave, mayBeProgram: boolean): boolean {
   const { id, theirs, stampedMs } = save;
   const savedMs = startupMs(theirs.image);
   const isOlder = savedMs < stampedMs && savedMs < theirs.changedMs - (mayBeProgram ? SAVE_MS : SOON_MS);
-  if (!isOlder && !store.isOurFile(id, theirs.revision)) return false;
+  if (!isOlder && !programs.isOurFile(id, theirs.revision)) return false;
   log.info("file-put-back", { session: id });
   return true;
 }

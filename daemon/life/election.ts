@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
+import { isMissing, isSystemError } from "../files/files.ts";
 import { isUnsupported, native } from "../files/native.ts";
 
 /** How long a lock directory is believed where record locks are not to be had. */
@@ -75,7 +76,7 @@ function lookAtHolder(root: string): Holder {
     const isKilled = [...pending].some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
     return isKilled || /^State:\s*[ZX]/m.test(status) ? "ending" : "there";
   } catch (error) {
-    return codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH" ? "gone" : "there";
+    return isSystemError(error, "ENOENT", "ESRCH") ? "gone" : "there";
   }
 }
 
@@ -126,7 +127,7 @@ function takeRecordLock(fd: number, path: string): RecordLock {
     if (!native.tryLock(fd)) return "busy";
     return keepsOthersOut(native, fd, path) ? "held" : "none";
   } catch (error) {
-    if (isUnsupported(error) || codeOf(error) === "ENOLCK") return "none";
+    if (isUnsupported(error) || isSystemError(error, "ENOLCK")) return "none";
     throw error;
   }
 }
@@ -137,7 +138,7 @@ function keepsOthersOut({ tryLock }: NonNullable<typeof native>, fd: number, pat
   try {
     second = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return true;
+    if (isMissing(error)) return true;
     throw error;
   }
   try {
@@ -178,7 +179,7 @@ async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<U
     });
     return () => releaseQuietly(release);
   } catch (error) {
-    if (codeOf(error) === "ELOCKED") return undefined;
+    if (isSystemError(error, "ELOCKED")) return undefined;
     throw error;
   }
 }
@@ -208,10 +209,6 @@ async function releaseQuietly(release: Unlock): Promise<void> {
   try {
     await release();
   } catch (error) {
-    if (codeOf(error) !== "ERELEASED" && codeOf(error) !== "ENOTACQUIRED") throw error;
+    if (!isSystemError(error, "ERELEASED", "ENOTACQUIRED")) throw error;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }

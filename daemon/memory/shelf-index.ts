@@ -8,7 +8,7 @@ const FIRST_CAPACITY = 8;
 /** In no table: nothing was found. */
 export const NOWHERE = -1;
 
-/** Linear probing without tombstones: what stood behind a removed entry moves up. Places are kept plus one, 0 is an empty slot. */
+/** Linear probing without tombstones: entries behind a removed one move up. Places are kept plus one, 0 is an empty slot. */
 class Table {
   slots = new Uint32Array(2 * FIRST_CAPACITY);
   #count = 0;
@@ -70,7 +70,7 @@ export class ShelfIndex {
   #count = 0;
   #bytes: number = TABLES * 8 * FIRST_CAPACITY;
 
-  /** @param isAt whether what is at a place is of this id. */
+  /** @param isAt whether the record at a place is of this id. */
   constructor(isAt: (place: number, id: string) => boolean) {
     this.#isAt = isAt;
   }
@@ -92,7 +92,7 @@ export class ShelfIndex {
     return NOWHERE;
   }
 
-  /** What is not there yet; a place is below 2^32 - 1. */
+  /** For an id that is not there yet; a place is below 2^32 - 1. */
   add(hash: number, place: number): void {
     const table = this.#tableOf(hash);
     const before = table.slots.byteLength;

@@ -1,14 +1,14 @@
 // The shelf: contents of sessions that rest, as bytes one behind the other, without an object for each. A session of 300 bytes takes some
-// 400 here. Knows neither files nor turns nor the clock; whoever takes a session from the shelf makes a session of it again.
+// 400 here. Knows neither files nor turns nor the clock; the cache makes an awake session of a record it takes.
 //
-// Records lie in slabs, in the order in which they came. What is taken leaves a gap; the sparsest slab is emptied into the newest one when
-// gaps add up. Room is made by forgetting the oldest slab, but for what was looked at since it came there and what must not be forgotten
-// yet. No call does more than a few slabs' worth of work, whatever the number of sessions.
+// Records lie in slabs, in the order in which they came. A record that is taken leaves a gap; the sparsest slab is emptied into the newest one
+// when gaps add up. Room is made by forgetting the oldest slab, but for records that were looked at since they came there, or must not be
+// forgotten yet. No call does more than a few slabs' worth of work, however many sessions there are.
 
-import type { Contents } from "../sessions/contents.ts";
+import type { Contents } from "./contents.ts";
 import { NOWHERE, ShelfIndex } from "./shelf-index.ts";
 
-/** A session as it rests: what would be missed if it were read from its file again. */
+/** A session as it rests, with all that would be missed if it were read from its file again. */
 export interface Resting {
   readonly id: string;
   readonly contents: Contents;
@@ -39,7 +39,7 @@ const GAP_PART = 1 / 4;
 const SLABS_PER_CALL = 4;
 const LARGE_WORK = 1 / 64;
 
-/** What a slab takes besides its bytes: views, and their place in a map. */
+/** The memory of a slab besides its bytes: views, and their place in a map. */
 const SLAB_BYTES = 1024;
 
 class Slab {
@@ -139,7 +139,7 @@ export class Shelf {
     return this.#index.find(this.#hashOf(id), id) !== NOWHERE;
   }
 
-  /** The image is a view of a slab: its bytes never change, and whoever keeps it keeps the slab in memory. */
+  /** The image is a view of a slab: its bytes never change, and a holder of the view keeps the slab in memory. */
   get(id: string): Resting | undefined {
     const place = this.#index.find(this.#hashOf(id), id);
     if (place === NOWHERE) return undefined;
@@ -148,7 +148,7 @@ export class Shelf {
     return restingAt(slab, offsetIn(place), id);
   }
 
-  /** What is put there is forgotten only by `take` and `fit`. */
+  /** Only `take` and `fit` forget a session that was put there. */
   put(resting: Resting): void {
     const { id, contents } = resting;
     const hash = this.#hashOf(id);
@@ -179,8 +179,8 @@ export class Shelf {
   }
 
   /**
-   * All that rest, the oldest first; images are views. Survives changes while it runs: what is there all the time is met once, or again
-   * where it was moved meanwhile.
+   * All that rest, the oldest first; images are views. Survives changes while it runs: a session that is there all the time is met once, or
+   * again where it was moved meanwhile.
    */
   *all(): Generator<Resting> {
     for (const slab of this.#slabs.values()) {
@@ -191,8 +191,8 @@ export class Shelf {
   }
 
   /**
-   * Forgets the oldest until all fits into `maxBytes`; what was looked at since it came gets another chance. Call it whenever something has
-   * grown: it does a few slabs more than what is too much. What a program may hold and was written after `neededSinceMs` stays in any case.
+   * Forgets the oldest until all fits into `maxBytes`; a session that was looked at since it came gets another chance. Called after each
+   * growth, it forgets a few slabs more than needed. A session that a program may hold stays if it was written after `neededSinceMs`.
    */
   fit(maxBytes: number, neededSinceMs: number): void {
     const before = this.bytes;
@@ -278,7 +278,7 @@ export class Shelf {
     }
   }
 
-  /** Moves what is kept to the newest slab; the rest is forgotten. */
+  /** Moves records that are kept to the newest slab; the others are forgotten. */
   #empty(slab: Slab, isKept: (at: number) => boolean): void {
     for (let at = 0; at < slab.end; at += slab.lengthAt(at)) {
       if (slab.has(at, DEAD)) continue;
@@ -357,7 +357,7 @@ function roundUp(bytes: number): number {
   return Math.ceil(bytes / UNIT) * UNIT;
 }
 
-/** What lies in the pool that Node cuts small buffers from would keep a whole slab of that. */
+/** An image in the pool that Node cuts small buffers from would keep a whole slab of that pool. */
 function ownImage(image: Buffer): Buffer {
   return image.length < Buffer.poolSize >>> 1 ? copyOf(image) : image;
 }

@@ -28,7 +28,8 @@ import {
   writeSync,
 } from "node:fs";
 import { isSessionId } from "../../protocol/session-id.ts";
-import type { Fingerprint } from "../foreign/recent-values.ts";
+import { isMissing } from "../files/files.ts";
+import type { Fingerprint } from "../foreign/foreign.ts";
 import type { Revision } from "../store/store.ts";
 
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
@@ -408,7 +409,7 @@ function readIfThere(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    if (isMissing(error)) return Buffer.alloc(0);
     throw error;
   }
 }

@@ -5,10 +5,10 @@
 //   2. Anna asks for B and says that she holds A: B is Bert's, and he waits for nothing. She waits.
 //   3. Bert asks for A and says that he holds B: A is Anna's, and she waits for B. He is refused, B becomes free, and Anna goes on.
 //
-// A ring can only be closed by who asks: a lease that is granted is a new one, and nobody who holds it waits for anything yet.
+// Only a call that asks can close a ring: a lease that is granted is a new one, and its holder waits for nothing yet.
 
 import { SessionError } from "../../protocol/errors.ts";
-import type { Turn } from "./turn.ts";
+import type { Turn } from "./turns.ts";
 
 /** A lease in force. */
 interface Held {
@@ -59,7 +59,7 @@ export class LeaseWaits {
     return notingItsEnd(turn, end);
   }
 
-  /** What is not in force, or another connection's, holds nobody up. */
+  /** A lease that is over, or another connection's, holds nobody up. */
   #heldBy({ held, caller }: Turn): Set<Held> {
     const found = new Set<Held>();
     for (const fence of held ?? []) {

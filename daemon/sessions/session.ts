@@ -1,4 +1,5 @@
-// One session in the daemon: its contents, its lease, and the turns that wait for it.
+// One session in the daemon: takes its turns, one after the other. The calls that wait are in `turns.ts`, the contents in `look.ts`, the
+// record lock in `lock-wait.ts`, the decisions of a turn in `plan.ts`; here a plan is carried out and calls are answered.
 //
 //   COLD  no contents in memory                       --load-->            WARM
 //   WARM  contents of a revision of the file          --commit, touch-->   WARM   (the store first, then memory)
@@ -6,203 +7,181 @@
 //   any   a failed read or write                      ------------>        as it was  (and the next turn looks at the file)
 //   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
 //
-// There is no dirty state: what was not written is in no `#contents`, and nothing is acknowledged before it was written.
+// There is no dirty state: contents come from the store or are in it, and no change is acknowledged before it is written.
 //
 // All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
-// the flush to disk where durability asks for it. What arrives meanwhile waits and is written together.
+// the flush to disk where durability asks for it. Calls that arrive meanwhile wait and are written together.
 
-import { SessionError } from "../../protocol/errors.ts";
-import { applyChange, isExpired, newImage, startupBytes, startupMs } from "../../protocol/image/image.ts";
-import type { CommitOptions } from "../../protocol/wire/operations.ts";
-import { GAP_MS, LockGaps } from "../foreign/lock-gaps.ts";
-import { findRepairs, noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
-import type { Resting } from "../memory/shelf.ts";
-import { isSameRevision, type Loaded, type Staged } from "../store/store.ts";
-import { ABSENT, type Contents, contentsOf, isCurrent, isSameButStamp, knows, sameToo, stateOf } from "./contents.ts";
-import { Lease } from "./lease.ts";
-import type { Surroundings } from "./sessions.ts";
-import type { CommitTurn, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Turn, Waiting } from "./turn.ts";
+import { startupBytes } from "../../protocol/image/image.ts";
+import type { ChangedValues, Encounters, ForeignWriters } from "../foreign/foreign.ts";
+import { ABSENT, type Awake, type Contents, knows, type Resting, sameToo, stateOf } from "../memory/cache.ts";
+import type { Recovery, Revision, SessionFiles, Staged } from "../store/store.ts";
+import type { Leases } from "./leases.ts";
+import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
+import { Look, type LookParts } from "./look.ts";
+import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
+import {
+  type CommitTurn,
+  closed,
+  type EndTurn,
+  isCreation,
+  type LeaseTurn,
+  leaseLost,
+  nobodyReads,
+  overtaken,
+  type ReadTurn,
+  storeError,
+  type TouchTurn,
+  type Turn,
+  Turns,
+} from "./turns.ts";
 
-export type { CommitTurn } from "./turn.ts";
+/** The parts of the daemon that a session uses. */
+export interface Surroundings extends LockParts, LookParts {
+  readonly store: SessionFiles & { readonly recovery: Recovery | undefined };
+  readonly foreign: ForeignWriters;
+  readonly limits: Limits;
+  readonly leases: Leases;
+  /** Gives the session a turn at the end of this turn of the event loop. */
+  readonly schedule: (session: Session) => void;
+}
 
-/** What `prepare` found out and did; `publish` makes it visible and answers. */
+/** A write that `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
 export interface Prepared {
   readonly session: Session;
   readonly staged: Staged;
   readonly image: Buffer;
   readonly before: Contents | undefined;
-  /** What counts again when nothing of this becomes visible: of a repair what it brings back, or it would not be missed any more. */
+  /** These count again when nothing of this becomes visible: of a repair those before the stale save, or it would not be missed any more. */
   readonly unwritten: Contents | undefined;
   readonly turns: readonly (CommitTurn | TouchTurn)[];
-  readonly steps: readonly Step[];
-  readonly wasRepaired: boolean;
+  /** Of each commit among them, in the same order. */
+  readonly changes: readonly ChangedValues[];
+  /** The image has values back in it that a stale save undid. */
+  readonly isRepair: boolean;
 }
 
-/** What a look at the file found: what it should hold, and where a repair is due what was known before it. */
-type Found = Pick<Prepared, "wasRepaired"> & Pick<Plan, "image"> & { readonly known?: Contents | undefined };
-
-/** What a turn is about to write, while its calls are taken. */
-interface Plan {
-  image: Buffer | undefined;
-  readonly turns: (CommitTurn | TouchTurn)[];
-  readonly steps: Step[];
-  readonly found: Found;
-  /** The clock, in Unix ms. */
-  readonly nowMs: number;
-}
-
-const RETRY_LOCK_MS = 5;
-/** Trying again costs a system call; so long it is tried in every turn of the event loop. */
-const SPIN_MS = 2;
-/** Who holds a lock longer than this may take it again at once: then every moment in between counts. */
-const PATIENT_MS = 100;
-/** Looks before a file that was there is believed to be gone, and the pause between two: Gambas unlinks before it renames. */
-const VANISHED_LOOKS = 3;
+/** A session that was there and is not: the pause before it is looked for again. */
 const VANISHED_PAUSE_MS = 10;
-const TOUCH_AFTER_MS = 1000;
 
-export class Session {
+export class Session implements Awake, LockUser {
   readonly id: string;
   readonly #house: Surroundings;
-  #contents: Contents | undefined;
-  #reads: ReadTurn[] = [];
-  #queue: Turn[] = [];
-  /** Turns that belong to the lease in force: they do not wait for it. */
-  #leased: CommitTurn[] = [];
-  #lease: Lease | undefined;
-  #retryTimer: NodeJS.Timeout | undefined;
+  readonly #encounters: Encounters;
+  readonly #lock: LockWait;
+  readonly #look: Look;
+  readonly #turns = new Turns();
+  /** It has asked for a turn and not had it yet. */
+  #isScheduled = false;
+  /** Between `prepare` and `acknowledge`. */
   #isWriting = false;
-  /** False where there is no lock to take because there is no session: what turns up then is looked at again. */
-  #hasLock = false;
-  /** A publication found that somebody had saved. */
-  #mustLook = false;
-  /** performance.now() of when it was first found locked; 0 while it is not. */
-  #busySinceMs = 0;
-  #vanishedLooks = 0;
-  /** From when another program was met here for the first time. */
-  #gaps: LockGaps | undefined;
-  /** By the clock of looks. */
-  #writtenMs = 0;
-  /** When we last wrote, a program that could hold an older revision was running. */
-  #mayBeHeld = false;
-  /** For `cache.ts`: set by every use, cleared by the hand of its clock; what it has counted; and whether this is still the one it knows. */
-  wasUsed = true;
-  countedBytes = 0;
-  isAwake = true;
-  /** For `sessions.ts`: it waits for its turn there. */
-  isScheduled = false;
 
   constructor(id: string, house: Surroundings, resting?: Resting) {
     this.id = id;
     this.#house = house;
-    this.#contents = resting?.contents;
-    this.#writtenMs = resting?.writtenMs ?? 0;
-    this.#mayBeHeld = resting?.mayBeHeld ?? false;
+    const encounters = house.foreign.of(id, resting);
+    const lock = new LockWait(this, house, encounters);
+    this.#encounters = encounters;
+    this.#lock = lock;
+    this.#look = new Look({ id, resting }, house, { encounters, lock });
   }
 
   /** Of its contents, 0 without any. */
   get bytes(): number {
-    return this.#contents === undefined ? 0 : this.#contents.image.length;
+    return this.#look.contents?.image.length ?? 0;
   }
 
-  /** What is worth keeping of a session that is idle. */
   get resting(): Resting | undefined {
-    const contents = this.#contents;
-    return contents && { id: this.id, contents, writtenMs: this.#writtenMs, mayBeHeld: this.#mayBeHeld };
+    const { contents } = this.#look;
+    const { writtenMs, mayBeHeld } = this.#encounters;
+    return contents && { id: this.id, contents, writtenMs, mayBeHeld };
   }
 
-  /** Nothing is known of it but what its file holds. */
   get wasOnlyRead(): boolean {
-    return this.#writtenMs === 0 && this.#gaps === undefined && this.#contents?.sameAs.length === 1;
+    return this.#encounters.hasNone && this.#look.contents?.sameAs.length === 1;
   }
 
   get isIdle(): boolean {
-    return this.#lease === undefined && !this.#isWriting && !this.#hasWork && this.#retryTimer === undefined;
+    return this.#turns.lease === undefined && !this.#isWriting && !this.#turns.hasWork && !this.#lock.isWaiting;
   }
 
   get waitingCount(): number {
-    return this.#queue.length + this.#reads.length + this.#leased.length;
+    return this.#turns.count;
   }
 
   /** Answers at once when memory is known to be current, else in the next turn. */
   read(turn: ReadTurn): void {
-    this.wasUsed = true;
-    const contents = this.#contents;
-    if (contents !== undefined && isCurrent(contents, this.id, this.#house)) {
+    const { contents } = this.#look;
+    if (contents !== undefined && this.#look.isCurrent) {
       this.#house.metrics.hits += 1;
       turn.answer(stateOf(contents, turn.known));
       return;
     }
-    this.#reads.push(turn);
-    this.#house.schedule(this);
+    this.#turns.addRead(turn);
+    this.askForTurn();
   }
 
   enter(turn: Turn): void {
-    this.wasUsed = true;
-    if (turn.type === "commit" && turn.options.fence !== undefined) this.#enterLeased(turn);
-    else this.#queue.push(turn);
-    this.#house.schedule(this);
-  }
-
-  #enterLeased(turn: CommitTurn): void {
-    if (this.#lease?.fence === turn.options.fence && this.#lease?.owner === turn.caller.owner) this.#leased.push(turn);
-    else turn.fail(leaseLost(this.id));
+    if (turn.type !== "commit" || turn.options.fence === undefined) this.#turns.add(turn);
+    else if (!this.#turns.addLeased(turn)) turn.fail(leaseLost(this.id));
+    this.askForTurn();
   }
 
   /** Ends the lease if it is this one. */
   release(fence: number, owner: object): void {
-    if (this.#lease?.fence === fence && this.#lease.owner === owner) this.#endLease();
+    const { lease } = this.#turns;
+    if (lease?.fence === fence && lease.owner === owner) this.#endLease();
   }
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    const isOthers = (turn: Waiting): boolean => turn.caller.owner !== owner;
-    const dropped = [...this.#reads, ...this.#queue, ...this.#leased].filter((turn) => !isOthers(turn));
-    this.#reads = this.#reads.filter(isOthers);
-    this.#queue = this.#queue.filter(isOthers);
-    this.#leased = this.#leased.filter(isOthers);
-    // Nobody reads the answers, but whoever waits behind them goes on.
-    const what = `The connection was closed before its turn on session ${this.id} came.`;
-    for (const turn of dropped) turn.fail(new SessionError("ERR_CLOSED", what));
-    if (this.#lease?.owner === owner) this.#endLease();
+    // Nobody reads the answers, but calls that wait behind these go on.
+    for (const turn of this.#turns.takeThoseOf(owner)) turn.fail(closed(this.id));
+    if (this.#turns.lease?.owner === owner) this.#endLease();
   }
 
-  /** Something may have changed the file: look when there is time. */
   lookAgain(): void {
-    if (this.#contents === undefined || isCurrent(this.#contents, this.id, this.#house)) return;
-    this.#reads.push(nobodyReads);
+    if (this.#look.contents === undefined || this.#look.isCurrent) return;
+    this.#turns.addRead(nobodyReads);
+    this.askForTurn();
+  }
+
+  askForTurn(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     this.#house.schedule(this);
   }
 
   stop(): void {
-    clearTimeout(this.#retryTimer);
-    this.#lease?.end();
+    this.#lock.stop();
+    clearTimeout(this.#turns.lease?.deadline);
   }
 
   /**
-   * First half of a turn: takes the lock, looks at the file, answers reads, stages what is to be written.
+   * First half of a turn: takes the lock, looks at the store, answers reads, plans, stages the new contents.
    *
    * @param nowMs the clock, in Unix ms, read once for all that are prepared together.
    */
   prepare(nowMs: number): Prepared | undefined {
-    if (this.#isWriting || !this.#hasWork) return undefined;
-    let prepared: Prepared | undefined;
-    let isLocked = false;
-    const known = this.#contents;
+    this.#isScheduled = false;
+    if (this.#isWriting || !this.#turns.hasWork) return undefined;
+    let isLocked = this.#turns.lease !== undefined;
+    const known = this.#look.contents;
     try {
-      if (!this.#takeLock(nowMs)) return undefined;
+      if (!isLocked && !this.#lock.take(nowMs, this.#mayCreateLock)) return undefined;
       isLocked = true;
-      const refreshed = this.#refresh(nowMs);
-      if (refreshed === "vanished") return this.#retryLater(VANISHED_PAUSE_MS);
-      this.#answerReads(refreshed.image);
-      prepared = this.#takeTurns(refreshed, nowMs);
+      const image = this.#turns.areCommits && this.#look.isTrusted(nowMs) ? this.#image : this.#look.refresh(nowMs);
+      if (image === "vanished") return this.#lookLater();
+      this.#answerReads(image);
+      const prepared = this.#takeTurn(image, nowMs);
+      this.#isWriting = prepared !== undefined;
+      if (prepared !== undefined) return prepared;
     } catch (error) {
-      this.#keep(known);
-      this.#failEverything(error, isLocked);
+      this.#look.keep(known);
+      this.#failDue(error, isLocked);
     }
-    if (prepared === undefined) this.#finishTurn();
-    else this.#isWriting = true;
-    return prepared;
+    this.#finishTurn();
+    return undefined;
   }
 
   /** Second half: makes the staged revision visible. False when it is not: there is nothing to acknowledge then. */
@@ -212,7 +191,7 @@ export class Session {
         this.#adoptWritten(prepared);
         return true;
       }
-      this.#tryAgain(prepared);
+      this.#comeAgain(prepared);
     } catch (error) {
       this.#undo(prepared, error);
     }
@@ -220,24 +199,24 @@ export class Session {
   }
 
   /**
-   * What `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
+   * A write that `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
    *
    * @param answeredMs performance.now(), read once for all that are acknowledged together.
    */
   acknowledge(prepared: Prepared, answeredMs: number): void {
     this.#isWriting = false;
-    const contents = this.#contents;
-    // Before the answers: who has the lease next begins while they are on their way.
-    for (const turn of prepared.turns) if (turn.type === "commit") this.#closeReleased(turn.options);
+    const { contents } = this.#look;
+    // Before the answers: the next holder of the lease begins while they are on their way.
+    for (const turn of prepared.turns) this.#closeReleased(turn);
     this.#grantNext();
-    if (contents !== undefined) this.#answerTurns(prepared, contents, answeredMs);
+    if (contents !== undefined) this.#answerWritten(prepared, contents, answeredMs);
     this.#finishTurn();
   }
 
-  /** The turn failed before or at publication; nothing of it is visible. */
+  /** The turn failed before publication, or in the flush after it: its calls are told so. */
   abort(prepared: Prepared, error: unknown): void {
     try {
-      this.#house.store.discard(this.id, prepared.staged);
+      this.#house.store.recovery?.discard(this.id);
     } catch (discardError) {
       // It lies aside, invisible, until the next write uses it.
       this.#house.log.error("discard-failed", { session: this.id, error: String(discardError) });
@@ -245,553 +224,249 @@ export class Session {
     this.#undo(prepared, error);
   }
 
-  get #hasWork(): boolean {
-    if (this.#reads.length > 0 || this.#leased.length > 0) return true;
-    return this.#lease === undefined && this.#queue.length > 0;
+  // -- a turn
+
+  get #image(): Buffer | undefined {
+    return this.#look.contents?.image;
   }
 
-  // -- the lock
-
-  #takeLock(nowMs: number): boolean {
-    if (this.#lease !== undefined) return true;
-    if (this.#gaps?.isOwed(nowMs) === true) return this.#retryLater(GAP_MS) !== undefined;
-    const result = this.#house.store.lock(this.id, this.#mayCreateLock());
-    if (result === "busy") return this.#waitForLock(nowMs);
-    this.#hasLock = result === "held";
-    this.#busySinceMs = 0;
-    this.#gaps?.noteTaken();
-    return true;
+  get #mayCreateLock(): boolean {
+    if (this.#look.contents !== undefined) return true;
+    // Nothing is made of an id that has ended: its lock file would be nobody's.
+    if (this.#turns.createsSession && !this.#house.tombstones.has(this.id)) return true;
+    return this.#house.store.stat(this.id) !== undefined;
   }
 
-  /** An unknown id must not leave a lock file behind; a session without one (copied in, say) may get one. */
-  #mayCreateLock(): boolean {
-    if (this.#contents !== undefined) return true;
-    const creates = this.#queue.some((turn) => turn.type === "commit" && turn.options.create === true);
-    return creates || this.#house.store.stat(this.id) !== undefined;
+  #lookLater(): undefined {
+    this.#releaseLock();
+    this.#lock.retryLater(VANISHED_PAUSE_MS);
   }
 
-  #waitForLock(nowMs: number): false {
-    this.#noteForeigner(nowMs);
-    const presentMs = performance.now();
-    if (this.#busySinceMs === 0) this.#busySinceMs = presentMs;
-    const waitedMs = Math.round(presentMs - this.#busySinceMs);
-    if (waitedMs > this.#house.config.lockWaitMs) {
-      this.#busySinceMs = 0;
-      const what = `The lock of session ${this.id} has been held by another program for ${waitedMs} ms; nothing was written.`;
-      this.#failEverything(new SessionError("ERR_SESSION_BUSY", what), false);
-      return false;
+  #takeTurn(image: Buffer | undefined, nowMs: number): Prepared | undefined {
+    const { id } = this;
+    const { contents } = this.#look;
+    this.#loseIfOvertaken(image);
+    const { due, lease } = this.#turns;
+    const hasEnded = image === undefined && this.#house.tombstones.has(id);
+    const plan = planTurn({ id, contents, image, due, lease, hasEnded, nowMs }, this.#house.limits);
+    this.#turns.drop(plan.taken);
+    for (const { turn, problem } of plan.refused) this.#refuse(turn, problem);
+    if (plan.last?.type === "end") return this.#end(plan.last, plan.turns);
+    if (plan.image !== contents?.image) return this.#stage(plan);
+    if (plan.isTouched && contents !== undefined) return this.#touch(plan, contents, nowMs);
+    this.#answerUnwritten(plan.turns);
+    if (plan.last !== undefined) this.#grant(plan.last);
+    return undefined;
+  }
+
+  #stage({ image, turns, changes, isRepair }: Plan): Prepared | undefined {
+    const before = this.#look.contents;
+    const unwritten = isRepair ? this.#look.known : before;
+    if (image === undefined) return undefined;
+    try {
+      const staged = this.#house.store.stage(this.id, image, before?.revision);
+      return { session: this, staged, image, before, unwritten, turns, changes, isRepair };
+    } catch (error) {
+      if (before === undefined) this.#look.leaveNothing();
+      this.#look.keep(unwritten);
+      this.#refuseAll(turns, error);
+      if (isRepair) this.#failRepair(error);
+      return undefined;
     }
-    if (waitedMs < SPIN_MS) this.#retryAtOnce();
-    else this.#retryLater(waitedMs < PATIENT_MS ? RETRY_LOCK_MS : 1);
-    return false;
   }
 
-  #retryLater(pauseMs: number): undefined {
-    this.#releaseLock();
-    if (this.#retryTimer !== undefined) return;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.#house.schedule(this);
-    }, pauseMs);
+  /** A new stamp in place; where that may not be done, one like any other change. */
+  #touch(plan: Plan, contents: Contents, nowMs: number): Prepared | undefined {
+    const startup = startupBytes(nowMs);
+    const image = Buffer.allocUnsafeSlow(contents.image.length);
+    contents.image.copy(image);
+    startup.copy(image);
+    let revision: Revision | undefined;
+    try {
+      revision = this.#house.store.stamp(this.id, startup, contents.revision);
+    } catch (error) {
+      this.#refuseAll(plan.turns, error);
+      return undefined;
+    }
+    this.#house.metrics.touches += 1;
+    if (revision === undefined) return this.#stage({ ...plan, image });
+    this.#look.adopt(image, revision, sameToo(contents, revision));
+    this.#answerUnwritten(plan.turns);
+    return undefined;
   }
 
-  /** In the next turn of the event loop: a Gambas program at its load or save is done in a fraction of a millisecond. */
-  #retryAtOnce(): void {
-    this.#releaseLock();
-    this.#house.schedule(this);
+  /** Changes before the end are in nothing that could be lost: they were carried out, and then the session ended. */
+  #end(turn: EndTurn, earlier: readonly (CommitTurn | TouchTurn)[]): undefined {
+    const before = this.#look.contents;
+    try {
+      this.#look.end();
+    } catch (error) {
+      this.#refuseAll([...earlier, turn], error);
+      return;
+    }
+    for (const one of earlier) one.answer(before === undefined ? ABSENT : stateOf(before, 0));
+    this.#house.metrics.abandons += 1;
+    turn.answer();
   }
 
-  #releaseLock(): void {
-    if (this.#lease === undefined) this.#unlock();
-  }
-
-  #unlock(): void {
-    this.#house.store.unlock(this.id);
-    this.#gaps?.noteReleased();
-  }
-
-  #noteForeigner(nowMs: number): void {
-    this.#gaps ??= new LockGaps();
-    this.#gaps.noteMet(nowMs);
+  #adoptWritten({ before, image, staged, turns, changes, isRepair }: Prepared): void {
+    const { revision } = staged;
+    // A repair alone makes the contents what they were.
+    const isUnchanged = before !== undefined && turns.length === 0;
+    this.#look.adopt(image, revision, isUnchanged ? sameToo(before, revision) : [revision.mtimeMs]);
+    this.#encounters.noteWritten(changes);
+    if (isRepair) this.#encounters.noteRepaired();
+    // A repair is not the transaction's work: its holder must still be told of contents that it did not see.
+    const { lease } = this.#turns;
+    if (lease !== undefined && turns.length > 0) lease.image = image;
+    this.#house.metrics.writes += 1;
   }
 
   #finishTurn(): void {
     this.#releaseLock();
-    if (this.#hasWork && this.#retryTimer === undefined) this.#house.schedule(this);
+    if (this.#turns.hasWork && !this.#lock.isWaiting) this.askForTurn();
   }
 
-  // -- looking at the file
-
-  /** Brings `#contents` up to the file. `image` is what it should hold: another one than `#contents.image` where a repair is due. */
-  #refresh(nowMs: number): Found | "vanished" {
-    const { store } = this.#house;
-    const known = this.#contents;
-    if (known !== undefined && (this.#mayTrust(known, nowMs) || isCurrent(known, this.id, this.#house))) {
-      return { image: known.image, wasRepaired: false };
-    }
-    this.#mustLook = false;
-    if (this.#house.tombstones.has(this.id)) return this.#refreshEnded(known);
-    const loaded = store.load(this.id, this.#house.config.maxSessionBytes);
-    if (loaded === undefined) return this.#missing(known);
-    if (!this.#hasLock) return "vanished";
-    this.#vanishedLooks = 0;
-    // Only of a whole session: the first bytes of a damaged file may well look like a time long ago.
-    if (isExpired(loaded.image, nowMs)) return this.#expire();
-    return this.#adoptForeign(loaded, known);
+  /** With a lease it stays ours. */
+  #releaseLock(): void {
+    if (this.#turns.lease === undefined) this.#lock.release();
   }
 
-  /** Where publication itself finds out whether somebody saved meanwhile, nobody needs to look before. */
-  #mayTrust(contents: Contents, nowMs: number): boolean {
-    if (this.#mustLook || !this.#house.store.checksOnPublish || this.#reads.length > 0) return false;
-    const turns: readonly Turn[] = this.#lease === undefined ? this.#queue : this.#leased;
-    if (contents.isFleeting || turns.some((turn) => turn.type !== "commit")) return false;
-    return !isExpired(contents.image, nowMs);
-  }
-
-  /** Whatever is there, readable or not, nothing brings back what has ended. */
-  #refreshEnded(known: Contents | undefined): Found | "vanished" {
-    if (this.#house.store.stat(this.id) === undefined) return this.#missing(known);
-    if (!this.#hasLock) return "vanished";
-    this.#vanishedLooks = 0;
-    return this.#undoResurrection();
-  }
-
-  #missing(known: Contents | undefined): Found | "vanished" {
-    if (known !== undefined && this.#vanishedLooks < VANISHED_LOOKS) {
-      this.#vanishedLooks += 1;
-      return "vanished";
-    }
-    this.#vanishedLooks = 0;
-    this.#contents = undefined;
-    // Another program ended it. Our twin and the lock file we may have made go too; no tombstone: it is theirs to save it again.
-    if (known !== undefined && this.#hasLock) this.#house.store.remove(this.id);
-    return { image: undefined, wasRepaired: false };
-  }
-
-  #undoResurrection(): Found {
-    this.#house.store.remove(this.id);
-    this.#contents = undefined;
-    this.#house.metrics.resurrectionsUndone += 1;
-    this.#house.log.info("resurrection-undone", { session: this.id });
-    return { image: undefined, wasRepaired: false };
-  }
-
-  #expire(): Found {
-    this.#house.metrics.expired += 1;
-    this.#end();
-    return { image: undefined, wasRepaired: false };
-  }
-
-  #adoptForeign(loaded: Loaded, known: Contents | undefined): Found {
-    if (known === undefined) return this.#adoptFirst(loaded);
-    const isSameAsOurs = isSameButStamp(loaded.image, known.image);
-    // Where two revisions may look the same the bytes tell.
-    const isNew = !isSameAsOurs || !isSameRevision(loaded.revision, known.revision);
-    if (isNew) this.#noteForeignSave(loaded);
-    const repaired = isNew ? this.#findRepairs(known, loaded, startupMs(known.image)) : undefined;
-    this.#contents = contentsOf(loaded, isSameAsOurs ? sameToo(known, loaded.revision) : [loaded.revision.mtimeMs]);
-    if (repaired === undefined) return { image: loaded.image, wasRepaired: false };
-    // With everything put back the contents are the ones we had: who holds those holds these.
-    if (isSameButStamp(repaired, known.image)) this.#contents = contentsOf(loaded, known.sameAs);
-    return { image: repaired, wasRepaired: true, known };
-  }
-
-  /** Nothing is known of it, unless by the daemon before us, whose last commits a stale save may have undone since. */
-  #adoptFirst(loaded: Loaded): Found {
-    this.#contents = contentsOf(loaded, [loaded.revision.mtimeMs]);
-    const inherited = this.#house.inherited.find(this.id, this.#house.steadyMs());
-    if (inherited === undefined) return { image: loaded.image, wasRepaired: false };
-    this.#writtenMs = Math.min(inherited.writtenMs, this.#house.steadyMs());
-    this.#mayBeHeld = true;
-    const nowMs = startupMs(loaded.image);
-    const ours = applyChange(loaded.image, { delta: inherited.delta, nowMs }).image;
-    const repaired = this.#findRepairs({ image: ours, revision: loaded.revision }, loaded, inherited.writtenMs);
-    if (repaired === undefined) this.#house.inherited.forget(this.id);
-    return { image: repaired ?? loaded.image, wasRepaired: repaired !== undefined };
-  }
-
-  #findRepairs(ours: Pick<Contents, "image" | "revision">, theirs: Loaded, stampedMs: number): Buffer | undefined {
-    return findRepairs(this.#house, { id: this.id, ours, stampedMs, theirs, writtenMs: this.#writtenMs });
-  }
-
-  #noteForeignSave({ image }: Loaded): void {
-    this.#noteForeigner(this.#house.now());
-    this.#house.store.noteForeignSave(image);
-    this.#house.metrics.foreignSaves += 1;
-  }
-
-  /** The file, the twin and the memory are empty, and the id stays ended. When it fails, the next look tells how far it came. */
-  #end(): void {
-    const nowMs = this.#house.now();
-    this.#contents = undefined;
-    this.#house.journal?.end(this.id, nowMs, () => this.#house.store.remove(this.id));
-    this.#house.tombstones.add(this.id, nowMs);
-    this.#house.store.remove(this.id);
-  }
-
-  // -- turns
+  // -- answers
 
   #answerReads(image: Buffer | undefined): void {
+    const { contents } = this.#look;
     // A repair under way: its readers see it when it is written.
-    if (this.#contents !== undefined && image !== this.#contents.image) return;
-    const reads = this.#reads;
-    this.#reads = [];
-    for (const turn of reads) turn.answer(this.#contents === undefined ? ABSENT : stateOf(this.#contents, turn.known));
+    if (contents !== undefined && image !== contents.image) return;
+    for (const turn of this.#turns.takeReads())
+      turn.answer(contents === undefined ? ABSENT : stateOf(contents, turn.known));
   }
 
-  /** Takes turns in order until one must see the others written: a lease. */
-  #takeTurns(found: Found, nowMs: number): Prepared | undefined {
-    const { image } = found;
-    const plan: Plan = { image, turns: [], steps: [], found, nowMs };
-    if (this.#hasConflict(image)) this.#loseToForeign();
-    const lease = this.#lease;
-    // A lease that begins or ends is the end of the turn: others may go on.
-    while (this.#lease === lease) {
-      const turn = this.#nextTurn();
-      if (turn === undefined) break;
-      if (turn.type === "lease") {
-        if (plan.image !== this.#contents?.image || plan.turns.length > 0) break;
-        this.#queue.shift();
-        this.#grant(turn);
-      } else if (turn.type === "end") {
-        this.#queue.shift();
-        if (!this.#endByTurn(turn, plan)) return undefined;
-      } else {
-        this.#shiftTurn();
-        this.#takeTurn(turn, plan);
-      }
-    }
-    return this.#stage(plan);
+  /** There was nothing to be written for them. */
+  #answerUnwritten(turns: readonly (CommitTurn | TouchTurn)[]): void {
+    const { contents } = this.#look;
+    for (const turn of turns) if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
   }
 
-  #nextTurn(): Turn | undefined {
-    return this.#lease === undefined ? this.#queue[0] : this.#leased[0];
-  }
-
-  #shiftTurn(): void {
-    if (this.#lease === undefined) this.#queue.shift();
-    else this.#leased.shift();
-  }
-
-  #takeTurn(turn: CommitTurn | TouchTurn, plan: Plan): void {
-    try {
-      if (turn.type === "commit") this.#apply(turn, plan);
-      else plan.image = this.#touched(plan.image);
-      plan.turns.push(turn);
-    } catch (error) {
-      this.#refuse(turn, storeError(this.id, error));
-    }
-  }
-
-  /** A commit that was to end its lease ends it, whatever becomes of it: what is left of the lease is nobody's. */
-  #refuse(turn: Waiting | Turn, problem: SessionError): void {
-    if ("options" in turn) this.#closeReleased(turn.options);
-    turn.fail(problem);
-  }
-
-  #apply(turn: CommitTurn, plan: Plan): void {
-    const { delta, parsed, options } = turn;
-    if (options.create === true) this.#checkIsFree(plan.image);
-    const { nowMs } = plan;
-    const base = options.create === true ? this.#emptyImage(options, nowMs) : plan.image;
-    if (base === undefined) throw gone(this.id);
-    const { timeoutSeconds, cookiePath, shares } = options;
-    const { image, replacements } = applyChange(base, {
-      delta,
-      parsed,
-      nowMs,
-      maxBytes: this.#house.config.maxSessionBytes,
-      timeoutSeconds,
-      cookiePath,
-      shares,
-      dialect: this.#house.dialect,
-    });
-    plan.image = image;
-    const hasProperties = timeoutSeconds !== undefined || cookiePath !== undefined;
-    const after = hasProperties && options.create !== true ? image : undefined;
-    plan.steps.push({ base, delta, nowMs, replacements, after });
-  }
-
-  #checkIsFree(image: Buffer | undefined): void {
-    if (image === undefined && !this.#house.tombstones.has(this.id)) return;
-    throw new SessionError("ERR_ID_TAKEN", `The id ${this.id} is or was in use.`);
-  }
-
-  #emptyImage(options: CommitOptions, nowMs: number): Buffer {
-    const timeoutSeconds = options.timeoutSeconds ?? this.#house.config.timeoutSeconds;
-    return newImage({ nowMs, timeoutSeconds });
-  }
-
-  /** Whether somebody changed the session under a lease that is about to be used. */
-  #hasConflict(image: Buffer | undefined): boolean {
-    const lease = this.#lease;
-    return lease !== undefined && this.#leased.length > 0 && image !== undefined && !isSameButStamp(lease.image, image);
-  }
-
-  /** A transaction is for the contents it saw: it ends, and its worker runs it again on the new ones. */
-  #loseToForeign(): void {
-    this.#house.metrics.conflicts += 1;
-    const what = `Another program saved session ${this.id} during the transaction; nothing of it was written.`;
-    for (const turn of this.#leased.splice(0)) turn.fail(new SessionError("ERR_CONFLICT", what));
-    this.#closeLease();
-  }
-
-  /** A new stamp in place, when nothing else is written anyway. */
-  #touched(image: Buffer | undefined): Buffer {
-    if (image === undefined) throw gone(this.id);
-    const contents = this.#contents;
-    if (contents === undefined || image !== contents.image) return image;
-    // Several workers may have found the same old stamp: once a second is enough (GAMBAS.md 4.3).
-    if (this.#house.now() - startupMs(image) <= TOUCH_AFTER_MS) return image;
-    const startup = startupBytes(this.#house.now());
-    const revision = this.#house.store.stamp(this.id, startup, contents.revision);
-    const stamped = Buffer.allocUnsafeSlow(image.length);
-    image.copy(stamped);
-    startup.copy(stamped);
-    this.#house.metrics.touches += 1;
-    // Not in place: then like any other change.
-    if (revision === undefined) return stamped;
-    const isFleeting = !this.#house.store.tellsRevisions;
-    this.#contents = { image: stamped, revision, isFleeting, sameAs: sameToo(contents, revision) };
-    return stamped;
-  }
-
-  /** False when it has failed, and with it what came before it in this turn. */
-  #endByTurn(turn: EndTurn, plan: Pick<Plan, "image" | "turns" | "steps">): boolean {
-    const before = this.#contents;
-    try {
-      this.#end();
-    } catch (error) {
-      for (const failed of [...plan.turns, turn]) failed.fail(storeError(this.id, error));
-      return false;
-    }
-    // What came before the end is in nothing that could be lost: it was carried out, and then the session ended.
-    for (const earlier of plan.turns.splice(0)) earlier.answer(before === undefined ? ABSENT : stateOf(before, 0));
-    plan.steps.length = 0;
-    plan.image = undefined;
-    this.#house.metrics.abandons += 1;
-    turn.answer();
-    return true;
-  }
-
-  #stage({ image, turns, steps, found }: Plan): Prepared | undefined {
-    const contents = this.#contents;
-    const { wasRepaired, known } = found;
-    const unwritten = wasRepaired ? known : contents;
-    if (image === undefined || image === contents?.image) {
-      for (const turn of turns) {
-        if (turn.type === "commit") this.#closeReleased(turn.options);
-        if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
-      }
-      return undefined;
-    }
-    try {
-      const staged = this.#house.store.stage(this.id, image, contents?.revision);
-      return { session: this, staged, image, before: contents, unwritten, turns, steps, wasRepaired };
-    } catch (error) {
-      if (contents === undefined) this.#leaveNothing();
-      this.#keep(unwritten);
-      const problem = storeError(this.id, error);
-      for (const turn of turns) this.#refuse(turn, problem);
-      if (wasRepaired) this.#failRepair(error);
-      return undefined;
-    }
-  }
-
-  /** What was known before something failed. The file tells how far that came; what a stale save has undone is told by this alone. */
-  #keep(contents: Contents | undefined): void {
-    this.#contents = contents;
-    this.#mustLook = true;
-  }
-
-  /** A session that could not be made has a lock file all the same: on a full disk one more with every try. */
-  #leaveNothing(): void {
-    try {
-      if (this.#hasLock && this.#house.store.stat(this.id) === undefined) this.#house.store.remove(this.id);
-    } catch (error) {
-      this.#house.log.error("discard-failed", { session: this.id, error: String(error) });
-    }
-  }
-
-  #adoptWritten(prepared: Prepared): void {
-    const { before, image, staged } = prepared;
-    const { atMs, isAnybodyThere } = this.#house.look();
-    for (const step of prepared.steps) noteReplaced(this.#house, printsOf(this.id, step), atMs);
-    const isUnchanged = before !== undefined && prepared.wasRepaired && prepared.turns.length === 0;
-    const { revision } = staged;
-    const sameAs = isUnchanged ? sameToo(before, revision) : [revision.mtimeMs];
-    this.#contents = { image, revision, isFleeting: !this.#house.store.tellsRevisions, sameAs };
-    this.#writtenMs = atMs;
-    this.#mayBeHeld = isAnybodyThere;
-    if (prepared.wasRepaired) this.#house.inherited.forget(this.id);
-    // A repair is not the transaction's work: what it did not see, it must still be told of.
-    if (this.#lease !== undefined && prepared.turns.length > 0) this.#lease.image = image;
-    this.#house.metrics.writes += 1;
-    this.#house.grew(this);
-  }
-
-  #answerTurns(prepared: Prepared, contents: Contents, answeredMs: number): void {
-    const isAlone = prepared.turns.length === 1 && !prepared.wasRepaired;
-    for (const turn of prepared.turns) {
-      const isExact =
-        isAlone && (turn.type === "commit" && turn.options.create === true ? true : knows(prepared.before, turn.base));
-      turn.answer(isExact ? stateOf(contents, contents.revision.mtimeMs) : stateOf(contents, 0));
-      if (turn.type === "commit") this.#afterCommit(turn, answeredMs);
+  /** A caller that held the contents before knows those after its own change, if nothing else was written with that. */
+  #answerWritten({ turns, before, isRepair }: Prepared, contents: Contents, answeredMs: number): void {
+    const isAlone = turns.length === 1 && !isRepair;
+    for (const turn of turns) {
+      const isExact = isAlone && (isCreation(turn) || knows(before, turn.base));
+      turn.answer(stateOf(contents, isExact ? contents.revision.mtimeMs : 0));
+      if (turn.type !== "commit") continue;
+      this.#house.metrics.commits += 1;
+      this.#house.metrics.noteCommit(answeredMs - turn.arrivedMs);
     }
     this.#answerReads(contents.image);
-  }
-
-  #afterCommit(turn: CommitTurn, answeredMs: number): void {
-    this.#house.metrics.commits += 1;
-    this.#house.metrics.noteCommit(answeredMs - turn.arrivedMs);
-    this.#house.noteApplied(turn.caller.client, turn.sequence);
   }
 
   // -- leases
 
   #grant(turn: LeaseTurn): void {
-    const contents = this.#contents;
-    if (contents === undefined) {
-      turn.fail(gone(this.id));
-      return;
-    }
-    const fence = this.#house.fences.next();
-    const onDeadline = (): void => this.#loseLease(fence);
-    this.#lease = new Lease({
-      fence,
-      owner: turn.caller.owner,
-      image: contents.image,
-      leaseMs: turn.leaseMs,
-      onDeadline,
-    });
-    this.#house.waits.noteGranted(this.id, fence, turn.caller.owner);
-    this.#house.metrics.leases += 1;
+    const { contents } = this.#look;
+    if (contents === undefined) return;
+    const onLost = (fence: number): void => this.#lose(fence);
+    const lease = this.#house.leases.begin(this.id, turn, contents.image, onLost);
+    this.#turns.beginLease(lease);
     try {
-      turn.answer(fence, stateOf(contents, turn.known));
+      turn.answer(lease.fence, stateOf(contents, turn.known));
     } catch (error) {
-      // Whoever was not told of it will never end it.
+      // A holder that was not told of it will never end it.
       this.#closeLease();
       turn.fail(error);
     }
   }
 
-  #loseLease(fence: number): void {
-    if (this.#lease?.fence !== fence) return;
-    this.#house.metrics.leasesLost += 1;
-    this.#house.log.warn("lease-lost", { session: this.id, fence });
-    this.#endLease();
-  }
-
-  /** What was just written is what the next holder is to see, and the lock is still ours. Where others may want it they have their turn. */
+  /** The next holder is to see the contents just written, and the lock is still ours. Another program that may want the lock comes first. */
   #grantNext(): void {
-    const [next, contents] = [this.#queue[0], this.#contents];
-    if (this.#lease !== undefined || next?.type !== "lease" || contents === undefined) return;
+    const { first } = this.#turns;
+    if (this.#turns.lease !== undefined || first?.type !== "lease") return;
     const nowMs = this.#house.now();
-    if (this.#house.look().isAnybodyThere || this.#gaps?.wasMetLately(nowMs) === true) return;
-    if (isExpired(contents.image, nowMs)) return;
-    this.#queue.shift();
-    this.#grant(next);
+    if (this.#encounters.mayWantLock(nowMs) || !this.#look.isAlive(nowMs)) return;
+    this.#turns.drop(1);
+    this.#grant(first);
   }
 
-  #closeReleased({ fence, release }: CommitOptions): void {
-    if (release === true && this.#lease?.fence === fence) this.#closeLease();
+  #lose(fence: number): void {
+    if (this.#turns.lease?.fence === fence) this.#endLease();
+  }
+
+  /** A transaction is for the contents it saw: it ends, and its worker runs it again on the new ones. */
+  #loseIfOvertaken(image: Buffer | undefined): void {
+    const { lease } = this.#turns;
+    if (lease === undefined || lease.turns.length === 0 || !isOvertaken(lease, image)) return;
+    this.#house.metrics.conflicts += 1;
+    for (const turn of this.#turns.takeDue()) turn.fail(overtaken(this.id));
+    this.#closeLease();
+  }
+
+  #closeReleased(turn: Turn): void {
+    if (endsLease(turn, this.#turns.lease)) this.#closeLease();
   }
 
   #closeLease(): void {
-    this.#lease?.end();
-    this.#lease = undefined;
-    this.#house.waits.noteEnded(this.id);
-    for (const turn of this.#leased.splice(0)) turn.fail(leaseLost(this.id));
+    const { lease } = this.#turns;
+    if (lease === undefined) return;
+    this.#house.leases.end(this.id, lease);
+    for (const turn of this.#turns.endLease()) turn.fail(leaseLost(this.id));
   }
 
   #endLease(): void {
     this.#closeLease();
-    if (!this.#isWriting) this.#unlock();
-    if (this.#hasWork) this.#house.schedule(this);
+    if (!this.#isWriting) this.#lock.release();
+    if (this.#turns.hasWork) this.askForTurn();
   }
 
   // -- failures
 
   /** Another program saved between our look and our step: its save stands, and our turns come again. */
-  #tryAgain(prepared: Prepared): void {
-    this.#cancelMarks(prepared);
+  #comeAgain(prepared: Prepared): void {
     this.#isWriting = false;
-    this.#keep(prepared.unwritten);
-    const commits = prepared.turns.filter((turn) => turn.type === "commit" && turn.options.fence !== undefined);
-    const others = prepared.turns.filter((turn) => !commits.includes(turn));
-    this.#queue.unshift(...others);
-    // Its lease may be over by now: while the disk worked, say.
-    for (const turn of commits.reverse() as CommitTurn[]) {
-      if (turn.options.fence === this.#lease?.fence) this.#leased.unshift(turn);
-      else turn.fail(leaseLost(this.id));
-    }
+    this.#look.keep(prepared.unwritten);
+    // A lease may be over by now: while the disk worked, say.
+    for (const turn of this.#turns.putBack(prepared.turns)) turn.fail(leaseLost(this.id));
     this.#finishTurn();
   }
 
-  #undo(prepared: Prepared, error: unknown): void {
-    this.#cancelMarks(prepared);
+  #undo({ before, unwritten, turns, isRepair }: Prepared, error: unknown): void {
+    const { contents } = this.#look;
     this.#isWriting = false;
-    // What is visible already stays known: only the disk has not taken it.
-    const isVisible = this.#contents !== prepared.before;
-    this.#keep(isVisible ? this.#contents : prepared.unwritten);
-    if (prepared.before === undefined) this.#leaveNothing();
-    const problem = storeError(this.id, error);
-    for (const turn of prepared.turns) this.#refuse(turn, problem);
-    if (prepared.wasRepaired && !isVisible) this.#failRepair(error);
+    // Contents that are visible already stay known: only the disk has not taken them.
+    const isVisible = contents !== before;
+    this.#look.keep(isVisible ? contents : unwritten);
+    if (before === undefined) this.#look.leaveNothing();
+    this.#refuseAll(turns, error);
+    if (isRepair && !isVisible) this.#failRepair(error);
     this.#finishTurn();
   }
 
-  #cancelMarks(prepared: Prepared): void {
-    for (const turn of prepared.turns) {
-      if (turn.type === "commit") this.#house.journal?.noteCancelled(markOf(this.id, turn), prepared.staged.revision);
-    }
-  }
-
-  /** Whoever waits wants what could not be put back: he is told so, and the next look tries again. */
+  /** The calls that wait want the values that could not be put back: they are told so, and the next look tries again. */
   #failRepair(error: unknown): void {
     this.#house.log.error("repair-failed", { session: this.id, error: String(error) });
-    this.#failEverything(error, true);
+    this.#failDue(error, true);
   }
 
-  /** @param mayEnd the lock is ours: ending a session needs no file that can be read. */
-  #failEverything(error: unknown, mayEnd: boolean): void {
+  /** @param mayEnd the lock is ours: ending a session needs nothing that can be read. */
+  #failDue(error: unknown, mayEnd: boolean): void {
     const problem = storeError(this.id, error);
-    const waiting: Waiting[] = [...this.#reads.splice(0), ...this.#leased.splice(0)];
-    // Who waits for the end of a lease waits for his own turn, and hears what becomes of that.
+    for (const turn of this.#turns.takeReads()) turn.fail(problem);
     const ends: EndTurn[] = [];
-    for (const turn of this.#lease === undefined ? this.#queue.splice(0) : []) {
+    for (const turn of this.#turns.takeDue()) {
       if (turn.type === "end" && mayEnd) ends.push(turn);
-      else waiting.push(turn);
+      else this.#refuse(turn, problem);
     }
-    for (const turn of waiting) this.#refuse(turn, problem);
-    for (const turn of ends) this.#endByTurn(turn, { image: undefined, turns: [], steps: [] });
+    for (const turn of ends) this.#end(turn, []);
   }
-}
 
-/** Asks for a look at the file on nobody's behalf: for what looking at a session does to it. */
-export const nobodyReads: ReadTurn = {
-  caller: { owner: {}, client: "" },
-  known: 0,
-  answer: () => undefined,
-  fail: () => undefined,
-};
+  #refuseAll(turns: readonly Turn[], error: unknown): void {
+    const problem = storeError(this.id, error);
+    for (const turn of turns) this.#refuse(turn, problem);
+  }
 
-export function markOf(id: string, turn: CommitTurn): { id: string; client: string; sequence: number } {
-  return { id, client: turn.caller.client, sequence: turn.sequence };
-}
-
-function gone(id: string): SessionError {
-  return new SessionError("ERR_SESSION_GONE", `Session ${id} is gone; nothing was written.`);
-}
-
-function leaseLost(id: string): SessionError {
-  return new SessionError("ERR_LEASE_LOST", `The lease on session ${id} is over; nothing was written.`);
-}
-
-export function storeError(id: string, error: unknown): SessionError {
-  if (error instanceof SessionError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new SessionError("ERR_STORE", `The file of session ${id} could not be read or written: ${reason}.`, {
-    cause: error,
-  });
+  /** A commit that was to end its lease ends it, applied or refused: the rest of the lease is nobody's. */
+  #refuse(turn: Turn, problem: Error): void {
+    this.#closeReleased(turn);
+    turn.fail(problem);
+  }
 }

@@ -1,101 +1,117 @@
 // Every call on a session comes through here. Decides when sessions take their turns, and what happens to several at once (Unique, a
-// closed connection). Which of them are in memory is up to the cache.
+// closed connection). Which of them are in memory is up to the cache, and how they are written up to the batch.
 //
-// All sessions that have work at the end of one turn of the event loop take their turns together: first each prepares, then one append
-// to the journal names everything that is about to become visible, then each publishes and answers.
+// All sessions that have work at the end of one turn of the event loop take their turns together.
 
-import { SessionError } from "../../protocol/errors.ts";
-import type { Dialect } from "../../protocol/image/image.ts";
-import { prefixOf } from "../../protocol/session-id.ts";
-import { KIND, type State } from "../../protocol/wire/operations.ts";
 import type { Config } from "../config.ts";
-import type { InheritedChanges } from "../foreign/inherited-changes.ts";
-import type { RecentValues } from "../foreign/recent-values.ts";
-import { noteReplaced, printsOf, type Step } from "../foreign/repair.ts";
-import { Cache } from "../memory/cache.ts";
+import type { ForeignWriters } from "../foreign/foreign.ts";
+import { ABSENT, Cache, stateOf } from "../memory/cache.ts";
 import { AppliedCommits } from "../once/applied-commits.ts";
-import type { Journal, JournaledChange, JournaledCommit } from "../once/journal.ts";
+import type { Journal } from "../once/journal.ts";
 import type { Log } from "../report/log.ts";
 import type { Metrics } from "../report/metrics.ts";
-import type { Clock, Look, Store } from "../store/store.ts";
-import { ABSENT, stateOf } from "./contents.ts";
-import type { Fences } from "./lease.ts";
-import { LeaseWaits } from "./lease-waits.ts";
-import { markOf, nobodyReads, type Prepared, type Session, storeError } from "./session.ts";
+import type { Store } from "../store/store.ts";
+import { CommitBatch } from "./commit-batch.ts";
+import { Leases } from "./leases.ts";
+import { NO_LOCKS } from "./lock-wait.ts";
+import { Session, type Surroundings } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
-import type { CommitTurn, EndTurn, ReadTurn, Turn } from "./turn.ts";
+import { type CommitTurn, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
+import { UniqueCommits } from "./unique.ts";
+
+export { Sweep } from "./sweep.ts";
+export { Tombstones } from "./tombstones.ts";
+export { badId, type Caller, type CommitTurn } from "./turns.ts";
 
 export interface Parts {
   readonly config: Config;
   readonly store: Store;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly fences: Fences;
+  readonly foreign: ForeignWriters;
   readonly tombstones: Tombstones;
-  /** Values that a commit of ours or another program's save replaced. */
-  readonly replaced: RecentValues;
-  /** Values that commits of ours put there. */
-  readonly committed: RecentValues;
-  /** What an earlier daemon changed. */
-  readonly inherited: InheritedChanges;
   /** Undefined for engines that keep nothing beyond this process. */
   readonly journal: Journal | undefined;
+  readonly log: Log;
+  readonly metrics: Metrics;
   /** The clock, in Unix ms. */
   readonly now: () => number;
-  /** The clock of looks and ages: nobody sets it, and when the process begins it is the other one. */
-  readonly steadyMs: Clock;
   /** Asks for `flush` at the end of this turn of the event loop. */
   readonly requestTurnEnd: () => void;
   /** False once another daemon may have our place: from then on nothing is written any more. */
   readonly mayWrite: () => boolean;
 }
 
-/** What a session may use of what is around it. */
-export interface Surroundings extends Parts {
-  schedule(session: Session): void;
-  grew(session: Session): void;
-  noteApplied(client: string, sequence: number): void;
-  readonly waits: LeaseWaits;
-  /** Dialect of an image that gets its first reference now. */
-  dialect(): Dialect;
-  /** The look at who else uses the store: one for all that is published together, just before that. */
-  look(): Look;
+/** A commit that was applied by this daemon or the one before. */
+interface Applied {
+  readonly client: string;
+  readonly sequence: number;
 }
 
+/** Sessions that take their turns at one time: the first are answered while the others are written. */
 const SESSIONS_PER_FLUSH = 64;
 
 export class Sessions {
   readonly #parts: Parts;
-  readonly #surroundings: Surroundings;
-  readonly #cache: Cache;
+  readonly #cache: Cache<Session>;
+  readonly #batch: CommitBatch;
+  readonly #unique: UniqueCommits;
+  readonly #applied = new AppliedCommits();
+  readonly #leases: Leases;
   /** Those that have work, in the order in which they got it. */
   #scheduled: Session[] = [];
   /** Since the last flush. */
   #turnsAtOnce = 0;
-  #look: Look | undefined;
   #isStopped = false;
-  readonly #applied = new AppliedCommits();
-  readonly #waits = new LeaseWaits();
-  readonly #uniqueTurns = new Map<string, Promise<void>>();
-  /** With durability "fsync": what the disk works on, and the commits in it by `nameOf`. */
-  readonly #toDisk = new Set<Promise<void>>();
-  readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(parts: Parts) {
+    const { config, store, foreign, log, now, journal, mayWrite } = parts;
     this.#parts = parts;
-    this.#surroundings = {
-      ...parts,
-      waits: this.#waits,
-      schedule: (session) => this.#schedule(session),
-      grew: (session) => this.#cache.settle(session),
+    this.#leases = new Leases(parts);
+    const surroundings = this.#surroundings();
+    this.#cache = new Cache({
+      wake: (id, resting) => new Session(id, surroundings, resting),
+      store,
+      cacheBytes: config.cacheBytes,
+      now,
+      neededSinceMs: () => foreign.neededSinceMs,
+    });
+    this.#batch = new CommitBatch({
+      journal,
+      flushes: config.durability === "fsync" ? store.flushes : undefined,
+      foreign,
+      log,
+      now,
+      mayWrite,
       noteApplied: (client, sequence) => this.#applied.add(client, sequence),
-      dialect: () => parts.store.dialect,
-      look: () => {
-        this.#look ??= parts.store.look(parts.steadyMs);
-        return this.#look;
-      },
+      settle: (session) => this.#cache.settle(session),
+    });
+    this.#unique = new UniqueCommits({
+      commit: (id, turn) => this.commit(id, turn),
+      enter: (id, turn) => this.enter(id, turn),
+      wasApplied: (turn) => this.#wasApplied(turn),
+      hasEnded: (id) => parts.tombstones.has(id),
+      ids: () => store.ids(),
+      log,
+    });
+  }
+
+  #surroundings(): Surroundings {
+    const { config, store, foreign, tombstones, journal, log, metrics, now } = this.#parts;
+    const { maxSessionBytes, timeoutSeconds, lockWaitMs } = config;
+    return {
+      store,
+      locks: store.locks ?? NO_LOCKS,
+      foreign,
+      tombstones,
+      journal,
+      log,
+      metrics,
+      now,
+      maxSessionBytes,
+      lockWaitMs,
+      limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
+      leases: this.#leases,
+      schedule: (session) => this.#schedule(session),
     };
-    this.#cache = new Cache(this.#surroundings);
   }
 
   get count(): number {
@@ -104,7 +120,7 @@ export class Sessions {
 
   /** Of these, how many are objects. */
   get awakeCount(): number {
-    return this.#cache.awake.size;
+    return this.#cache.awakeCount;
   }
 
   get bytes(): number {
@@ -119,7 +135,7 @@ export class Sessions {
 
   read(id: string, turn: ReadTurn): void {
     this.#parts.metrics.opens += 1;
-    const session = this.#cache.awake.get(id);
+    const session = this.#cache.awake(id);
     if (session !== undefined) session.read(turn);
     else this.#readAsleep(id, turn);
   }
@@ -129,7 +145,7 @@ export class Sessions {
     if (contents !== undefined) {
       this.#parts.metrics.hits += 1;
       turn.answer(stateOf(contents, turn.known));
-    } else if (this.#cache.isAtRest(id) || this.#mayExist(id)) {
+    } else if (this.#cache.has(id) || this.#mayExist(id)) {
       const session = this.#cache.wake(id);
       session.read(turn);
       this.#takeTurnAtOnce(session);
@@ -139,45 +155,31 @@ export class Sessions {
   }
 
   /**
-   * Of many that are read from their files each is done with before the next one begins: nothing of it outlives a collection of young
-   * garbage, which would make the heap grow. Not more of them than others may be kept waiting for.
+   * Of many sessions that are read from the store each is done with before the next one begins: the garbage of a read is young when it is
+   * collected, and the heap does not grow. No more of them at once than other callers may be kept waiting for.
    */
   #takeTurnAtOnce(session: Session): void {
     if (this.#turnsAtOnce === SESSIONS_PER_FLUSH || this.#scheduled.at(-1) !== session) return;
     this.#scheduled.pop();
-    session.isScheduled = false;
     this.#turnsAtOnce += 1;
-    this.#takeTurns([session]);
+    this.#batch.run([session]);
   }
 
   /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
   enter(id: string, turn: Turn): void {
-    const mayWait = turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
-    const isDurable = mayWait.type === "end" && this.#parts.config.durability === "fsync";
-    this.#cache.wake(id).enter(isDurable ? this.#answeredFromDisk(id, mayWait) : mayWait);
-  }
-
-  /** Who has signed out must not be signed in again by a power cut. */
-  #answeredFromDisk(id: string, turn: EndTurn): EndTurn {
-    const answer = (): void => {
-      const done = this.#parts.store
-        .syncPublished()
-        .then(turn.answer, (error: unknown) => turn.fail(storeError(id, error)))
-        .finally(() => this.#toDisk.delete(done));
-      this.#toDisk.add(done);
-    };
-    return { ...turn, answer };
+    const mayWait = this.#leases.enter(id, turn);
+    this.#cache.wake(id).enter(mayWait.type === "end" ? this.#batch.durably(id, mayWait) : mayWait);
   }
 
   /** A commit that was applied before is answered with the present state and not applied again. */
   commit(id: string, turn: CommitTurn): void {
-    const underWay = this.#underWay.size === 0 ? undefined : this.#underWay.get(nameOf(turn));
-    // Its connection broke while the disk worked on it: what became of it is known when the disk is done.
-    if (underWay !== undefined) {
-      underWay.then(() => this.commit(id, turn)).catch(turn.fail);
+    const decided = this.#batch.whenDecided(turn);
+    // Its connection broke while the disk worked on it: its fate is known when the disk is done.
+    if (decided !== undefined) {
+      decided.then(() => this.commit(id, turn)).catch(turn.fail);
       return;
     }
-    if (!this.#applied.has(turn.caller.client, turn.sequence)) {
+    if (!this.#wasApplied(turn)) {
       this.enter(id, turn);
       return;
     }
@@ -186,23 +188,13 @@ export class Sessions {
     this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
-  /**
-   * A commit that also ends every other session of the same prefix. Those of one prefix run one after the other, so that of several
-   * created at once exactly one survives: the last.
-   */
+  #wasApplied({ caller, sequence }: CommitTurn): boolean {
+    return this.#applied.has(caller.client, sequence);
+  }
+
+  /** A commit that also ends every other session of the same prefix. */
   commitUnique(id: string, turn: CommitTurn): void {
-    const prefix = prefixOf(id);
-    const earlier = this.#uniqueTurns.get(prefix) ?? Promise.resolve();
-    // One of the earlier may wait for the lease of this one: it is written first, and then looks whether it was ended meanwhile.
-    const written = turn.options.fence === undefined ? undefined : this.#written(id, turn);
-    written?.catch(() => undefined);
-    const mine = earlier
-      .then(() => this.#commitAlone(id, prefix, turn, written))
-      .catch((error: unknown) => turn.fail(storeError(id, error)));
-    this.#uniqueTurns.set(prefix, mine);
-    void mine.then(() => {
-      if (this.#uniqueTurns.get(prefix) === mine) this.#uniqueTurns.delete(prefix);
-    });
+    this.#unique.commit(id, turn);
   }
 
   /** The lease that this commit was to end, if it does not get as far as its session. */
@@ -212,17 +204,17 @@ export class Sessions {
   }
 
   release(id: string, fence: number, owner: object): void {
-    this.#cache.awake.get(id)?.release(fence, owner);
+    this.#cache.awake(id)?.release(fence, owner);
   }
 
   /** A connection is closed: its turns and leases end. */
   forget(owner: object): void {
-    for (const session of this.#cache.awake.values()) session.forget(owner);
+    for (const session of this.#cache.allAwake()) session.forget(owner);
   }
 
-  /** The file of this session may have changed. */
+  /** The store may hold another revision of this session. */
   lookAgain(id: string): void {
-    if (this.#cache.awake.has(id) || this.#cache.isAtRest(id)) {
+    if (this.#cache.has(id)) {
       if (this.#cache.currentAtRest(id) === undefined) this.#cache.wake(id).lookAgain();
     } else if (this.#parts.tombstones.has(id)) {
       this.#cache.wake(id).read(nobodyReads);
@@ -239,54 +231,31 @@ export class Sessions {
     this.#cache.wake(id).read(nobodyReads);
   }
 
-  /** Called once, with what the journal told. */
-  recall(commits: readonly JournaledCommit[]): void {
-    const nowMs = this.#parts.steadyMs();
-    const oldestMs = nowMs - this.#parts.config.repairSeconds * 1000;
-    for (const { client, sequence, change } of commits) {
-      this.#applied.add(client, sequence);
-      if (change === undefined || change.whenMs <= oldestMs) continue;
-      noteReplaced(this.#parts, change.prints, Math.min(change.whenMs, nowMs));
-    }
+  /** Called once, with the commits of the daemon before, as the journal tells them. */
+  recall(commits: readonly Applied[]): void {
+    for (const { client, sequence } of commits) this.#applied.add(client, sequence);
   }
 
   /** Does all the work that is due, once. */
   flush(): void {
     this.#turnsAtOnce = 0;
-    this.#takeTurns(this.#takeDue());
+    this.#batch.run(this.#takeDue());
   }
 
-  #takeTurns(sessions: readonly Session[]): void {
-    // Whoever waits here has lost its connection with our place, and asks the next daemon.
-    if (sessions.length === 0 || !this.#parts.mayWrite()) return;
-    const prepared: Prepared[] = [];
-    const nowMs = this.#parts.now();
-    for (const session of sessions) {
-      const write = session.prepare(nowMs);
-      if (write !== undefined) prepared.push(write);
-      else this.#cache.settle(session);
-    }
-    if (prepared.length === 0) return;
-    if (this.#parts.config.durability === "fsync") this.#sendToDisk(prepared);
-    else this.#acknowledge(this.#publish(prepared));
-  }
-
-  /** Some at a time, so that the first are answered while the others are written. */
-  #takeDue(): Session[] {
+  #takeDue(): readonly Session[] {
     const due = this.#scheduled;
-    this.#scheduled = due.splice(Math.min(SESSIONS_PER_FLUSH, this.#parts.store.lockable));
-    for (const session of due) session.isScheduled = false;
+    this.#scheduled = due.splice(Math.min(SESSIONS_PER_FLUSH, this.#parts.store.open?.max ?? SESSIONS_PER_FLUSH));
     if (this.#scheduled.length > 0) this.#parts.requestTurnEnd();
     return due;
   }
 
-  /** Takes no more turns. What is under way has been answered when this resolves. */
+  /** Takes no more turns. Calls under way have been answered when this resolves. */
   async stop(): Promise<void> {
-    while (this.#scheduled.length > 0 || this.#uniqueTurns.size > 0 || this.#toDisk.size > 0) {
-      await Promise.all([...this.#uniqueTurns.values(), ...this.#toDisk]);
+    while (this.#scheduled.length > 0 || this.#unique.count > 0 || this.#batch.isWorking) {
+      await Promise.all([...this.#unique.underWay, ...this.#batch.underWay]);
       this.flush();
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#toDisk.size === 0 && this.#scheduled.every((session) => session.waitingCount === 0)) break;
+      if (!this.#batch.isWorking && this.#scheduled.every((session) => session.waitingCount === 0)) break;
     }
     this.#isStopped = true;
     this.#cache.stop();
@@ -295,146 +264,16 @@ export class Sessions {
   #mayExist(id: string): boolean {
     const { store, tombstones } = this.#parts;
     try {
-      return tombstones.has(id) || store.stat(id) !== undefined || store.hasLock(id);
+      return tombstones.has(id) || store.stat(id) !== undefined || store.locks?.has(id) === true;
     } catch {
-      // Whatever the system error: it comes again at the session's turn, which answers with it.
+      // Any system error: it comes again at the session's turn, which answers with it.
       return true;
     }
   }
 
   #schedule(session: Session): void {
-    if (this.#isStopped || session.isScheduled) return;
-    session.isScheduled = true;
+    if (this.#isStopped) return;
     this.#scheduled.push(session);
     this.#parts.requestTurnEnd();
   }
-
-  /** Those that are visible now: the others begin again, or failed and were answered. */
-  #publish(prepared: readonly Prepared[]): Prepared[] {
-    const { journal } = this.#parts;
-    this.#look = undefined;
-    try {
-      if (journal !== undefined) {
-        const { isAnybodyThere } = this.#surroundings.look();
-        for (const write of prepared) noteMarks(journal, write, isAnybodyThere);
-        journal.append();
-      }
-    } catch (error) {
-      for (const write of prepared) write.session.abort(write, error);
-      return [];
-    }
-    const published = prepared.filter((write) => write.session.publish(write));
-    // Only now is all of the batch decided: what was taken back must not count as done if we are killed.
-    if (published.length < prepared.length) this.#appendQuietly();
-    return published;
-  }
-
-  #appendQuietly(): void {
-    try {
-      this.#parts.journal?.append();
-    } catch (error) {
-      // What was noted is kept and goes with the next batch.
-      this.#parts.log.error("journal-failed", { error: String(error) });
-    }
-  }
-
-  #acknowledge(prepared: readonly Prepared[]): void {
-    const answeredMs = performance.now();
-    for (const write of prepared) write.session.acknowledge(write, answeredMs);
-  }
-
-  #sendToDisk(prepared: readonly Prepared[]): void {
-    const names = prepared.flatMap(({ turns }) => turns.filter((turn) => turn.type === "commit").map(nameOf));
-    const done = this.#publishDurably(prepared).finally(() => {
-      this.#toDisk.delete(done);
-      for (const name of names) this.#underWay.delete(name);
-    });
-    this.#toDisk.add(done);
-    for (const name of names) this.#underWay.set(name, done);
-  }
-
-  /** The same with the disk in between: one flush of the directory serves all. */
-  async #publishDurably(prepared: readonly Prepared[]): Promise<void> {
-    const { store } = this.#parts;
-    const staged: Prepared[] = [];
-    await Promise.all(
-      prepared.map(async (write) => {
-        try {
-          await store.syncStaged(write.session.id);
-          staged.push(write);
-        } catch (error) {
-          write.session.abort(write, error);
-        }
-      }),
-    );
-    // The disk may have taken its time.
-    const published = staged.length === 0 || !this.#parts.mayWrite() ? [] : this.#publish(staged);
-    if (published.length === 0) return;
-    try {
-      await store.syncPublished();
-      this.#acknowledge(published);
-    } catch (error) {
-      for (const write of published) write.session.abort(write, error);
-    }
-  }
-
-  #written(id: string, turn: CommitTurn): Promise<State> {
-    return new Promise((answer, fail) => {
-      this.commit(id, { ...turn, answer, fail });
-    });
-  }
-
-  async #commitAlone(id: string, prefix: string, turn: CommitTurn, written?: Promise<State>): Promise<void> {
-    const wasApplied = this.#applied.has(turn.caller.client, turn.sequence);
-    const state = await (written ?? this.#written(id, turn));
-    // Sent again after a newer one has ended it, or ended by an earlier one that came to it late: the other one stays.
-    if ((wasApplied && state.kind === KIND.absent) || (written !== undefined && this.#parts.tombstones.has(id))) {
-      turn.answer(state);
-      return;
-    }
-    const others: string[] = [];
-    for await (const other of this.#parts.store.ids()) {
-      if (other !== id && prefixOf(other) === prefix) others.push(other);
-    }
-    await Promise.all(others.map((other) => this.#endOther(other, turn)));
-    turn.answer(state);
-  }
-
-  /**
-   * One that cannot be ended (a directory of that name, say) must not keep the others from it.
-   *
-   * @throws SessionError ERR_DEADLOCK where its turn would never come.
-   */
-  #endOther(id: string, { caller, held }: CommitTurn): Promise<void> {
-    return new Promise((answer) => {
-      const fail = (error: unknown): void => {
-        this.#parts.log.error("unique-failed", { session: id, error: String(error) });
-        answer();
-      };
-      this.enter(id, { type: "end", caller, held, answer, fail });
-    });
-  }
-}
-
-function nameOf({ caller, sequence }: CommitTurn): string {
-  return `${sequence} ${caller.client}`;
-}
-
-/** @param isObserved other programs run that may save what they loaded before: then the next daemon must know what was changed. */
-function noteMarks(journal: Journal, { session, staged, before, turns, steps }: Prepared, isObserved: boolean): void {
-  let at = 0;
-  for (const turn of turns) {
-    if (turn.type !== "commit") continue;
-    const step = steps[at++];
-    const change = isObserved && step !== undefined ? changeOf(session.id, step) : undefined;
-    journal.noteCommit(markOf(session.id, turn), { revision: staged.revision, replaced: before?.revision, change });
-  }
-}
-
-function changeOf(id: string, step: Step): JournaledChange {
-  return { whenMs: step.nowMs, delta: step.delta, prints: printsOf(id, step) };
-}
-
-export function badId(id: string): SessionError {
-  return new SessionError("ERR_BAD_ID", `${JSON.stringify(id.slice(0, 100))} is not a session id.`);
 }

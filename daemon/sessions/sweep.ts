@@ -3,19 +3,19 @@
 
 import { isExpired } from "../../protocol/image/image.ts";
 import type { Log } from "../report/log.ts";
-import type { Store } from "../store/store.ts";
-import type { Sessions } from "./sessions.ts";
+import type { SessionFiles } from "../store/store.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 const FILES_PER_SLICE = 32;
-/** The first one begins soon: what expired while no daemon ran is gone then, and how many there are is known. */
+/** The first sweep begins soon: it removes sessions that expired while no daemon ran, and counts the others. */
 const FIRST_PAUSE_MS = 1_000;
 /** After a slice the sweep rests this many times as long as its own work took. */
 const REST_FACTOR = 40;
 
 interface SweepParts {
-  readonly store: Store;
-  readonly sessions: Sessions;
+  readonly store: Pick<SessionFiles, "ids" | "header">;
+  /** Ends a session whose time is over, in its turn. */
+  readonly sessions: { endIfExpired(id: string): void };
   readonly tombstones: Tombstones;
   readonly log: Log;
   readonly now: () => number;

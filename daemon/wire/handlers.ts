@@ -13,8 +13,7 @@ import {
 import type { Config } from "../config.ts";
 import { MAX_COMMITS_IN_FLIGHT } from "../once/applied-commits.ts";
 import type { Metrics } from "../report/metrics.ts";
-import { badId, type Sessions } from "../sessions/sessions.ts";
-import type { Caller, CommitTurn } from "../sessions/turn.ts";
+import { badId, type Caller, type CommitTurn, type Sessions } from "../sessions/sessions.ts";
 import type { Call } from "./dispatch.ts";
 
 export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, call: Call) => void };

@@ -1,10 +1,11 @@
 // The Unix socket: takes connections, flushes at the end of a turn of the event loop what was answered in it, drains on stop.
 
-import { lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { lstatSync, renameSync, statSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import { MAX_SOCKET_PATH_BYTES } from "../config.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../../protocol/places.ts";
+import { isSystemError, removeFile } from "../files/files.ts";
 import { Connection } from "./connection.ts";
 
 export interface ServerEvents {
@@ -74,7 +75,7 @@ export class Server {
     checkMayReplace(socket);
     const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}`);
     const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
-    removeSocket(path);
+    removeFile(path);
     const umask = process.umask(SOCKET_UMASK);
     try {
       await listenOn(this.#net, path);
@@ -98,7 +99,7 @@ export class Server {
   /** Takes no new connection and gives the name back. Connections stay, until `close`. */
   stopListening(): void {
     try {
-      if (this.isStillNamed) removeSocket(this.#options.socket);
+      if (this.isStillNamed) removeFile(this.#options.socket);
     } finally {
       this.#net.close();
     }
@@ -166,8 +167,7 @@ function checkMayReplace(path: string): void {
 
 /** What bind says where there can be no sockets: file systems made for Windows, some of FUSE. */
 function isNoPlace(error: unknown): boolean {
-  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
-  return ["EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO"].includes(code);
+  return isSystemError(error, "EPERM", "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENXIO");
 }
 
 function noSockets(socket: string, error: unknown): SessionError {
@@ -184,12 +184,4 @@ function listenOn(server: NetServer, path: string): Promise<void> {
       resolve();
     });
   });
-}
-
-function removeSocket(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (!(error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT")) throw error;
-  }
 }

@@ -3,9 +3,10 @@
 
 import { SessionError } from "../errors.ts";
 import { lengthBytes, readLength, TAG } from "../value/format.ts";
-import { borrowOutput, type Output, returnOutput } from "../value/output.ts";
+import { borrowOutput, returnOutput, writeKey } from "../value/output.ts";
 import { endOfString, endOfValue, newScan } from "../value/scan.ts";
-import { keyBytes, readKey } from "../value/text.ts";
+import { readKey } from "../value/text.ts";
+import type { Dialect } from "./dialect.ts";
 
 const NONE_MOVED: ReadonlySet<string> = new Set();
 
@@ -40,27 +41,43 @@ function* withDeletions(
   }
 }
 
-function writeKey(out: Output, key: string): void {
-  if (key !== "" && key.isWellFormed() && out.text(key)) return;
-  const bytes = keyBytes(key);
-  out.count(bytes.length);
-  out.copy(bytes, 0, bytes.length);
-}
-
-/** One change, as places in the delta. A deletion has no value. */
+/** One change, by where its parts are in the delta. A deletion has no value. */
 export interface ChangedEntry {
   /** Where the length of the key stands. */
   readonly start: number;
   readonly keyFrom: number;
   readonly keyTo: number;
   readonly valueAt: number;
-  /** valueAt for a deletion. */
+  /** The same as `valueAt` for a deletion. */
   readonly valueEnd: number;
 }
 
 export interface ParsedDelta {
   readonly entries: readonly ChangedEntry[];
   readonly hasReferences: boolean;
+}
+
+/** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
+export interface Share {
+  readonly key: string;
+  readonly object: number;
+  readonly otherKey: string;
+  readonly otherObject: number;
+}
+
+/** A delta, and what else is to be done to the image it is put into. */
+export interface Change {
+  readonly delta: Buffer;
+  /** `parseDelta(delta)`, from a caller that has it already. */
+  readonly parsed?: ParsedDelta;
+  readonly nowMs: number;
+  readonly timeoutSeconds?: number | undefined;
+  readonly cookiePath?: string | undefined;
+  readonly shares?: readonly Share[] | undefined;
+  /** Default: MAX_IMAGE_BYTES. */
+  readonly maxBytes?: number;
+  /** Says in which dialect the file is to be from now on, when this change brings the first reference into it. Default: as it is. */
+  readonly dialect?: (() => Dialect) | undefined;
 }
 
 /** Finds and checks every change. Throws ERR_PROTOCOL where the frame of the delta is broken, ERR_BAD_VALUE where a value is. */
@@ -117,7 +134,7 @@ export function changesOf(delta: Buffer): readonly (readonly [string, Buffer | u
   });
 }
 
-/** By key the last one. */
+/** The last change of each key. */
 export function splitDelta(delta: Buffer): ReadonlyMap<string, Buffer | undefined> {
   return new Map(changesOf(delta));
 }

@@ -1,16 +1,16 @@
 // The two dialects of session files, and the one form that everything else knows.
 //
 // Gambas 3.19 and later write the tags of collections and arrays one higher, and count for `@` only the objects that have such a tag
-// (GAMBAS.md 3.14). In memory and on the wire every image is in the older dialect with all objects counted, whatever its file is in; what
-// the file is in is told by the tag of the root, and by that alone. So nothing that reads, compares or changes values knows of dialects.
-// An engine that keeps files turns what it reads and what it writes. Both ways the bytes are as many as before.
+// (GAMBAS.md 3.14). In memory and on the wire every image is in the older dialect with all objects counted, whatever its file is in. The tag
+// of the root alone tells the dialect of the file, so nothing that reads, compares or changes values knows of dialects. An engine that
+// keeps files turns the bytes that it reads and writes. Both ways their number stays the same.
 
 import { isNewerTag, NEWER_STEP, tagName, unreadable } from "../value/format.ts";
 import { type DialectReader, newScan } from "../value/scan.ts";
 import { EntryReader } from "./entries.ts";
-import { HEADER_BYTES } from "./header.ts";
+import { HEADER_BYTES, isSameTimeout } from "./header.ts";
 
-/** By the first version that writes it. Files of "3.18" are also those of every version before; 3.19 reads them if they have no `@`. */
+/** Named by the first version that writes it. "3.18" stands for every version before, too; 3.19 reads such files if they have no `@`. */
 export type Dialect = "3.18" | "3.19";
 
 /** The dialect of the file that the image came from, or goes to. */
@@ -21,6 +21,13 @@ export function dialectOf(image: Buffer): Dialect {
 export function setDialect(image: Buffer, dialect: Dialect): void {
   if (dialectOf(image) === dialect) return;
   image[HEADER_BYTES] = (image[HEADER_BYTES] as number) + (dialect === "3.19" ? NEWER_STEP : -NEWER_STEP);
+}
+
+/** Whether two images are equal but for the stamp, and for the dialect their files are in. The life time is part of what a session is. */
+export function isSameButStamp(left: Buffer, right: Buffer): boolean {
+  if (left === right) return true;
+  if (!isSameTimeout(left, right)) return false;
+  return left.compare(right, HEADER_BYTES + 1, right.length, HEADER_BYTES + 1, left.length) === 0;
 }
 
 /**
@@ -36,7 +43,7 @@ export function imageOfFile(file: Buffer): { readonly hasReferences: boolean } {
   return { hasReferences: scan.hasReferences };
 }
 
-/** The bytes of the file for an image: the image itself where that is what the file holds, else a copy. */
+/** The bytes of the file for an image: in the older dialect the image itself, else a copy. */
 export function fileOfImage(image: Buffer): Buffer {
   if (dialectOf(image) === "3.18") return image;
   const scan = { ...newScan(1), starts: [] as number[] };

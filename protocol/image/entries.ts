@@ -1,18 +1,26 @@
-// Walks the entries of an image from the first to the last, and finds the cookie path behind them. Nothing is copied or decoded.
+// Walks the entries of an image, from the root that announces them to the cookie path behind them. Nothing is copied or decoded.
 
 import { SessionError } from "../errors.ts";
-import { isCollectionOfEither, lengthBytes, readLength, TAG, tagName } from "../value/format.ts";
+import {
+  isCollectionOfEither,
+  isNewerTag,
+  lengthBytes,
+  NEWER_STEP,
+  readLength,
+  TAG,
+  tagName,
+} from "../value/format.ts";
 import { endOfString, endOfValue, type Scan } from "../value/scan.ts";
 import { HEADER_BYTES } from "./header.ts";
 
 /** Bytes `from` up to `to` of a buffer. */
-export interface Run {
+export interface ByteRange {
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
 }
 
-const NO_PATH: Run = { bytes: Buffer.of(0), from: 0, to: 1 };
+const NO_PATH: ByteRange = { bytes: Buffer.of(0), from: 0, to: 1 };
 
 /** Stands on one entry at a time: `while (reader.next()) ...`. */
 export class EntryReader {
@@ -60,7 +68,19 @@ export class EntryReader {
   }
 }
 
-/** Gambas drops an entry that has no key or no value. An empty string is one here, see README "Values". */
+/** Tag and count of the entries, behind the header. The dialect stays that of `root`. */
+export function writeBodyStart(target: Buffer, count: number, root: number): void {
+  target[HEADER_BYTES] = isNewerTag(root) ? TAG.COLLECTION + NEWER_STEP : TAG.COLLECTION;
+  if (count < 0x80) target[HEADER_BYTES + 1] = count;
+  else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
+  else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);
+}
+
+export function bodyStartOf(count: number): number {
+  return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
+}
+
+/** Whether Gambas drops the entry: it has no key or no value. An empty string is a value here (README, "Values"). */
 export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
   return key === "" || isDeadValue(image[valueStart]);
 }
@@ -77,12 +97,12 @@ export function endOfCookiePath(image: Buffer, at: number): number {
   return end > image.length ? at : end;
 }
 
-/** The cookie path as it is stored; one byte 00 when it is missing or cut off. Whatever follows it is dropped, as by Gambas. */
-export function rawCookiePath(image: Buffer, at: number): Run {
+/** The cookie path as it is stored; one byte 00 when it is missing or cut off. Bytes behind it are dropped, as by Gambas. */
+export function rawCookiePath(image: Buffer, at: number): ByteRange {
   const end = endOfCookiePath(image, at);
   return end === at ? NO_PATH : { bytes: image, from: at, to: end };
 }
 
-export function unreadableImage(reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The session file cannot be read: ${reason}.`);
+function unreadableImage(reason: string): SessionError {
+  return new SessionError("ERR_UNREADABLE", `The stored session cannot be read: ${reason}.`);
 }

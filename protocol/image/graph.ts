@@ -1,5 +1,5 @@
-// Objects that are referred to: writes entries so that every object is written out once, where it comes first, and referred to
-// afterwards. Works on bytes and tables of where objects are; knows no JavaScript values, and keeps its own stack.
+// Objects that are referred to: the GraphWriter writes entries so that every object is written out once, where it comes first, and referred
+// to afterwards. Works on bytes and tables of where objects are. Knows no JavaScript values, and keeps its own stack.
 
 import { CLASS_VARIANTS, classOfElementType, readLength, TAG, unreadable } from "../value/format.ts";
 import { kindOfContext, type Output, writeArrayHeader } from "../value/output.ts";
@@ -20,20 +20,20 @@ export interface Slot {
   readonly end: number;
 }
 
-interface Frame {
+interface Level {
   readonly source: Source;
   readonly end: number;
   at: number;
   event: number;
 }
 
-/** What a reference to the root becomes in a value that stands alone: a number no reader accepts. */
+/** Stands for the root in a value that stands alone: a number that no reader accepts. */
 export const ROOT_ALONE = 0;
 
 export class GraphWriter {
   /** Ids of the objects in the order in which they were numbered. */
   readonly order: number[] = [];
-  /** A reference was written. */
+  /** Whether a reference was written. */
   hasReferences = false;
   readonly #out: Output;
   readonly #rootNumber: number;
@@ -52,38 +52,38 @@ export class GraphWriter {
   /** Writes the value of a slot into a variant. */
   write(slot: Slot): void {
     const { source, at, end } = slot;
-    const stack: Frame[] = [{ source, at, end, event: firstEventFrom(source.table, at) }];
-    for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-      const { table } = frame.source;
-      const eventAt = table.eventAts[frame.event];
-      if (eventAt === undefined || eventAt >= frame.end) {
-        this.#out.copy(table.bytes, frame.at, frame.end);
+    const stack: Level[] = [{ source, at, end, event: firstEventFrom(source.table, at) }];
+    for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
+      const { table } = level.source;
+      const eventAt = table.eventAts[level.event];
+      if (eventAt === undefined || eventAt >= level.end) {
+        this.#out.copy(table.bytes, level.at, level.end);
         stack.pop();
         continue;
       }
-      this.#out.copy(table.bytes, frame.at, eventAt);
-      const inner = this.#event(frame, eventAt);
+      this.#out.copy(table.bytes, level.at, eventAt);
+      const inner = this.#event(level, eventAt);
       if (inner !== undefined) stack.push(inner);
     }
   }
 
-  /** Moves the frame past its next event; returns the frame of an object that has to be written out here. */
-  #event(frame: Frame, at: number): Frame | undefined {
-    const { source } = frame;
+  /** Moves the level past its next event; returns the level of an object that has to be written out here. */
+  #event(level: Level, at: number): Level | undefined {
+    const { source } = level;
     const { table } = source;
-    const target = table.eventTargets[frame.event] as number;
+    const target = table.eventTargets[level.event] as number;
     const number = Math.abs(target);
-    const context = table.eventContexts[frame.event] as number;
+    const context = table.eventContexts[level.event] as number;
     const isDefinition = target > 0;
     const known = this.#numberOf(source, number);
     if (isDefinition && known === undefined) {
       this.#define(source, number);
-      frame.at = at;
-      frame.event++;
+      level.at = at;
+      level.event++;
       return undefined;
     }
-    frame.at = isDefinition ? (table.ends[number] as number) : at + 5;
-    frame.event = isDefinition ? (table.endEvents[number] as number) : frame.event + 1;
+    level.at = isDefinition ? (table.ends[number] as number) : at + 5;
+    level.event = isDefinition ? (table.endEvents[number] as number) : level.event + 1;
     if (known === undefined) return this.#inline(source, number, context);
     this.hasReferences = true;
     this.#out.byte(TAG.REFERENCE);
@@ -108,7 +108,7 @@ export class GraphWriter {
   }
 
   /** Writes the object where a reference to it stood. */
-  #inline(source: Source, number: number, context: number): Frame {
+  #inline(source: Source, number: number, context: number): Level {
     const { table } = source;
     this.#define(source, number);
     const countAt = table.counts[number] as number;
@@ -123,7 +123,7 @@ export class GraphWriter {
   }
 }
 
-/** The elements of a Variant[] in a Variant[][] can lack their tags; nobody writes that, and elsewhere it would mean another class. */
+/** The elements of a Variant[] in a Variant[][] can lack their tags. No program writes that, and elsewhere it would mean another class. */
 function requireRegular(table: ObjectTable, countAt: number, code: number): void {
   if (code !== CLASS_VARIANTS) return;
   const count = readLength(table.bytes, countAt);
@@ -133,7 +133,7 @@ function requireRegular(table: ObjectTable, countAt: number, code: number): void
 }
 
 /** Index of the first event at `at` or later. */
-export function firstEventFrom(table: ObjectTable, at: number): number {
+function firstEventFrom(table: ObjectTable, at: number): number {
   return firstNotBelow(table.eventAts, at);
 }
 

@@ -1,51 +1,58 @@
-// An image is the bytes of a session file in the older dialect: header, entries, cookie path. Only the tag of its root says which dialect
-// the file is in (image-dialect.ts). This file knows how a delta is put into it; where its
-// entries are image-layout.ts finds out. Where references are involved image-graph.ts does the work. Knows no files, locks or sessions.
+// An image is the bytes of a session file in the older dialect: header, entries, cookie path; only the tag of its root says which dialect
+// the file is in (dialect.ts). How a delta is put into an image stands here: splice.ts does the work, or rewrite.ts where references are
+// involved. The one door to the other files of this folder. Knows no files, locks or sessions.
 
 import { SessionError } from "../errors.ts";
 import { TAG } from "../value/format.ts";
+import { forgetOutput } from "../value/output.ts";
 import { newScan, type Scan } from "../value/scan.ts";
-import { keyBytes } from "../value/text.ts";
-import { type ParsedDelta, parseDelta } from "./delta.ts";
-import { type Dialect, dialectOf, setDialect } from "./dialect.ts";
-import { EntryReader, type Run, rawCookiePath } from "./entries.ts";
+import { forgetNames, keyBytes } from "../value/text.ts";
+import { type Change, type ParsedDelta, parseDelta } from "./delta.ts";
+import { dialectOf, setDialect } from "./dialect.ts";
+import { type ByteRange, EntryReader, rawCookiePath } from "./entries.ts";
 import { HEADER_BYTES, writeStartup, writeTimeout } from "./header.ts";
+import { forgetLists } from "./keys.ts";
 import { rewrite } from "./rewrite.ts";
 import { type Replacement, Splice } from "./splice.ts";
 
 export { isLongKey, keyBytes, MAX_KEY_BYTES, readKey } from "../value/text.ts";
-export { changesOf, encodeDelta, type ParsedDelta, parseDelta, splitDelta } from "./delta.ts";
-export { type Dialect, dialectOf, fileOfImage, imageOfFile } from "./dialect.ts";
-export { isExpired, startupBytes, startupMs, timeoutSeconds } from "./header.ts";
+export {
+  type Change,
+  changesOf,
+  encodeDelta,
+  type ParsedDelta,
+  parseDelta,
+  type Share,
+  splitDelta,
+} from "./delta.ts";
+export { type Dialect, dialectOf, fileOfImage, imageOfFile, isSameButStamp } from "./dialect.ts";
+export {
+  copyTimeout,
+  HEADER_BYTES,
+  isExpired,
+  isPast,
+  startupBytes,
+  startupMs,
+  timeoutBytes,
+  timeoutSeconds,
+} from "./header.ts";
 export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
-export { type Entry, type Layout, layoutOf } from "./layout.ts";
+export { type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
-export { type DecodedEntry, decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
+export { decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
+
+/**
+ * For tests: forgets everything that the process keeps in this folder and in value/, so that no test depends on those before it. The names,
+ * lists of keys and the output that are kept make reading and writing faster; no result depends on them.
+ */
+export function forgetCaches(): void {
+  forgetNames();
+  forgetOutput();
+  forgetLists();
+}
 
 /** The largest image that is written. */
 export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
-
-/** Objects of two keys that are one object for the worker that changed them. Numbers count within the self-contained value. */
-export interface Share {
-  readonly key: string;
-  readonly object: number;
-  readonly otherKey: string;
-  readonly otherObject: number;
-}
-
-export interface Change {
-  readonly delta: Buffer;
-  /** `parseDelta(delta)`, where somebody has it already. */
-  readonly parsed?: ParsedDelta;
-  readonly nowMs: number;
-  readonly timeoutSeconds?: number | undefined;
-  readonly cookiePath?: string | undefined;
-  readonly shares?: readonly Share[] | undefined;
-  /** Default MAX_IMAGE_BYTES. */
-  readonly maxBytes?: number;
-  /** Asked in which dialect the file is to be from now on when this brings the first reference into the image. Default: as it is. */
-  readonly dialect?: (() => Dialect) | undefined;
-}
 
 /** An image without entries. */
 export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {
@@ -67,7 +74,7 @@ function pathBytes(cookiePath: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-function pathRun(cookiePath: string): Run {
+function pathRange(cookiePath: string): ByteRange {
   const bytes = pathBytes(cookiePath);
   return { bytes, from: 0, to: bytes.length };
 }
@@ -81,13 +88,13 @@ export function applyDelta(image: Buffer, change: Change): Buffer {
   return applyChange(image, change).image;
 }
 
-export interface Applied {
+interface Applied {
   readonly image: Buffer;
-  /** What was put in the place of what; undefined where references make that no question of places. */
+  /** Which bytes were replaced by which; undefined where references are involved, which change bytes elsewhere, too. */
   readonly replacements: readonly Replacement[] | undefined;
 }
 
-/** Like `applyDelta`, and tells what it replaced. */
+/** Like `applyDelta`, and tells which bytes it replaced. */
 export function applyChange(image: Buffer, change: Change): Applied {
   const delta = change.parsed ?? parseDelta(change.delta);
   const scan = newScan(1);
@@ -95,7 +102,7 @@ export function applyChange(image: Buffer, change: Change): Applied {
   const reader = new EntryReader(image, scan);
   while (reader.next()) splice.entry(reader);
   const cookiePath =
-    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRun(change.cookiePath);
+    change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRange(change.cookiePath);
   const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
   const body = isPlain ? splice.finish(cookiePath) : rewriteIn(image, change, delta, { cookiePath, scan });
   const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
@@ -112,11 +119,11 @@ function rewriteIn(
   image: Buffer,
   change: Change,
   delta: ParsedDelta,
-  { cookiePath, scan }: { readonly cookiePath: Run; readonly scan: Scan },
+  { cookiePath, scan }: { readonly cookiePath: ByteRange; readonly scan: Scan },
 ): Buffer {
   const rewritten = rewrite(image, change, delta.entries, cookiePath);
   if (rewritten.hasReferences && !scan.hasReferences && change.dialect !== undefined) {
-    // Files of 3.19 stay so: there are programs that read them.
+    // A file of 3.19 stays one: programs of 3.19 read it.
     if (dialectOf(image) === "3.18") setDialect(rewritten.image, change.dialect());
   }
   return rewritten.image;

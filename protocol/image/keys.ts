@@ -1,5 +1,6 @@
-// Lists of keys that images share: the sessions of one application nearly always have the same keys in the same order. Those met
-// last are kept, so that an image with one of them needs no strings and no map of its own. Knows nothing of values.
+// Lists of keys that images share: the sessions of one application nearly always have the same keys in the same order. The process keeps the
+// lists it met last, so that an image with one of them needs no strings and no map of its own. Which lists are kept decides how fast a key
+// is found, and never which. Knows nothing of values.
 
 import { lengthBytes } from "../value/format.ts";
 import { readKey } from "../value/text.ts";
@@ -12,18 +13,18 @@ const MAX_LISTS = 16;
 const MAX_KEYS = 64;
 const MAX_BYTES = 1024;
 
-/** Keys in file order, none of them twice. Shared, and never changed. */
+/** Keys in file order, none of them twice. Images share a list, since its keys never change; only a guess at the next look-up does. */
 export class KeyList {
   readonly keys: readonly string[];
-  /** Those that programs see: all but Gambas' own. */
+  /** The keys that programs see: all but Gambas' own. */
   readonly shown: readonly string[];
-  /** Other images with these keys have this very list: it costs none of them anything. */
+  /** Whether other images with these keys have this very list, so that none of them is charged for it. */
   isShared = false;
   #indexes: ReadonlyMap<string, number> | undefined;
-  /** The index that is probably asked for next: whoever reads all keys does it in their order. */
+  /** The index that is probably asked for next: a program that reads all keys does it in their order. */
   #next = 0;
 
-  /** `indexes` where somebody has it already. */
+  /** `indexes` from a caller that has them already. */
   constructor(keys: readonly string[], indexes?: ReadonlyMap<string, number>) {
     this.keys = keys;
     this.shown = keys.includes(COOKIE_PATH_KEY) ? keys.filter((key) => key !== COOKIE_PATH_KEY) : keys;
@@ -44,7 +45,7 @@ export class KeyList {
 }
 
 /** Keys in an image: the first begins at `start`, every other one where the value before it ends. */
-export interface KeyPlaces {
+export interface KeyRanges {
   readonly image: Buffer;
   readonly start: number;
   /** Two numbers for each: where its value begins, which is where the key ends, and where the value ends. */
@@ -61,19 +62,27 @@ interface StoredList {
 const lists: StoredList[] = [];
 let oldest = 0;
 
-/** Prints of lists that were not found lately: only what is met again is kept, and nothing has to give way for what is met once. */
+/** Prints of lists that were not found lately. A list is kept when it is met again, so one that is met once drives none out. */
 const missed: number[] = new Array<number>(MAX_LISTS).fill(0);
 let oldestMissed = 0;
 
+/** For tests: as if no image had been read before. */
+export function forgetLists(): void {
+  lists.length = 0;
+  missed.fill(0);
+  oldest = 0;
+  oldestMissed = 0;
+}
+
 /** The list of exactly these keys, if it was met lately. */
-export function findList(places: KeyPlaces): KeyList | undefined {
-  const print = printOf(places);
-  for (const stored of lists) if (stored.print === print && isStored(stored, places)) return stored.list;
+export function findList(ranges: KeyRanges): KeyList | undefined {
+  const print = printOf(ranges);
+  for (const stored of lists) if (stored.print === print && isStored(stored, ranges)) return stored.list;
   return undefined;
 }
 
 /** Tells most lists apart: by their length, and the lengths and last bytes of their keys. */
-function printOf({ image, start, values }: KeyPlaces): number {
+function printOf({ image, start, values }: KeyRanges): number {
   let print = values.length;
   let from = start;
   for (let index = 0; index < values.length; index += 2) {
@@ -85,7 +94,7 @@ function printOf({ image, start, values }: KeyPlaces): number {
 }
 
 /** Compares lengths and bytes, so equal runs of as many keys are the same keys. */
-function isStored({ list, bytes }: StoredList, { image, start, values }: KeyPlaces): boolean {
+function isStored({ list, bytes }: StoredList, { image, start, values }: KeyRanges): boolean {
   if (list.keys.length * 2 !== values.length) return false;
   let at = 0;
   let from = start;
@@ -97,23 +106,23 @@ function isStored({ list, bytes }: StoredList, { image, start, values }: KeyPlac
   return true;
 }
 
-/** Keeps a list of which no entry is dropped, if it was met before. */
-export function keepList(list: KeyList, places: KeyPlaces): void {
+/** Keeps a list that was met before. Its image must have no entry that Gambas drops. */
+export function keepList(list: KeyList, ranges: KeyRanges): void {
   if (list.keys.length > MAX_KEYS) return;
-  const print = printOf(places);
+  const print = printOf(ranges);
   if (!missed.includes(print)) {
     missed[oldestMissed] = print;
     oldestMissed = (oldestMissed + 1) % MAX_LISTS;
     return;
   }
-  const bytes = storedBytes(places);
+  const bytes = storedBytes(ranges);
   if (bytes.length > MAX_BYTES) return;
   list.isShared = true;
   lists[oldest] = { list, bytes, print };
   oldest = (oldest + 1) % MAX_LISTS;
 }
 
-function storedBytes({ image, start, values }: KeyPlaces): Buffer {
+function storedBytes({ image, start, values }: KeyRanges): Buffer {
   const pieces: Buffer[] = [];
   let from = start;
   for (let index = 0; index < values.length; index += 2) {

@@ -4,9 +4,9 @@ import { lengthBytes } from "../value/format.ts";
 import { newScan } from "../value/scan.ts";
 import { readKey } from "../value/text.ts";
 import { EntryReader, endOfCookiePath, isDeadEntry } from "./entries.ts";
-import { findList, KeyList, type KeyPlaces, keepList, readStoredKey } from "./keys.ts";
+import { findList, KeyList, type KeyRanges, keepList, readStoredKey } from "./keys.ts";
 
-export interface Entry {
+interface Entry {
   readonly key: string;
   readonly valueStart: number;
   readonly valueEnd: number;
@@ -18,8 +18,8 @@ export interface Layout {
   readonly hasReferences: boolean;
 }
 
-/** In file order. Keys and values that Gambas drops are not among them. */
-export class Entries {
+/** The entries in file order, without those that Gambas drops. */
+class Entries {
   readonly list: KeyList;
   /** Two numbers for each: where its value begins and ends. */
   readonly #values: readonly number[];
@@ -63,7 +63,7 @@ export class Entries {
   }
 }
 
-/** Where the entries are. Throws ERR_UNREADABLE for whatever 3.18 gives up. */
+/** Where the entries are. Throws ERR_UNREADABLE for an image that 3.18 would give up. */
 export function layoutOf(image: Buffer): Layout {
   const scan = newScan(1);
   const reader = new EntryReader(image, scan);
@@ -73,14 +73,14 @@ export function layoutOf(image: Buffer): Layout {
     if (reader.isDead) hasDead = true;
     values.push(reader.keyTo, reader.valueEnd);
   }
-  const places: KeyPlaces = { image, start: reader.bodyStart, values };
-  const known = hasDead ? undefined : findList(places);
-  const entries = known === undefined ? readEntries(places) : new Entries(known, values);
+  const ranges: KeyRanges = { image, start: reader.bodyStart, values };
+  const known = hasDead ? undefined : findList(ranges);
+  const entries = known === undefined ? readEntries(ranges) : new Entries(known, values);
   return { entries, cookiePath: readCookiePath(image, reader.valueEnd), hasReferences: scan.hasReferences };
 }
 
-function readEntries(places: KeyPlaces): Entries {
-  const { image, start, values } = places;
+function readEntries(ranges: KeyRanges): Entries {
+  const { image, start, values } = ranges;
   const indexes = new Map<string, number>();
   let from = start;
   for (let index = 0; 2 * index < values.length; index++) {
@@ -92,14 +92,14 @@ function readEntries(places: KeyPlaces): Entries {
     from = values[2 * index + 1] as number;
   }
   const keys = [...indexes.keys()];
-  if (2 * keys.length < values.length) return new Entries(new KeyList(keys), placesOf(indexes.values(), values));
+  if (2 * keys.length < values.length) return new Entries(new KeyList(keys), rangesOf(indexes.values(), values));
   const list = new KeyList(keys, indexes);
-  keepList(list, places);
+  keepList(list, ranges);
   return new Entries(list, values);
 }
 
-/** The places of those entries that are not dropped. */
-function placesOf(indexes: Iterable<number>, values: readonly number[]): number[] {
+/** Where the values are of the entries that are not dropped. */
+function rangesOf(indexes: Iterable<number>, values: readonly number[]): number[] {
   const kept: number[] = [];
   for (const index of indexes) kept.push(values[2 * index] as number, values[2 * index + 1] as number);
   return kept;

@@ -1,16 +1,15 @@
-// Puts a delta into an image that needs more than a splice: references have to be numbered anew, or entries dropped.
+// Puts a delta into an image where a splice is not enough: references have to be numbered anew, or entries dropped.
 
-import { tableOf } from "../value/origins.ts";
+import { tableOfValue } from "../value/origins.ts";
 import { borrowOutput, type Output, returnOutput } from "../value/output.ts";
 import { newScan, ObjectTable } from "../value/scan.ts";
 import { keyBytes } from "../value/text.ts";
-import type { ChangedEntry } from "./delta.ts";
-import { EntryReader, type Run } from "./entries.ts";
+import type { Change, ChangedEntry, Share } from "./delta.ts";
+import { type ByteRange, bodyStartOf, EntryReader, writeBodyStart } from "./entries.ts";
 import { GraphWriter, type Slot, type Source } from "./graph.ts";
 import { HEADER_BYTES } from "./header.ts";
-import type { Change, Share } from "./image.ts";
 import { Identities } from "./shares.ts";
-import { bodyStartOf, Changes, writeBodyStart } from "./splice.ts";
+import { Changes } from "./splice.ts";
 import { aloneOf } from "./values.ts";
 
 interface LiveEntry {
@@ -19,13 +18,18 @@ interface LiveEntry {
   readonly slot: Slot;
 }
 
-export interface Rewritten {
-  /** With the header of the one before. */
+interface Rewritten {
+  /** Has the header of the image before. */
   readonly image: Buffer;
   readonly hasReferences: boolean;
 }
 
-export function rewrite(image: Buffer, change: Change, changes: readonly ChangedEntry[], cookiePath: Run): Rewritten {
+export function rewrite(
+  image: Buffer,
+  change: Change,
+  changes: readonly ChangedEntry[],
+  cookiePath: ByteRange,
+): Rewritten {
   const sources: Source[] = [];
   const entries = liveEntries(image, sources);
   putChanges(entries, new Changes(change.delta, changes), change.delta, sources);
@@ -73,7 +77,7 @@ function putChanges(entries: Map<string, LiveEntry>, changes: Changes, delta: Bu
       continue;
     }
     const last = sources.at(-1) as Source;
-    const source = { table: tableOf(delta, valueAt), base: last.base + last.table.starts.length, hasRoot: false };
+    const source = { table: tableOfValue(delta, valueAt), base: last.base + last.table.starts.length, hasRoot: false };
     sources.push(source);
     if (changes.isMoved(changed)) entries.delete(key);
     const stored = entries.get(key)?.key ?? delta.subarray(start, keyTo);
@@ -98,7 +102,7 @@ function identitiesOf(
   return identities;
 }
 
-/** Whether there is a reference in them. */
+/** Returns whether a reference was written. */
 function writeEntries(out: Output, entries: Map<string, LiveEntry>, identities: Identities): boolean {
   const writer = new GraphWriter(out, 1, (id) => identities.find(id));
   for (const { key, slot } of entries.values()) {

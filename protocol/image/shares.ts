@@ -1,5 +1,5 @@
-// Decides which objects of different values are one object: those a worker says it shares, if they really are equal. Another worker
-// may have changed one of them meanwhile, and then they are two.
+// Decides which objects of different values are one object: those a worker says it shares, if they really are equal. When another worker has
+// changed one of them meanwhile they are two.
 
 import { CLASS_VARIANTS } from "../value/format.ts";
 import type { Source } from "./graph.ts";
@@ -12,7 +12,7 @@ interface Node {
 export class Identities {
   readonly #sources: readonly Source[];
   readonly #parents = new Map<number, number>();
-  /** The entries an object, or all that are one with it, is part of; by the id that stands for them. */
+  /** The entries that an object is part of, or any object that is one with it; by the id that stands for all of these. */
   readonly #entries = new Map<number, Set<number>>();
 
   /** `sources` in the order of their bases; `orders` the ids of the objects of each entry. */
@@ -46,7 +46,7 @@ export class Identities {
     return root;
   }
 
-  /** Makes two objects one, and with them all that they hold; nothing when they differ anywhere. */
+  /** Makes two objects one, and with them all objects inside. Does nothing when they differ anywhere. */
   unify(left: number, right: number): void {
     const pairs = this.#pairUp(left, right);
     if (pairs === undefined) return;
@@ -54,7 +54,7 @@ export class Identities {
     for (const [one, other] of pairs) if (this.#canMerge(one, other)) this.#merge(one, other);
   }
 
-  /** Two objects of one entry are two, whatever is said of them. */
+  /** Two objects of one entry stay two, whatever a worker says. */
   #canMerge(one: number, other: number): boolean {
     if (this.find(one) === this.find(other)) return true;
     const entries = this.#entriesOf(one);
@@ -106,8 +106,8 @@ export class Identities {
   /** The objects directly inside both, pair by pair, when everything else in them is the same to the byte. */
   #membersIfAlike(left: Node, right: Node): [number, number][] | undefined {
     if (isRoot(left) || isRoot(right) || !isSameClass(left, right)) return undefined;
-    const one = new Level(left);
-    const other = new Level(right);
+    const one = new ObjectWalk(left);
+    const other = new ObjectWalk(right);
     const members: [number, number][] = [];
     for (;;) {
       const run = one.nextRun();
@@ -133,7 +133,7 @@ function elementTypeOf({ source: { table }, number }: Node): number | undefined 
 }
 
 /** Walks over one object from its count on: bytes, inner object, bytes, inner object, bytes. */
-class Level {
+class ObjectWalk {
   isAtEnd = false;
   readonly #source: Source;
   readonly #end: number;

@@ -1,29 +1,29 @@
-// Puts a delta into an image when neither holds a reference: runs of bytes of both, one allocation. Knows nothing of values.
+// Puts a delta into an image when neither holds a reference: the new image is made of runs of bytes of both, in one allocation. Knows nothing
+// of values.
 
-import { isNewerTag, NEWER_STEP, TAG } from "../value/format.ts";
 import type { ChangedEntry } from "./delta.ts";
-import type { EntryReader, Run } from "./entries.ts";
+import { type ByteRange, bodyStartOf, type EntryReader, writeBodyStart } from "./entries.ts";
 import { HEADER_BYTES } from "./header.ts";
 
-/** A changed key, and where in the image before its value was; an empty place for a key that was not there. */
+/** A changed key, and where its value was in the image before: from and to are equal for a key that was not there. */
 export interface Replacement {
   readonly changed: ChangedEntry;
   readonly oldFrom: number;
   readonly oldTo: number;
 }
 
-/** So few bytes are copied faster one by one than by a call into the runtime. */
+/** Up to so many bytes are copied faster one by one than by a call into the runtime. */
 const SHORT_BYTES = 64;
-/** An image of so few is copied as a whole first: then only what moves or changes is left to do. */
+/** An image up to this size is copied as a whole first: then only bytes that move or change are left to copy. */
 const SMALL_BYTES = 4096;
-/** Taken once: the name of the class is a getter of the global object. */
+/** Taken once: `Buffer` is a getter of the global object, which would be called for each image. */
 const { allocUnsafe } = Buffer;
 /** Up to here the changed keys are compared one by one. */
 const FEW_CHANGES = 8;
 
-/** What a delta makes of each key, in the order in which new ones come. Finds the change of a key by its bytes. */
+/** The changes of a delta, one for each key, in the order in which new keys are added. Finds the change of a key by its bytes. */
 export class Changes {
-  /** One for each key: of several the last one. */
+  /** One for each key: the last change of it. */
   readonly entries: readonly ChangedEntry[];
   readonly #delta: Buffer;
   readonly #indexes: Map<string, number> | undefined;
@@ -55,7 +55,7 @@ export class Changes {
     return this.#delta.toString("latin1", keyFrom, keyTo);
   }
 
-  /** What is left when the changes are made one after the other: who was deleted and is set again is a new key. */
+  /** The changes that are left when all are made in their order: a key that was deleted and is set again is a new one. */
   #oneByOne(entries: readonly ChangedEntry[]): readonly ChangedEntry[] {
     const changes = new Map<string, ChangedEntry>();
     const moved = new Set<string>();
@@ -112,7 +112,7 @@ function isSameRun(left: Buffer, at: number, right: Buffer, from: number, to: nu
 }
 
 export class Splice {
-  /** An entry was met that Gambas drops, which moves others. */
+  /** Whether an entry was met that Gambas drops, which moves others. */
   hasDead = false;
   readonly #image: Buffer;
   readonly #delta: Buffer;
@@ -186,13 +186,13 @@ export class Splice {
     }
   }
 
-  /** What was put in the place of what. Of a key that the image had twice the last one counted. */
+  /** Which values were replaced by which. Of a key that the image had twice the last value counted. */
   get replacements(): readonly Replacement[] {
     return this.#replacements;
   }
 
-  /** The new image, with the header of the one before. */
-  finish(cookiePath: Run): Buffer {
+  /** The new image, with the header of the image before. */
+  finish(cookiePath: ByteRange): Buffer {
     this.#addNew();
     this.#flush();
     const image = this.#image;
@@ -228,16 +228,4 @@ function copyRun(source: Buffer, from: number, to: number, target: Buffer, start
   if (to - from > SHORT_BYTES) target.set(source.subarray(from, to), start);
   else for (let at = start; at < end; at++) target[at] = source[from + at - start] as number;
   return end;
-}
-
-/** Tag and count of the entries, behind the header. The dialect stays that of `root`. */
-export function writeBodyStart(target: Buffer, count: number, root: number): void {
-  target[HEADER_BYTES] = isNewerTag(root) ? TAG.COLLECTION + NEWER_STEP : TAG.COLLECTION;
-  if (count < 0x80) target[HEADER_BYTES + 1] = count;
-  else if (count < 0x4000) target.writeUInt16BE(count | 0x8000, HEADER_BYTES + 1);
-  else target.writeUInt32BE(count + 0xc000_0000, HEADER_BYTES + 1);
-}
-
-export function bodyStartOf(count: number): number {
-  return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
 }

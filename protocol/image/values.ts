@@ -10,7 +10,7 @@ import { EntryReader } from "./entries.ts";
 import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./graph.ts";
 import type { Layout } from "./layout.ts";
 
-export interface DecodedEntry {
+interface DecodedEntry {
   /** undefined when it cannot be shown; `error` says why. */
   readonly value: unknown;
   /** The self-contained bytes. */
@@ -18,11 +18,11 @@ export interface DecodedEntry {
   readonly error?: SessionError;
 }
 
-/** The tables of images with references, which take a second scan to find. */
+/** The tables of images with references, which take a second scan to find. Each lives as long as its layout. */
 const TABLES = new WeakMap<Layout, ObjectTable>();
 
 /** Where all objects of an image are; the root is object 1. */
-export function tableOfImage(image: Buffer): ObjectTable {
+function tableOfImage(image: Buffer): ObjectTable {
   const table = new ObjectTable(image);
   table.addRoot();
   const reader = new EntryReader(image, { ...newScan(1), table });
@@ -30,7 +30,7 @@ export function tableOfImage(image: Buffer): ObjectTable {
   return table;
 }
 
-function tableOf(image: Buffer, layout: Layout): ObjectTable {
+function tableOfLayout(image: Buffer, layout: Layout): ObjectTable {
   let table = TABLES.get(layout);
   if (table === undefined || table.bytes !== image) {
     table = tableOfImage(image);
@@ -48,7 +48,8 @@ export function valueBytesOf(image: Buffer, layout: Layout, key: string): Buffer
   if (entry === undefined) return undefined;
   const isPlain = !layout.hasReferences || (image[entry.valueStart] as number) < TAG.REFERENCE;
   if (isPlain) return image.subarray(entry.valueStart, entry.valueEnd);
-  return aloneOf({ table: tableOf(image, layout), base: 0, hasRoot: true }, entry.valueStart, entry.valueEnd).bytes;
+  return aloneOf({ table: tableOfLayout(image, layout), base: 0, hasRoot: true }, entry.valueStart, entry.valueEnd)
+    .bytes;
 }
 
 /** A value of an image standing alone, and the ids of its objects by its own numbers. */
@@ -69,10 +70,10 @@ export function typeOf(image: Buffer, layout: Layout, key: string): string | und
   if (entry === undefined) return undefined;
   if (image[entry.valueStart] !== TAG.REFERENCE) return typeOfValue(image, entry.valueStart);
   const number = image.readInt32LE(entry.valueStart + 1);
-  return nameOfClass(tableOf(image, layout).classes[number] as number);
+  return nameOfClass(tableOfLayout(image, layout).classes[number] as number);
 }
 
-/** Every entry decoded: what is one object in the file is one object, within and across keys. */
+/** Every entry decoded. An object that is stored once is one object, within a key and across keys. */
 export function decodeAll(image: Buffer, layout: Layout, origins: Origins): Map<string, DecodedEntry> {
   return layout.hasReferences ? decodeShared(image, layout, origins) : decodeApart(image, layout, origins);
 }
@@ -90,7 +91,7 @@ function decodeApart(image: Buffer, layout: Layout, origins: Origins): Map<strin
 }
 
 function decodeShared(image: Buffer, layout: Layout, origins: Origins): Map<string, DecodedEntry> {
-  const table = tableOf(image, layout);
+  const table = tableOfLayout(image, layout);
   const decoder = new Decoder(image, table);
   const decoded = new Map<string, DecodedEntry>();
   for (const { key, valueStart } of layout.entries.values()) {

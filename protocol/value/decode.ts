@@ -11,18 +11,16 @@ import {
   DIMENSION,
   ELEMENT_BYTES,
   lengthBytes,
+  MAX_DEPTH,
   readClass,
   readLength,
   TAG,
   unreadable,
 } from "./format.ts";
 import type { Origins } from "./origins.ts";
-import { isRegularDate, readDate, readFixed, readText } from "./payload.ts";
+import { isRegularDate, readDate, readFixed, readText } from "./scalar.ts";
 import { endOfValue, IN_OBJECTS, IN_VARIANT, newScan, type ObjectTable } from "./scan.ts";
 import { AsciiCutter, readKey } from "./text.ts";
-
-/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
-export const MAX_DEPTH = 2100;
 
 /**
  * The JavaScript value of the self-contained bytes at `at`. Throws ERR_UNREADABLE for bytes that are no value and for values
@@ -33,7 +31,7 @@ export function decodeValue(bytes: Buffer, at: number, origins?: Origins): unkno
   return decodeScanned(bytes, at, origins);
 }
 
-/** The same of bytes that were scanned before: those of an entry of an image, or of what was encoded here. */
+/** The same for bytes that were scanned before: those of an entry of an image, or those that encodeValue made. */
 export function decodeScanned(bytes: Buffer, at: number, origins?: Origins): unknown {
   const tag = bytes[at] as number;
   if (tag === TAG.STRING) return decodeString(bytes, at, origins);
@@ -46,7 +44,7 @@ export function decodeScanned(bytes: Buffer, at: number, origins?: Origins): unk
   return value;
 }
 
-/** The same of a value that is no object, where many are read from the same bytes. A Date and a Buffer are new ones each time. */
+/** The same for a scalar, where many are read from the same bytes. A Date and a Buffer are new ones each time. */
 export function decodeScalar(bytes: Buffer, at: number, cutter: AsciiCutter): unknown {
   const tag = bytes[at] as number;
   if (tag !== TAG.STRING && tag !== TAG.CONSTANT_STRING) {
@@ -67,12 +65,12 @@ function decodeString(bytes: Buffer, at: number, origins: Origins | undefined): 
 }
 
 /** A container that is being filled. A stack of these stands in for recursion. */
-interface Frame {
+interface Level {
   readonly object: Record<string, unknown> | undefined;
   readonly list: unknown[];
   readonly layout: number;
   left: number;
-  /** Where to go on when this one was found through a reference; -1 when its bytes are followed by the next ones. */
+  /** Where decoding goes on after a container that a reference led to; -1 for one that lies in the stream of bytes. */
   resumeAt: number;
   resumeNext: number;
 }
@@ -83,7 +81,7 @@ const NO_LIST: unknown[] = [];
 export class Decoder {
   /** By number; index 0 is unused. */
   readonly objects: (object | undefined)[] = [undefined];
-  /** Objects without a number whose bytes their JavaScript value does not tell: strings that are not UTF-8, odd dates. */
+  /** Objects without a number whose JavaScript value does not tell their bytes: strings that are not UTF-8, odd dates. */
   readonly loose: object[] = [];
   readonly looseAts: number[] = [];
   readonly #bytes: Buffer;
@@ -91,7 +89,7 @@ export class Decoder {
   readonly #table: ObjectTable | undefined;
   /** Numbers of the objects made for the value that is being decoded. */
   readonly #made: number[] = [];
-  readonly #frames: Frame[] = [];
+  readonly #levels: Level[] = [];
   #at = 0;
   #next = 1;
 
@@ -105,42 +103,42 @@ export class Decoder {
   decode(at: number, next: number): unknown {
     this.#at = at;
     this.#next = next;
-    // To set a length costs, even to what it is.
+    // Setting a length costs time, even setting the one it has.
     if (this.#made.length > 0) this.#made.length = 0;
-    if (this.#frames.length > 0) this.#frames.length = 0;
+    if (this.#levels.length > 0) this.#levels.length = 0;
     try {
       const value = this.#variant();
       this.#fill();
       return value;
     } catch (error) {
-      // What this value began is half done; another one that refers to it has to try by itself.
+      // The objects of this value are half done: another value that refers to one of them must decode it by itself.
       for (const number of this.#made) this.objects[number] = undefined;
       throw error;
     }
   }
 
-  /** An object is handed on as soon as it exists, so what holds it need not wait until it is filled. */
+  /** Fills the containers. One is handed on as soon as it exists, so a container that holds it need not wait until it is full. */
   #fill(): void {
-    const frames = this.#frames;
-    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
-      if (frame.left === 0) this.#close(frame);
+    const levels = this.#levels;
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      if (level.left === 0) this.#close(level);
       else {
-        frame.left--;
-        if (frame.object === undefined) frame.list.push(this.#element(frame.layout));
-        else this.#member(frame.object);
+        level.left--;
+        if (level.object === undefined) level.list.push(this.#element(level.layout));
+        else this.#member(level.object);
       }
     }
   }
 
-  #close(frame: Frame): void {
-    this.#frames.pop();
-    if (frame.resumeAt < 0) return;
-    this.#at = frame.resumeAt;
-    this.#next = frame.resumeNext;
+  #close(level: Level): void {
+    this.#levels.pop();
+    if (level.resumeAt < 0) return;
+    this.#at = level.resumeAt;
+    this.#next = level.resumeNext;
   }
 
   #open(object: Record<string, unknown> | undefined, list: unknown[], layout: number, left: number): void {
-    this.#frames.push({ object, list, layout, left, resumeAt: -1, resumeNext: 0 });
+    this.#levels.push({ object, list, layout, left, resumeAt: -1, resumeNext: 0 });
   }
 
   #add(object: object): void {
@@ -170,7 +168,7 @@ export class Decoder {
     return date;
   }
 
-  /** The string whose length is next. `at` is where a writer finds it again: one byte before its length. */
+  /** The string whose length is next. `at` is where the encoder finds it again: one byte before its length. */
   #text(at: number): string | Buffer {
     const from = this.#at + lengthBytes(this.#bytes[this.#at] as number);
     const to = from + readLength(this.#bytes, this.#at);
@@ -194,7 +192,7 @@ export class Decoder {
     if (tag === TAG.REFERENCE) return this.#reference();
     const known = this.objects[this.#next];
     if (known !== undefined) return this.#skip(known);
-    if (this.#frames.length === MAX_DEPTH) throw tooDeep(this.#at);
+    if (this.#levels.length === MAX_DEPTH) throw tooDeep(this.#at);
     return tag === TAG.COLLECTION || tag === TAG.FOLDING_COLLECTION ? this.#collection() : this.#array(tag, context);
   }
 
@@ -218,11 +216,11 @@ export class Decoder {
     if (this.#table === undefined || number === 1) throw unreadable(this.#at, "a reference to the whole session");
     const resumeAt = this.#at + 5;
     const resumeNext = this.#next;
-    const depth = this.#frames.length;
+    const depth = this.#levels.length;
     this.#at = this.#table.starts[number] as number;
     this.#next = number;
     const object = this.#object(this.#table.contexts[number] as number) as object;
-    const opened = this.#frames[depth];
+    const opened = this.#levels[depth];
     if (opened === undefined) {
       this.#at = resumeAt;
       this.#next = resumeNext;

@@ -1,8 +1,7 @@
-// Writes one value that is an object. Keeps the type that is stored where it holds the new value exactly, and the very bytes of what
-// did not change. Uses a stack of its own, so depth costs no stack frames. Knows nothing of keys or files.
+// Writes one value that is an object. The Encoder keeps the type that is stored where that holds the new value exactly, and the very bytes
+// of what did not change. A stack of its own stands in for recursion, so depth costs no stack frames. Knows nothing of keys or files.
 
-import { SessionError } from "../errors.ts";
-import { MAX_DEPTH } from "./decode.ts";
+import { isCode, type SessionError } from "../errors.ts";
 import { classOfList, type Fitting, misfitOf } from "./fit.ts";
 import {
   BASE_COLLECTION,
@@ -13,36 +12,46 @@ import {
   DIMENSION,
   ELEMENT_BYTES,
   lengthBytes,
+  MAX_DEPTH,
   nameOfClass,
   readLength,
   TAG,
 } from "./format.ts";
-import { describe, isBytes, KIND, type Kind, kindOf, numericClassOf } from "./kind.ts";
-import { isSameOrder, isSameScalar } from "./match.ts";
-import { Members } from "./members.ts";
-import type { Origins, Place } from "./origins.ts";
-import { kindOfContext, type Output, writeArrayHeader } from "./output.ts";
-import { badValue, pathText, type Segment } from "./path.ts";
-import { isSameFixed, isSameText } from "./payload.ts";
-import { putInStoredOrder, readMap, readPlain } from "./read.ts";
-import { tagFor, writePayload, writeScalar } from "./scalar.ts";
+import {
+  badValue,
+  describe,
+  isBytes,
+  isSameOrder,
+  KIND,
+  type Kind,
+  kindOf,
+  numericClassOf,
+  pathText,
+  putInStoredOrder,
+  readMap,
+  readPlain,
+  type Segment,
+  TypedValue,
+} from "./kind.ts";
+import { Members, type Origin, type Origins } from "./origins.ts";
+import { kindOfContext, type Output, writeArrayHeader, writeKey } from "./output.ts";
+import { isSameFixed, isSameScalar, isSameText, tagFor, writePayload, writeScalar } from "./scalar.ts";
 import { IN_OBJECTS, IN_VARIANT } from "./scan.ts";
-import { isLongKey, isUtf8, keyBytes } from "./text.ts";
-import { TypedValue } from "./typed.ts";
+import { isLongKey, isUtf8 } from "./text.ts";
 
-/** How an object goes into a place: what may stand there, and what its members were. */
+/** How an object is written: which class may stand there, and what its members were. */
 interface Form {
   readonly code: number;
   readonly context: number;
   readonly members: Members | undefined;
   /** The number of the stored object the members belong to. */
   readonly number: number;
-  /** The members are those of this very object, not of what stood in its place. */
+  /** The members are those of this very object, not those of the object that it replaces. */
   readonly isOwn: boolean;
 }
 
 /** A container that is being written, and which of its members is next. A stack of these stands in for recursion. */
-interface Frame {
+interface Level {
   readonly keys: readonly string[] | undefined;
   readonly values: ArrayLike<unknown>;
   readonly layout: number;
@@ -56,10 +65,10 @@ export class Encoder {
   readonly #out: Output;
   readonly #root: string;
   readonly #origins: Origins | undefined;
-  readonly #frames: Frame[] = [];
+  readonly #levels: Level[] = [];
   readonly #numbers = new Map<object, number>();
   readonly #codes: number[] = [];
-  /** Classes of arrays that are elements of a typed array not yet written so far. */
+  /** Classes of arrays that are elements of a typed array and not written yet. */
   readonly #reserved = new Map<object, number>();
   #dates: Set<object> | undefined;
 
@@ -69,45 +78,45 @@ export class Encoder {
     this.#origins = origins;
   }
 
-  encode(value: object, place: Place | undefined): void {
-    const frames = this.#frames;
-    this.#variant(value, place);
-    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
-      if (frame.next === frame.values.length) frames.pop();
-      else if (frame.keys === undefined) this.#element(frame);
-      else this.#entry(frame, frame.keys);
+  encode(value: object, origin: Origin | undefined): void {
+    const levels = this.#levels;
+    this.#variant(value, origin);
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      if (level.next === level.values.length) levels.pop();
+      else if (level.keys === undefined) this.#element(level);
+      else this.#entry(level, level.keys);
     }
   }
 
   #bad(problem: string, suffix = ""): SessionError {
-    const path = this.#frames.map(({ keys, next }): Segment => keys?.[next - 1] ?? next - 1);
+    const path = this.#levels.map(({ keys, next }): Segment => keys?.[next - 1] ?? next - 1);
     return badValue(pathText(this.#root, path) + suffix, problem);
   }
 
   /** A value with its tag, as a key, a Variant[] or a collection holds it. */
-  #variant(value: unknown, place: Place | undefined): void {
+  #variant(value: unknown, origin: Origin | undefined): void {
     if (typeof value === "object" && value !== null) {
       const kind = kindOf(value);
-      if (kind === KIND.DATE) this.#date(value as Date, place, true);
-      else if (kind !== KIND.BYTES || !this.#isString(value as Uint8Array, place))
-        this.#object(value, kind, IN_VARIANT, place);
+      if (kind === KIND.DATE) this.#date(value as Date, origin, true);
+      else if (kind !== KIND.BYTES || !this.#isString(value as Uint8Array, origin))
+        this.#object(value, kind, IN_VARIANT, origin);
       return;
     }
     if (value === undefined || isSafeBigint(value)) this.isCanonical = false;
-    const problem = writeScalar(this.#out, value ?? null, place?.table.bytes, place?.at ?? 0);
+    const problem = writeScalar(this.#out, value ?? null, origin?.table.bytes, origin?.at ?? 0);
     if (problem !== undefined) throw this.#bad(problem);
   }
 
-  #date(value: Date, place: Place | undefined, hasTag: boolean): void {
+  #date(value: Date, origin: Origin | undefined, hasTag: boolean): void {
     this.#dates ??= new Set();
     if (this.#dates.has(value)) this.isCanonical = false;
     this.#dates.add(value);
     if (hasTag) this.#out.byte(TAG.DATE);
-    const own = this.#origins?.placeOf(value) ?? place;
+    const own = this.#origins?.originOf(value) ?? origin;
     if (
       own !== undefined &&
       own.number === 0 &&
-      this.#isDateAt(own, place, hasTag) &&
+      this.#isDateAt(own, origin, hasTag) &&
       isSameFixed(TAG.DATE, value, own.table.bytes, own.at + 1)
     ) {
       this.#out.copy(own.table.bytes, own.at + 1, own.at + 9);
@@ -117,20 +126,20 @@ export class Encoder {
     if (problem !== undefined) throw this.#bad(problem);
   }
 
-  /** What stood in this place may have been no Date. */
-  #isDateAt(own: Place, place: Place | undefined, hasTag: boolean): boolean {
-    return own !== place || !hasTag || own.table.bytes[own.at] === TAG.DATE;
+  /** The value that a Date replaces may have been none. */
+  #isDateAt(own: Origin, origin: Origin | undefined, hasTag: boolean): boolean {
+    return own !== origin || !hasTag || own.table.bytes[own.at] === TAG.DATE;
   }
 
-  /** Writes bytes that were read from a String, and still are not UTF-8, as a String again. */
-  #isString(value: Uint8Array, place: Place | undefined): boolean {
-    const own = this.#origins?.placeOf(value);
-    const bytes = place?.table.bytes;
-    const tag = place === undefined ? undefined : bytes?.[place.at];
+  /** Writes bytes that were read from a String as a String again, if they still are not UTF-8. */
+  #isString(value: Uint8Array, origin: Origin | undefined): boolean {
+    const own = this.#origins?.originOf(value);
+    const bytes = origin?.table.bytes;
+    const tag = origin === undefined ? undefined : bytes?.[origin.at];
     const wasString = own !== undefined ? own.number === 0 : tag === TAG.STRING || tag === TAG.CONSTANT_STRING;
     if (!wasString || isUtf8(value)) return false;
-    if (place !== undefined && bytes !== undefined && place.number === 0 && isSameScalar(value, bytes, place.at)) {
-      writeScalar(this.#out, value, bytes, place.at);
+    if (origin !== undefined && bytes !== undefined && origin.number === 0 && isSameScalar(value, bytes, origin.at)) {
+      writeScalar(this.#out, value, bytes, origin.at);
       return true;
     }
     this.#out.byte(TAG.STRING);
@@ -139,13 +148,13 @@ export class Encoder {
   }
 
   /** A string without its tag. */
-  #text(value: string | Uint8Array, place: Place | undefined): void {
-    if (place !== undefined) {
-      const { bytes } = place.table;
-      const from = place.at + 1 + lengthBytes(bytes[place.at + 1] as number);
-      const to = from + readLength(bytes, place.at + 1);
+  #text(value: string | Uint8Array, origin: Origin | undefined): void {
+    if (origin !== undefined) {
+      const { bytes } = origin.table;
+      const from = origin.at + 1 + lengthBytes(bytes[origin.at + 1] as number);
+      const to = from + readLength(bytes, origin.at + 1);
       if (isSameText(value, bytes, from, to)) {
-        this.#out.copy(bytes, place.at + 1, to);
+        this.#out.copy(bytes, origin.at + 1, to);
         return;
       }
     }
@@ -154,16 +163,16 @@ export class Encoder {
   }
 
   /** An object, or a reference to it when it was written before. */
-  #object(value: object, kind: Kind, context: number, place: Place | undefined): void {
+  #object(value: object, kind: Kind, context: number, origin: Origin | undefined): void {
     if (kind === KIND.TYPED) {
-      this.#typed(value as TypedValue, context, place);
+      this.#typed(value as TypedValue, context, origin);
       return;
     }
     if (kind === KIND.NONE || kind === KIND.DATE) throw this.#bad(describe(value));
     if (this.#isReference(value, context)) return;
-    const own = this.#origins?.placeOf(value);
+    const own = this.#origins?.originOf(value);
     const isOwn = own !== undefined && own.number > 0;
-    const stored = isOwn ? own : place;
+    const stored = isOwn ? own : origin;
     const number = stored !== undefined && stored.number > 0 ? stored.number : 0;
     const members = stored !== undefined && number > 0 ? new Members(stored.table, number) : undefined;
     const code =
@@ -204,11 +213,11 @@ export class Encoder {
     return this.#codes[(this.#numbers.get(object) ?? 0) - 1] ?? this.#reserved.get(object);
   }
 
-  #typed(typed: TypedValue, context: number, place: Place | undefined): void {
+  #typed(typed: TypedValue, context: number, origin: Origin | undefined): void {
     this.isCanonical = false;
     const { code, value } = typed;
     if (code < BASE_COLLECTION) {
-      this.#typedScalar(typed, context, place);
+      this.#typedScalar(typed, context, origin);
       return;
     }
     const kind = typeof value === "object" && value !== null ? kindOf(value) : KIND.NONE;
@@ -220,19 +229,19 @@ export class Encoder {
     const known = this.#classSoFar(value as object) ?? code;
     if (known !== code) throw this.#bad(`stored as ${nameOfClass(known)} elsewhere in the same value`);
     if (this.#isReference(value as object, context)) return;
-    const members = place !== undefined && place.number > 0 ? new Members(place.table, place.number) : undefined;
-    const number = members === undefined ? 0 : (place?.number ?? 0);
+    const members = origin !== undefined && origin.number > 0 ? new Members(origin.table, origin.number) : undefined;
+    const number = members === undefined ? 0 : (origin?.number ?? 0);
     this.#container(value as object, kind, { code, context, members, number, isOwn: false });
   }
 
-  #typedScalar(typed: TypedValue, context: number, place: Place | undefined): void {
+  #typedScalar(typed: TypedValue, context: number, origin: Origin | undefined): void {
     const problem =
       tagFor(typed.value, typed.code, true) === typed.code ? undefined : `not what a ${typed.type} can hold exactly`;
     if (problem !== undefined || context !== IN_VARIANT)
       throw this.#bad(problem ?? "a scalar where an object must stand");
-    const { bytes } = place?.table ?? {};
-    if (place !== undefined && bytes?.[place.at] === typed.code && isSameScalar(typed.value, bytes, place.at)) {
-      writeScalar(this.#out, typed.value, bytes, place.at);
+    const { bytes } = origin?.table ?? {};
+    if (origin !== undefined && bytes?.[origin.at] === typed.code && isSameScalar(typed.value, bytes, origin.at)) {
+      writeScalar(this.#out, typed.value, bytes, origin.at);
       return;
     }
     this.#out.byte(typed.code);
@@ -241,7 +250,7 @@ export class Encoder {
   }
 
   #container(value: object, kind: Kind, form: Form): void {
-    if (this.#frames.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
+    if (this.#levels.length >= MAX_DEPTH) throw this.#bad(`nested more than ${MAX_DEPTH} levels deep`);
     this.objects.push(value);
     this.#codes.push(form.code);
     this.#numbers.set(value, this.objects.length);
@@ -250,7 +259,7 @@ export class Encoder {
     if (kind !== KIND.LIST && kind !== KIND.PLAIN && !Buffer.isBuffer(value)) this.isCanonical = false;
   }
 
-  /** The count, with its stored bytes when it did not change: they may be longer than needed. */
+  /** The count. One that did not change keeps its stored bytes, which may be longer than needed. */
   #count(count: number, members: Members | undefined): void {
     if (members !== undefined && members.count === count) {
       this.#out.copy(members.table.bytes, members.countAt, members.firstAt);
@@ -265,20 +274,20 @@ export class Encoder {
       return;
     }
     const isGuide = form.members?.layout === layout || (form.members?.hasObjects() && layout >= CLASS_VARIANTS);
-    const frame: Frame = {
+    const level: Level = {
       keys: undefined,
       values: list,
       layout,
       members: isGuide ? form.members : undefined,
       next: 0,
     };
-    this.#frames.push(frame);
+    this.#levels.push(level);
     if (!isFlat(layout)) return;
-    while (frame.next < list.length) this.#element(frame);
-    this.#frames.pop();
+    while (level.next < list.length) this.#element(level);
+    this.#levels.pop();
   }
 
-  /** Tag, class and element type; the stored ones where they still say the same in the same kind of place. Returns the layout. */
+  /** Tag, class and element type; the stored ones where they still say the same in the same kind of context. Returns the layout. */
   #arrayHeader(list: ArrayLike<unknown>, form: Form): number {
     const { code, context, members, number } = form;
     if (
@@ -298,27 +307,27 @@ export class Encoder {
     return code;
   }
 
-  #element(frame: Frame): void {
-    const index = frame.next++;
-    const { layout } = frame;
-    const value = frame.values[index] ?? null;
-    const place = frame.members?.placeAt(index);
-    if (value === null && frame.values[index] === undefined) this.isCanonical = false;
-    if (layout === CLASS_VARIANTS) this.#variant(value, place);
-    else if (isFlat(layout)) this.#bare(value, layout - DIMENSION, place);
-    else this.#member(value, contextOf(layout), place);
+  #element(level: Level): void {
+    const index = level.next++;
+    const { layout } = level;
+    const value = level.values[index] ?? null;
+    const origin = level.members?.originAt(index);
+    if (value === null && level.values[index] === undefined) this.isCanonical = false;
+    if (layout === CLASS_VARIANTS) this.#variant(value, origin);
+    else if (isFlat(layout)) this.#bare(value, layout - DIMENSION, origin);
+    else this.#member(value, contextOf(layout), origin);
   }
 
   /** A scalar whose type the array says. */
-  #bare(value: unknown, base: number, place: Place | undefined): void {
+  #bare(value: unknown, base: number, origin: Origin | undefined): void {
     const plain = value instanceof TypedValue ? value.value : value;
     if (plain !== value || isSafeBigint(plain)) this.isCanonical = false;
     if (base === TAG.STRING) {
-      this.#text(plain as string, this.#origins?.placeOf(plain as object) ?? place);
+      this.#text(plain as string, this.#origins?.originOf(plain as object) ?? origin);
     } else if (base === TAG.DATE && plain !== null) {
-      this.#date(plain as Date, place, false);
-    } else if (place !== undefined && isSameFixed(base, plain, place.table.bytes, place.at + 1)) {
-      this.#out.copy(place.table.bytes, place.at + 1, place.at + 1 + (ELEMENT_BYTES[base] as number));
+      this.#date(plain as Date, origin, false);
+    } else if (origin !== undefined && isSameFixed(base, plain, origin.table.bytes, origin.at + 1)) {
+      this.#out.copy(origin.table.bytes, origin.at + 1, origin.at + 1 + (ELEMENT_BYTES[base] as number));
     } else {
       const problem = writePayload(this.#out, base, plain);
       if (problem !== undefined) throw this.#bad(problem);
@@ -326,9 +335,9 @@ export class Encoder {
   }
 
   /** An element of an array of objects. */
-  #member(value: unknown, context: number, place: Place | undefined): void {
+  #member(value: unknown, context: number, origin: Origin | undefined): void {
     if (value === null) this.#out.byte(TAG.NULL_OBJECT);
-    else this.#object(value as object, kindOf(value as object), context, place);
+    else this.#object(value as object, kindOf(value as object), context, origin);
   }
 
   #collection(value: object, kind: Kind, form: Form): void {
@@ -341,38 +350,27 @@ export class Encoder {
     const isSameKeys = members !== undefined && isSameOrder(members.keys, keys);
     this.#out.byte(isSameKeys ? (members.table.bytes[members.countAt - 1] as number) : TAG.COLLECTION);
     this.#count(keys.length, members);
-    this.#frames.push({ keys, values, layout: BASE_COLLECTION, members, next: 0 });
+    this.#levels.push({ keys, values, layout: BASE_COLLECTION, members, next: 0 });
   }
 
-  #entry(frame: Frame, keys: readonly string[]): void {
-    const index = frame.next++;
+  #entry(level: Level, keys: readonly string[]): void {
+    const index = level.next++;
     const key = keys[index] as string;
-    const { members } = frame;
+    const { members } = level;
     const found = members?.indexOf(key, index) ?? -1;
     if (members !== undefined && found >= 0) {
       this.#out.copy(members.table.bytes, members.keyAt(found), members.valueAt(found));
     } else this.#key(key);
-    this.#variant(frame.values[index], members?.placeAt(found));
+    this.#variant(level.values[index], members?.originAt(found));
   }
 
   #key(key: string): void {
     if (key === "") throw this.#bad("a member whose key is empty");
     if (isLongKey(key)) throw this.#bad("a member whose key is too long");
-    if (key.isWellFormed()) {
-      this.#out.text(key);
-      return;
-    }
-    const bytes = this.#escapedKey(key);
-    this.#out.count(bytes.length);
-    this.#out.copy(bytes, 0, bytes.length);
-  }
-
-  #escapedKey(key: string): Buffer {
     try {
-      return keyBytes(key);
+      writeKey(this.#out, key);
     } catch (error) {
-      if (error instanceof SessionError && error.code === "ERR_BAD_KEY")
-        throw this.#bad("a member whose key has lone surrogates");
+      if (isCode(error, "ERR_BAD_KEY")) throw this.#bad("a member whose key has lone surrogates");
       throw error;
     }
   }
@@ -387,7 +385,7 @@ function isFlat(layout: number): boolean {
   return layout < 2 * DIMENSION && layout - DIMENSION < TAG.VARIANT;
 }
 
-/** What stands in an array of objects. */
+/** The context of an element of an array of objects. */
 function contextOf(layout: number): number {
   return layout === CLASS_OBJECTS ? IN_OBJECTS : layout - DIMENSION;
 }

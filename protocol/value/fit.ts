@@ -1,9 +1,8 @@
 // Which array class a JavaScript array becomes: the one that fits its elements, or a given one if all elements fit it.
 
 import { BASE_COLLECTION, BASE_OBJECT, CLASS_BYTES, CLASS_VARIANTS, DIMENSION, TAG } from "./format.ts";
-import { isBytes, isDate, KIND, kindOf, numericClassOf } from "./kind.ts";
+import { isBytes, isDate, KIND, kindOf, numericClassOf, TypedValue } from "./kind.ts";
 import { isUtf8 } from "./text.ts";
-import { TypedValue } from "./typed.ts";
 
 const MIN_LONG = -(2n ** 63n);
 const MAX_LONG = 2n ** 63n - 1n;
@@ -20,7 +19,7 @@ export function isLongBigint(value: bigint): boolean {
   return value >= MIN_LONG && value <= MAX_LONG;
 }
 
-/** The class of an array that nothing is known about: all of one scalar type, or Variant[]. */
+/** The class of an array that was never stored: that of its elements if they are scalars of one type, else Variant[]. */
 export function classOfList(list: readonly unknown[]): number {
   const first = list[0];
   switch (typeof first) {
@@ -63,8 +62,8 @@ function classOfNumbers(list: readonly unknown[]): number {
 }
 
 /**
- * Whether a scalar of type `base` holds exactly `value`. Forced, as by typed(), it may also come from a value that reads back as
- * something else of the same meaning: a bigint in an Integer, UTF-8 bytes in a String, and any number in a Single.
+ * Whether a scalar of type `base` holds exactly `value`. A type that typed() forces also takes values that read back as another one of the
+ * same meaning: a bigint in an Integer, UTF-8 bytes in a String, and any number in a Single.
  */
 export function fitsScalar(base: number, value: unknown, isForced: boolean): boolean {
   if (typeof value === "number") return fitsNumber(base, value, isForced);
@@ -109,7 +108,7 @@ export interface Fitting {
   readonly isForced: boolean;
   /** The class an object has got already; it can have one only. */
   readonly classOf: (object: object) => number | undefined;
-  /** Called when all fit, for the array and each one inside that got its class with it: it may be met elsewhere before. */
+  /** Called when all elements fit, for the array and each array inside it: the encoder may meet one of them elsewhere first. */
   readonly reserve: (object: object, code: number) => void;
 }
 

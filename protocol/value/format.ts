@@ -32,9 +32,14 @@ export const TAG = {
 
 /**
  * Gambas 3.19 and later write the four tags of objects one higher: B, D, b, d for A, C, a, c (GAMBAS.md 3.14). Only files have them:
- * everywhere else values are in the older form, which image-dialect.ts brings them into.
+ * the dialect of an image (image/dialect.ts) brings values into the older form, and nothing else meets another one.
  */
 export const NEWER_STEP = 1;
+
+/** A collection, an array or a reference begins here, not a scalar (GAMBAS.md 3.4). */
+export function isObjectTag(tag: number | undefined): boolean {
+  return tag !== undefined && tag >= TAG.REFERENCE;
+}
 
 /** D or d, B or b. */
 export function isNewerTag(tag: number | undefined): boolean {
@@ -48,7 +53,7 @@ export function isCollectionOfEither(tag: number | undefined): boolean {
 
 /**
  * A class is one integer: 16 x dimensions + base. The bases of scalars are their tags, so `String[]` is 0x19, `Integer[][]` is
- * 0x24 and the class of the elements of any array class is `class - 16`. A class without dimensions is what an element is.
+ * 0x24 and the class of the elements of any array class is `class - 16`. A class without dimensions is that of an element.
  */
 export const BASE_COLLECTION = 0x0d;
 export const BASE_OBJECT = 0x0e;
@@ -57,10 +62,11 @@ export const CLASS_BYTES = DIMENSION + TAG.BYTE;
 export const CLASS_STRINGS = DIMENSION + TAG.STRING;
 export const CLASS_VARIANTS = DIMENSION + TAG.VARIANT;
 export const CLASS_OBJECTS = DIMENSION + BASE_OBJECT;
-export const CLASS_COLLECTIONS = DIMENSION + BASE_COLLECTION;
 
 /** Longest string, key, count: 30 bits. */
 export const MAX_LENGTH = 2 ** 30 - 1;
+/** Deepest nesting that is decoded and encoded. Gambas recurses; it was seen to handle 2 000 levels and to crash at 200 000. */
+export const MAX_DEPTH = 2100;
 /** A class name is preceded by one byte below 0x80, so `Integer` can carry 60 pairs of brackets. */
 const MAX_CLASS_NAME = 127;
 
@@ -89,7 +95,7 @@ export const ELEMENT_BYTES: readonly number[] = [0, 1, 1, 2, 4, 8, 4, 8, 8, 0, 0
 const BASES = new Map<string, number>();
 for (const [base, name] of BASE_NAMES.entries()) if (name !== undefined) BASES.set(name.toLowerCase(), base);
 
-/** The names met in practice, so that reading one costs one lookup. Filled here and never afterwards: input cannot make it grow. */
+/** The names met in practice, so that reading one costs one lookup. A constant: filled here, so input cannot make it grow. */
 const KNOWN_CLASSES = new Map<string, number>();
 for (const [base, name] of BASE_NAMES.entries()) {
   if (name === undefined) continue;

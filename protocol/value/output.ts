@@ -1,7 +1,8 @@
-// A buffer that grows, for writing Gambas bytes into. One is kept and used again, since most values are small.
+// A buffer that grows, for writing Gambas bytes into. The process keeps one and uses it again, since most values are small.
 
 import { elementTypeOf, MAX_LENGTH, nameOfClass, TAG } from "./format.ts";
 import { IN_VARIANT } from "./scan.ts";
+import { keyBytes } from "./text.ts";
 
 const FIRST_BYTES = 4096;
 /** A buffer that had to grow beyond this is not kept. */
@@ -93,7 +94,13 @@ export class Output {
   }
 }
 
+/** The one kept output of the process; undefined while it is in use. Holds no bytes that anybody reads. */
 let spare: Output | undefined = new Output();
+
+/** For tests: as if nothing had been written before. */
+export function forgetOutput(): void {
+  spare = new Output();
+}
 
 /** The kept output, or a new one while it is in use: a getter of the value being written may write another value. */
 export function borrowOutput(): Output {
@@ -107,12 +114,20 @@ export function returnOutput(output: Output): void {
   if (output.bytes.length <= KEPT_BYTES) spare = output;
 }
 
-/** Contexts in which an array is written alike: variants, `Object[]`, and those that name a class. */
+/** A key with its length before it. Throws ERR_BAD_KEY for text that is no key. */
+export function writeKey(out: Output, key: string): void {
+  if (key !== "" && key.isWellFormed() && out.text(key)) return;
+  const bytes = keyBytes(key);
+  out.count(bytes.length);
+  out.copy(bytes, 0, bytes.length);
+}
+
+/** Three kinds of contexts, in each of which an array is written alike: variants, `Object[]`, and contexts that name a class. */
 export function kindOfContext(context: number | undefined): number {
   return context !== undefined && context >= 0 ? 0 : (context ?? IN_VARIANT);
 }
 
-/** Tag, class where the place does not say it, and element type, as Gambas writes them. */
+/** Tag, class where the context does not say it, and element type, as Gambas writes them. */
 export function writeArrayHeader(out: Output, code: number, context: number): void {
   if (context >= 0) out.byte(TAG.TYPED_ARRAY);
   else {

@@ -1,5 +1,5 @@
-// Finds where a value ends without decoding it, and refuses what Gambas would refuse. Allocates by what is there, never by
-// a declared length or count; keeps its own stack, so depth costs no stack frames.
+// Finds where a value ends without decoding it, and refuses bytes that Gambas would refuse. Memory is taken for bytes that are there, never
+// for an announced length or count. A stack of its own stands in for recursion, so depth costs no stack frames.
 
 import {
   BASE_COLLECTION,
@@ -18,22 +18,23 @@ import {
   unreadable,
 } from "./format.ts";
 
+/** Deeper values are refused. Gambas recurses, and was seen to crash at 200 000; decoding ends long before (MAX_DEPTH). */
 export const MAX_SCAN_DEPTH = 65_536;
 
-/** Where a value stands decides how it is read. A number >= 0 is the class an element of `X[][]` or `Collection[]` must have. */
+/** The context of a value decides how it is read. A number >= 0 is the class that an element of `X[][]` or `Collection[]` must have. */
 export const IN_VARIANT = -1;
 export const IN_OBJECTS = -2;
 
 /**
- * What has been met so far. Objects are numbered by their start, from 1, through all calls that share one `Scan`; a caller that
- * begins inside an image starts with `newScan(1)`, the root collection.
+ * The objects a scan has met so far. They are numbered by their start, from 1, through all calls that share one `Scan`. A caller that
+ * begins inside an image starts with `newScan(1)`: the root collection is object 1.
  */
 export interface Scan {
   objects: number;
   hasReferences: boolean;
   /** Class of each object met, by number - 1: an element of `X[][]` may refer to an `X[]` only. */
   classes?: number[];
-  /** Told about every object and reference when somebody has to find them again. */
+  /** Filled with every object and reference, for a caller that has to find them again. */
   table?: ObjectTable;
   /** Filled with where each object starts. */
   starts?: number[];
@@ -41,7 +42,7 @@ export interface Scan {
   dialect?: DialectReader;
 }
 
-/** What a scan asks when the bytes come from a file: both calls put into the bytes what they return. */
+/** A scan asks this when the bytes come from a file. Both calls also write their answer into the bytes. */
 export interface DialectReader {
   /** The tag of the object at `at`, in the older dialect. `number` is the one the object gets if it is no reference. */
   tagAt(bytes: Buffer, at: number, number: number): number | undefined;
@@ -55,7 +56,7 @@ export function newScan(objects = 0): Scan {
   return { objects, hasReferences: false, classes };
 }
 
-/** Where the objects of some bytes are, by number (index 0 is unused), and what happens on the way, in stream order. */
+/** Where the objects of some bytes are, by number (index 0 is unused), and in stream order the events: objects that start, and references. */
 export class ObjectTable {
   readonly bytes: Buffer;
   readonly starts: number[] = [0];
@@ -72,7 +73,7 @@ export class ObjectTable {
   /** Index of the first event after the object. */
   readonly endEvents: number[] = [0];
   readonly eventAts: number[] = [];
-  /** The number of the object that starts there, or minus the number that is referred to. */
+  /** The number of the object that starts there, or minus the number of the object that is referred to. */
   readonly eventTargets: number[] = [];
   readonly eventContexts: number[] = [];
 
@@ -80,7 +81,7 @@ export class ObjectTable {
     this.bytes = bytes;
   }
 
-  /** Takes the number of an object that holds all others and is not described, as the root of an image is. */
+  /** Counts the root of an image, object 1. It holds all others, and no event stands for it. */
   addRoot(): void {
     this.start(0, 0, BASE_COLLECTION, IN_VARIANT);
     this.eventAts.length = 0;
@@ -156,7 +157,7 @@ export function endOfScalar(bytes: Buffer, at: number): number {
     case undefined:
       throw unreadable(at, "end of file where a value should begin");
     default:
-      // Where a file is read the walk takes it, elsewhere the walk refuses it.
+      // The walk decides: it takes a newer tag from a file, and refuses it from anywhere else.
       if (isNewerTag(bytes[at])) return 0;
       throw unreadable(at, `unknown type ${tagName(bytes[at] as number)}`);
   }
@@ -209,7 +210,7 @@ class Walk {
   #close(): void {
     const stack = this.#stack;
     const number = stack.pop() as number;
-    // To set a length costs ten times as much.
+    // Setting the length would take ten times as long.
     stack.pop();
     stack.pop();
     this.#scan.table?.end(number, this.#at);
@@ -271,7 +272,7 @@ class Walk {
     if (code === CLASS_VARIANTS) {
       elements = classOfElementType(type, readLength(bytes, typeAt + 1));
       if (elements === 0) throw unreadable(typeAt, `unknown element type ${type}`);
-      // Where a class is wanted, the array is of that class and holds what the element type says; elsewhere it is what it holds.
+      // In a context that names a class the array is of that class, whatever its element type says; in others the element type is its class.
       if (context < 0) code = elements;
     }
     requireClass(code, context, at);
@@ -312,14 +313,14 @@ class Walk {
   }
 
   #push(count: number, code: number): void {
-    // Every element takes a byte at least, so a count that lies is found out here, before anything is done about it.
+    // Every element takes a byte at least, so a count that lies is refused here, before memory is taken for it.
     if (count > this.#bytes.length - this.#at) throw unreadable(this.#at, `end of file: ${count} elements announced`);
     if (this.#stack.length >= 3 * MAX_SCAN_DEPTH) throw unreadable(this.#at, `more than ${MAX_SCAN_DEPTH} levels deep`);
     this.#stack.push(count, code, this.#scan.objects);
   }
 }
 
-/** Object contexts that name a class take that class only, and none of them takes another. */
+/** A context that names a class takes objects of that class only. */
 function requireClass(code: number, context: number, at: number): void {
   if (context >= 0 && code !== context) {
     throw unreadable(at, `type mismatch: wanted ${nameOfClass(context)}, got ${nameOfClass(code)} instead`);
@@ -350,7 +351,7 @@ export function typeOfValue(bytes: Buffer, at: number): string {
 }
 
 /** The class of the array at `at` in a variant. */
-export function classOfArrayAt(bytes: Buffer, at: number): number {
+function classOfArrayAt(bytes: Buffer, at: number): number {
   const code = readClass(bytes, at + 1);
   if (code !== CLASS_VARIANTS) return code;
   const typeAt = at + 2 + (bytes[at + 1] as number);

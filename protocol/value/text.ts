@@ -1,4 +1,4 @@
-// Text and bytes: UTF-8 where it is UTF-8, and keys that survive when it is not. Knows nothing of values.
+// Text and bytes: strings of UTF-8, and keys that survive both ways even if they are not UTF-8. Knows nothing of values.
 
 import { SessionError } from "../errors.ts";
 
@@ -10,7 +10,7 @@ export function readUtf8(bytes: Buffer, from: number, to: number): string | unde
   return text.includes("\ufffd") && !isExactly(text, bytes, from, to) ? undefined : text;
 }
 
-/** The decoder put U+FFFD for what it could not read; or U+FFFD was written there. Encoding again tells which. */
+/** U+FFFD stands for bytes that the decoder could not read, or was written there. Encoding again tells which. */
 function isExactly(text: string, bytes: Buffer, from: number, to: number): boolean {
   return Buffer.byteLength(text) === to - from && bytes.compare(Buffer.from(text), 0, to - from, from, to) === 0;
 }
@@ -20,17 +20,17 @@ export function isUtf8(bytes: Uint8Array): boolean {
   return readUtf8(view, 0, view.length) !== undefined;
 }
 
-/** A piece of a string keeps all of it: so much may be kept by one that somebody holds on to. */
+/** A piece of a string keeps the whole string in memory. An application may hold on to a small piece, so the whole is bounded. */
 const MAX_CUT_BYTES = 64 * 1024;
 
-/** Cuts ASCII out of one string of all bytes, which is a fraction of reading it by itself. */
+/** Cuts ASCII texts out of one string of all bytes, which takes a fraction of the time of reading each by itself. */
 export class AsciiCutter {
   readonly #bytes: Buffer;
   readonly #isUsed: boolean;
-  /** One for each byte. */
+  /** One character for each byte. */
   #characters: string | undefined;
 
-  /** Does nothing for more than `maxBytes`. */
+  /** Of more than `maxBytes` nothing is cut. */
   constructor(bytes: Buffer, maxBytes: number = MAX_CUT_BYTES) {
     this.#bytes = bytes;
     this.#isUsed = bytes.length <= maxBytes;
@@ -46,26 +46,34 @@ export class AsciiCutter {
   }
 }
 
-/** Short names seen before, so that reading one again makes no string. A fixed number of places; a newer name takes an older one's. */
-const NAME_PLACES = 1024;
+/**
+ * Short names that were read before, so that reading one again makes no string. The one state of this file, and of the process: it decides
+ * how fast a name is read and never which. A fixed number of slots; a newer name takes the slot of an older one.
+ */
+const NAME_SLOTS = 1024;
 const NAME_BYTES = 32;
-const names: string[] = new Array<string>(NAME_PLACES).fill("");
+const names: string[] = new Array<string>(NAME_SLOTS).fill("");
+
+/** For tests: as if no name had been read before. */
+export function forgetNames(): void {
+  names.fill("");
+}
 
 /** The text of `bytes[from..to)` when it is short ASCII, from the names seen before; undefined when it is not. */
 export function readName(bytes: Buffer, from: number, to: number): string | undefined {
   const length = to - from;
   if (length > NAME_BYTES || length === 0) return undefined;
   const [first, middle, last] = [bytes[from] as number, bytes[from + (length >> 1)] as number, bytes[to - 1] as number];
-  const place = (((first * 31 + middle) * 31 + last) * 31 + length) & (NAME_PLACES - 1);
-  const seen = names[place] as string;
+  const slot = (((first * 31 + middle) * 31 + last) * 31 + length) & (NAME_SLOTS - 1);
+  const seen = names[slot] as string;
   if (isSameName(seen, bytes, from, to)) return seen;
   for (let at = from; at < to; at++) if ((bytes[at] as number) >= 0x80) return undefined;
   const name = interned(bytes.toString("latin1", from, to));
-  names[place] = name;
+  names[slot] = name;
   return name;
 }
 
-/** As the name of a member of an object, which is how it will be used, and found faster than an equal string. */
+/** The string that V8 keeps for the name of a member: as a key it is found faster than another string that is equal. */
 function interned(name: string): string {
   return Object.keys({ [name]: true })[0] ?? name;
 }
@@ -104,12 +112,12 @@ function sequenceBytes(bytes: Buffer, at: number, to: number): number {
   return size !== 0 && at + size <= to && readUtf8(bytes, at, at + size) !== undefined ? size : 0;
 }
 
-/** Gambas cuts longer ones off when it loads them (GAMBAS.md 3.10). */
+/** Gambas cuts longer keys off when it loads them (GAMBAS.md 3.10). */
 export const MAX_KEY_BYTES: number = 65_535;
-/** Of UTF-8 for one unit of a string, at most. */
+/** Bytes of UTF-8 for one unit of a string, at most. */
 const MAX_BYTES_PER_UNIT = 3;
 
-/** Longer than Gambas keeps. */
+/** Whether Gambas would cut the key off. */
 export function isLongKey(key: string): boolean {
   return key.length * MAX_BYTES_PER_UNIT > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES;
 }

@@ -1,10 +1,9 @@
-// The codec of Gambas values: the one door to the files protocol/value-*.ts, which describe themselves.
+// The codec of Gambas values: the one door to the files of this folder.
 
-export { Original } from "./copies.ts";
-export { decodeScalar, decodeScanned, decodeValue, MAX_DEPTH } from "./decode.ts";
-export { type Encoded, encodeValue, type PreviousValue } from "./encode.ts";
-export { isGambasObject } from "./kind.ts";
+export { Decoder, decodeScalar, decodeScanned, decodeValue } from "./decode.ts";
+export { type Encoded, encodeValue } from "./encode.ts";
+export { isObjectTag, MAX_DEPTH } from "./format.ts";
+export { isGambasObject, TypedValue, typed } from "./kind.ts";
 export { Origins } from "./origins.ts";
-export { endOfValue, MAX_SCAN_DEPTH, newScan, type Scan, typeOfValue } from "./scan.ts";
+export { endOfValue, MAX_SCAN_DEPTH, newScan, typeOfValue } from "./scan.ts";
 export { AsciiCutter } from "./text.ts";
-export { TypedValue, typed } from "./typed.ts";

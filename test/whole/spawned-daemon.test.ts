@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Handle } from "../../client/handle/handle.ts";
+import type { Handle } from "../../client/index.ts";
 import { Client } from "../../client/link/client.ts";
 import {
   daemonsOf,

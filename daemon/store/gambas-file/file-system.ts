@@ -1,5 +1,5 @@
-// What the file system under a root can do, found out by trying it in the very directories where it is needed, and by what fails later.
-// Whoever reads, writes or locks asks here and knows no other way to tell. Nothing of a session is known here.
+// The features of the file system under a root, found out by trying each in the very directories where it is needed, and by later failures.
+// All code that reads, writes or locks asks here and knows no other way to tell. Knows no session.
 //
 // File systems differ: FUSE, gluster, ZFS and sandboxes lack the exchange of names or open-file-description locks, some keep times to the
 // second, a session directory may be a mount of its own. For each there is another way, or a refusal that names it.
@@ -23,6 +23,7 @@ import {
 import { SessionError } from "../../../protocol/errors.ts";
 import { closeDescriptor, isSystemError, removeFile } from "../../files/files.ts";
 import { isUnsupported, native, nativeProblem } from "../../files/native.ts";
+import type { Revision } from "../store.ts";
 import type { Places } from "./layout.ts";
 
 /** Absent outside Linux. */
@@ -33,7 +34,7 @@ const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 const TIME_TRIES = 64;
 
-/** What is told of each thing that it lacks. */
+/** The words for each feature that it lacks. */
 const WORDS = {
   exchange: "two names cannot be exchanged in one step: a new file takes the place of the old one, which takes longer",
   recordLocks: "files cannot be locked: sessions are written without Gambas' lock, so run no Gambas program beside it",
@@ -79,6 +80,11 @@ export class FileSystem {
     return this.#wholeMicros;
   }
 
+  /** Where inode numbers do not stay with their files, size and time have to do. */
+  revisionOf({ ino, size, mtimeMs }: Revision): Revision {
+    return { ino: this.has("inodes") ? ino : 0, size, mtimeMs };
+  }
+
   /** For the status: a flag for each feature. */
   get report(): Record<Feature, boolean> {
     const features = Object.keys(WORDS) as Feature[];
@@ -97,7 +103,7 @@ export class FileSystem {
     this.#onLack(`${WORDS[feature]} (${reasonOf(error)})`);
   }
 
-  /** For when it is another one than it was: what it lacks by now is told as well. */
+  /** For when it is another one than it was: features it lacks by now are told as well. */
   tryAgain(): void {
     const before = new Set(this.lacks);
     this.#try();
@@ -129,7 +135,7 @@ export class FileSystem {
     if (this.#tryNames() === "elsewhere") {
       this.#places.moveTwinsInside();
       this.#note("sameMount", "EXDEV");
-      // Mounted read-only, say: sessions can be read there, and what is to be written is told why not.
+      // Mounted read-only, say: sessions can be read there, and a write is told why it fails.
       if (this.#tryNames() === "untried") return;
     }
     const { twins } = this.#places;
@@ -165,7 +171,7 @@ export class FileSystem {
     }
   }
 
-  /** Both names must stand for the other file afterwards: where inode numbers belong to names it could not be told what was replaced. */
+  /** Both names must stand for the other file afterwards: where inode numbers belong to names nobody could tell which file was replaced. */
   #tryExchange(twin: string, session: string): void {
     if (!this.has("exchange")) return;
     onFile(twin, (fd) => {
@@ -312,7 +318,7 @@ function removeQuietly(path: string): void {
   try {
     removeFile(path);
   } catch {
-    // Whatever the system error; see above.
+    // Any system error; see above.
   }
 }
 

@@ -1,20 +1,15 @@
-// The sessions whose files are kept open: those used lately, a bounded number. Knows which files a session has and not what is in them.
+// The sessions whose files are kept open, locks included: those used lately, a bounded number. Knows which files a session has, and no
+// contents.
 
-import { closeDescriptor } from "../../files/files.ts";
+import { mkdirSync, statSync } from "node:fs";
+import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
+import type { OpenFile } from "../../files/opening.ts";
+import type { LockResult, OpenSessions, RecordLocks } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { Places } from "./layout.ts";
 import { RecordLock } from "./record-lock.ts";
 
-/** A file of one session that is kept open: the one that has the session's name, or its twin. */
-export interface OpenFile {
-  readonly fd: number;
-  readonly ino: number;
-  size: number;
-  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
-  wasRead: boolean;
-}
-
-/** What is kept open for one hot session. */
+/** The files kept open for one session. */
 export class HotSession {
   readonly path: string;
   readonly lock: RecordLock;
@@ -48,7 +43,7 @@ export class HotSession {
     this.#twinPath = undefined;
   }
 
-  /** What was the session is the twin now, and the other way round. */
+  /** The file that was the session is the twin now, and the other way round. */
   exchange(): void {
     const twin = this.twin;
     this.twin = this.current;
@@ -68,7 +63,7 @@ export class HotSession {
   }
 }
 
-export class HotSessions {
+export class HotSessions implements RecordLocks, OpenSessions {
   readonly #places: Places;
   readonly #fileSystem: FileSystem;
   /** Fewer than was asked for where descriptors have run out. */
@@ -90,8 +85,25 @@ export class HotSessions {
     return this.#sessions.get(id);
   }
 
-  /** Its lock is given back. Where all others were locked there may be more than there should be. */
-  unlock(id: string): void {
+  take(id: string, mayCreate: boolean): LockResult {
+    const hot = this.heat(id);
+    try {
+      return hot.lock.take(mayCreate);
+    } catch (error) {
+      if (isOutOfDescriptors(error)) this.#keepFewer(id);
+      // The directory itself is gone: Gambas makes it whenever it creates a session, so do we.
+      else if (mayCreate && isMissing(error)) mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
+      else throw error;
+      return hot.lock.take(mayCreate);
+    }
+  }
+
+  has(id: string): boolean {
+    return statSync(this.#places.lock(id), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** Where all others were locked there may be more open than there should be. */
+  release(id: string): void {
     this.#sessions.get(id)?.lock.release();
     if (this.#sessions.size > this.#max) this.cool(id);
   }
@@ -110,8 +122,19 @@ export class HotSessions {
     return hot;
   }
 
-  /** For when descriptors run out: from now on half as many as there are. Not those of `id`, which is at its turn. */
-  keepFewer(id: string): void {
+  /** Opens a file of `id`, once more with fewer sessions open where descriptors have run out. */
+  withRoom<T>(id: string, open: () => T): T {
+    try {
+      return open();
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      this.#keepFewer(id);
+      return open();
+    }
+  }
+
+  /** From now on half as many as there are. The session at its turn stays. */
+  #keepFewer(id: string): void {
     this.#max = Math.max(1, this.#sessions.size >> 1);
     for (const [other, hot] of this.#sessions) {
       if (this.#sessions.size <= this.#max) return;
@@ -122,7 +145,7 @@ export class HotSessions {
   cool(id: string): void {
     this.#sessions.get(id)?.close();
     this.#sessions.delete(id);
-    // A Map that always changes keeps what was in it from being collected young.
+    // A Map that always changes keeps its former entries from being collected young.
     if (this.#sessions.size === 0) this.#sessions = new Map();
   }
 
@@ -135,7 +158,7 @@ export class HotSessions {
     this.#sessions.clear();
   }
 
-  /** What was used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
+  /** A session used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
   #coolOne(): void {
     let left = 2 * this.#sessions.size;
     for (const [id, hot] of this.#sessions) {
@@ -153,4 +176,8 @@ export class HotSessions {
 
 export function closeFile(file: OpenFile | undefined): void {
   if (file !== undefined) closeDescriptor(file.fd);
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  return isSystemError(error, "EMFILE", "ENFILE");
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { isSessionId, prefixOf } from "../../../protocol/session-id.ts";
+import { prefixOf } from "../../../protocol/session-id.ts";
 
 /** Where everything of one root lies. */
 export class Places {
@@ -17,7 +17,7 @@ export class Places {
     this.#twinsInside = join(this.sessions, ".sessiond.twins");
   }
 
-  /** Our own directory for what is being written, so that `session/` holds nothing Gambas' `Unique` could meet. */
+  /** Our own directory for twins, so that `session/` holds nothing Gambas' `Unique` could meet. */
   get twins(): string {
     return this.#areTwinsInside ? this.#twinsInside : this.#twinsBeside;
   }
@@ -40,15 +40,10 @@ export class Places {
     return `${this.sessions}/${id}.lock`;
   }
 
-  /** One twin per session. The prefix is hashed, since an id may be longer than what is left of a file name. */
+  /** One twin per session. The prefix is hashed, since an id may be longer than the rest of a file name. */
   twin(id: string, directory: string = this.twins): string {
     const prefix = prefixOf(id);
     const mark = createHash("sha256").update(prefix).digest("base64url").slice(0, 22);
     return `${directory}/${id.slice(prefix.length + 1)}-${mark}`;
   }
-}
-
-/** The id a name in `session/` stands for, if it is a session. */
-export function idOfName(name: string): string | undefined {
-  return isSessionId(name) ? name : undefined;
 }

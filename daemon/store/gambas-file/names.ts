@@ -18,7 +18,7 @@ export function exchangeIfThere(hot: HotSession): boolean {
   }
 }
 
-/** False when somebody has cleaned up what lay aside. */
+/** False when somebody has cleaned up the twin. */
 export function renameIfThere(hot: HotSession): boolean {
   try {
     renameSync(hot.twinPath, hot.path);
@@ -41,7 +41,7 @@ export function lookAtReplaced(hot: HotSession): Stats {
   }
 }
 
-/** What lies aside now is all there is of somebody's save: it is worth a second try. */
+/** The file that lies aside now is all there is of somebody's save: it is worth a second try. */
 export function exchangeBack(hot: HotSession): void {
   try {
     native?.exchange(hot.twinPath, hot.path);

@@ -4,6 +4,7 @@
 import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { closeDescriptor, isMissing, isSystemError } from "../../files/files.ts";
 import { isUnsupported, native } from "../../files/native.ts";
+import type { LockResult } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -27,12 +28,8 @@ export class RecordLock {
     return this.#isHeld;
   }
 
-  get isOpen(): boolean {
-    return this.#fd !== undefined;
-  }
-
   /** "missing": the lock file is not there and `mayCreate` is false. Never waits. */
-  take(mayCreate: boolean): "held" | "busy" | "missing" {
+  take(mayCreate: boolean): LockResult {
     for (let round = 0; round < MAX_REPLACEMENTS; round++) {
       if (this.#fd === undefined && !this.#open(mayCreate)) return "missing";
       try {
@@ -44,7 +41,7 @@ export class RecordLock {
         throw error;
       }
       if (this.#isHeld) return "held";
-      // Gambas' Unique deletes lock files: what we locked has no name any more and keeps nobody out.
+      // Gambas' Unique deletes lock files: the file that we locked has no name any more and keeps nobody out.
       this.close();
     }
     return "busy";
@@ -56,7 +53,7 @@ export class RecordLock {
     try {
       native?.unlock(this.#openFd);
     } catch {
-      // Whatever the system error: closing the file gives the lock back too.
+      // Any system error: closing the file gives the lock back too.
       this.close();
     }
   }
@@ -108,7 +105,7 @@ export class RecordLock {
   }
 }
 
-/** What opening says of something that is no lock file, or may not be used as one. */
+/** The errors of opening a lock file that is none, or may not be used as one. */
 const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "ENXIO"];
 
 function openFile(path: string, flags: number): number {
@@ -124,7 +121,7 @@ function openFile(path: string, flags: number): number {
 }
 
 /**
- * A file of ours keeps its inode, since a Gambas program may hold its lock; what Gambas could not lock either is made anew. A directory is
+ * A file of ours keeps its inode, since a Gambas program may hold its lock; a file that Gambas could not lock either is made anew. A directory is
  * somebody's lock in another way: it stays, and opening it tells of it.
  */
 function makeWay(path: string): void {

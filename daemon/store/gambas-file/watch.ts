@@ -3,8 +3,9 @@
 
 import { statSync } from "node:fs";
 import { FSWatcher } from "chokidar";
+import { isSessionId } from "../../../protocol/session-id.ts";
 import type { Log } from "../../report/log.ts";
-import { idOfName } from "./layout.ts";
+import type { ChangeEvents, ChangeWatch } from "../store.ts";
 
 /** More events than this within a window are mostly our own: then the watch rests, and all cached sessions are looked at instead. */
 const MAX_EVENTS = 500;
@@ -22,28 +23,22 @@ class EntryEvents extends FSWatcher {
   }
 }
 
-interface WatchEvents {
-  readonly onChange: (id: string) => void;
-  /** Anything may have changed. */
-  readonly onMissed: () => void;
-}
-
-export class Watch {
+export class Watch implements ChangeWatch {
   readonly #directory: string;
-  readonly #events: WatchEvents;
-  readonly #log: Log;
+  readonly #events: ChangeEvents;
+  readonly #log: Pick<Log, "warn">;
   #watcher: FSWatcher | undefined;
   #watched: string | undefined;
   #count = 0;
   #windowBeganMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
-  /** Names heard of and not yet told: most of what happens to one file happens within a moment. */
+  /** Names heard of and not yet told: most events of one file come within a moment. */
   readonly #heard = new Set<string>();
   #hasFailed = false;
   #tellTimer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(directory: string, events: WatchEvents, log: Log) {
+  constructor(directory: string, events: ChangeEvents, log: Pick<Log, "warn">) {
     this.#directory = directory;
     this.#events = events;
     this.#log = log;
@@ -93,9 +88,8 @@ export class Watch {
     }
     this.#count += 1;
     if (this.#count > MAX_EVENTS) this.#rest();
-    const id = typeof name === "string" ? idOfName(name) : undefined;
-    if (id === undefined) return;
-    this.#heard.add(id);
+    if (typeof name !== "string" || !isSessionId(name)) return;
+    this.#heard.add(name);
     this.#tellTimer ??= setTimeout(() => this.#tell(), TELL_AFTER_MS);
   }
 
@@ -129,7 +123,7 @@ function identityOf(directory: string): string | undefined {
     const stat = statSync(directory, { throwIfNoEntry: false });
     return stat && `${stat.ino} ${stat.birthtimeMs}`;
   } catch {
-    // Whatever the system error: `check` tries again.
+    // Any system error: `check` tries again.
     return undefined;
   }
 }

@@ -19,7 +19,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OpenFiles } from "../../../client/copies/open-files.ts";
 import { native } from "../../../daemon/files/native.ts";
@@ -200,7 +200,9 @@ describe.skipIf(!isTelling(tmpdir()))("a worker that reads a session again and a
     }
     await writer?.abandon();
     expect(await read()).toBeUndefined();
-    expect(openPaths(house.root)).toEqual([]);
+    // The daemon in this process may be listing the directory.
+    const files = openPaths(house.root).filter((open) => open !== dirname(house.pathOf(id)));
+    expect(files).toEqual([]);
   });
 
   it("sees what another program saves, in place of the file or into it", async () => {

@@ -1,8 +1,7 @@
 // Walks the error table: whatever a transaction meets, at its lease, its commit or its release, alone or with others, a second writer gets
 // its turn at once. An error nobody has decided about fails here.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Handle } from "../../../client/handle/handle.ts";
-import type { Client } from "../../../client/link/client.ts";
+import type { Client, Handle } from "../../../client/index.ts";
 import { ERRORS, type ErrorCode } from "../../../protocol/errors.ts";
 import { Interposer } from "../../support/daemon/interposer.ts";
 import { deferred } from "../../support/deferred.ts";

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Exchange, type Finished, type Incoming, type Outgoing, Site } from "../../../client/http/exchange.ts";
-import type { Client } from "../../../client/link/client.ts";
+import type { Client } from "../../../client/index.ts";
 import type { HttpOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
 import { deferred } from "../../support/deferred.ts";

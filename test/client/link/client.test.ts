@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
 import { Cache } from "../../../client/copies/cache.ts";
-import type { Client } from "../../../client/link/client.ts";
+import type { Client } from "../../../client/index.ts";
 import type { ConnectOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
 import { startDaemon } from "../../../daemon/start.ts";

@@ -1,14 +1,13 @@
 // What a new daemon takes over of the commits of the one before: all of them as one, in the order of a Map.
 import { expect, it } from "vitest";
-import { InheritedChanges } from "../../../daemon/foreign/inherited-changes.ts";
-import type { JournaledCommit } from "../../../daemon/once/journal.ts";
+import { type EarlierCommit, InheritedChanges } from "../../../daemon/foreign/inherited-changes.ts";
 import { applyDelta, encodeDelta, layoutOf, newImage } from "../../../protocol/image/image.ts";
 import { deltaOf } from "../../support/daemon/raw-worker.ts";
 
 const ID = "10.0.0.1:0123456789ABCDEF01234567";
 
-function commit(delta: Buffer): JournaledCommit {
-  return { id: ID, change: { delta, whenMs: 5 } } as unknown as JournaledCommit;
+function commit(delta: Buffer): EarlierCommit {
+  return { id: ID, change: { delta, whenMs: 5, prints: [] } };
 }
 
 it.each<[string, Buffer[], string[]]>([

@@ -2,7 +2,6 @@
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Reconcile } from "../../../daemon/foreign/reconcile.ts";
-import type { Sessions } from "../../../daemon/sessions/sessions.ts";
 import { until } from "../../support/processes.ts";
 
 const SESSIONS = 1000;
@@ -22,7 +21,7 @@ function* look(): Generator<void> {
 
 beforeEach(() => {
   looks = [];
-  reconcile = new Reconcile({ lookAgainAtAll: look } as unknown as Sessions);
+  reconcile = new Reconcile({ lookAgainAtAll: look });
 });
 
 afterEach(() => reconcile.stop());
@@ -57,7 +56,7 @@ test("nothing is looked at after the stop", async () => {
   const seen = looks[0]?.length;
   reconcile.stop();
   // Another one of the same age has gone on: so would this one have.
-  const other = new Reconcile({ lookAgainAtAll: look } as unknown as Sessions);
+  const other = new Reconcile({ lookAgainAtAll: look });
   other.request();
   await until(() => looks[1]?.length === SESSIONS);
   expect(looks[0]).toHaveLength(seen ?? 0);

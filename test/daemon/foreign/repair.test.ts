@@ -1,11 +1,11 @@
 // What counts as stale in another program's save and what as on purpose, decided with a clock of the test's own.
 
 import { beforeEach, describe, expect, it } from "vitest";
+import { NOBODY } from "../../../daemon/foreign/nobody.ts";
 import { Fingerprinter, RecentValues, runOf } from "../../../daemon/foreign/recent-values.ts";
-import { findRepairs } from "../../../daemon/foreign/repair.ts";
+import { findRepairs, type RepairParts } from "../../../daemon/foreign/repair.ts";
 import { Log } from "../../../daemon/report/log.ts";
 import { Metrics } from "../../../daemon/report/metrics.ts";
-import type { Surroundings } from "../../../daemon/sessions/sessions.ts";
 import {
   applyDelta,
   encodeDelta,
@@ -82,14 +82,15 @@ function settled(ours: Values, theirs: Values, known: Partial<Evidence> = {}): V
   const { wasRead, ranThen, cameSince, afterMs, writtenAfterMs, stampedAgoMs, isOurFile } = { ...evidence, ...known };
   const nowMs = COMMITTED_MS + afterMs;
   const saver = { mayHaveRunAt: () => ranThen, mayHaveComeSince: () => cameSince };
-  const store = { wasRead: () => wasRead, whoReplaced: () => saver, isOurFile: () => isOurFile };
-  const config = { repairSeconds: REPAIR_SECONDS };
-  const log = new Log("silent");
-  const house = { store, replaced, committed, metrics, config, log, steadyMs: () => nowMs } as unknown as Surroundings;
+  const programs = { ...NOBODY, wasRead: () => wasRead, whoReplaced: () => saver, isOurFile: () => isOurFile };
+  const parts: RepairParts = {
+    ...{ programs, replaced, committed, metrics, repairSeconds: REPAIR_SECONDS },
+    ...{ log: new Log("silent"), steadyMs: () => nowMs, dialect: () => "3.19" },
+  };
   const revision = { ino: 1, size: 1, mtimeMs: COMMITTED_MS };
   const written = image(theirs, nowMs - stampedAgoMs);
   const writtenMs = COMMITTED_MS + writtenAfterMs;
-  const repaired = findRepairs(house, {
+  const repaired = findRepairs(parts, {
     id: ID,
     ours: { image: image(ours, writtenMs), revision },
     stampedMs: writtenMs,

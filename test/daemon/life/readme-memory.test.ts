@@ -3,10 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { MAX_TEMPLATE_BYTES } from "../../../client/copies/original.ts";
 import { DEFAULTS } from "../../../client/options.ts";
 import { resolveConfig } from "../../../daemon/config.ts";
 import { boundBytes, MEMORY_BOUNDS } from "../../../daemon/life/memory-bounds.ts";
-import { MAX_TEMPLATE_BYTES } from "../../../protocol/value/copies.ts";
 import { repository } from "../../support/repository.ts";
 
 const README = join(repository, "README.md");

@@ -251,7 +251,7 @@ describe("a kill between the journal and the file", () => {
   function leave(id: string, isPublished: boolean): void {
     const store = new GambasFileStore({ root, openSessions: 10, gambas: "3.18", log: new Log("silent", "") });
     const journal = new Journal(join(root, "sessiond.journal"), [], () => []);
-    store.lock(id, true);
+    store.locks.take(id, true);
     const before = store.load(id, 1_000_000);
     if (before === undefined) throw new Error("the session is not there");
     const image = applyDelta(before.image, { delta: deltaOf({ n: 5 }), nowMs: Date.now() });
@@ -259,7 +259,7 @@ describe("a kill between the journal and the file", () => {
     journal.noteCommit({ id, client, sequence: 10 }, { revision: staged.revision });
     journal.append();
     if (isPublished) expect(store.publish(id, staged)).toBe(true);
-    store.unlock(id);
+    store.locks.release(id);
     // Neither is closed: a kill does not do so either.
   }
 

@@ -1,4 +1,5 @@
-// What every storage engine does alike: this suite is the specification of `Store`. Run by one test file per engine.
+// What every storage engine does alike: this suite is the specification of `Store`. Run by one test file per engine. A capability is asked
+// of the engines that have it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Revision, Staged, Store } from "../../../daemon/store/store.ts";
@@ -26,17 +27,17 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
 
     /** Writes as a session does: under the lock, aside, then in one step. */
     function write(one: string, image: Buffer): Revision {
-      store.lock(one, true);
+      store.locks?.take(one, true);
       const staged = store.stage(one, image, store.stat(one));
       expect(store.publish(one, staged)).toBe(true);
-      store.unlock(one);
+      store.locks?.release(one);
       return staged.revision;
     }
 
     function load(one: string): Buffer | undefined {
-      store.lock(one, false);
+      store.locks?.take(one, false);
       const loaded = store.load(one, MAX_BYTES);
-      store.unlock(one);
+      store.locks?.release(one);
       return loaded?.image;
     }
 
@@ -44,7 +45,7 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       expect(store.stat(id)).toBeUndefined();
       expect(store.load(id, MAX_BYTES)).toBeUndefined();
       expect(store.header(id)).toBeUndefined();
-      expect(store.hasLock(id)).toBe(false);
+      expect(store.locks?.has(id) ?? false).toBe(false);
     });
 
     test("gives back the bytes it was given, of any length", () => {
@@ -60,30 +61,32 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
 
     test("does not show what is only staged", () => {
       write(id, image(1));
-      store.lock(id, true);
+      store.locks?.take(id, true);
       const before = store.stat(id);
       const staged = store.stage(id, image(2), before);
       expect(store.stat(id)).toEqual(before);
       expect(store.load(id, MAX_BYTES)?.image.equals(image(1))).toBe(true);
       store.publish(id, staged);
       expect(store.load(id, MAX_BYTES)?.image.equals(image(2))).toBe(true);
-      store.unlock(id);
+      store.locks?.release(id);
     });
 
     test("forgets what was staged and discarded, and can be written again", () => {
       write(id, image(1));
-      store.lock(id, true);
-      store.discard(id, store.stage(id, image(2), store.stat(id)));
-      store.unlock(id);
+      store.locks?.take(id, true);
+      store.stage(id, image(2), store.stat(id));
+      store.recovery?.discard(id);
+      store.locks?.release(id);
       expect(load(id)?.equals(image(1))).toBe(true);
       write(id, image(3));
       expect(load(id)?.equals(image(3))).toBe(true);
     });
 
     test("discards the first contents of a session so that there is none", () => {
-      store.lock(id, true);
-      store.discard(id, store.stage(id, image(1), undefined));
-      store.unlock(id);
+      store.locks?.take(id, true);
+      store.stage(id, image(1), undefined);
+      store.recovery?.discard(id);
+      store.locks?.release(id);
       expect(store.stat(id)).toBeUndefined();
     });
 
@@ -105,19 +108,19 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
 
       function stamped(n: number): Revision {
         if (n === 0) return write(id, image(0));
-        store.lock(id, true);
+        store.locks?.take(id, true);
         const revision = store.stamp(id, startupBytes(n), store.stat(id) as Revision) as Revision;
-        store.unlock(id);
+        store.locks?.release(id);
         return revision;
       }
     });
 
     test("stamps in place: the time is new, everything else is as it was", () => {
       write(id, image(1));
-      store.lock(id, true);
+      store.locks?.take(id, true);
       const before = store.stat(id) as Revision;
       const revision = store.stamp(id, startupBytes(86_400_000), before) as Revision;
-      store.unlock(id);
+      store.locks?.release(id);
       expect(store.stat(id)).toEqual(revision);
       expect(revision.mtimeMs).toBeGreaterThan(before.mtimeMs);
       const now = load(id) as Buffer;
@@ -128,11 +131,11 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
 
     test("removes all of a session, and removing it again is no error", () => {
       write(id, image(1));
-      store.lock(id, true);
+      store.locks?.take(id, true);
       store.remove(id);
       store.remove(id);
       expect(store.stat(id)).toBeUndefined();
-      expect(store.hasLock(id)).toBe(false);
+      expect(store.locks?.has(id) ?? false).toBe(false);
       write(id, image(2));
       expect(load(id)?.equals(image(2))).toBe(true);
     });
@@ -140,7 +143,7 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
     test("names every session once, and nothing else", async () => {
       const ids = Array.from({ length: 30 }, () => newId());
       for (const [n, one] of ids.entries()) write(one, image(n));
-      store.lock(ids[0] as string, true);
+      store.locks?.take(ids[0] as string, true);
       store.remove(ids[0] as string);
       const named: string[] = [];
       for await (const one of store.ids()) named.push(one);
@@ -165,7 +168,7 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       write(other, image(2));
       write(id, image(3));
       expect(load(other)?.equals(image(2))).toBe(true);
-      store.lock(other, true);
+      store.locks?.take(other, true);
       store.remove(other);
       expect(load(id)?.equals(image(3))).toBe(true);
     });
@@ -173,19 +176,56 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
     test("loses nothing when what it keeps open is closed", () => {
       write(id, image(1));
       write(id, image(2));
-      store.cool(id);
+      store.open?.cool(id);
       expect(load(id)?.equals(image(2))).toBe(true);
       write(id, image(3));
       expect(load(id)?.equals(image(3))).toBe(true);
     });
 
+    test("has a lock for a session that is made, until it is removed", () => {
+      const { locks } = store;
+      if (locks === undefined) return;
+      expect(locks.take(id, false)).toBe("missing");
+      expect(locks.has(id)).toBe(false);
+      write(id, image(1));
+      expect(locks.has(id)).toBe(true);
+      expect(locks.take(id, false)).toBe("held");
+      store.remove(id);
+      expect(locks.has(id)).toBe(false);
+    });
+
+    test("tells whether a revision was published before a crash, if it keeps any over one", () => {
+      const { recovery } = store;
+      if (recovery === undefined) return;
+      for (const n of [1, 2, 3]) {
+        store.locks?.take(id, true);
+        const existing = store.stat(id);
+        const staged = store.stage(id, image(n), existing);
+        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(false);
+        store.publish(id, staged);
+        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(true);
+        store.locks?.release(id);
+      }
+    });
+
+    test("looks by the clock it is given, if other programs share it, and names a dialect", () => {
+      const { programs } = store;
+      if (programs === undefined) return;
+      expect(programs.look(() => 5)).toMatchObject({ atMs: 5, isAnybodyThere: false });
+      expect(programs.dialectInWords).toContain(programs.dialect);
+    });
+
+    test("may have at least one session open at a time", () => {
+      expect(store.open?.max ?? 1).toBeGreaterThan(0);
+    });
+
     test("makes durable what is staged and published, when asked", async () => {
-      store.lock(id, true);
+      store.locks?.take(id, true);
       const staged = store.stage(id, image(1), undefined);
-      await store.syncStaged(id);
+      await store.flushes?.staged(id);
       store.publish(id, staged);
-      await store.syncPublished();
-      store.unlock(id);
+      await store.flushes?.published();
+      store.locks?.release(id);
       expect(load(id)?.equals(image(1))).toBe(true);
     });
   });

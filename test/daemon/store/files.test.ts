@@ -360,6 +360,13 @@ describe("nothing is left over", () => {
     expect(readdirSync(join(lab.root, "sessiond.twins"))).toEqual([]);
   });
 
+  test("of a session that has ended and is made again, which is refused", async () => {
+    await anna.create(id, { n: 1 });
+    await anna.abandon(id);
+    expect(await codeOf(anna.create(id, { n: 2 }))).toBe("ERR_ID_TAKEN");
+    expect(existsSync(`${lab.path(id)}.lock`)).toBe(false);
+  });
+
   test("of a look at a session that never was", async () => {
     expect(await anna.values(id)).toBeUndefined();
     expect(await codeOf(anna.commit(id, { n: 0 }))).toBe("ERR_SESSION_GONE");

@@ -40,13 +40,13 @@ describe("a file of the engine", () => {
   afterEach(() => store.close());
 
   function stage(text: string): ReturnType<GambasFileStore["stage"]> {
-    store.lock(id, true);
+    store.locks.take(id, true);
     return store.stage(id, Buffer.from(text), store.stat(id));
   }
 
   function write(text: string): void {
     store.publish(id, stage(text));
-    store.unlock(id);
+    store.locks.release(id);
   }
 
   function saveAsGambas(text: string): void {
@@ -71,7 +71,7 @@ describe("a file of the engine", () => {
       const staged = stage("ours, too late");
       saveAsGambas("theirs, of whatever length it is");
       expect(store.publish(id, staged)).toBe(false);
-      store.unlock(id);
+      store.locks.release(id);
       expect(readFileSync(path, "utf8")).toBe("theirs, of whatever length it is");
     }
   });
@@ -82,9 +82,9 @@ describe("a file of the engine", () => {
       const staged = stage("ours 2");
       saveAsGambas("theirs");
       expect(store.publish(id, staged)).toBe(false);
-      store.unlock(id);
+      store.locks.release(id);
       expect(readFileSync(path, "utf8")).toBe("theirs");
-      store.discard(id, staged);
+      store.recovery.discard(id);
     }
   });
 
@@ -94,7 +94,7 @@ describe("a file of the engine", () => {
     const staged = stage("ours, too late");
     unlinkSync(path);
     expect(store.publish(id, staged)).toBe(false);
-    store.unlock(id);
+    store.locks.release(id);
     expect(existsSync(path)).toBe(false);
   });
 
@@ -122,7 +122,7 @@ describe("a file of the engine", () => {
   test("leaves no name behind in the directory that Gambas' Unique would meet", () => {
     write("ours");
     stage("ours again");
-    store.unlock(id);
+    store.locks.release(id);
     expect(existsSync(path)).toBe(true);
     store.remove(id);
     expect(existsSync(path) || existsSync(`${path}.lock`)).toBe(false);

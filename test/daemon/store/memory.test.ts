@@ -1,4 +1,4 @@
-import { MemoryStore } from "../../../daemon/store/memory.ts";
+import { MemoryStore } from "../../../daemon/store/memory/store.ts";
 import { describeStore } from "./conformance.ts";
 
 describeStore("memory", { open: () => new MemoryStore(), close: (store) => store.close() });

@@ -1,7 +1,7 @@
 // Where entries are found, however many images with the same or other keys were met before: what Gambas' rules say, entry by entry.
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { EntryReader } from "../../../protocol/image/entries.ts";
-import { layoutOf } from "../../../protocol/image/image.ts";
+import { forgetCaches, layoutOf } from "../../../protocol/image/image.ts";
 import { newScan } from "../../../protocol/value/scan.ts";
 import { readKey } from "../../../protocol/value/text.ts";
 import { Random } from "../../support/values/random.ts";
@@ -41,10 +41,13 @@ function expectExact(image: Buffer, random: Random): void {
   }
 }
 
+beforeEach(forgetCaches);
+
 describe("The layout of an image", () => {
   it("is exact after any images with the same, similar and other keys", () => {
     const random = new Random(20_261_125);
     for (let run = 0; run < 3000; run++) {
+      if (random.below(300) === 0) forgetCaches();
       const length = random.below(4) === 0 ? random.below(7) : 3;
       const plain = random.below(2) === 0;
       const entries = Array.from({ length }, (_, index) => {

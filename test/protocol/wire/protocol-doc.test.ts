@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ERRORS } from "../../../protocol/errors.ts";
-import { describeErrors, describeOperations } from "../../../protocol/wire/describe.ts";
 import { OPERATIONS, PROTOCOL_VERSION } from "../../../protocol/wire/operations.ts";
+import { describeErrors, describeOperations } from "../../support/protocol-tables.ts";
 import { repository } from "../../support/repository.ts";
 
 const PATH = join(repository, "protocol/PROTOCOL.md");
@@ -13,7 +13,7 @@ const document = readFileSync(PATH, "utf8");
 
 /** The document with a table between the two marks of its name. */
 function withTable(text: string, name: string, table: string): string {
-  const [begin, end] = [`<!-- ${name}: printed by protocol/wire/describe.ts -->`, `<!-- end of ${name} -->`];
+  const [begin, end] = [`<!-- ${name}: printed from the code -->`, `<!-- end of ${name} -->`];
   const [before, rest] = text.split(begin);
   const after = rest?.split(end)[1];
   if (before === undefined || after === undefined) throw new Error(`PROTOCOL.md has no place for ${name}`);

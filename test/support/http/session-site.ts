@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, expect, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
 import { session } from "../../../client/http/node/middleware.ts";
-import type { Client } from "../../../client/link/client.ts";
+import type { Client } from "../../../client/index.ts";
 import type { SessionOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
 import { SessionError } from "../../../protocol/errors.ts";

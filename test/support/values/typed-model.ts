@@ -1,7 +1,7 @@
 // What the promises say about values, written down a second time and apart from the codec: which Gambas value each JavaScript
 // value becomes, and how each Gambas value reads. Interop tests hold the codec and the real Gambas against it.
 import { isUtf8 } from "node:buffer";
-import { TypedValue } from "../../../protocol/value/typed.ts";
+import { TypedValue } from "../../../protocol/value/kind.ts";
 import type { TypedEntry, TypedJson, TypedKey } from "./typed-json.ts";
 
 const dayMs = 86_400_000;

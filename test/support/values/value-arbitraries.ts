@@ -1,6 +1,6 @@
 // Random values, of JavaScript and of Gambas, of every kind a session can hold.
 import fc from "fast-check";
-import { typed } from "../../../protocol/value/typed.ts";
+import { typed } from "../../../protocol/value/kind.ts";
 import type { TypedEntry, TypedJson, TypedKey } from "./typed-json.ts";
 import { isNothing, typedString } from "./typed-model.ts";
 

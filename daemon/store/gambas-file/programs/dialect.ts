@@ -1,17 +1,17 @@
 // In which dialect a session is written whose first reference leaves no form that every version of Gambas reads (GAMBAS.md 3.14).
 //
-// The setting says it, or else what is found, in this order: the last save of another program that the daemon saw; the youngest file in
-// `session/` that shows a dialect; the installed interpreter; the newest dialect. Knows nothing of what a session holds.
+// The setting says it, or else the first of these that shows one: the last save of another program that the daemon saw; the youngest file in
+// `session/` that shows a dialect; the installed interpreter; the newest dialect. Decodes no session.
 
 import { execFileSync } from "node:child_process";
 import { type Dir, lstatSync, opendirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { SessionError } from "../../../../protocol/errors.ts";
 import { type Dialect, dialectOf, imageOfFile } from "../../../../protocol/image/image.ts";
-import { closeDescriptor } from "../../../files/files.ts";
+import { isSessionId } from "../../../../protocol/session-id.ts";
+import { closeDescriptor, isSystemError } from "../../../files/files.ts";
 import { openToRead } from "../../../files/opening.ts";
 import type { Log } from "../../../report/log.ts";
-import { idOfName } from "../layout.ts";
 
 export interface DialectOptions {
   /** "auto": find out. */
@@ -28,7 +28,7 @@ interface Finding {
 }
 
 const NEWEST: Dialect = "3.19";
-/** How long the daemon believes what it has found out: a new look reads some files and stats many. */
+/** How long the daemon believes a finding: a new look reads some files and stats many. */
 const BELIEVED_MS = 60_000;
 /** Names that one look stats at most, and files that it reads at most: together some milliseconds. */
 const MAX_NAMES = 2_000;
@@ -40,7 +40,7 @@ const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 
 export class DialectInUse {
   readonly #options: DialectOptions;
-  /** What the last save of another program showed. */
+  /** Shown by the last save of another program. */
   #seen: Finding | undefined;
   #found: Finding | undefined;
   #foundMs = 0;
@@ -59,7 +59,7 @@ export class DialectInUse {
     this.#seen = { dialect, because: "another program saved so" };
   }
 
-  /** What a session with a first reference is written in now. */
+  /** The dialect for a session that gets its first reference now. */
   get current(): Dialect {
     const finding = this.#find();
     this.#tell(finding);
@@ -91,7 +91,7 @@ export class DialectInUse {
     this.#options.log.info("gambas-dialect", { ...finding });
   }
 
-  /** What 3.18 wrote without a reference looks like a new file of ours: it shows nothing. */
+  /** A file that 3.18 wrote without a reference looks like a new one of ours: it shows nothing. */
   #lookAtFiles(): Finding | undefined {
     for (const path of youngestFirst(this.#options.sessions)) {
       const dialect = shownBy(path);
@@ -119,7 +119,7 @@ export class DialectInUse {
       if (!this.#versions.has(name)) this.#versions.set(name, askVersion(path));
       return this.#versions.get(name);
     } catch {
-      // Whatever the system error: a folder of PATH that cannot be looked into has no interpreter for us.
+      // Any system error: a folder of PATH that cannot be looked into has no interpreter for us.
       return undefined;
     }
   }
@@ -150,17 +150,17 @@ function youngestFirst(sessions: string): string[] {
   return files.slice(0, MAX_READ).map(({ path }) => path);
 }
 
-/** undefined for what cannot be looked at, a link to itself, say: it shows nothing, and whoever opens it is told. */
+/** undefined for a file that cannot be looked at, a link to itself, say: it shows nothing, and the next call that opens it is told. */
 function lookAt(path: string): Stats | undefined {
   try {
     return lstatSync(path);
   } catch {
-    // Whatever the system error; see above.
+    // Any system error; see above.
     return undefined;
   }
 }
 
-/** What could be read of them; whoever opens a session there is told of the error. */
+/** Those that could be read; the next call that opens a session there is told of the error. */
 function firstNames(sessions: string): string[] {
   const names: string[] = [];
   let directory: Dir | undefined;
@@ -169,23 +169,23 @@ function firstNames(sessions: string): string[] {
     for (let left = MAX_NAMES; left > 0; left--) {
       const entry = directory.readSync();
       if (entry === null) break;
-      if (idOfName(entry.name) !== undefined) names.push(entry.name);
+      if (isSessionId(entry.name)) names.push(entry.name);
     }
   } catch {
-    // Whatever the system error; see above.
+    // Any system error; see above.
   }
   directory?.closeSync();
   return names;
 }
 
-/** undefined for what shows none, and for what cannot be read. */
+/** undefined for a file that shows none, or cannot be read. */
 function shownBy(path: string): Dialect | undefined {
   try {
     const image = readQuietly(path);
     const { hasReferences } = imageOfFile(image);
     return hasReferences || dialectOf(image) === "3.19" ? dialectOf(image) : undefined;
   } catch (error) {
-    if (error instanceof SessionError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    if (error instanceof SessionError || isSystemError(error)) return undefined;
     throw error;
   }
 }

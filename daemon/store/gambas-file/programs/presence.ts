@@ -2,15 +2,15 @@
 // does anything else, named by its pid, and removes it at its end (GAMBAS.md 2.1); so the root's modification time tells whether one came
 // or went, and its entries which are there.
 //
-// It makes what it saves in that directory and moves it from there (GAMBAS.md 4.2): without the directory it cannot save, and while the
-// directory stays as it is it saves nothing. That holds for a program in another pid namespace too, and for what a crash has left.
+// An interpreter makes the file that it saves in that directory and moves it from there (GAMBAS.md 4.2): without the directory it cannot save,
+// and while the directory stays as it is it saves nothing. That holds in another pid namespace too, and for a directory that a crash has left.
 
 import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
-import type { Clock, Look, Saver } from "../../store.ts";
+import type { Attendance, Clock, Saver } from "../../store.ts";
 import { Visits } from "./visits.ts";
 
 const PID = /^[1-9]\d*$/;
-/** Stays in the directory of a program that has begun a task: a fork, with a directory of its own, that has loaded what its parent had. */
+/** Stays in the directory of a program that has begun a task: a fork, with a directory of its own, that has loaded its parent's sessions. */
 const TASKS = "task";
 /** After a crash a directory stays. One whose process cannot be seen (another pid namespace, say) is believed for so long. */
 const BELIEVED_MS = 300_000;
@@ -54,7 +54,7 @@ export class Presence {
   }
 
   /** Whether at least one Gambas program may be running. One stat when nothing has changed. Where nothing can be seen, one may be. */
-  look(clock: Clock): Look {
+  look(clock: Clock): Attendance {
     const atMs = clock();
     this.#compareClocks(atMs);
     try {
@@ -64,7 +64,7 @@ export class Presence {
       else this.#visits.noteSame(atMs);
       if (hasChanged || atMs - this.#checkedMs >= ALIVE_CHECK_MS) this.#checkAlive(atMs);
     } catch {
-      // Whatever the system error: a guess in this direction costs a doubt, in the other one a write.
+      // Any system error: a guess in this direction costs a doubt, in the other one a write.
       this.#visits.noteBlind();
       this.#isSettled = false;
       this.#isAnybodyAlive = true;
@@ -72,11 +72,11 @@ export class Presence {
     return { atMs, isAnybodyThere: this.#isAnybodyAlive };
   }
 
-  /** Who may have saved a session since then (Unix ms, by the system's clock), as of a look now. */
+  /** The programs that may have saved a session since then (Unix ms, by the system's clock), as of a look now. */
   whoSavedSince(sinceMs: number, clock: Clock): Saver {
     const { atMs } = this.look(clock);
     const agoMs = Date.now() - sinceMs;
-    // What is to come yet was before the clock was set back.
+    // A time that is to come yet was before the clock was set back.
     const since = agoMs > -ROUNDING_MS ? { fileMs: sinceMs, lookMs: atMs - agoMs - ROUNDING_MS } : UNKNOWN;
     return {
       mayHaveRunAt: (whenMs) => this.#mayHaveSaved(whenMs, whenMs >= this.#unsetSinceMs ? since : UNKNOWN),
@@ -84,7 +84,7 @@ export class Presence {
     };
   }
 
-  /** Whether somebody who may have been there at `whenMs` may have saved a session after that and since `since`. */
+  /** Whether a program that may have been there at `whenMs` may have saved a session after that and since `since`. */
   #mayHaveSaved(whenMs: number, since: Since): boolean {
     if (!this.#visits.isKnown(whenMs)) return true;
     if (this.#visits.hasLeft(whenMs, Math.max(whenMs, since.lookMs))) return true;
@@ -96,7 +96,7 @@ export class Presence {
     try {
       return latestMs(statSync(directory).mtimeMs) >= sinceMs || existsSync(`${directory}/${TASKS}`);
     } catch {
-      // Whatever the system error: as a rule it has left this very moment.
+      // Any system error: as a rule the program has left this very moment.
       return true;
     }
   }

@@ -1,9 +1,9 @@
-// Who was there when: of every program the look at which it was not there yet, and of those that have left the look at which they were
-// gone. Made of looks alone and told the time of each, so it knows no clock and no file. Bounded; what it does not know it says may be.
+// The visits of programs: of every one the look at which it was not there yet, and of those that have left the look at which they were gone.
+// Made of looks alone and told the time of each, so it knows no clock and no file. Bounded; a visit it does not know of may have been.
 //
 // Both times are on the safe side: a program came after the one and left before the other. So a yes may be wrong, a no never is.
 
-/** Who leaves within this time counts as one: there may be hundreds a second. */
+/** Programs that leave within this time count as one: there may be hundreds a second. */
 const TOGETHER_MS = 50;
 const MAX_LEFT = 4096;
 
@@ -19,16 +19,12 @@ export class Visits {
   readonly #there = new Map<string, number>();
   /** In the order in which they left. */
   readonly #left: Left[] = [];
-  /** What was before this is not known. */
+  /** Visits before this are not known. */
   #sinceMs = Number.POSITIVE_INFINITY;
   #lookedMs = Number.NEGATIVE_INFINITY;
 
   get there(): Iterable<string> {
     return this.#there.keys();
-  }
-
-  get isAnybodyThere(): boolean {
-    return this.#there.size > 0;
   }
 
   /** A look that began and ended then found these and nobody else. Returns whether anybody had come or left. */
@@ -56,7 +52,7 @@ export class Visits {
     this.#lookedMs = beganMs;
   }
 
-  /** Nothing could be seen: whatever was before this is not known any more. */
+  /** Nothing could be seen: earlier visits are not known any more. */
   noteBlind(): void {
     this.#there.clear();
     this.#left.length = 0;

@@ -6,7 +6,7 @@ import { type AddressInfo, Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { session } from "../../../../client/http/node/middleware.ts";
-import type { Client } from "../../../../client/link/client.ts";
+import type { Client } from "../../../../client/index.ts";
 import type { SessionOptions } from "../../../../client/options.ts";
 import { Session } from "../../../../client/static/session.ts";
 import type { SessionError } from "../../../../protocol/errors.ts";

@@ -1,12 +1,11 @@
 // One stored object that many may ask for. It can be changed in place, so each of them gets an object of its own: the first one a
 // decoded one, the others copies of a template, which take a fraction of decoding.
 
-import { Decoder, decodeScanned } from "./decode.ts";
-import type { Origins } from "./origins.ts";
+import { Decoder, decodeScanned, type Origins } from "../../protocol/value/value.ts";
 
-/** Those made last are kept, of so much memory in all. */
+/** Memory of all templates that are kept, at most: those made last. */
 export const MAX_TEMPLATE_BYTES: number = 24 * 1024 * 1024;
-/** Text, and what is no number of few bits, takes about what it takes as it is stored. */
+/** Of a template. Text and large numbers take about as much memory as they take stored. */
 const OVERHEAD_BYTES = 256;
 /** An array or an object with its link, and each of its members. */
 const CONTAINER_BYTES = 112;
@@ -27,7 +26,7 @@ export class Original {
   /** Self-contained, and scanned before. */
   readonly bytes: Buffer;
   #wasAsked = false;
-  /** null: there can be none. */
+  /** null: no template of this object is possible. */
   #template: Template | null | undefined;
 
   constructor(bytes: Buffer) {
@@ -42,7 +41,7 @@ export class Original {
     return decodeScanned(this.bytes, 0, origins);
   }
 
-  /** What is asked for once needs no template. */
+  /** An object that is asked for once gets no template: it would take more time than it saves. */
   #usable(): Template | null | undefined {
     const template = this.#template;
     if (template?.isForgotten) {
@@ -53,7 +52,7 @@ export class Original {
   }
 }
 
-/** Objects that nobody else has. Copying them is copying each, and putting the copies in the places of those they are copies of. */
+/** Decoded objects that are never handed out. A copy is made of each, and the links between them are set again between the copies. */
 class Template {
   readonly size: number;
   /** By number; index 0 is unused. */
@@ -92,7 +91,7 @@ function copyOf(container: Container): Container {
   return Array.isArray(container) ? container.slice() : { ...container };
 }
 
-/** null where something else than collections and arrays can be changed in place, a Date or a Buffer, and for what is too large. */
+/** null for a value with a Date or a Buffer, which can be changed in place too, and for one that is too large. */
 function templateOf(bytes: Buffer): Template | null {
   if (bytes.length > MAX_TEMPLATE_BYTES) return null;
   const decoder = new Decoder(bytes);
@@ -131,9 +130,16 @@ function linksOf(containers: readonly Container[]): Link[] | null {
   return links;
 }
 
-/** Those made last. */
+/** The templates made last: a cache of the process. Which of them are kept decides how fast a copy is made, and nothing else. */
 const templates = new Set<Template>();
 let templateBytes = 0;
+
+/** For tests: as if no object had been copied before. */
+export function forgetTemplates(): void {
+  for (const template of templates) template.forget();
+  templates.clear();
+  templateBytes = 0;
+}
 
 function keepTemplate(template: Template): Template {
   templates.add(template);

@@ -1,7 +1,7 @@
-// Prints the operation table and the error table as Markdown. protocol/PROTOCOL.md holds what this prints; a test compares both.
+// The operation table and the error table as Markdown, for protocol/PROTOCOL.md, which a test compares with them.
 
-import { ERRORS } from "../errors.ts";
-import { OPERATIONS } from "./operations.ts";
+import { ERRORS } from "../../protocol/errors.ts";
+import { OPERATIONS } from "../../protocol/wire/operations.ts";
 
 interface NamedShapes {
   readonly [field: string]: { readonly name: string };

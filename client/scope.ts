@@ -1,16 +1,17 @@
-// What the code that runs now belongs to: a session's context, and the leases that are held until it is done. One AsyncLocalStorage for both.
+// What the code that runs now belongs to: a session's context, and the leases that are held until that code is done. Knows handles and leases
+// only as far as it passes them on. One AsyncLocalStorage for both.
 //
-// Once it is used, every promise of the process costs more. A process with no context at all, whose transactions are synchronous, does not
-// begin with it: a variable does for the time in which such a function runs, and what of ours it begins carries on in the storage. (Of the
-// first function that gives a promise and is no `async` one, what it does later is not known to be part of its transaction.)
+// A process that has once used the storage pays for it with every promise. A process with no context at all, whose transactions are
+// synchronous, never uses it: a variable says where the code belongs as long as such a function runs, and calls of ours that the function
+// begins carry the scope on into the storage. The first function that returns a promise without being `async` is the exception: what it
+// does after it has returned is not known to be part of its transaction.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { SessionError } from "../../protocol/errors.ts";
-import type { Grant } from "../link/client.ts";
-import type { Handle } from "./handle.ts";
+import { SessionError } from "../protocol/errors.ts";
 
 export interface Context {
-  readonly handle: Handle;
+  /** Whose session it is. */
+  readonly handle: object;
   /** Set while `handle` is that of a transaction. Work that outlives the transaction still has the context. */
   readonly transaction?: { isRunning: boolean };
   /** The context this one was begun in. */
@@ -18,11 +19,19 @@ export interface Context {
   readonly held?: Held | undefined;
 }
 
+/** A lease, as its transaction was granted it. */
+export interface HeldLease {
+  readonly fence: number;
+  /** The number of the connection that granted it. */
+  readonly life: number;
+  readonly isOver: boolean;
+}
+
 /** A transaction that goes on only when the code inside of it is done. */
 export interface Held {
-  readonly grant: Grant;
-  /** Whose transaction it is. */
-  readonly handle: Handle;
+  readonly grant: HeldLease;
+  /** The handle that the transaction was begun with. */
+  readonly handle: object;
   readonly outer: Held | undefined;
 }
 
@@ -35,12 +44,12 @@ interface Outside {
 export type Scope = Context | Outside;
 
 const storage = new AsyncLocalStorage<Scope>();
-/** Where `storage` was not asked to be: for as long as one function runs. */
+/** The scope of a synchronous function that runs now without the storage. */
 let synchronous: Scope | undefined;
 /** A function of a transaction was seen to go on after it had returned: the next may, too. */
 let mayGoOn = false;
 
-/** With arguments, so that nobody needs a function of his own for each call. */
+/** Takes arguments, so that no caller makes a closure for each call. */
 export function runInScope<A extends unknown[], T>(scope: Scope, fn: (...args: A) => T, ...args: A): T {
   if (synchronous === undefined) return storage.run(scope, fn, ...args);
   return runWith(undefined, () => storage.run(scope, fn, ...args));
@@ -56,7 +65,7 @@ function runWith<T>(scope: Scope | undefined, fn: () => T): T {
   }
 }
 
-/** Whether what is begun now must be carried on. */
+/** Whether the scope of now ends with the function that runs: calls that outlive the function need `carryOn`. */
 export function isPassing(): boolean {
   return synchronous !== undefined;
 }
@@ -75,14 +84,14 @@ export function currentContext(): Context | undefined {
   return scope?.handle === undefined ? undefined : scope;
 }
 
-/** What is held stays held in the context, unless the context says otherwise. */
+/** Leases that are held now stay held in the context, unless the context names its own. */
 export function runInContext<T>(context: Context, fn: () => T): T {
   const held = context.held ?? currentScope()?.held;
   return runInScope(held === context.held ? context : { ...context, held }, fn);
 }
 
-/** Calls the function of a transaction in the scope of who asked for it, with one more lease held. */
-export function runHolding<T>(held: Held, scope: Scope | undefined, fn: (handle: Handle) => T, handle: Handle): T {
+/** Calls the function of a transaction with its handle, in the scope in which the transaction was asked for, with one more lease held. */
+export function runHolding<H, T>(held: Held, scope: Scope | undefined, fn: (handle: H) => T, handle: H): T {
   if (scope?.handle !== undefined) {
     const { transaction, outer } = scope;
     const inner = { handle: scope.handle, ...(transaction === undefined ? {} : { transaction }), outer, held };
@@ -96,6 +105,8 @@ export function runHolding<T>(held: Held, scope: Scope | undefined, fn: (handle:
   return value;
 }
 
+const NONE: readonly Held[] = [];
+
 /** The transactions in force that wait for the code that runs now. */
 export function transactionsAround(): readonly Held[] {
   let held = currentScope()?.held;
@@ -105,10 +116,8 @@ export function transactionsAround(): readonly Held[] {
   return all;
 }
 
-const NONE: readonly Held[] = [];
-
-/** The error of a call that would wait for the transaction it is made in, by the handle that was begun with. */
-export function waitForItself(handle: Handle, id: string | null): SessionError | undefined {
+/** The error of a call that would wait for the transaction it is made in; `handle` is the one that the transaction was begun with. */
+export function waitForItself(handle: object, id: string | null): SessionError | undefined {
   if (!transactionsAround().some((held) => held.handle === handle)) return undefined;
   const what = `A transaction on session ${id} waits for its own end, by a call of the handle it was begun with; the handle its function is given is the one to use.`;
   return new SessionError("ERR_DEADLOCK", what);

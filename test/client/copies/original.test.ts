@@ -1,7 +1,8 @@
 // Objects that many ask for: every one is what decoding the bytes gives, belongs to who asked, and finds its exact types again.
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { decodeValue, encodeValue, Original, Origins } from "../../../protocol/value/value.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { forgetTemplates, Original } from "../../../client/copies/original.ts";
+import { decodeValue, encodeValue, Origins } from "../../../protocol/value/value.ts";
 import { ByteMaker } from "../../support/values/byte-maker.ts";
 import { Dice, rolls } from "../../support/values/dice.ts";
 import { difference, ScriptMaker } from "../../support/values/script-maker.ts";
@@ -20,6 +21,8 @@ function bytesAfter(
 function copyOf(original: Original): unknown {
   return original.copy(new Origins());
 }
+
+beforeEach(forgetTemplates);
 
 describe("A copy of an original", () => {
   it("is what decoding gives, and stays what it is when another one is changed", () => {
@@ -76,6 +79,15 @@ describe("A copy of an original", () => {
       copy[0] = 6;
       const moved = encodeValue(copy, "elsewhere", undefined, origins).bytes;
       expect(moved.toString("hex")).toBe(bytes.toString("hex").replace(/0500$/, "0600"));
+    }
+  });
+
+  it("is right, too, when all templates were forgotten meanwhile", () => {
+    const { bytes } = encodeValue({ list: [1, 2], deep: { n: 1 } }, "k");
+    const original = new Original(bytes);
+    for (let count = 0; count < 8; count++) {
+      if (count % 3 === 2) forgetTemplates();
+      expect(copyOf(original)).toEqual(decodeValue(bytes, 0));
     }
   });
 

@@ -1,0 +1,53 @@
+// What a handle and its transactions need of the client they belong to: the calls that reach the daemon, and the shapes those take and give.
+
+import type { Share } from "../../protocol/image/image.ts";
+import type { Contents } from "../copies/cache.ts";
+import type { HeldLease } from "../scope.ts";
+
+/** What a commit carries besides its delta. */
+export interface CommitRequest {
+  readonly id: string;
+  /** The contents that the changes were made on; undefined for a new session. */
+  readonly base: Contents | undefined;
+  readonly entries: ReadonlyMap<string, Buffer | undefined>;
+  /** Keys that were removed and set again. */
+  readonly moved: ReadonlySet<string>;
+  readonly isNew: boolean;
+  readonly isUnique: boolean;
+  readonly shares: readonly Share[];
+  readonly timeoutSeconds?: number;
+  readonly cookiePath?: string;
+  readonly fence?: number;
+  /** More is to come under the lease of `fence`. */
+  readonly keepsLease?: boolean;
+}
+
+/** A lease, with the contents that its transactions begin with. */
+export interface Grant extends HeldLease {
+  readonly id: string;
+  readonly contents: Contents;
+  /** When the lease ends at the latest, as performance.now(). */
+  readonly deadlineMs: number;
+  /** The lease was given back, or a commit has ended it. */
+  isOver: boolean;
+}
+
+/** What `release` must know of a grant. */
+export type GrantedLease = Omit<Grant, "contents">;
+
+export interface Calls {
+  /** Directory of the session files. */
+  readonly directory: string;
+  /** The newest contents; undefined when there is no such session. */
+  load(id: string): Promise<Contents | undefined>;
+  /** @returns the contents after the commit; undefined when the session is gone. */
+  apply(request: CommitRequest): Promise<Contents | undefined>;
+  touch(id: string, contents: Contents): Promise<Contents | undefined>;
+  end(id: string): Promise<void>;
+  /** @param leaseMs 0: the daemon's default. */
+  lease(id: string, leaseMs: number): Promise<Grant>;
+  /** Gives a lease back, unless it is over. Never rejects. */
+  release(grant: GrantedLease): Promise<void>;
+  /** False when the connection that granted the lease is gone, and the lease with it. */
+  isInForce(grant: HeldLease): boolean;
+}

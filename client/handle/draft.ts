@@ -1,0 +1,428 @@
+// The session of one request, with everything on top that is not saved yet: keys and objects in `edits.ts`, the rest in `properties.ts`.
+// Everything here happens at once. Knows no client, no turns, and not who saves.
+//
+//   NONE        no session, `id` is null                     --set-->                     NEW
+//   NEW         an id and changes, nothing in the file       --committed-->               SAVED
+//   NEW         nothing is being saved                       --Modified = false-->        NONE
+//   SAVED       contents of a revision of the file           --commit, Load-->            SAVED
+//   SAVED       somebody else has ended the session          --commit refused, Load-->    NONE  (`ended` names it)
+//   UNREADABLE  there is a session that cannot be read       --Abandon-->                 NONE  (`ended` names it)
+//   any         the request ends it                          --Abandon-->                 NONE  (`ended` names it, but not a NEW one)
+//
+// The state is nowhere a field: SAVED is to have contents, UNREADABLE to have a problem, NEW to have an id and neither.
+
+import { randomBytes } from "node:crypto";
+import { SessionError } from "../../protocol/errors.ts";
+import { COOKIE_PATH_KEY } from "../../protocol/image/image.ts";
+import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
+import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
+import type { HandleOptions } from "../api.ts";
+import type { Contents } from "../copies/cache.ts";
+import { checkCookiePath, DEFAULTS } from "../options.ts";
+import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
+import { noteLate, type Watched } from "./late-changes.ts";
+import {
+  type Chosen,
+  choose,
+  chosenAfter,
+  chosenNames,
+  chosenSince,
+  NOTHING_CHOSEN,
+  propertiesOf,
+} from "./properties.ts";
+import type { Unsaved } from "./unsaved.ts";
+
+/** Where a session begins, if it does: a request, a Run, a transaction. */
+export interface Birthplace extends HandleOptions {
+  /** The request, for who reads it. */
+  readonly request?: string | undefined;
+  /** Called before a session is created; throws when it may not be. */
+  mayCreate?(): void;
+}
+
+/** How the session of an id was found. Neither contents nor a problem: there is no such session. */
+export interface Opened {
+  readonly id: string | null;
+  readonly contents?: Contents | undefined;
+  /** Why it could not be read. */
+  readonly problem?: Error | undefined;
+}
+
+/** A session that has ended: for the cookie that must be removed. */
+export interface Ended {
+  readonly id: string;
+  readonly cookiePath: string;
+}
+
+/** What a part of a transaction can be taken back to. */
+export interface Remembered {
+  readonly id: string | null;
+  readonly wasCreated: boolean;
+  readonly chosen: Chosen;
+  readonly prefix: string | undefined;
+  readonly isUnique: boolean | undefined;
+  readonly edits: RememberedEdits;
+}
+
+const NONE_ENDED: readonly Ended[] = [];
+
+export class Draft {
+  readonly #birthplace: Birthplace;
+  readonly #edits = new Edits();
+  #problem: Error | undefined;
+  #id: string | null;
+  #contents: Contents | undefined;
+  #chosen: Chosen = NOTHING_CHOSEN;
+  #prefix: string | undefined;
+  #isUnique: boolean | undefined;
+  /** This request has begun the session. */
+  #wasCreated = false;
+  /** Where the browser has the cookie, once this request has chosen another path. */
+  #cookieHome: string | undefined;
+  #ended: readonly Ended[] = NONE_ENDED;
+  /** The handle that is told of changes now, because nobody will save them; undefined as long as somebody will. */
+  #late: Watched | undefined;
+
+  constructor({ id, contents, problem }: Opened, birthplace: Birthplace) {
+    this.#id = contents === undefined && problem === undefined ? null : id;
+    this.#contents = contents;
+    this.#problem = problem;
+    this.#birthplace = birthplace;
+  }
+
+  get id(): string | null {
+    return this.#id;
+  }
+
+  get contents(): Contents | undefined {
+    return this.#contents;
+  }
+
+  get problem(): Error | undefined {
+    return this.#problem;
+  }
+
+  /** Nothing of the session is in the file, as far as this request knows. */
+  get isUnsaved(): boolean {
+    return this.#contents === undefined && this.#problem === undefined;
+  }
+
+  // -- properties
+
+  get timeout(): number {
+    const chosen = this.#chosen.timeoutSeconds ?? this.#contents?.timeoutSeconds;
+    return chosen ?? this.#birthplace.timeoutSeconds ?? DEFAULTS.timeout;
+  }
+
+  set timeout(seconds: number) {
+    if (typeof seconds !== "number" || Number.isNaN(seconds)) {
+      throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
+    }
+    this.#choose({ timeoutSeconds: seconds });
+  }
+
+  get cookiePath(): string {
+    return this.#chosen.cookiePath ?? this.#contents?.cookiePath ?? this.#birthplace.cookiePath ?? "";
+  }
+
+  set cookiePath(path: string) {
+    checkCookiePath(path);
+    if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
+    this.#choose({ cookiePath: path });
+  }
+
+  get prefix(): string {
+    // Empty stands for the default, as in Gambas.
+    return this.#prefix || this.#birthplace.prefix || "";
+  }
+
+  set prefix(prefix: string) {
+    this.#prefix = checkPrefix(prefix);
+  }
+
+  get isUnique(): boolean {
+    return this.#isUnique ?? this.#birthplace.isUnique ?? false;
+  }
+
+  set isUnique(isUnique: boolean) {
+    this.#isUnique = isUnique;
+    this.#choose({ isUnique: isUnique && this.#id !== null });
+  }
+
+  /** The next save writes, changed or not. */
+  force(): void {
+    this.#choose({ isForced: true });
+  }
+
+  #choose(choice: Partial<Chosen>): void {
+    this.#chosen = choose(this.#chosen, choice);
+    this.#noteLate();
+  }
+
+  /** The request that the session belongs to, for who reads it. */
+  get request(): string | undefined {
+    return this.#birthplace.request;
+  }
+
+  /** What a transaction begins a session with, if it does: as this one is when it does. */
+  get inherited(): Birthplace {
+    return new Inherited(this, this.#birthplace);
+  }
+
+  // -- keys
+
+  get keys(): string[] {
+    return this.#edits.keys(this.#contents);
+  }
+
+  has(key: string): boolean {
+    return this.#edits.has(key, this.#contents);
+  }
+
+  get(key: string): unknown {
+    return this.#edits.get(key, this.#contents);
+  }
+
+  set(key: string, value: unknown): void {
+    checkKey(key);
+    if (value === null || value === undefined) {
+      this.delete(key);
+      return;
+    }
+    const change = this.#edits.next(key, value, this.#contents);
+    if (this.#id === null) this.#create();
+    this.#edits.put(key, change);
+  }
+
+  delete(key: string): boolean {
+    checkKey(key);
+    if (!this.has(key)) return false;
+    this.#edits.delete(key, this.#contents);
+    return true;
+  }
+
+  typeOf(key: string): string | undefined {
+    return this.#edits.typeOf(key, this.#contents);
+  }
+
+  #create(): void {
+    this.#birthplace.mayCreate?.();
+    this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
+    this.#wasCreated = true;
+    const path = this.effectiveCookiePath;
+    this.#edits.put(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
+  }
+
+  // -- saving
+
+  /** Something is unsaved, whatever became of the objects that are out. */
+  get #hasPlainChanges(): boolean {
+    return this.#edits.hasChanges || this.#chosen !== NOTHING_CHOSEN;
+  }
+
+  get isModified(): boolean {
+    return this.#id !== null && (this.#hasPlainChanges || this.#edits.hasChangedObjects);
+  }
+
+  /** False: nothing is unsaved. True: something may be, in objects that are out. */
+  get mayBeModified(): boolean {
+    return this.#hasPlainChanges || this.#edits.hasObjects;
+  }
+
+  /** What is not saved; undefined when everything is. */
+  unsaved(): Unsaved | undefined {
+    if (this.#id === null) return undefined;
+    const { entries, moved, shares } = this.#edits.collect(this.#contents);
+    if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
+    const isNew = this.#contents === undefined;
+    const isUnique = isNew ? this.isUnique : this.#chosen.isUnique;
+    return {
+      entries,
+      moved,
+      shares,
+      isUnique,
+      isApart: shares.length > 0 || isUnique,
+      properties: propertiesOf(this.#chosen, isNew ? { seconds: this.timeout, path: this.cookiePath } : undefined),
+      changes: this.#edits.changes(),
+    };
+  }
+
+  noteSent({ entries }: Unsaved): void {
+    this.#edits.noteSent(entries);
+  }
+
+  /** `unsaved` is in `contents` now. What was changed since then still is not. */
+  noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
+    this.#contents = contents;
+    this.#edits.noteSaved(unsaved);
+    if (unsaved !== undefined) this.#chosen = chosenSince(this.#chosen, unsaved);
+  }
+
+  /** Forgets everything that is not saved. */
+  drop(): void {
+    this.#edits.drop();
+    this.#chosen = NOTHING_CHOSEN;
+  }
+
+  /** A session that was never saved does not exist without its changes. */
+  forgetNew(): void {
+    if (this.#contents !== undefined || !this.#wasCreated) return;
+    this.#id = null;
+    this.#wasCreated = false;
+  }
+
+  /** The session is read anew; undefined: it has ended. */
+  reload(contents: Contents | undefined): void {
+    this.drop();
+    if (contents === undefined) this.end();
+    else this.#contents = contents;
+  }
+
+  /** The session has ended, by this request or elsewhere. */
+  end(): void {
+    if (this.#id !== null && !this.isUnsaved) {
+      const cookiePath = this.#cookieHome ?? this.effectiveCookiePath;
+      this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
+    }
+    this.#problem = undefined;
+    this.#cookieHome = undefined;
+    this.#id = null;
+    this.#wasCreated = false;
+    this.#contents = undefined;
+    this.drop();
+    this.#edits.forgetObjects();
+  }
+
+  // -- transactions
+
+  remember(): Remembered {
+    return {
+      id: this.#id,
+      wasCreated: this.#wasCreated,
+      chosen: this.#chosen,
+      prefix: this.#prefix,
+      isUnique: this.#isUnique,
+      edits: this.#edits.remember(),
+    };
+  }
+
+  restore(before: Remembered): void {
+    // What was ended stays ended.
+    if (before.id !== null && before.id !== this.#id) return;
+    this.#id = before.id;
+    this.#wasCreated = before.wasCreated;
+    this.#chosen = before.chosen;
+    this.#prefix = before.prefix;
+    this.#isUnique = before.isUnique;
+    this.#edits.restore(before.edits);
+  }
+
+  /** What a transaction has left is what this request goes on with. */
+  adopt(inner: Draft): void {
+    if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
+    this.#wasCreated ||= inner.#wasCreated;
+    this.#cookieHome ??= inner.#cookieHome;
+    this.adoptProperties(inner);
+    this.#id = inner.#id;
+    this.#contents = inner.#contents;
+    this.#edits.adopt(inner.#edits, inner.#contents);
+  }
+
+  /** What a transaction has said of the session to come, and of this one as far as no commit has taken it. */
+  adoptProperties(inner: Draft): void {
+    this.#prefix = inner.#prefix ?? this.#prefix;
+    this.#isUnique = inner.#isUnique ?? this.#isUnique;
+    this.#chosen = chosenAfter(this.#chosen, inner.#chosen);
+  }
+
+  /** The objects that a transaction has handed out before it failed belong to nothing, but a change of them is told. */
+  adoptStrays(inner: Draft): void {
+    this.#edits.adoptStrays(inner.#edits);
+  }
+
+  /** Objects that are out belong to nothing any more. */
+  forgetObjects(): void {
+    this.#edits.forgetObjects();
+  }
+
+  // -- when nobody will save it any more
+
+  /** From now on `handle` is told of every change. */
+  tellLate(handle: Watched): void {
+    this.#late = handle;
+    if (this.#hasPlainChanges) this.#noteLate();
+    this.#edits.tellLate(handle);
+  }
+
+  /** Keys and members of the static Session that are not saved. */
+  unsavedNames(): readonly string[] {
+    return this.#id === null ? [] : [...this.#edits.changedKeys(), ...chosenNames(this.#chosen)];
+  }
+
+  #noteLate(): void {
+    if (this.#late !== undefined) noteLate(this.#late);
+  }
+
+  // -- the cookie
+
+  get ended(): readonly Ended[] {
+    return this.#ended;
+  }
+
+  /** Whether the browser must be told of a new id or path. */
+  get needsCookie(): boolean {
+    return this.#id !== null && (this.#wasCreated || this.cookieMovedFrom !== undefined);
+  }
+
+  /** The path that the browser has the cookie under, if it is no longer the right one. */
+  get cookieMovedFrom(): string | undefined {
+    const hasMoved = this.#cookieHome !== undefined && this.#cookieHome !== this.effectiveCookiePath;
+    return hasMoved && !this.#wasCreated ? this.#cookieHome : undefined;
+  }
+
+  /** The path that the cookie of this session belongs to. */
+  get effectiveCookiePath(): string {
+    return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
+  }
+
+  #storedCookiePath(): string {
+    const stored = this.#contents?.stored(COOKIE_PATH_KEY);
+    const path = stored === undefined ? "" : decodeValue(stored, 0);
+    return typeof path === "string" ? path : "";
+  }
+}
+
+/** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
+class Inherited implements Birthplace {
+  readonly #draft: Draft;
+  readonly #birthplace: Birthplace;
+
+  constructor(draft: Draft, birthplace: Birthplace) {
+    this.#draft = draft;
+    this.#birthplace = birthplace;
+  }
+
+  get prefix(): string {
+    return this.#draft.prefix;
+  }
+
+  get timeoutSeconds(): number {
+    return this.#draft.timeout;
+  }
+
+  get cookiePath(): string {
+    return this.#draft.cookiePath;
+  }
+
+  get isUnique(): boolean {
+    return this.#draft.isUnique;
+  }
+
+  get request(): string | undefined {
+    return this.#birthplace.request;
+  }
+
+  mayCreate(): void {
+    this.#birthplace.mayCreate?.();
+  }
+}

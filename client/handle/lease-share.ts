@@ -1,0 +1,172 @@
+// For speed only: jobs of one worker on one session that wait at the same time share a lease. They run one after the other, each on what the
+// one before has left, and are committed together. Nobody sees the steps in between, so each of them still is alone; and one that fails
+// leaves nothing. Without this file every job is one of its own, as `transactions.ts` runs those that are alone already.
+//
+// A job whose function gives a promise makes nobody wait for it:
+//
+//   1. jobs A and B have run, and are not committed
+//   2. job C begins on what B has left, and gives a promise
+//   3. A and B are committed while C goes on, and the lease is kept
+//   4. committed: C goes on to its own end, and may be committed under the same lease
+//      refused:   C has begun on what was not written. It is waited for, and runs again with the others
+
+import type { Contents } from "../copies/cache.ts";
+import type { Calls, Grant } from "./calls.ts";
+import type { Inside, Job, Outcome, Ran } from "./job.ts";
+import { endWithSession, runJob, succeedAfterEnd } from "./job.ts";
+import { commitJobs } from "./job-commit.ts";
+import type { Properties } from "./properties.ts";
+import type { Unsaved } from "./unsaved.ts";
+
+/** Others wait for the session too: after so many jobs, or so long, the lease is given back. */
+const MAX_JOBS = 64;
+const MAX_SHARED_MS = 10;
+
+/** Takes the jobs that may run under one lease out of the queue. The first of them is there. */
+export function takeSharing<H extends Inside>(queue: Job<H>[]): readonly Job<H>[] {
+  const taken: Job<H>[] = [];
+  const left: Job<H>[] = [];
+  const leaseMs = queue[0]?.request.leaseMs;
+  for (const job of queue) {
+    const mayShare = taken.length < MAX_JOBS && !job.isAlone && job.request.leaseMs === leaseMs;
+    (mayShare ? taken : left).push(job);
+  }
+  queue.splice(0, queue.length, ...left);
+  return taken;
+}
+
+export class LeaseShare<H extends Inside> {
+  readonly #calls: Calls;
+  readonly #grant: Grant;
+  readonly #jobs: readonly Job<H>[];
+  /** The jobs that have begun are the first of `#jobs`. */
+  #begun = 0;
+  /** Those that have run and are not committed. */
+  #ran: Ran<H>[] = [];
+  /** What they have left. */
+  #contents: Contents;
+  /** Under way: the commit of those that ran before one that takes its time. */
+  #ahead: Promise<unknown> | undefined;
+  /** A job has given the lease back. */
+  #wasGivenBack = false;
+
+  constructor(calls: Calls, grant: Grant, jobs: readonly Job<H>[]) {
+    this.#calls = calls;
+    this.#grant = grant;
+    this.#contents = grant.contents;
+    this.#jobs = jobs;
+  }
+
+  /** Resolves to the jobs that must run (again). */
+  async run(): Promise<readonly Job<H>[]> {
+    const endMs = performance.now() + MAX_SHARED_MS;
+    for (const job of this.#jobs) {
+      this.#begun += 1;
+      const begun = this.#begin(job);
+      const goesOn = begun instanceof Promise && this.#ran.length > 0 && !this.#wasGivenBack;
+      const again = goesOn ? await this.#commitAhead() : undefined;
+      if (again !== undefined) return [...again, ...(await takeBack(await begun)), ...this.#waiting];
+      const outcome = begun instanceof Promise ? await begun : begun;
+      switch (outcome.kind) {
+        case "stalled":
+          return [...this.#ran.map((earlier) => earlier.job), ...this.#waiting];
+        case "ended":
+          for (const earlier of this.#ran) succeedBeforeEnd(earlier);
+          await succeedAfterEnd(outcome.last);
+          return this.#waiting;
+        case "ran":
+          this.#note(outcome);
+          break;
+        case "failed":
+      }
+      if (isApart(outcome) || performance.now() > endMs) break;
+    }
+    return [...((await this.#commit({ keepsLease: false })) ?? []), ...this.#waiting];
+  }
+
+  get #waiting(): readonly Job<H>[] {
+    return this.#jobs.slice(this.#begun);
+  }
+
+  #begin(job: Job<H>): Outcome<H> | Promise<Outcome<H>> {
+    return runJob(job, { grant: this.#grant, contents: this.#contents, endLease: () => this.#endLease() });
+  }
+
+  #note(ran: Ran<H>): void {
+    this.#ran.push(ran);
+    if (ran.unsaved !== undefined) this.#contents = this.#contents.changedBy(ran.unsaved);
+  }
+
+  async #endLease(): Promise<void> {
+    this.#wasGivenBack = true;
+    await this.#ahead;
+    await this.#calls.release(this.#grant);
+  }
+
+  /** @returns the jobs that must run again, after the lease was given back; undefined when all are committed. */
+  async #commitAhead(): Promise<readonly Job<H>[] | undefined> {
+    const ahead = this.#commit({ keepsLease: true });
+    this.#ahead = ahead;
+    const again = await ahead;
+    if (again !== undefined) await this.#calls.release(this.#grant);
+    return again;
+  }
+
+  #commit({ keepsLease }: { readonly keepsLease: boolean }): Promise<readonly Job<H>[] | undefined> {
+    const ran = this.#ran;
+    this.#ran = [];
+    const unsaved = mergeUnsaved(ran.map((one) => one.unsaved));
+    return commitJobs(this.#calls, { grant: this.#grant, ran, unsaved, keepsLease });
+  }
+}
+
+/** It has begun on what was not written: it runs again, unless it has an answer, or has ended the session, which nothing takes back. */
+async function takeBack<H extends Inside>(outcome: Outcome<H>): Promise<readonly Job<H>[]> {
+  if (outcome.kind === "ran") return [outcome.job];
+  if (outcome.kind === "ended") await succeedAfterEnd(outcome.last);
+  return [];
+}
+
+function isApart<H extends Inside>(outcome: Outcome<H>): boolean {
+  return outcome.kind === "ran" && outcome.unsaved?.isApart === true;
+}
+
+/** It came before the one that has ended the session: what it changed was there until then. */
+function succeedBeforeEnd<H extends Inside>({ job, value, handle }: Ran<H>): void {
+  endWithSession(job, handle);
+  job.resolve(value);
+}
+
+/** What all of them changed, as one change; of one key the last value counts. */
+export function mergeUnsaved(all: readonly (Unsaved | undefined)[]): Unsaved | undefined {
+  let last: Unsaved | undefined;
+  let merged: Merged | undefined;
+  for (const unsaved of all) {
+    if (unsaved === undefined) continue;
+    if (last !== undefined) {
+      merged ??= { entries: new Map(last.entries), moved: new Set(last.moved), properties: last.properties };
+      addEntries(merged, unsaved);
+      if (unsaved.properties !== merged.properties) merged.properties = { ...merged.properties, ...unsaved.properties };
+    }
+    last = unsaved;
+  }
+  return last && { ...last, ...merged };
+}
+
+interface Merged {
+  readonly entries: Map<string, Buffer | undefined>;
+  readonly moved: Set<string>;
+  properties: Properties;
+}
+
+function addEntries({ entries, moved }: Merged, later: Unsaved): void {
+  for (const [key, bytes] of later.entries) {
+    const wasRemoved = entries.has(key) && entries.get(key) === undefined;
+    // Removed and set again: the key moves to the end, as it would have one by one.
+    if (bytes !== undefined && (wasRemoved || later.moved.has(key))) {
+      entries.delete(key);
+      moved.add(key);
+    }
+    entries.set(key, bytes);
+  }
+}

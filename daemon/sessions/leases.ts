@@ -1,0 +1,55 @@
+// Leases, of all sessions: grants one with a deadline and a fencing number that no other lease ever had, and ends it. The session decides
+// whose turn a lease is, and makes the changes under it.
+
+import type { Log } from "../report/log.ts";
+import type { Metrics } from "../report/metrics.ts";
+import { LeaseWaits } from "./lease-waits.ts";
+import type { Lease, LeaseTurn, Turn } from "./turns.ts";
+
+/** Numbers only grow, also over restarts of the daemon, as long as fewer than 1024 leases are granted a millisecond. */
+class Fences {
+  #last = 0;
+
+  next(): number {
+    this.#last = Math.max(this.#last + 1, Date.now() * 1024);
+    return this.#last;
+  }
+}
+
+export class Leases {
+  readonly #fences = new Fences();
+  readonly #waits = new LeaseWaits();
+  readonly #report: { readonly log: Log; readonly metrics: Metrics };
+
+  constructor(report: { readonly log: Log; readonly metrics: Metrics }) {
+    this.#report = report;
+  }
+
+  /**
+   * The turn as it may wait for session `id`.
+   *
+   * @throws SessionError ERR_DEADLOCK where it would never come.
+   */
+  enter<T extends Turn>(id: string, turn: T): T {
+    return turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
+  }
+
+  /** @param onLost its time is over, and its holder has not ended it. */
+  begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onLost: (fence: number) => void): Lease {
+    const fence = this.#fences.next();
+    const { owner } = caller;
+    const deadline = setTimeout(() => {
+      this.#report.metrics.leasesLost += 1;
+      this.#report.log.warn("lease-lost", { session: id, fence });
+      onLost(fence);
+    }, leaseMs);
+    this.#waits.noteGranted(id, fence, owner);
+    this.#report.metrics.leases += 1;
+    return { fence, owner, image, turns: [], deadline };
+  }
+
+  end(id: string, { deadline }: Lease): void {
+    clearTimeout(deadline);
+    this.#waits.noteEnded(id);
+  }
+}

@@ -1,0 +1,84 @@
+// An application as its author writes it: every public name once, and some of the inside, which must not be there. It is only compiled.
+
+import { createServer } from "node:http";
+import {
+  type Client,
+  type ConnectOptions,
+  type CookieBearer,
+  connect,
+  type ErrorCode,
+  type Handle,
+  type HandleOptions,
+  type Middleware,
+  type Next,
+  type RunOptions,
+  Session,
+  SessionError,
+  type SessionOptions,
+  type SessionStatic,
+  session,
+  sessionOf,
+  type TransactionOptions,
+  type TypedValue,
+  typed,
+} from "gambas-session";
+import { type Daemon, type DaemonOptions, startDaemon } from "gambas-session/daemon";
+
+const places: ConnectOptions = { root: "/tmp/somewhere", spawn: false, waitMs: 1_000 };
+const options: SessionOptions = { ...places, cookieName: "SESSION", prefix: (req) => req.url ?? "", trustProxy: 1 };
+const middleware: Middleware = session(options);
+
+createServer((req, res) => {
+  const next: Next = () => {
+    const shown: SessionStatic = Session;
+    shown.cart = [{ price: typed("Float", 3) }];
+    const own: Handle | undefined = sessionOf(req);
+    res.end(`${Session.Id} ${String(Session.get("cart"))} ${own?.typeOf("cart") ?? ""}`);
+  };
+  middleware(req, res, next);
+});
+
+export async function count(id: string): Promise<number> {
+  const client: Client = await connect(places);
+  const handle = await client.open(id);
+  const begun: HandleOptions = { prefix: "web", timeoutSeconds: 60 };
+  const other = handle ?? client.create(begun);
+  const patience: TransactionOptions = { leaseMs: 500 };
+  try {
+    return await client.transaction(
+      other,
+      async (own) => {
+        const price: TypedValue = typed("Integer", Number(own.get("n")) + 1);
+        own.set("n", price);
+        return Number(price.value);
+      },
+      patience,
+    );
+  } catch (error) {
+    const code: ErrorCode | undefined = error instanceof SessionError ? error.code : undefined;
+    return code === "ERR_SESSION_GONE" ? 0 : -1;
+  }
+}
+
+export async function run(request: CookieBearer): Promise<string[]> {
+  const of: RunOptions = { request };
+  return Session.Run(of, () => Session.Keys);
+}
+
+export async function serve(): Promise<Daemon> {
+  const settings: DaemonOptions = { root: "/tmp/somewhere", durability: "fsync", leaseMs: 1_000 };
+  return startDaemon(settings);
+}
+
+export function inside(client: Client, handle: Handle): unknown[] {
+  return [
+    // @ts-expect-error: the client's call, not the application's
+    client.apply,
+    // @ts-expect-error: a lease is taken by a transaction
+    client.lease,
+    // @ts-expect-error: transactions tell a handle
+    handle.noteSaved,
+    // @ts-expect-error: the middleware waits for a handle
+    handle.settle,
+  ];
+}
