@@ -20,7 +20,7 @@ export class Visit {
   problem: Error | undefined = undefined;
   readonly #header: string | undefined;
   readonly #ownName: string;
-  #values: CookieValues;
+  #values: CookieValues | undefined;
   #tried: readonly string[] = NONE;
   #isGambas = false;
   /** A cookie of our name is there, whatever its value. */
@@ -30,12 +30,11 @@ export class Visit {
     this.cookieName = cookieName;
     this.#ownName = cookieName;
     this.#header = header;
-    this.#values = new CookieValues(header, cookieName);
   }
 
   /** A promise only where the copies of this worker do not tell. Never rejects: a failure is in `problem`. */
   find(client: Client): Promise<void> | undefined {
-    if (!this.#next()) return undefined;
+    if (this.#header === undefined || !this.#next()) return undefined;
     this.contents = client.current(this.id ?? "");
     return this.contents === undefined ? this.#ask(client) : undefined;
   }
@@ -71,6 +70,7 @@ export class Visit {
 
   /** The values of our cookies, then those of Gambas'. */
   #value(): string | undefined {
+    this.#values ??= new CookieValues(this.#header, this.#ownName);
     const value = this.#values.next();
     if (this.#isGambas) return value;
     if (value !== undefined) {

@@ -70,7 +70,8 @@ export class ResponseGate implements Guard {
   }
 
   #isReady(): boolean {
-    return this.#events.every((events) => events.isReady());
+    for (const events of this.#events) if (!events.isReady()) return false;
+    return true;
   }
 
   /** The response goes on in a tick of its own: an error of its listeners is no rejection of this promise. */
