@@ -20,8 +20,8 @@ export interface BatchParts {
   readonly now: () => number;
   /** False once another daemon may have our place: from then on nothing is written any more. */
   readonly mayWrite: () => boolean;
-  /** A commit of this number has been applied and acknowledged. */
-  readonly noteApplied: (client: string, sequence: number) => void;
+  /** The commit has been applied and acknowledged. `answeredMs`: performance.now(). */
+  readonly noteApplied: (turn: CommitTurn, answeredMs: number) => void;
   /** The session has had its turn. */
   readonly settle: (session: Session) => void;
 }
@@ -167,9 +167,9 @@ export class CommitBatch {
   #acknowledge(durable: readonly Prepared[]): void {
     const answeredMs = performance.now();
     for (const write of durable) {
-      write.session.acknowledge(write, answeredMs);
+      write.session.acknowledge(write);
       for (const turn of write.turns) {
-        if (turn.type === "commit") this.#parts.noteApplied(turn.caller.client, turn.sequence);
+        if (turn.type === "commit") this.#parts.noteApplied(turn, answeredMs);
       }
     }
   }

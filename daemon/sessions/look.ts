@@ -6,7 +6,7 @@
 //   WARM      --nothing is there: looked for again, since Gambas unlinks before it renames-->   WARM, then COLD
 //   any       --its time is over, or it has ended and came back: removed-->   COLD, with a tombstone
 
-import { isExpired, isSameButStamp } from "../../protocol/image/image.ts";
+import { isExpired, isSameButStamp, startupBytes } from "../../protocol/image/image.ts";
 import type { Encounters } from "../foreign/foreign.ts";
 import { type Contents, contentsOf, isCurrent, type Resting, sameToo } from "../memory/cache.ts";
 import type { Journal } from "../once/once.ts";
@@ -80,6 +80,13 @@ export class Look {
     return !isExpired(contents.image, nowMs);
   }
 
+  /** Nothing is made of an id that has ended, or that nobody has: its lock file would be nobody's. */
+  mayBeLocked(isCreated: boolean): boolean {
+    const { store, tombstones } = this.#parts;
+    if (this.#contents !== undefined || (isCreated && !tombstones.has(this.#id))) return true;
+    return store.stat(this.#id) !== undefined;
+  }
+
   /**
    * Brings the contents up to the store. Returns what it should hold: other bytes than those of the contents where a repair is due, undefined
    * where there is no session. "vanished": nothing can be told yet, look again in a moment.
@@ -103,6 +110,18 @@ export class Look {
   /** These contents are in the store: we wrote them, or stamped it. `sameAs` as in `Contents`. */
   adopt(image: Buffer, revision: Revision, sameAs: readonly number[]): void {
     this.#contents = { image, revision, isFleeting: !this.#parts.store.tellsRevisions, sameAs };
+  }
+
+  /** Puts a new stamp in its place in the store. Where that may not be done returns the image to be written instead. */
+  stamp(contents: Contents, nowMs: number): Buffer | undefined {
+    const startup = startupBytes(nowMs);
+    const image = Buffer.allocUnsafeSlow(contents.image.length);
+    contents.image.copy(image);
+    startup.copy(image);
+    const revision = this.#parts.store.stamp(this.#id, startup, contents.revision);
+    if (revision === undefined) return image;
+    this.adopt(image, revision, sameToo(contents, revision));
+    return undefined;
   }
 
   /**

@@ -12,10 +12,9 @@
 // All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
 // the flush to disk where durability asks for it. Calls that arrive meanwhile wait and are written together.
 
-import { startupBytes } from "../../protocol/image/image.ts";
 import type { ChangedValues, Encounters, ForeignWriters } from "../foreign/foreign.ts";
 import { ABSENT, type Awake, type Contents, knows, type Resting, sameToo, stateOf } from "../memory/cache.ts";
-import type { Recovery, Revision, SessionFiles, Staged } from "../store/store.ts";
+import type { Recovery, SessionFiles, Staged } from "../store/store.ts";
 import type { Leases } from "./leases.ts";
 import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
 import { Look, type LookParts } from "./look.ts";
@@ -168,10 +167,14 @@ export class Session implements Awake, LockUser {
     let isLocked = this.#turns.lease !== undefined;
     const known = this.#look.contents;
     try {
-      if (!isLocked && !this.#lock.take(nowMs, this.#mayCreateLock)) return undefined;
+      if (!isLocked && !this.#lock.take(nowMs, this.#look.mayBeLocked(this.#turns.createsSession))) return undefined;
       isLocked = true;
       const image = this.#turns.areCommits && this.#look.isTrusted(nowMs) ? this.#image : this.#look.refresh(nowMs);
-      if (image === "vanished") return this.#lookLater();
+      if (image === "vanished") {
+        this.#releaseLock();
+        this.#lock.retryLater(VANISHED_PAUSE_MS);
+        return undefined;
+      }
       this.#answerReads(image);
       const prepared = this.#takeTurn(image, nowMs);
       this.#isWriting = prepared !== undefined;
@@ -198,18 +201,14 @@ export class Session implements Awake, LockUser {
     return false;
   }
 
-  /**
-   * A write that `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between.
-   *
-   * @param answeredMs performance.now(), read once for all that are acknowledged together.
-   */
-  acknowledge(prepared: Prepared, answeredMs: number): void {
+  /** A write that `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between. */
+  acknowledge(prepared: Prepared): void {
     this.#isWriting = false;
     const { contents } = this.#look;
     // Before the answers: the next holder of the lease begins while they are on their way.
     for (const turn of prepared.turns) this.#closeReleased(turn);
     this.#grantNext();
-    if (contents !== undefined) this.#answerWritten(prepared, contents, answeredMs);
+    if (contents !== undefined) this.#answerWritten(prepared, contents);
     this.#finishTurn();
   }
 
@@ -228,18 +227,6 @@ export class Session implements Awake, LockUser {
 
   get #image(): Buffer | undefined {
     return this.#look.contents?.image;
-  }
-
-  get #mayCreateLock(): boolean {
-    if (this.#look.contents !== undefined) return true;
-    // Nothing is made of an id that has ended: its lock file would be nobody's.
-    if (this.#turns.createsSession && !this.#house.tombstones.has(this.id)) return true;
-    return this.#house.store.stat(this.id) !== undefined;
-  }
-
-  #lookLater(): undefined {
-    this.#releaseLock();
-    this.#lock.retryLater(VANISHED_PAUSE_MS);
   }
 
   #takeTurn(image: Buffer | undefined, nowMs: number): Prepared | undefined {
@@ -275,22 +262,16 @@ export class Session implements Awake, LockUser {
     }
   }
 
-  /** A new stamp in place; where that may not be done, one like any other change. */
   #touch(plan: Plan, contents: Contents, nowMs: number): Prepared | undefined {
-    const startup = startupBytes(nowMs);
-    const image = Buffer.allocUnsafeSlow(contents.image.length);
-    contents.image.copy(image);
-    startup.copy(image);
-    let revision: Revision | undefined;
+    let image: Buffer | undefined;
     try {
-      revision = this.#house.store.stamp(this.id, startup, contents.revision);
+      image = this.#look.stamp(contents, nowMs);
     } catch (error) {
       this.#refuseAll(plan.turns, error);
       return undefined;
     }
     this.#house.metrics.touches += 1;
-    if (revision === undefined) return this.#stage({ ...plan, image });
-    this.#look.adopt(image, revision, sameToo(contents, revision));
+    if (image !== undefined) return this.#stage({ ...plan, image });
     this.#answerUnwritten(plan.turns);
     return undefined;
   }
@@ -349,14 +330,11 @@ export class Session implements Awake, LockUser {
   }
 
   /** A caller that held the contents before knows those after its own change, if nothing else was written with that. */
-  #answerWritten({ turns, before, isRepair }: Prepared, contents: Contents, answeredMs: number): void {
+  #answerWritten({ turns, before, isRepair }: Prepared, contents: Contents): void {
     const isAlone = turns.length === 1 && !isRepair;
     for (const turn of turns) {
       const isExact = isAlone && (isCreation(turn) || knows(before, turn.base));
       turn.answer(stateOf(contents, isExact ? contents.revision.mtimeMs : 0));
-      if (turn.type !== "commit") continue;
-      this.#house.metrics.commits += 1;
-      this.#house.metrics.noteCommit(answeredMs - turn.arrivedMs);
     }
     this.#answerReads(contents.image);
   }

@@ -81,7 +81,7 @@ export class Sessions {
       log,
       now,
       mayWrite,
-      noteApplied: (client, sequence) => this.#applied.add(client, sequence),
+      noteApplied: (turn, answeredMs) => this.#noteApplied(turn, answeredMs),
       settle: (session) => this.#cache.settle(session),
     });
     this.#unique = new UniqueCommits({
@@ -186,6 +186,12 @@ export class Sessions {
     this.#parts.metrics.duplicates += 1;
     endLeaseOf(this, id, turn);
     this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
+  }
+
+  #noteApplied({ caller, sequence, arrivedMs }: CommitTurn, answeredMs: number): void {
+    this.#parts.metrics.commits += 1;
+    this.#parts.metrics.noteCommit(answeredMs - arrivedMs);
+    this.#applied.add(caller.client, sequence);
   }
 
   #wasApplied({ caller, sequence }: CommitTurn): boolean {
