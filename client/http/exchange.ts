@@ -16,7 +16,7 @@
 //   failed      the changes are lost, and `tell` was told
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
 import { type RequestContext, runInContext } from "../context.ts";
 import { offerAsDefault, processDefaults } from "../defaults.ts";
 import { type Birthplace, Handle } from "../handle/handle.ts";
@@ -232,7 +232,7 @@ export class Exchange implements RequestContext, Birthplace {
     } catch (error) {
       const failed = this.report(error);
       // The session has ended elsewhere: it has no changes any more that the response could lose.
-      if (!isGone(error)) {
+      if (!isCode(error, "ERR_SESSION_GONE")) {
         this.#state = "failed";
         return { cookies: NO_COOKIES, failed };
       }
@@ -270,7 +270,7 @@ export class Exchange implements RequestContext, Birthplace {
       this.#wasTouched = true;
     } catch (error) {
       handle.endInVain(what);
-      if (!isGone(error)) this.report(error);
+      if (!isCode(error, "ERR_SESSION_GONE")) this.report(error);
     }
   }
 
@@ -353,8 +353,4 @@ export function asError(thrown: unknown): Error {
   } catch {
     return new Error("Something was thrown that cannot be shown.");
   }
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof SessionError && error.code === "ERR_SESSION_GONE";
 }
