@@ -267,8 +267,7 @@ export class Session implements Awake, LockUser {
     try {
       image = this.#look.stamp(contents, nowMs);
     } catch (error) {
-      this.#refuseAll(plan.turns, error);
-      return undefined;
+      return this.#refuseAll(plan.turns, error);
     }
     this.#house.metrics.touches += 1;
     if (image !== undefined) return this.#stage({ ...plan, image });
@@ -282,8 +281,7 @@ export class Session implements Awake, LockUser {
     try {
       this.#look.end();
     } catch (error) {
-      this.#refuseAll([...earlier, turn], error);
-      return;
+      return this.#refuseAll([...earlier, turn], error);
     }
     for (const one of earlier) one.answer(before === undefined ? ABSENT : stateOf(before, 0));
     this.#house.metrics.abandons += 1;
@@ -437,7 +435,7 @@ export class Session implements Awake, LockUser {
     for (const turn of ends) this.#end(turn, []);
   }
 
-  #refuseAll(turns: readonly Turn[], error: unknown): void {
+  #refuseAll(turns: readonly Turn[], error: unknown): undefined {
     const problem = storeError(this.id, error);
     for (const turn of turns) this.#refuse(turn, problem);
   }
