@@ -30,7 +30,13 @@ export function onStore(open: (options: StoreOptions) => Store): Engine {
   return (around) => {
     const { config, log } = around;
     const onLack = (words: string): void => log.warn("file-system", { root: config.root, what: words });
-    return new LocalBackend(around, open({ config, log, onLack }));
+    const store = open({ config, log, onLack });
+    try {
+      return new LocalBackend(around, store);
+    } catch (error) {
+      store.close();
+      throw error;
+    }
   };
 }
 
