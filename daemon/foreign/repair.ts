@@ -1,5 +1,5 @@
-// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (ARCHITECTURE.md, "Foreign
-// writers"). Keeps nothing: the values that commits replaced are in `recent-values.ts`.
+// Recognises what a stale whole-file save of another program undid, and builds the contents with ours put back (README.md).
+// Keeps nothing: the values that commits replaced are in `recent-values.ts`.
 //
 // A Gambas program writes back everything it loaded (GAMBAS.md 4.5). Where its save puts, in the place of a value that a commit of ours
 // had put there, exactly one that had been replaced before, it wrote a copy from before that commit. Any other value is a change of its own.

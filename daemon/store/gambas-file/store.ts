@@ -1,9 +1,9 @@
 // The engine that keeps sessions where Gambas keeps them: one file each, read and replaced under Gambas' record lock. Every way in which we
 // change a session's file stands here: stage, publish, stamp, remove.
 //
-// A file is replaced by exchanging its name with that of its twin (ARCHITECTURE.md, "How a file is replaced"): the new bytes are written to the twin, which only
-// this session ever uses, and one system call makes them the session. Every revision of ours gets a modification time that no
-// other revision of the session ever had or will have, so that stat names it (`stamps.ts`).
+// A file is replaced by exchanging its name with that of its twin (README.md, "How a file is replaced"): the new bytes are
+// written to the twin, which only this session ever uses, and one system call makes them the session. Every revision of ours gets a
+// modification time that no other revision of the session ever had or will have, so that stat names it (`stamps.ts`).
 
 import { fstatSync, ftruncateSync, readSync, statSync } from "node:fs";
 import { opendir } from "node:fs/promises";
