@@ -28,20 +28,20 @@ const UNSAVED = "The session could not be saved.\n";
 const UNSENT = "The response could not be sent.\n";
 
 export class ResponseGate implements Guard {
-  /** Those of each middleware of the response, the outermost first. */
-  #events: readonly GateEvents[];
+  /** Those of the middleware that the response goes through, or of all of them. */
+  #events: GateEvents;
   readonly #outlet: Outlet;
   #state: "passing" | "holding" | "failed" = "passing";
 
   /** @throws TypeError for a response that cannot be held, because it is frozen. */
   constructor(res: ServerResponse, events: GateEvents) {
-    this.#events = [events];
+    this.#events = events;
     this.#outlet = outletOf(res, this);
   }
 
   /** The response waits for one more middleware. A gate in front of a gate would let go of bytes that the other one holds. */
   join(events: GateEvents): this {
-    this.#events = [...this.#events, events];
+    this.#events = bothOf(this.#events, events);
     return this;
   }
 
@@ -56,28 +56,21 @@ export class ResponseGate implements Guard {
   }
 
   mayLeave(): boolean {
-    if (this.#state === "failed" || this.#isReady()) return true;
+    if (this.#state === "failed" || this.#events.isReady()) return true;
     this.#state = "holding";
     this.#outlet.hold();
     this.#prepare();
     return false;
   }
 
-  /** The innermost middleware is told: the handler has its session. */
   broke(error: unknown): void {
-    this.#events.at(-1)?.onBroken(error);
+    this.#events.onBroken(error);
     this.#fail(UNSENT);
-  }
-
-  #isReady(): boolean {
-    for (const events of this.#events) if (!events.isReady()) return false;
-    return true;
   }
 
   /** The response goes on in a tick of its own: an error of its listeners is no rejection of this promise. */
   #prepare(): void {
-    const all = Promise.all(this.#events.map((events) => events.prepare()));
-    void all.then((areFine) => process.nextTick(() => this.#settle(!areFine.includes(false))));
+    void this.#events.prepare().then((isFine) => process.nextTick(() => this.#settle(isFine)));
   }
 
   #settle(isFine: boolean): void {
@@ -86,7 +79,7 @@ export class ResponseGate implements Guard {
       return;
     }
     // Changes made while the response was held belong to it, too.
-    if (this.#outlet.isEnded && !this.#isReady()) {
+    if (this.#outlet.isEnded && !this.#events.isReady()) {
       this.#prepare();
       return;
     }
@@ -98,6 +91,18 @@ export class ResponseGate implements Guard {
     this.#state = "failed";
     this.#outlet.replace(text);
   }
+}
+
+/** The events of two middlewares. The inner one is told of an error: the handler has its session. */
+function bothOf(outer: GateEvents, inner: GateEvents): GateEvents {
+  return {
+    isReady: () => outer.isReady() && inner.isReady(),
+    prepare: async () => {
+      const areFine = await Promise.all([outer.prepare(), inner.prepare()]);
+      return !areFine.includes(false);
+    },
+    onBroken: inner.onBroken,
+  };
 }
 
 /** Whether headers and a body can be written to it. */
