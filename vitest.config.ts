@@ -9,8 +9,9 @@ const SUITES: Readonly<Record<string, string>> = {
 export default defineConfig({
   test: {
     include: [SUITES[process.env.GAMBAS_SESSION_TEST_SUITE ?? ""] ?? "test/**/*.{test,fault,storm}.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // They bound what hangs, and never what is slow: beside thirty busy processes a storm takes three minutes.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 20_000,
     pool: "forks",
     // Most of their time tests wait for processes that they have started.

@@ -60,6 +60,8 @@ const WAYS: Readonly<Record<string, readonly string[]>> = {
 
 const LATER_MS = 5_000;
 
+const HANG_MS = 60_000;
+
 /** What a process opens once and for all is no leak. */
 beforeAll(async () => (await Life.begin({})).lab.close());
 
@@ -268,19 +270,26 @@ async function problemOf(life: Promise<void>): Promise<string | undefined> {
   const died = new Promise<never>((_, reject) => {
     process.once("uncaughtException", (error) => reject(new Error(`the daemon would have died: ${error.stack}`)));
   });
+  const hung = hang();
   try {
-    await Promise.race([life, died, hang()]);
+    await Promise.race([life, died, hung.promise]);
     return undefined;
   } catch (error) {
     return String(error);
   } finally {
+    hung.cancel();
     process.removeAllListeners("uncaughtException");
     for (const listener of listeners) process.on("uncaughtException", listener);
   }
 }
 
-function hang(): Promise<never> {
-  return new Promise((_, reject) => setTimeout(() => reject(new Error("HANG")), 3_000).unref());
+/** Rejects when a life has taken longer than it does on any machine, so that the failed call it hangs after is named. */
+function hang(): { readonly promise: Promise<never>; readonly cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("HANG")), HANG_MS);
+  });
+  return { promise, cancel: () => clearTimeout(timer) };
 }
 
 const MODES: Readonly<Record<string, DaemonOptions>> = {
