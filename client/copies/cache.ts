@@ -1,5 +1,5 @@
-// The revisions this worker holds, bounded in bytes. A copy is used only after one stat, or one fstat of a file that is kept open, has shown
-// that it is still the file.
+// The copies of sessions that this worker holds, bounded in bytes. The worker uses a copy only after one stat of the
+// session's name, or one fstat of its open file, has shown that the file still has the copy's revision.
 
 import { readFileSync, statSync } from "node:fs";
 import { maxOpenFiles } from "../../protocol/places.ts";
@@ -10,24 +10,26 @@ import { type OpenFile, OpenFiles } from "./open-files.ts";
 export { Contents, SHARED } from "./contents.ts";
 export { Original } from "./original.ts";
 
-/** What a copy takes besides its contents' bytes: path and id, objects, the buffer. */
+/** Memory of a copy besides the bytes of its contents: path and id, objects, the buffer. */
 const OVERHEAD_BYTES = 1024;
-/** Part of the bound that is for what lies in the pool still. */
+/** Part of the bound that is left for contents whose bytes still lie in Node's pool. */
 const LOOSE_PART = 1 / 8;
 const STAT_OPTIONS = { throwIfNoEntry: false } as const;
-/** A revision that was current so often in a row is worth keeping its file open. */
+/**
+ * After so many looks that found a copy current, its file is opened: opening costs more than the fstat saves at once.
+ */
 const LOOKS_BEFORE_OPEN = 4;
 const MAX_OPEN_FILES = 1_024;
-/** Of the files this process may have open, one in so many. */
+/** The copies take one in so many of the files that this process may open: the application needs the others. */
 const SHARE_OF_FILES = 8;
-/** As few as any system allows: for one that does not say. */
+/** Assumed where the system does not tell its limit: every system allows a process at least so many open files. */
 const FEWEST_FILES = 256;
 
 class Copy {
   readonly path: string;
   contents: Contents;
   file: OpenFile | undefined = undefined;
-  /** How often its name was looked at and it was current. */
+  /** Stats of the session's name that found these contents current. */
   looks = 0;
 
   constructor(path: string, contents: Contents) {
@@ -40,7 +42,10 @@ class Copy {
 class Generation {
   readonly copies = new Map<string, Copy>();
   readonly loose: LooseCopies;
-  /** Apart from it: contents that a request still has know where they were counted, long after all others are forgotten. */
+  /**
+   * An object apart from the generation: contents that a request still uses refer to their tally, and must not keep a
+   * whole forgotten generation in memory by it.
+   */
   readonly #tally: Tally = { bytes: 0 };
 
   constructor(loose: LooseCopies) {
@@ -56,7 +61,7 @@ class Generation {
     this.count(copy);
   }
 
-  /** Its contents are others now, or count elsewhere. */
+  /** Counts a copy whose contents are new, or were counted in another generation before. */
   count(copy: Copy): void {
     copy.contents.countIn(this.#tally);
     this.#tally.bytes += OVERHEAD_BYTES;
@@ -80,7 +85,10 @@ export class Cache {
   readonly #maxLooseSlabs: number;
   readonly #slabs = new Slabs();
   readonly #files = new OpenFiles(shareOfFiles());
-  /** Two generations: what is used moves to the young one; when that is full, it becomes the old one and the old one is forgotten. */
+  /**
+   * A copy that is used moves from the old generation to the young one. A young generation that is full becomes the
+   * old one, and the copies of the old one are forgotten.
+   */
   #young: Generation;
   #old: Generation;
   #directory = "";
@@ -96,7 +104,9 @@ export class Cache {
     return new Generation(new LooseCopies(this.#slabs, this.#maxLooseSlabs));
   }
 
-  /** Where the session files are; "": there are none to stat, so nothing here is ever current. */
+  /**
+   * Where the session files are; "": the daemon keeps no files that a stat could look at, so no copy is ever current.
+   */
   set directory(directory: string) {
     if (directory === this.#directory) return;
     this.#directory = directory;
@@ -104,12 +114,12 @@ export class Cache {
     this.#files.directory = directory;
   }
 
-  /** Memory that counts towards the bound, about. */
+  /** The estimated memory of all copies, which counts towards the bound. */
   get bytes(): number {
     return this.#young.bytes + this.#old.bytes;
   }
 
-  /** The copy, if it is what the file holds right now. Undefined means: ask the daemon. */
+  /** The contents of the copy, if the file has its revision right now. Undefined: the daemon must be asked. */
   current(id: string, nowMs: number): Contents | undefined {
     const copy = this.#find(id);
     if (copy === undefined || copy.path === "") return undefined;
@@ -117,7 +127,7 @@ export class Cache {
     return isCurrent && !copy.contents.isExpired(nowMs) ? copy.contents : undefined;
   }
 
-  /** By its name. */
+  /** Whether a stat of the session's name shows the revision of the copy. */
   #look(copy: Copy, nowMs: number): boolean {
     const { revision } = copy.contents;
     const stat = statQuietly(copy.path);
@@ -137,12 +147,12 @@ export class Cache {
     copy.file = undefined;
   }
 
-  /** The copy, current or not. */
+  /** The contents of the copy, current or not. */
   peek(id: string): Contents | undefined {
     return this.#find(id)?.contents;
   }
 
-  /** @param fresh buffers of theirs that were made for them: they may lie in the pool. */
+  /** @param fresh the buffers that were made for these contents: they may lie in Node's pool. */
   keep(id: string, contents: Contents, fresh: Iterable<Buffer | undefined>): void {
     if (contents.isFleeting || contents.bytes + OVERHEAD_BYTES > this.#maxBytesYoung) {
       this.drop(id);
@@ -154,7 +164,8 @@ export class Cache {
     else {
       this.drop(id);
       const path = `${this.#directory}/${id}`;
-      // An id that was cut out of a Cookie header would keep all of that header.
+      // The key is cut out of the path: an id that was cut out of a Cookie header would keep the whole header in
+      // memory.
       this.#add(path.slice(-id.length), new Copy(this.#directory === "" ? "" : path, contents));
     }
     if (this.#young.bytes > this.#maxBytesYoung) this.#age();
@@ -178,7 +189,7 @@ export class Cache {
   }
 
   #find(id: string): Copy | undefined {
-    // What was decoded counts, too.
+    // A young generation grows without `keep`, too: values that requests have decoded count.
     if (this.#young.bytes > this.#maxBytesYoung) this.#age();
     const young = this.#young.copies.get(id);
     if (young !== undefined) return young;
@@ -190,7 +201,9 @@ export class Cache {
     return old;
   }
 
-  /** In the place of older contents: a map whose entries are removed and added all the time costs garbage. */
+  /**
+   * The copy stays in its map and gets other contents: a map whose entries are removed and added again makes garbage.
+   */
   #replace(copy: Copy, contents: Contents): void {
     this.#closeFile(copy);
     copy.looks = 0;
@@ -210,7 +223,9 @@ export class Cache {
   }
 }
 
-/** A worker that may not stat the file (permissions, another mount) asks the daemon instead. */
+/**
+ * Undefined for any error: a worker that may not stat the file (permissions, another mount) asks the daemon instead.
+ */
 function statQuietly(path: string): { ino: number; size: number; mtimeMs: number; ctimeMs: number } | undefined {
   try {
     return statSync(path, STAT_OPTIONS);

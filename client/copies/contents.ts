@@ -1,6 +1,8 @@
-// The contents of a session at one revision, as this worker has them: bytes, decoded only as far as somebody asks. Immutable and
-// shared by all requests; of what can be changed in place each takes a copy. They know what memory they take, about, and tell
-// whoever keeps them when it becomes more.
+// The contents of a session at one revision, as this worker has them: an image, of which a value is decoded when a
+// request first asks for it. Contents are immutable and shared by all requests; each request gets a copy of its own of
+// a value that can be changed in place. Contents estimate the memory they take, and add to their tally when it grows.
+//
+// Contents after a small commit have no image at first: they are an overlay, the changed keys on top of older contents.
 
 import {
   applyDelta,
@@ -25,9 +27,12 @@ export interface Revision {
   readonly mtimeMs: number;
 }
 
-/** What was changed since an older revision. No object of it is shared between keys, so a key that is not here is as it was there. */
+/**
+ * The changes since older contents, the base. No object of these contents is shared between keys, so a key without an
+ * entry here has the value of the base.
+ */
 interface Overlay {
-  /** Has bytes of its own. */
+  /** Has an image, and is no overlay itself: a read takes one step down at most. */
   readonly base: Contents;
   readonly entries: Entries;
   readonly timeoutSeconds: number | undefined;
@@ -36,7 +41,10 @@ interface Overlay {
 
 type Entries = ReadonlyMap<string, Buffer | undefined>;
 
-/** What was made of keys: new bytes, or undefined; and which of them were removed before, and so are the last ones now. */
+/**
+ * Changed keys: the new bytes of each, or undefined for a deleted one. `moved` are keys that were deleted and set again
+ * since, and so have become the last ones.
+ */
 export interface Made {
   readonly entries: Entries;
   readonly moved: ReadonlySet<string>;
@@ -47,31 +55,33 @@ export interface Uncommitted extends Made {
   readonly properties: { readonly timeoutSeconds?: number; readonly cookiePath?: string };
 }
 
-/** Where whoever keeps contents adds up the memory they take. */
+/** The sum of the memory of several contents; belongs to the cache generation that keeps them. */
 export interface Tally {
   bytes: number;
 }
 
-/** Bytes are made at the latest when so many keys differ. */
+/** Contents with more changed keys than this get an image: an overlay is copied at each commit. */
 const MAX_OVERLAY_KEYS = 32;
 
-/** Said of an object that may be part of several keys, too: all of them must be decoded together. */
+/** Stands for an object that may be part of several keys: all keys must be decoded together then. */
 export const SHARED = Symbol("shared with other keys");
 
 const NOT_SCALAR = Symbol("not a scalar");
 
-/** Of larger contents text is read one by one: whoever wants one of many values does not pay for all. */
+/**
+ * In a larger image each text is decoded alone: a request that wants one of many values does not pay for all of them.
+ */
 const MAX_CUTTER_BYTES = 4096;
 
-// What things take in memory besides their bytes, as measured with Node 20.
+// The memory of JavaScript objects besides their bytes in the image, as measured with Node 20.
 /** A changed value: the buffer and its place in a map. */
 const CHANGE_BYTES = 256;
 const LAYOUT_BYTES = 160;
-/** Where a value is, and a place for what it is decoded to. */
+/** The offset of a value, and the slot for the decoded value. */
 const PLACE_BYTES = 32;
-/** A key of a list that no other contents share. */
+/** A key in a key list that only these contents use. */
 const KEY_BYTES = 128;
-/** The table of the objects of an image with references, as a part of the image. */
+/** The table of objects that an image with references has, estimated as so many times the image. */
 const TABLE_PART = 4;
 const SCALAR_BYTES = 40;
 /** An `Original` with its view of the image. */
@@ -81,21 +91,21 @@ export class Contents {
   readonly revision: Revision;
   /** When the session was last saved or stamped, Unix ms. */
   readonly startupMs: number;
-  /** May be used for this request and must not be kept: stat could not tell it from a later save. */
+  /** Only this request may use these contents: a stat could not tell their revision from that of a later save. */
   readonly isFleeting: boolean;
   #image: Buffer | undefined;
   #overlay: Overlay | undefined;
   #layout: Layout | undefined;
   #keyList: KeyList | undefined;
   #timeoutSeconds: number | undefined;
-  /** Values of the image that were asked for, in its order. */
+  /** The decoded values of the image, in the order of its entries. */
   #values: unknown[] | undefined;
   #cutter: AsciiCutter | undefined;
-  /** Values of the overlay that were asked for. */
+  /** The decoded values of the overlay. */
   #changedValues: Map<string, unknown> | undefined;
-  /** The bytes lie in memory that is theirs alone. */
+  /** Whether the image has memory of its own, outside Node's pool. */
   #isSettled: boolean;
-  /** What it takes without the base of an overlay. */
+  /** The estimated memory of these contents, without the base of an overlay. */
   #ownBytes: number;
   #tally: Tally | undefined;
 
@@ -109,12 +119,15 @@ export class Contents {
     this.#ownBytes = image === undefined ? bytesOfEntries(overlay?.entries) : image.length;
   }
 
-  /** From an answer that brings the bytes. They are copied: the answer is a view of the receive buffer. */
+  /** From an answer that brings an image. The image is copied: the answer is a view of the receive buffer. */
   static fromImage(state: State, image: Buffer): Contents {
     return new Contents(state, Buffer.from(image), undefined);
   }
 
-  /** From the answer to a commit: `change`, whose delta holds `made`, on top of `base`, or of nothing for a new session. */
+  /**
+   * From the answer to a commit: the contents that `change` has made of `base`, or of nothing for a new session. `made`
+   * are the keys in the delta of `change`.
+   */
   static fromChange(state: State, base: Contents | undefined, change: Change, made: Made): Contents {
     const overlay = base === undefined ? undefined : base.#overlayWith(change, made);
     if (overlay !== undefined) return new Contents(state, undefined, overlay);
@@ -123,7 +136,7 @@ export class Contents {
     return new Contents(state, applyDelta(before, { ...change, nowMs }), undefined);
   }
 
-  /** The contents that a change would make of these. */
+  /** The contents that an uncommitted change would make of these. */
   changedBy({ entries, moved, properties }: Uncommitted): Contents {
     const { ino, size, mtimeMs } = this.revision;
     const state = { kind: KIND.contents, ino, size, mtimeMs, startupMs: this.startupMs, image: null };
@@ -133,7 +146,7 @@ export class Contents {
     return new Contents(state, applyDelta(this.image, change), undefined);
   }
 
-  /** The same contents at another revision: only the stamp is newer. */
+  /** The same values at a later revision, which differs in the time stamp only. */
   stamped(state: State): Contents {
     const stamped = new Contents(state, this.#image, this.#overlay);
     stamped.#layout = this.#layout;
@@ -147,12 +160,12 @@ export class Contents {
     return stamped;
   }
 
-  /** Memory it takes, about, with all that was decoded. */
+  /** The estimated memory of these contents, decoded values and the base of an overlay included. */
   get bytes(): number {
     return this.#overlay === undefined ? this.#ownBytes : this.#ownBytes + this.#overlay.base.bytes;
   }
 
-  /** Whoever keeps it counts its memory there from now on, whatever it grows by; undefined: nobody does any more. */
+  /** Moves the memory of these contents, and all that they grow by later, to a tally; undefined: to none. */
   countIn(tally: Tally | undefined): void {
     const { bytes } = this;
     if (this.#tally !== undefined) this.#tally.bytes -= bytes;
@@ -170,12 +183,12 @@ export class Contents {
     return this.#isSettled;
   }
 
-  /** Moves the bytes to memory that is theirs alone: in the pool that Node cuts small buffers from, each of them keeps a whole slab. */
+  /** Moves the image to memory of its own: a small buffer of Node's pool keeps a whole slab of the pool in memory. */
   settle(): void {
     if (!this.#isSettled) this.#become(copyOf(this.image), true);
   }
 
-  /** Forgets what was decoded. It is decoded anew for whoever asks. */
+  /** Forgets all decoded values, to free their memory. A later request has them decoded again. */
   shed(): void {
     this.#become(this.image, this.#isSettled);
   }
@@ -184,7 +197,7 @@ export class Contents {
     return this.#image ?? this.#become(this.#derive(), false);
   }
 
-  /** These bytes and nothing else. */
+  /** From now on these contents are this image and nothing derived from it. */
   #become(image: Buffer, isSettled: boolean): Buffer {
     const tally = this.#tally;
     this.countIn(undefined);
@@ -220,7 +233,7 @@ export class Contents {
     return this.#list.keys;
   }
 
-  /** Without Gambas' own. */
+  /** The keys without those that Gambas keeps for itself. */
   get shownKeys(): readonly string[] {
     return this.#list.shown;
   }
@@ -231,7 +244,7 @@ export class Contents {
     return overlay.entries.has(key) ? overlay.entries.get(key) !== undefined : overlay.base.has(key);
   }
 
-  /** One object may be part of several keys. */
+  /** Whether one object may be part of several keys. An overlay never has such objects. */
   get #mayShareObjects(): boolean {
     return this.#overlay === undefined && this.layout.hasReferences;
   }
@@ -247,7 +260,7 @@ export class Contents {
       : (this.#overlay.cookiePath ?? this.#overlay.base.cookiePath);
   }
 
-  /** What the daemon knows these contents by; 0 for those it could mistake. */
+  /** The number by which the daemon knows these contents; 0 where it could mistake others for them. */
   get base(): number {
     return this.isFleeting ? 0 : this.revision.mtimeMs;
   }
@@ -257,8 +270,8 @@ export class Contents {
   }
 
   /**
-   * The value of a key; undefined for a key that is not there. For what can be changed in place the `Original`, of which each request
-   * takes a copy, or SHARED.
+   * The value of a key; undefined for a key that is not there. A value that can be changed in place is an `Original`,
+   * of which each request takes a copy, or SHARED.
    */
   value(key: string): unknown {
     const overlay = this.#overlay;
@@ -284,7 +297,7 @@ export class Contents {
     return overlay.entries.has(key) ? overlay.entries.get(key) : overlay.base.stored(key);
   }
 
-  /** These contents with a change on top, by keys; undefined where that takes bytes. */
+  /** These contents with a change on top of them; undefined where only an image can hold the result. */
   #overlayWith(change: Partial<Change>, { entries, moved }: Made): Overlay | undefined {
     const { shares = [], timeoutSeconds, cookiePath } = change;
     if (shares.length > 0 || moved.size > 0 || this.#mayShareObjects) return undefined;
@@ -368,7 +381,10 @@ export class Contents {
   }
 }
 
-/** Of one key the later value counts. Undefined when a key was removed and is there again: then it has moved to the end. */
+/**
+ * The later value of a key wins. Undefined when a deleted key is set again: it has moved to the end, which needs an
+ * image.
+ */
 function mergeEntries(before: Entries, after: Entries): Entries | undefined {
   for (const [key, bytes] of after) {
     if (bytes !== undefined && before.has(key) && before.get(key) === undefined) return undefined;
@@ -379,7 +395,7 @@ function mergeEntries(before: Entries, after: Entries): Entries | undefined {
   return merged;
 }
 
-/** In the same order. So it is when one value changes again and again. */
+/** Also in the same order: the usual case, where the same keys change at every commit. */
 function hasSameKeys(one: Entries, other: Entries): boolean {
   if (one.size !== other.size) return false;
   const keys = one.keys();

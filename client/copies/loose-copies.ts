@@ -1,20 +1,24 @@
-// Sees to it that contents which are kept for long have memory of their own, and those which are soon replaced are not copied for that.
+// Gives contents that are kept for long memory of their own, and spares contents that are soon replaced that copying.
 //
-// Node cuts small buffers from a pool, slab after slab, and each of them keeps its slab in memory, twenty times what it needs. So copies
-// wait here, in the order in which they came, and are settled when the pool has gone on by so many slabs since. What is changed again
-// and again is settled once in that time; what is dropped meanwhile never.
+// Node cuts small buffers from a pool, slab after slab, and each buffer keeps its slab in memory, some twenty times its
+// own size. So copies wait here, in the order in which they came:
+//   1. The cache keeps contents whose image lies in the pool: their copy joins the end of the row.
+//   2. The pool goes on to new slabs. A copy that gets other contents meanwhile keeps its place in the row, so a
+//      session that changes again and again is settled once in that time. A copy that is dropped leaves the row
+//      unsettled.
+//   3. The pool has gone on by more than `maxSlabs` slabs since the copy came: its contents are settled.
 
 import type { Contents } from "./contents.ts";
 
-/** Contents that somebody keeps. */
+/** A copy of the cache: its contents may become others while it waits. */
 interface Holder {
   readonly contents: Contents;
 }
 
-/** Copies settled at one time, so that nobody waits for many. */
+/** Copies settled at one call: a request that keeps its contents must not wait for more. */
 const STEPS = 8;
 
-/** Counts slabs of the pool, as far as buffers in them are kept. */
+/** Counts those slabs of Node's pool in which kept buffers lie. */
 export class Slabs {
   #count = 0;
   #last: ArrayBufferLike | undefined;
@@ -23,7 +27,7 @@ export class Slabs {
     return this.#count;
   }
 
-  /** A buffer just made is kept. */
+  /** The cache keeps this buffer, which was just made. */
   note(bytes: Buffer): void {
     if (bytes.length >= Buffer.poolSize >>> 1 || bytes.buffer === this.#last) return;
     this.#last = bytes.buffer;
@@ -34,7 +38,7 @@ export class Slabs {
 export class LooseCopies {
   readonly #slabs: Slabs;
   readonly #maxSlabs: number;
-  /** The count of slabs when they came, oldest first. */
+  /** The copies that wait, oldest first, with the count of slabs when each came. */
   readonly #since = new Map<Holder, number>();
 
   constructor(slabs: Slabs, maxSlabs: number) {
@@ -42,7 +46,7 @@ export class LooseCopies {
     this.#maxSlabs = maxSlabs;
   }
 
-  /** It stays where it is in the row if it is there already: what it has kept longest counts. */
+  /** A copy that waits already keeps its place: the slab that it has kept longest counts. */
   add(holder: Holder): void {
     if (!holder.contents.isSettled && !this.#since.has(holder)) this.#since.set(holder, this.#slabs.count);
   }
@@ -51,7 +55,7 @@ export class LooseCopies {
     if (this.#since.size > 0) this.#since.delete(holder);
   }
 
-  /** Settles some of those that came too long ago. */
+  /** Settles the contents of some copies that have waited for more than `maxSlabs` slabs. */
   settleSome(): void {
     let left = STEPS;
     for (const [holder, since] of this.#since) {

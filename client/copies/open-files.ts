@@ -1,15 +1,18 @@
-// Keeps the files of sessions that are read again and again open: whether such a file is still what its name stands for takes an fstat,
-// and half the time of a stat.
+// Keeps the files of sessions open that are read again and again: an fstat of an open file shows whether the session's
+// name still stands for this file, in half the time of a stat.
 //
-// An inode that loses its name (unlink, rename over it, rename aside, exchange) or is written to gets another change time, and nothing
-// can give it the old one back. So as long as the change time is the same, the name stands for this inode, under three conditions:
-// * The file system does so, an exchange included: XFS does not. Those that were tried are in `TELLING`.
-// * The change time was older than a tick of the clock it is taken from when the name was looked at: a later change cannot repeat it.
-// * Nobody renames the directory itself: so the name is looked at again once a second.
+// An inode that loses its name (unlink, rename over it, rename aside, exchange) or is written to gets another change
+// time, and no program can give it the old one back. So as long as the change time of the open file is the same, the
+// name stands for this inode, under three conditions:
+// * The file system changes the change time in all those cases. XFS does not for an exchange; file systems that were
+//   tried and do are in `TELLING`.
+// * At the last look at the name, the change time was older than a tick of the clock that file systems take it from: so
+//   no later change can get the same change time.
+// * Nobody renames the directory: an fstat cannot show that, so the name is looked at again once a second.
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
 
-/** What a file was when it was last read. */
+/** The revision of a session's file when this worker got its contents. */
 export interface FileVersion {
   readonly ino: number;
   readonly size: number;
@@ -21,15 +24,18 @@ const TELLING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x9123683e]);
 /** Twice the longest tick of the clock that kernels stamp files by. */
 const TICK_MS = 20;
 const LOOK_AGAIN_MS = 1_000;
-/** A file nobody asked for in between is closed: the session may have ended, and its inode goes when the last one closes it. */
+/**
+ * A file that no request has asked for in so long is closed: the session may have ended, and the file system frees an
+ * inode only when the last program has closed it.
+ */
 const IDLE_MS = 5_000;
-/** Never waits for what is at the other end of a pipe, nor follows a link. */
+/** `open` never waits for the other end of a pipe, and never follows a symbolic link. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 export class OpenFile {
   readonly #fd: number;
   readonly #ctimeMs: number;
-  /** When its name was last seen to be its name. */
+  /** When a look at the session's name last found this file, Unix ms. */
   #lookedMs: number;
   #wasUsed = true;
   #isOpen = true;
@@ -40,20 +46,26 @@ export class OpenFile {
     this.#lookedMs = lookedMs;
   }
 
-  /** True: the name still stands for this file, and the file is unchanged. False: only a stat of the name can tell. */
+  /** True: the session's name still stands for this file, unchanged. False: only a stat of the name can tell. */
   isCurrent(nowMs: number): boolean {
     this.#wasUsed = true;
     if (!this.#isOpen || Math.abs(nowMs - this.#lookedMs) >= LOOK_AGAIN_MS) return false;
     return fstatSync(this.#fd).ctimeMs === this.#ctimeMs;
   }
 
-  /** Its name was looked at just now, and stands for a file of this change time; `nowMs` was read before. False: it is another one, or was changed. */
+  /**
+   * Takes the result of a look at the session's name. False: the name stands for another file now, or this file was
+   * changed.
+   *
+   * @param ctimeMs the change time of the file that the look found.
+   * @param nowMs Unix ms, read before the look.
+   */
   noteLook(ctimeMs: number, nowMs: number): boolean {
     this.#lookedMs = nowMs;
     return this.#isOpen && ctimeMs === this.#ctimeMs;
   }
 
-  /** Whether anybody asked since this was called last. */
+  /** Whether a request has asked for this file since the last call. */
   takeUse(): boolean {
     const wasUsed = this.#wasUsed;
     this.#wasUsed = false;
@@ -72,7 +84,7 @@ export class OpenFiles {
   #isTelling = false;
   #idleCheck: NodeJS.Timeout | undefined;
 
-  /** @param max how many may be open at once. */
+  /** @param max how many files may be open at once. */
   constructor(max: number) {
     this.#max = max;
   }
@@ -81,20 +93,20 @@ export class OpenFiles {
     return this.#files.size;
   }
 
-  /** Where all files are. */
+  /** The directory of the session files. A new one closes all files of the old one. */
   set directory(path: string) {
     this.closeAll();
     this.#isTelling = isTelling(path);
   }
 
-  /** Whether a file of this change time, seen at `nowMs`, could be opened with any use. */
+  /** Whether opening a file helps, if a look at `nowMs` has found this change time. */
   hasUseFor(ctimeMs: number, nowMs: number): boolean {
     return this.#isTelling && this.#files.size < this.#max && nowMs - ctimeMs >= TICK_MS;
   }
 
   /**
-   * @param nowMs Unix ms, read before.
-   * @returns undefined when the file is not this version, was changed just now, or cannot be opened.
+   * @param nowMs Unix ms, read before the look that found the version.
+   * @returns undefined when the file has another version, was changed just now, or cannot be opened.
    */
   open(path: string, version: FileVersion, nowMs: number): OpenFile | undefined {
     const fd = openQuietly(path);
@@ -119,7 +131,7 @@ export class OpenFiles {
     this.#idleCheck = undefined;
   }
 
-  /** Closes those nobody asked for since the last call. */
+  /** Closes the files that no request has asked for since the last call. */
   closeIdle(): void {
     for (const file of this.#files) if (!file.takeUse()) this.close(file);
   }
@@ -133,12 +145,12 @@ function isTelling(directory: string): boolean {
   try {
     return process.platform === "linux" && TELLING.has(statfsSync(directory).type);
   } catch {
-    // Not there, or not for this worker: then there is nothing to open either.
+    // Any system error: the directory is missing or closed to this worker, so it can open no file there either.
     return false;
   }
 }
 
-/** Not there, not permitted, too many open: whatever it is, a stat does as well. */
+/** Undefined for any system error (missing, not permitted, too many open files): the worker goes on with stats. */
 function openQuietly(path: string): number | undefined {
   try {
     return openSync(path, FLAGS);

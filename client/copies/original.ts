@@ -1,11 +1,14 @@
-// One stored object that many may ask for. It can be changed in place, so each of them gets an object of its own: the first one a
-// decoded one, the others copies of a template, which take a fraction of decoding.
+// One stored object of some contents, for which many requests may ask. A request can change an object in place, so each
+// gets an object of its own: the first request a decoded one, later requests copies of a template, which take a
+// fraction of the time of decoding.
 
 import { Decoder, decodeScanned, type Origins } from "../../protocol/value/value.ts";
 
-/** Memory of all templates that are kept, at most: those made last. */
+/** The memory that all templates of this process may take. The templates made last are kept. */
 export const MAX_TEMPLATE_BYTES: number = 24 * 1024 * 1024;
-/** Of a template. Text and large numbers take about as much memory as they take stored. */
+/**
+ * Memory of a template besides its containers and the stored bytes: decoded text takes about as much as stored text.
+ */
 const OVERHEAD_BYTES = 256;
 /** An array or an object with its link, and each of its members. */
 const CONTAINER_BYTES = 112;
@@ -13,7 +16,9 @@ const [ELEMENT_BYTES, PROPERTY_BYTES] = [8, 24];
 
 type Container = unknown[] | Record<string, unknown>;
 
-/** A member that is an object itself. Objects have the numbers of the decoder, from 1. */
+/**
+ * From a container to a member that is a container itself. Both are named by the decoder's numbers, which begin at 1.
+ */
 interface Link {
   readonly parent: number;
   readonly key: string | number;
@@ -23,7 +28,7 @@ interface Link {
 const NONE: never[] = [];
 
 export class Original {
-  /** Self-contained, and scanned before. */
+  /** The serialisation of the object: self-contained, and scanned without error before. */
   readonly bytes: Buffer;
   #wasAsked = false;
   /** null: no template of this object is possible. */
@@ -33,7 +38,7 @@ export class Original {
     this.bytes = bytes;
   }
 
-  /** An object of its own, as it is stored. Throws ERR_UNREADABLE for what JavaScript cannot show. */
+  /** A new object with the stored value. Throws ERR_UNREADABLE for a value that JavaScript cannot show. */
   copy(origins: Origins): unknown {
     const template = this.#usable();
     if (template) return template.copy(this.bytes, origins);
@@ -41,7 +46,9 @@ export class Original {
     return decodeScanned(this.bytes, 0, origins);
   }
 
-  /** An object that is asked for once gets no template: it would take more time than it saves. */
+  /**
+   * A template is made at the second request: for an object that is wanted once it would take more time than it saves.
+   */
   #usable(): Template | null | undefined {
     const template = this.#template;
     if (template?.isForgotten) {
@@ -52,10 +59,10 @@ export class Original {
   }
 }
 
-/** Decoded objects that are never handed out. A copy is made of each, and the links between them are set again between the copies. */
+/** The decoded containers of one object, never handed out. A copy of the object is a copy of each, linked anew. */
 class Template {
   readonly size: number;
-  /** By number; index 0 is unused. */
+  /** By the decoder's number; index 0 is unused. */
   #containers: readonly Container[];
   #links: readonly Link[];
 
@@ -70,7 +77,7 @@ class Template {
     const copies: (Container | undefined)[] = [undefined];
     for (let number = 1; number < containers.length; number++) copies.push(copyOf(containers[number] as Container));
     for (const { parent, key, child } of this.#links) {
-      // The place is there, "__proto__" too, so this never is anything but a store into it.
+      // The copy has the key already, even an own "__proto__", so this assignment never calls a setter.
       (copies[parent] as Record<string | number, unknown>)[key] = copies[child];
     }
     origins.remember({ bytes, at: 0, objects: copies, loose: NONE, looseAts: NONE });
@@ -91,7 +98,10 @@ function copyOf(container: Container): Container {
   return Array.isArray(container) ? container.slice() : { ...container };
 }
 
-/** null for a value with a Date or a Buffer, which can be changed in place too, and for one that is too large. */
+/**
+ * null for a value with a Date or a Buffer, which a request could change in place too, and for a value that is too
+ * large.
+ */
 function templateOf(bytes: Buffer): Template | null {
   if (bytes.length > MAX_TEMPLATE_BYTES) return null;
   const decoder = new Decoder(bytes);
@@ -130,11 +140,11 @@ function linksOf(containers: readonly Container[]): Link[] | null {
   return links;
 }
 
-/** The templates made last: a cache of the process. Which of them are kept decides how fast a copy is made, and nothing else. */
+/** The templates made last, oldest first: a cache of the process, on which nothing but the speed of copying depends. */
 const templates = new Set<Template>();
 let templateBytes = 0;
 
-/** For tests: as if no object had been copied before. */
+/** For tests: forgets all templates, as if no object had been copied before. */
 export function forgetTemplates(): void {
   for (const template of templates) template.forget();
   templates.clear();

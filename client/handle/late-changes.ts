@@ -1,25 +1,29 @@
-// Changes that nobody will save any more: made when the response, the transaction or the Run whose end would have saved them was over.
+// Warns of late changes: the application made them when the response, the transaction or the Run whose end would have
+// saved them was over.
 //
-// They may still be saved by hand, so each is looked at a moment later, and only what is not saved by then is told. Objects that are changed in
-// place say nothing: handles that have handed some out are looked at twice after their end, as many as cost nothing.
+// The application may still save a late change itself, so the handle is looked at a moment later, and only a change
+// that is not saved by then is told. An object that is changed in place does not report it: so a handle that has handed
+// out objects is looked at twice after its end, as long as few enough handles are watched to cost nothing.
 
 import { SessionError } from "../../protocol/errors.ts";
 
-/** A handle, as it is looked at. */
+/** A handle that is looked at for late changes. */
 export interface Watched {
-  /** A save is under way: what is not saved yet may be in a moment. */
+  /** Whether a save is under way: a change that is not saved yet may be saved in a moment. */
   readonly isBusy: boolean;
-  /** Keys and properties that were changed and not saved; those told already are left out. */
+  /** Keys and properties that were changed and not saved, without those of an earlier call. */
   takeUnsaved(): readonly string[];
-  /** What was over, for who reads it: "the response (GET /cart)". */
+  /** The scope whose end would have saved the change, in words for a reader: "the response (GET /cart)". */
   readonly endedAs: string;
 }
 
-/** A Save that follows the change, in the same function say, is under way by then. */
+/** From a late change to the look: a Save that follows the change, in the same function say, is under way by then. */
 const PAUSE_MS = 100;
-/** Looks at a handle that may still be saved by who changed it. */
+/** The number of the second and last look, in pauses after the first: the application may still save until then. */
 const LAST_LOOK = 10;
-/** Of the handles that end, so many at a time are looked at for objects that were changed in place. */
+/**
+ * Handles watched at a time for objects that are changed in place: a busy server must not keep all handles that end.
+ */
 const MAX_WATCHED = 256;
 const MAX_WARNINGS = 100;
 const WARNINGS_MS = 60_000;
@@ -30,7 +34,10 @@ let warnings = 0;
 let suppressed = 0;
 let countedFromMs = Number.NEGATIVE_INFINITY;
 
-/** Something was changed through it after its end. A process that would end now waits for the look. */
+/**
+ * The application has changed something through a handle after its end. A process that would end now waits for the
+ * look.
+ */
 export function noteLate(handle: Watched): void {
   if (late.has(handle)) return;
   late.add(handle);
@@ -42,7 +49,7 @@ function lookAtLate(handle: Watched): void {
   tell(handle);
 }
 
-/** It has ended, and objects of it are out. */
+/** A handle has ended, and the application still has objects of it. */
 export function watch(handle: Watched): void {
   if (watched.size >= MAX_WATCHED) return;
   if (watched.size === 0) schedule();
@@ -71,7 +78,7 @@ function tell(handle: Watched): void {
   for (const name of handle.takeUnsaved()) warn(unsaved(name, handle.endedAs));
 }
 
-/** A fault of a busy page comes up with every request. */
+/** Bounded, since a fault of a busy page comes up with every request. */
 function warn(warning: SessionError): void {
   const nowMs = performance.now();
   if (nowMs - countedFromMs > WARNINGS_MS) {

@@ -1,11 +1,15 @@
-// The objects a handle has handed out: which key each belongs to, what it was when it was read, and so whether it was changed in place.
+// The objects that a handle has handed out. For each the handle knows its key and its baseline, the bytes of its value
+// when it was handed out: so it finds whether the application has changed the object in place.
 //
-//   live    what the key hands out, and a change of it is saved              --the session is read anew-->  stray
-//   stray   the key would hand out another object. As long as what it was read from is what is stored, a change of it still counts
-//                                                                            --changed, and still stored--> live
-//           Any other change would undo somebody's: it is told, once         --changed, not stored-->       told
+//   LIVE    the key hands out this object, and the handle saves a change of it
+//   STRAY   the handle has read the session anew, and the key would hand out another object
+//   TOLD    the application was told, once, that a change of this object is not saved
 //
-// It is read anew by a transaction, by Load and by Modified = false. Objects of a session that has ended are none of these.
+//   LIVE -> STRAY   the handle reads the session anew: at a transaction, at Load, at Modified = false
+//   STRAY -> LIVE   the object was changed, and its baseline is what is stored: the change counts as any other
+//   STRAY -> TOLD   the object was changed, and another value is stored: saving it would undo somebody else's change
+//
+// Objects of a session that has ended are in none of these states.
 
 import { SessionError } from "../../protocol/errors.ts";
 import { encodeValue, isGambasObject, Origins } from "../../protocol/value/value.ts";
@@ -15,7 +19,9 @@ interface Stray extends Live {
   readonly key: string;
 }
 
-/** More strays are not watched: the oldest are left alone. */
+/**
+ * Each stray is compared at each save: of more strays than this the oldest are forgotten, and changes of them not seen.
+ */
 const MAX_STRAYS = 64;
 const NO_STRAYS: readonly Stray[] = [];
 
@@ -47,7 +53,7 @@ export class LiveObjects {
     this.claim(live.value);
   }
 
-  /** A key hands it out, or has been set to it: whatever it was before, it is no stray any more. */
+  /** A key hands this object out, or was set to it: so it is no stray any more. */
   claim(value: unknown): void {
     if (this.#strays.length > 0) this.#strays = this.#strays.filter((stray) => stray.value !== value);
   }
@@ -61,13 +67,13 @@ export class LiveObjects {
     return this.#strays.some((stray) => this.isChangedOrLost(stray.key, stray));
   }
 
-  /** Those of these keys that were changed, strays included. */
+  /** The keys whose objects were changed, live or stray. */
   changedKeys(): string[] {
     const all = [...this.#live, ...this.#strays.map((stray): [string, Live] => [stray.key, stray])];
     return all.filter(([key, live]) => this.isChangedOrLost(key, live)).map(([key]) => key);
   }
 
-  /** Also one that has become what no session can hold. */
+  /** True also for an object that was changed to a value that no session can hold. */
   isChangedOrLost(key: string, live: Live): boolean {
     const bytes = this.#bytesNow(key, live);
     return bytes === undefined || !isEqual(bytes, live.baseline);
@@ -77,7 +83,10 @@ export class LiveObjects {
     return isGambasObject(value) && !isEqual(encodeNext(key, value, baseline, origins).bytes, baseline);
   }
 
-  /** Undefined whatever the reason: a member of it may be an accessor, and throw what it likes. A save says it. */
+  /**
+   * Undefined after any error: a member of the object may be an accessor, which can throw anything. A save tells the
+   * error.
+   */
   #bytesNow(key: string, { value, baseline, origins = this.#origins }: Live): Buffer | undefined {
     try {
       return encodeNext(key, value, baseline, origins).bytes;
@@ -88,7 +97,10 @@ export class LiveObjects {
 
   // -- strays
 
-  /** Everything that is out, with what was set since the last save, strays from now on: what they have become by now is no change. */
+  /**
+   * Makes strays of all live objects, and of the objects that were set since the last save. Changes up to now are given
+   * up: only a later one counts.
+   */
   dropAll(changes: ReadonlyMap<string, Changed>): void {
     const out = [...this.#live, ...objectsIn(changes)];
     this.#live = NONE_LIVE;
@@ -96,7 +108,7 @@ export class LiveObjects {
     this.#origins = undefined;
   }
 
-  /** What it has become by now is known; what becomes of it later is a change. */
+  /** Makes a stray of an object, with its value of now as its baseline: only a later change counts. */
   stray(key: string, live: Live): void {
     const baseline = isGambasObject(live.value) ? this.#bytesNow(key, live) : undefined;
     if (baseline !== undefined) this.#addStray({ ...live, key, baseline: Buffer.from(baseline) });
@@ -114,9 +126,10 @@ export class LiveObjects {
   }
 
   /**
-   * A stray that was changed and still is of what is stored takes the place of what its key hands out.
+   * Makes a changed stray live again, in place of the object that its key hands out, if its baseline is what is stored
+   * and nothing else has changed its key.
    *
-   * @throws SessionError ERR_STALE_OBJECT, once, for one that is not.
+   * @throws SessionError ERR_STALE_OBJECT, once, for a changed stray that cannot be live again.
    */
   recall(stored: (key: string) => Buffer | undefined, changes: ReadonlyMap<string, Changed>): void {
     const changed = this.#strays.filter((stray) => this.isChangedOrLost(stray.key, stray));
@@ -138,14 +151,18 @@ export class LiveObjects {
 
   // -- transactions
 
-  /** Where a part of a transaction has failed: what was out before it is out again. */
+  /** After a failed part of a transaction: the objects that were live before it are live again. */
   restore(before: ReadonlyMap<string, Live>): void {
     this.#live = new Map(before);
   }
 
   /**
-   * After a transaction: those it has replaced are strays, unless they were changed meanwhile, and win. What it has handed out itself
-   * is live if it is what is stored, and if nothing else is live for its key.
+   * Takes over the objects of a transaction that has committed.
+   *   1. An object of this handle whose value the transaction has replaced becomes a stray. One that the application
+   *      has changed meanwhile stays live, and wins.
+   *   2. An object that the transaction has handed out becomes live if its value is what is stored, and neither a
+   *      change nor another live object has its key. Otherwise it becomes a stray.
+   *   3. Strays of the transaction stay strays.
    */
   adopt(
     inner: LiveObjects | undefined,
@@ -167,7 +184,7 @@ export class LiveObjects {
     for (const stray of inner?.strayList ?? NO_STRAYS) this.#addStray(stray);
   }
 
-  /** What a transaction that failed has handed out. */
+  /** Makes strays of all objects that a failed transaction has handed out or set. */
   adoptStrays(inner: LiveObjects | undefined, changes: ReadonlyMap<string, Changed>): void {
     for (const [key, live] of [...(inner?.live ?? NONE_LIVE), ...objectsIn(changes)]) {
       this.stray(key, { ...live, origins: live.origins ?? inner?.origins });
@@ -183,7 +200,7 @@ export class LiveObjects {
   }
 }
 
-/** The bytes of a value next to those it had before, and the objects in it. */
+/** The bytes of a value and the objects in it, encoded as close to its previous bytes as its changes allow. */
 export function encodeNext(
   key: string,
   value: unknown,
@@ -193,6 +210,7 @@ export function encodeNext(
   return encodeValue(value, key, { bytes: previous, at: 0 }, origins);
 }
 
+/** The objects that changes set keys to, with their bytes as baselines. */
 export function* objectsIn(changes: ReadonlyMap<string, Changed>): Iterable<[string, Live]> {
   for (const [key, { bytes, value }] of changes) {
     if (bytes !== undefined && isGambasObject(value)) yield [key, { value, baseline: bytes }];

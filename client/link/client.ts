@@ -1,4 +1,5 @@
-// One worker's way to its sessions: the connection, the copies, and the calls that keep both in step.
+// A worker's way to its sessions: the connection to the daemon, the copies of contents, and the calls that keep the
+// copies in step with the daemon's answers.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -22,15 +23,15 @@ import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 
-/** How the session of an id was found. At most one of the two is there; neither: there is no such session. */
+/** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
   readonly contents?: Contents;
-  /** Why it could not be read. */
+  /** Why the session could not be read. */
   readonly problem?: Error;
 }
 
 const ABSENT: Opened = {};
-/** What an envelope may take beside the largest delta without coming near the limit of a frame. */
+/** Bytes of a commit beside its delta that need not be counted: a frame has room for them beside the largest delta. */
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
@@ -39,12 +40,12 @@ export class Client implements ClientApi, Home {
   readonly #connection: Connection;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
-  /** Until a daemon has said where its sessions are: where they are as a rule. */
+  /** Where the session files are: the usual place until the daemon's hello says its own. */
   #directory: string;
-  /** The daemon's default. */
+  /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
   #isClosed = false;
-  /** 0: no daemon has said it yet. */
+  /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
 
   constructor(options: ConnectOptions) {
@@ -69,7 +70,7 @@ export class Client implements ClientApi, Home {
     });
   }
 
-  // -- as `api.ts` says it
+  // -- the public members, described in `api.ts`
 
   get isClosed(): boolean {
     return this.#isClosed;
@@ -109,7 +110,7 @@ export class Client implements ClientApi, Home {
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
-      // No promise around the one that the handle gives.
+      // The handle's promise is handed on as it is: another one around it would cost time at every transaction.
       return session.transaction(fn, options);
     } catch (error) {
       return Promise.reject(error);
@@ -144,20 +145,20 @@ export class Client implements ClientApi, Home {
     this.#cache.clear();
   }
 
-  // -- what handles and the middleware use
+  // -- for handles and the middleware
 
-  /** The contents if this worker has them and the file has not changed since: one stat, no round trip. */
+  /** The contents of this worker's copy, if the file still has their revision: one stat, no round trip. */
   current(id: string): Contents | undefined {
     return this.#cache.current(id, Date.now());
   }
 
-  /** Like `current`, and asks the daemon if it must. Never rejects: what failed is in `problem`. */
+  /** The contents of a current copy, or else the daemon's answer. Never rejects: a failure is in `problem`. */
   async find(id: string): Promise<Opened> {
     const contents = this.current(id);
     return contents === undefined ? this.ask(id) : { contents };
   }
 
-  /** For who has no current copy. Never rejects: what failed is in `problem`. */
+  /** Asks the daemon, for a caller that has found no current copy. Never rejects: a failure is in `problem`. */
   async ask(id: string): Promise<Opened> {
     if (!isSessionId(id)) return ABSENT;
     try {
@@ -176,7 +177,7 @@ export class Client implements ClientApi, Home {
     });
   }
 
-  /** Not async: a promise that only hands on another one is paid for at every commit. */
+  /** Not async: a promise that only hands on another one would cost time at every commit. */
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
     const { id, base } = request;
@@ -196,7 +197,7 @@ export class Client implements ClientApi, Home {
     return contents;
   }
 
-  /** A frame that no session could hold would only cost the connection. */
+  /** A delta beyond the limit is refused here: the daemon would answer its frame by closing the connection. */
   #checkSize(bytes: number): void {
     if (bytes <= this.#maxSessionBytes) return;
     const what = `The changes take ${bytes} bytes; a session may have ${this.#maxSessionBytes}.`;
@@ -230,7 +231,10 @@ export class Client implements ClientApi, Home {
     }
   }
 
-  /** Gives a lease back, if that is not done. Never rejects: a daemon that cannot be told is left, and the lease ends with the connection. */
+  /**
+   * Gives a lease back, unless that was done before. Never rejects: where the daemon cannot be told, this worker leaves
+   * the connection, and the lease ends with it.
+   */
   async release(lease: GrantedLease): Promise<void> {
     if (lease.isOver) return;
     lease.isOver = true;
@@ -238,17 +242,17 @@ export class Client implements ClientApi, Home {
     try {
       await this.#connection.call("release", { sid: lease.id, fence: lease.fence });
     } catch {
-      // Whatever the reason: nobody may have to wait for the end of this lease.
+      // Any error: the turns after this lease must not wait for its deadline.
       this.#connection.leave(lease.life);
     }
   }
 
-  /** False when the connection that gave the lease is gone, and the lease with it. */
+  /** False when the connection that owned the lease is closed: the lease has ended with it. */
   isInForce({ life }: HeldLease): boolean {
     return life === this.#connection.life;
   }
 
-  /** The fences of the leases of this connection that end only after the call, if there are such. */
+  /** The fences of the leases whose transactions run around this call, as far as this connection owns them. */
   #held(): number[] | undefined {
     const around = transactionsAround();
     if (around.length === 0) return undefined;
@@ -256,7 +260,7 @@ export class Client implements ClientApi, Home {
     return fences.length === 0 ? undefined : fences;
   }
 
-  /** @param known what `KIND.same` refers to. */
+  /** @param known the contents that an answer of `KIND.same` refers to. */
   #adopt(id: string, state: State, known?: Contents): Contents | undefined {
     if (state.kind === KIND.absent) return undefined;
     const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
@@ -267,27 +271,29 @@ export class Client implements ClientApi, Home {
   }
 }
 
-/** Sessions of one root must not be made in another because its daemon has got hold of the socket. */
+/**
+ * Refuses the daemon of another root that has got hold of the socket: it would make this root's sessions in its own.
+ */
 function checkServes({ root, socket }: Places, directory: string): void {
   const wanted = join(root, "session");
-  // None: its sessions are in no files.
+  // "": the daemon keeps its sessions in no files.
   if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
   const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 
-/** By another name: through a symbolic link, say. */
+/** Whether two paths lead to one directory: through a symbolic link, say. */
 function isSameDirectory(one: string, other: string): boolean {
   try {
     const [a, b] = [statSync(one), statSync(other)];
     return a.ino === b.ino && a.dev === b.dev;
   } catch {
-    // Whatever the system error: what cannot be looked at is not the same.
+    // Any system error: a directory that this worker cannot look at does not count as the same.
     return false;
   }
 }
 
-/** What travels beside the delta, where that is more than an envelope. */
+/** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */
 function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
   let bytes = 3 * cookiePath.length;
   for (const { key, otherKey } of shares) bytes += 64 + 3 * (key.length + otherKey.length);

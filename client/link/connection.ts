@@ -1,10 +1,15 @@
-// One socket to the daemon: hello, pending calls, one write per turn of the event loop, and a new connection when the old one breaks.
+// A worker's connection to the daemon: hello, pending calls, one write per run of the event loop, and a new connection
+// when the old one breaks.
 //
-// A call is in `#pending` from when it is made until it is answered or failed. Whenever a connection is (re)made everything pending is sent,
-// in order and with the same numbers; the daemon answers a commit that was applied before and does not apply it again.
+// A call is in `#pending` from when it is made until it is answered or has failed. Each new connection sends all
+// pending calls, in order and with their old numbers. So a commit survives the loss of its connection:
+//   1. The worker sends the commit, and the connection breaks before the answer.
+//   2. The worker connects again, maybe to a new daemon, and sends the commit with the same number.
+//   3. A daemon that finds this commit applied answers it, and does not apply it again.
 //
-// A daemon that is alive answers hello at any time, however long the calls themselves have to wait: so one that says nothing is asked for
-// it now and then, and one that does not answer that either, because it is stopped, say, is waited for no longer than one that is gone.
+// A living daemon answers hello at any time, however long the calls themselves have to wait. So a silent daemon is sent
+// a hello; if it does not answer that either (it was stopped, say), the worker waits for it no longer than for a daemon
+// that is gone.
 
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
@@ -36,15 +41,15 @@ export interface ConnectionOptions {
   readonly onHello: (hello: ResponseOf<"hello">) => void;
 }
 
-/** No answer is larger than the largest session and its envelope. */
+/** More than the largest session and its envelope take: no answer of a daemon is longer. */
 const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
 const RETRY_PAUSE_MS = 20;
-/** After a daemon that could not be started it rests this many times as long as that took. */
+/** After a start that failed the worker rests this many times as long as the try took: each try costs the machine. */
 const REST_FACTOR = 5;
 const HELLO = 0;
-/** So often within `waitMs` it is looked whether anything was heard. */
+/** So often within the time of `#silenceMs` the worker looks whether the daemon has said anything. */
 const LOOKS = 10;
-/** A daemon that is silent for less than this is only busy, however little a call would wait. */
+/** A daemon that is silent for less than this may only be busy: no shorter `waitMs` makes the worker give it up. */
 const MIN_SILENCE_MS = 1_000;
 
 export class Connection {
@@ -60,7 +65,7 @@ export class Connection {
   #life = 0;
   #wasEverConnected = false;
   #closedBy: Error | undefined;
-  /** One for the connection, whatever the number of calls. */
+  /** One timer for the connection, not one for each call: a timer per call would cost time at every commit. */
   #lookout: NodeJS.Timeout | undefined;
   #wasHeard = false;
   #silentLooks = 0;
@@ -69,7 +74,7 @@ export class Connection {
     this.#options = { ...options, waitMs: Math.min(options.waitMs, MAX_TIMER_MS) };
   }
 
-  /** Counts the connections made: what belongs to one is worth nothing on the next. */
+  /** The number of connections made so far. A lease belongs to one connection, and is void on the next. */
   get life(): number {
     return this.#life;
   }
@@ -80,7 +85,7 @@ export class Connection {
     return this.#lastSequence;
   }
 
-  /** Connects, starting a daemon if need be. */
+  /** Connects, and starts a daemon if none answers. */
   ready(): Promise<void> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     if (this.#socket !== undefined) return Promise.resolve();
@@ -104,7 +109,10 @@ export class Connection {
     this.#end(new SessionError("ERR_CLOSED"));
   }
 
-  /** Leaves connection number `life`, if it still is the one: what belongs to it ends, and what is not answered is asked on the next. */
+  /**
+   * Leaves connection number `life`, unless it was left before. The daemon ends the turns and leases that it owns;
+   * pending calls are sent again on the next connection.
+   */
   leave(life: number): void {
     const socket = life === this.#life ? this.#leaveSocket() : undefined;
     socket?.destroy();
@@ -123,7 +131,7 @@ export class Connection {
     if (this.#socket !== undefined && !this.#writer.isEmpty) this.#socket.write(this.#writer.take());
   }
 
-  /** Something waits and nobody is there to answer. */
+  /** Calls wait, and there is no connection: makes one, or fails them. */
   #reconnect(): void {
     this.ready().catch((error: unknown) => this.#failPending(error as Error));
   }
@@ -144,21 +152,27 @@ export class Connection {
       if (found === "gone" || spawn === undefined || beganMs < restUntilMs) await pause();
       else {
         lost = await this.#spawn(spawn, deadlineMs);
-        // Many workers try, and each try costs: meanwhile one of the next release may have started a daemon.
+        // Many workers try, and each try costs time. During the rest a worker of the next release may start a daemon.
         const triedMs = performance.now() - beganMs;
         if (lost !== undefined) restUntilMs = performance.now() + Math.max(RETRY_PAUSE_MS, REST_FACTOR * triedMs);
       }
     }
   }
 
-  /** Resolves to why this process can start none where another one might: whoever takes the place of its release is waited for. */
+  /**
+   * Starts a daemon. Resolves to the reason where this process cannot start one but another process might: the worker
+   * waits for a daemon of that one.
+   */
   async #spawn(spawn: SpawnOptions, deadlineMs: number): Promise<SessionError | undefined> {
     const lost = await spawnDaemon(this.#options.places, spawn, deadlineMs - performance.now());
     if (lost !== undefined && !this.#wasEverConnected && !mayBeReplaced()) throw lost;
     return lost;
   }
 
-  /** "gone": it left before it answered, or did not answer in time. "older": one of ours would take its place. */
+  /**
+   * Says hello. "gone": the daemon closed the connection before it answered, or did not answer in time. "older": the
+   * daemon is of an older release, and one that we start would take its place.
+   */
   #greet(socket: Socket, deadlineMs: number): Promise<"ready" | "gone" | "older"> {
     return new Promise((resolve, reject) => {
       const patience = setTimeout(() => socket.destroy(), Math.max(1, deadlineMs - performance.now()));
@@ -181,7 +195,7 @@ export class Connection {
         try {
           reader.read(chunk, (frame) => take(frame));
         } catch (error) {
-          // Refused at hello, or no sense in what it says: asking again would give the same.
+          // The daemon has refused the hello, or has sent no frames: a second try would end the same way.
           this.#failPending(error as Error);
           reject(error);
           socket.destroy();
@@ -218,7 +232,12 @@ export class Connection {
     return Math.max(MIN_SILENCE_MS, this.#options.waitMs);
   }
 
-  /** Counts looks and no time: a worker that was stalled itself hears what has arrived before it judges. */
+  /**
+   * Counts looks, not time:
+   *   1. The worker itself is stalled for longer than `#silenceMs`, and meanwhile the daemon's answers arrive.
+   *   2. The worker goes on: the first look counts as one, however much time has passed.
+   *   3. The worker reads the answers before the next look, which finds that the daemon was heard.
+   */
   #look(): void {
     const isSilent = this.#pending.size > 0 && !this.#wasHeard;
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0;
@@ -227,7 +246,10 @@ export class Connection {
     if (this.#silentLooks > LOOKS) this.#giveUp();
   }
 
-  /** The next call connects anew. What the daemon finds of this connection when it goes on, it may still carry out. */
+  /**
+   * Fails the pending calls; the next call connects anew. A daemon that goes on later may still carry out calls that it
+   * finds in this connection.
+   */
   #giveUp(): void {
     const socket = this.#leaveSocket();
     socket?.destroy();
@@ -271,7 +293,7 @@ export class Connection {
   }
 }
 
-/** "nobody" listens there, or so many wait to be let in that one has to come again. */
+/** "nobody": no daemon listens on the path. "gone": so many workers wait to be let in that this one must try again. */
 function openSocket(path: string): Promise<Socket | "nobody" | "gone"> {
   return new Promise((resolve) => {
     const socket = connectSocket(path);

@@ -1,4 +1,5 @@
-// Whether what is at the socket's path may be talked to: whoever made it gets to read every session. Knows nothing of what is said.
+// Whether a worker may talk to the socket at the daemon's path: the user who made the socket gets to read every
+// session. Knows no protocol.
 
 import { lstatSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
@@ -6,9 +7,10 @@ import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
 
 /**
- * Nobody else can make a file that is ours, nor put another one in its place in a directory that is ours.
+ * Checks that our user owns the socket, and the root where the socket lies in it. No other user can make a file that
+ * our user owns, nor replace one in a directory that our user owns.
  *
- * @throws SessionError ERR_BAD_ROOT, naming whose it is.
+ * @throws SessionError ERR_BAD_ROOT, naming the owner.
  */
 export function checkIsOurs({ root, socket }: Places): void {
   const paths = dirname(socket) === root ? [root, socket] : [socket];
@@ -20,12 +22,12 @@ export function checkIsOurs({ root, socket }: Places): void {
   }
 }
 
-/** Undefined: there is nobody to talk to. Whoever starts a daemon finds out what else is wrong. */
+/** Undefined: there is no socket to talk to. Connecting, or starting a daemon, tells any other problem. */
 function statQuietly(path: string): Stats | undefined {
   try {
     return lstatSync(path);
   } catch {
-    // Whatever the system error: connecting meets it too.
+    // Any system error: connecting meets it too.
     return undefined;
   }
 }

@@ -1,4 +1,5 @@
-// Starts a daemon of its own process group and waits until it says it is ready. Whether that one or another was elected, one answers then.
+// Starts a daemon in a process group of its own and waits until it says that it is ready. Then a daemon answers: the
+// started one, or another one that won the election.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +11,7 @@ import type { Places } from "../../protocol/places.ts";
 
 const KILLED = "killed";
 const LATE = "it is not ready yet";
-/** However little a call would wait: on a busy machine a start takes seconds. */
+/** A start gets this time even if a call would wait for less: on a busy machine a start takes seconds. */
 const MIN_START_MS = 10_000;
 
 export interface SpawnOptions {
@@ -20,19 +21,24 @@ export interface SpawnOptions {
 
 /** The daemon is spawned, never imported: a worker that only uses sessions loads nothing of it. */
 const DAEMON = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
-/** Then it may be gone because its release was removed while this process went on. */
+/**
+ * If the daemon's file was there at our start and is missing now, its release was removed while this process went on.
+ */
 const wasThere = existsSync(DAEMON);
-/** The program of this very process: it can be run when its file has been removed or replaced. */
+/** The Node program that runs this process: Linux can start it even when its file has been removed or replaced. */
 const THIS_PROGRAM = "/proc/self/exe";
-/** What a daemon of ours says when it refuses to start. */
+/** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
-/** What node:cluster tells its workers would make the daemon take part in the cluster. */
+/**
+ * Variables of the environment that the daemon must not inherit: those of node:cluster would make it join the cluster.
+ */
 const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_OPTIONS"];
 
 /**
- * @param patienceMs how long it is waited for; one that is not ready by then may serve later calls.
- * @returns undefined, or why this process can start none although another one might: its release is not there any more, or not whole.
- * @throws SessionError ERR_DAEMON_UNAVAILABLE when the daemon says why none can be.
+ * @param patienceMs how long we wait for the daemon; a daemon that is ready later may serve later calls.
+ * @returns undefined, or why this process cannot start a daemon although another process might: the release of this one
+ * is not there any more, or not whole.
+ * @throws SessionError ERR_DAEMON_UNAVAILABLE when the daemon refuses to start and says why, or is not ready in time.
  */
 export async function spawnDaemon(
   places: Places,
@@ -43,7 +49,7 @@ export async function spawnDaemon(
   const forMs = Math.max(MIN_START_MS, patienceMs);
   const first = await run(process.execPath, places, options, forMs);
   const { outcome, said } = first.hasBegun ? first : await run(THIS_PROGRAM, places, options, forMs);
-  // Killed while it started: whoever needs a daemon tries again, as long as it is willing to wait.
+  // A daemon that was killed while it started is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ready" || outcome === KILLED) return undefined;
   if (outcome !== LATE && !REFUSAL.test(said)) return lost(places, `${DAEMON}: ${outcome}. ${said.trim()}`);
   throw new SessionError(
@@ -52,7 +58,7 @@ export async function spawnDaemon(
   );
 }
 
-/** Whether this process has lost what it was started with, so that one of the next release is likely to start a daemon. */
+/** Whether the release of this process was removed: then a process of the next release is likely to start a daemon. */
 export function mayBeReplaced(): boolean {
   return wasThere && !existsSync(DAEMON);
 }
@@ -65,9 +71,9 @@ function lost(places: Places, what: string): SessionError {
 
 interface Outcome {
   readonly outcome: string;
-  /** False where the program could not even be run: Node itself was removed, say. */
+  /** False where the system could not run the program: Node itself was removed, say. */
   readonly hasBegun: boolean;
-  /** On its standard error. */
+  /** The end of the daemon's standard error. */
   readonly said: string;
 }
 

@@ -1,5 +1,5 @@
-// The door to what the daemon does with files: whole files, how the files of a session are opened, the system calls that Node does not have,
-// and which error the system has reported.
+// The door to the daemon's file operations: reading and writing whole files, opening the files of a session, the system
+// calls that Node does not have, and telling the errors of the system apart.
 
 export { isUnsupported, native, nativeProblem } from "./native.ts";
 export { isOnlyOurs, makeTwin, type OpenFile, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";

@@ -1,5 +1,6 @@
-// The two system calls Node does not have: record locks and the exchange of two names. Where the addon does not load
-// (musl, say) both are absent, the daemon says so once and in its status, and works with plain rename and without Gambas' lock.
+// The two system calls that Node does not have: record locks and the exchange of two names. Where the addon does not
+// load (musl, say) both are absent: the daemon says so once in its log and always in its status, and works with plain
+// rename and without record locks.
 
 import { createRequire } from "node:module";
 import { isSystemError } from "./system-errors.ts";
@@ -10,7 +11,9 @@ interface Native {
   readonly exchange: (from: string, to: string) => void;
 }
 
-/** Platforms the addon is made for: where it is not found there, the installation is not whole, because it is being replaced, say. */
+/**
+ * The addon is built for these platforms: if it is missing on one, the installation is not whole, or is being replaced.
+ */
 const MADE_FOR = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"];
 
 const loaded = loadNative();
@@ -18,12 +21,12 @@ const loaded = loadNative();
 export const native: Native | undefined = loaded.native;
 export const nativeProblem: string | undefined = loaded.problem;
 
-/** Whether a system call failed as it always does on a file system that does not have it. */
+/** Whether the error of a system call says that the file system does not support the call at all. */
 export function isUnsupported(error: unknown): boolean {
   return isSystemError(error, "EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP");
 }
 
-/** An installation that is being replaced is an error: a daemon that started without locks now would stay without them. */
+/** Throws if the installation is not whole: a daemon that started without record locks would stay without them. */
 function checkIsWhole(error: unknown): void {
   const isFound = !isSystemError(error, "MODULE_NOT_FOUND", "ADDON_NOT_FOUND");
   if (isFound || !MADE_FOR.includes(`${process.platform}-${process.arch}`)) return;
@@ -41,7 +44,7 @@ function loadNative(): { readonly native?: Native; readonly problem?: string } {
   }
 }
 
-/** The errors of the addon do not say which call failed, nor on which files. */
+/** The exchange, with the call and the files named in its errors: the addon's own errors do not name them. */
 function named(swap: Native["exchange"]): Native["exchange"] {
   return (from, to) => {
     try {

@@ -1,5 +1,6 @@
-// How the files of a session are opened, whatever is in their place: a file of another user, or of a mode that is not ours, a link, a
-// directory, a pipe. A session's file is left as it is; a twin is ours, and is made anew.
+// Opens the files of a session. In their place there may be a file of another user, or of another mode than the daemon
+// gives, a link, a directory, a pipe. The daemon leaves a session's file as it is; a twin is its own, and it makes it
+// anew.
 
 import { constants, fstatSync, openSync, rmSync, type Stats, statSync } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
@@ -13,19 +14,27 @@ const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const STAMP_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const TWIN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const FILE_MODE = 0o600;
-/** Errors of opening a twin that say: something else has its name, and cannot be written to. */
+/** Errors of opening a twin which show that something else has its name, or that it cannot be there as it should. */
 const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "EISDIR", "ENXIO", "ENOTDIR", "ENOENT"];
 
-/** A file of one session that is kept open: the one that has the session's name, or its twin. */
+/** An open file of one session: the file with the session's name, or its twin. */
 export interface OpenFile {
   readonly fd: number;
   readonly ino: number;
   size: number;
-  /** Read by another program before the last stamp in place; the stamp wiped out what the access time said. */
+  /**
+   * Whether a foreign writer had read the file before our last stamp in place: the stamp has set the access time, which
+   * was the only trace of that.
+   */
   wasRead: boolean;
 }
 
-/** Undefined when there is none. `isQuiet`: without moving its access time, where that may be done; of another user's file it may not. */
+/**
+ * Opens the file of a session for reading; undefined when there is no file.
+ *
+ * @param isQuiet reads shall not move its access time, where the system permits that: it does not for another user's
+ * file.
+ */
 export function openToRead(id: string, path: string, isQuiet: boolean): number | undefined {
   try {
     return openSync(path, isQuiet ? READ_FLAGS | O_NOATIME : READ_FLAGS);
@@ -36,7 +45,9 @@ export function openToRead(id: string, path: string, isQuiet: boolean): number |
   }
 }
 
-/** A session that is no file, or may not be read, is told as what it is. */
+/**
+ * The error to throw: ERR_UNREADABLE with the reason for a link, a special file or one that the daemon may not read.
+ */
 function explained(id: string, path: string, error: unknown): unknown {
   if (isSystemError(error, "ELOOP")) return unreadable(id, "is a symbolic link");
   if (isSystemError(error, "ENXIO")) return unreadable(id, "is not a regular file");
@@ -47,7 +58,7 @@ function explained(id: string, path: string, error: unknown): unknown {
   return unreadable(id, `belongs to uid ${stat.uid} and has mode ${mode}: uid ${uid} may not read it`);
 }
 
-/** Undefined when it may not be written to, whatever the reason. */
+/** Opens a session's file to stamp it in place; undefined when the daemon has no permission to write to it. */
 export function openToStamp(path: string): number | undefined {
   try {
     return openSync(path, STAMP_FLAGS);
@@ -57,7 +68,7 @@ export function openToStamp(path: string): number | undefined {
   }
 }
 
-/** The twin as we left it. Undefined when there is none, or something else has its name. */
+/** Opens the twin, made empty if it was missing. Undefined when something that is not our twin has its name. */
 export function openTwin(path: string, uid: number | undefined): OpenFile | undefined {
   let fd: number;
   try {
@@ -76,18 +87,23 @@ export function openTwin(path: string, uid: number | undefined): OpenFile | unde
   }
 }
 
-/** Removes first whatever has the twin's name. */
+/** Makes a new twin, and removes anything else that has the twin's name. */
 export function makeTwin(path: string): OpenFile {
   rmSync(path, { recursive: true, force: true });
   return describeFile(openSync(path, TWIN_FLAGS | constants.O_EXCL, FILE_MODE));
 }
 
-/** Whether a write to the file changes nothing of anybody else: a second name may be somebody's backup. `ours`: our uid. */
+/**
+ * Whether the daemon alone owns the file, so that writing to it changes no data of others: a second name of the inode
+ * may be a backup.
+ *
+ * @param ours the daemon's uid.
+ */
 export function isOnlyOurs({ nlink, mode, uid }: Stats, ours: number | undefined): boolean {
   return nlink === 1 && (mode & constants.S_IFMT) === constants.S_IFREG && (ours === undefined || uid === ours);
 }
 
-/** Closes it where that fails. */
+/** The new file behind a descriptor, which is closed if fstat fails. */
 function describeFile(fd: number): OpenFile {
   try {
     const { ino, size } = fstatSync(fd);

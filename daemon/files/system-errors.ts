@@ -1,10 +1,10 @@
-// Which error the operating system has reported, by its code.
+// Tells errors of the operating system apart, by their codes.
 
 export function isMissing(error: unknown): boolean {
   return isSystemError(error, "ENOENT");
 }
 
-/** Without codes: whether it is any error of the system. */
+/** Whether the error has one of these codes; without codes, whether it is an error of the system at all. */
 export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return code !== undefined && (codes.length === 0 || codes.includes(code));

@@ -4,8 +4,9 @@ import { closeSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { isMissing } from "./system-errors.ts";
 
 /**
- * Linux gives the descriptor back whatever close reports, and it must not be closed a second time: by then it may be another file's.
- * A write that failed late, which close could report, is found by fdatasync where it matters.
+ * Linux frees the descriptor even when close reports an error, and the daemon must not close it a second time: it may
+ * be another file's by then. A late failure of a write, which close could report, is found by fdatasync where it
+ * matters.
  */
 export function closeDescriptor(fd: number): void {
   try {
@@ -15,6 +16,7 @@ export function closeDescriptor(fd: number): void {
   }
 }
 
+/** Reads the first `size` bytes of a file; fewer where the file has become shorter. */
 export function readAll(fd: number, size: number): Buffer {
   const image = Buffer.allocUnsafeSlow(size);
   let at = 0;
@@ -31,6 +33,7 @@ export function writeAll(fd: number, image: Buffer): void {
   while (at < image.length) at += writeSync(fd, image, at, image.length - at, at);
 }
 
+/** Removes a file, if it is there. */
 export function removeFile(path: string): void {
   try {
     unlinkSync(path);

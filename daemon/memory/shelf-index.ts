@@ -1,14 +1,15 @@
-// Finds places by the hash of an id: open-addressing tables of pairs (hash, place), 8 bytes a slot. Knows neither ids nor what is at a
-// place; equal hashes are told apart by asking.
+// The index of the shelf: finds the place of a record by the hash of its session's id. Open-addressing tables of pairs
+// (hash, place), 8 bytes a slot. The index holds neither ids nor records: it asks the shelf to tell equal hashes apart.
 //
-// Many small tables instead of a large one: each grows and shrinks by itself, so that nobody ever waits for a million entries to move.
+// There are many small tables instead of a large one, and each grows and shrinks alone: so no call ever waits for a
+// million entries to move.
 
 const TABLES = 256;
 const FIRST_CAPACITY = 8;
-/** In no table: nothing was found. */
+/** The place of a session without a record, and the slot of a hash without an entry. */
 export const NOWHERE = -1;
 
-/** Linear probing without tombstones: entries behind a removed one move up. Places are kept plus one, 0 is an empty slot. */
+/** Linear probing; the entries behind a removed one move up. A slot holds its place plus one: 0 is an empty slot. */
 class Table {
   slots = new Uint32Array(2 * FIRST_CAPACITY);
   #count = 0;
@@ -34,7 +35,7 @@ class Table {
     let hole = slot;
     for (let at = (slot + 1) & mask; slots[2 * at + 1] !== 0; at = (at + 1) & mask) {
       const home = (slots[2 * at] ?? 0) & mask;
-      // Its way from home to here does not lead over the hole: it stays.
+      // The probing from this entry's home to its slot does not pass the hole, so the entry stays.
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       slots[2 * hole] = slots[2 * at] ?? 0;
       slots[2 * hole + 1] = slots[2 * at + 1] ?? 0;
@@ -70,7 +71,7 @@ export class ShelfIndex {
   #count = 0;
   #bytes: number = TABLES * 8 * FIRST_CAPACITY;
 
-  /** @param isAt whether the record at a place is of this id. */
+  /** @param isAt whether the record at a place is that of the session with this id. */
   constructor(isAt: (place: number, id: string) => boolean) {
     this.#isAt = isAt;
   }
@@ -92,7 +93,7 @@ export class ShelfIndex {
     return NOWHERE;
   }
 
-  /** For an id that is not there yet; a place is below 2^32 - 1. */
+  /** Adds the place of a session that has none yet. A place is below 2^32 - 1, since a slot holds it plus one. */
   add(hash: number, place: number): void {
     const table = this.#tableOf(hash);
     const before = table.slots.byteLength;
@@ -114,7 +115,7 @@ export class ShelfIndex {
     this.#count -= 1;
   }
 
-  /** By the upper bits; a table itself uses the lower ones. */
+  /** The upper bits of a hash choose its table; the table uses the lower bits for the slot. */
   #tableOf(hash: number): Table {
     const table = this.#tables[hash >>> 24];
     if (table === undefined) throw new RangeError(`${hash} is no hash of 32 bits`);
@@ -126,7 +127,7 @@ function placeIn(table: Table, slot: number): number {
   return (table.slots[2 * slot + 1] ?? 0) - 1;
 }
 
-/** The slot of a pair that is there. */
+/** The slot of a pair, which must be in the table. */
 function slotOf(table: Table, hash: number, place: number): number {
   let slot = table.next(hash, hash);
   while (slot !== NOWHERE && placeIn(table, slot) !== place) slot = table.next(hash, slot + 1);

@@ -1,24 +1,30 @@
-// The shelf: contents of sessions that rest, as bytes one behind the other, without an object for each. A session of 300 bytes takes some
-// 400 here. Knows neither files nor turns nor the clock; the cache makes an awake session of a record it takes.
+// The shelf: the contents of sessions that want no turn, as records of bytes one behind the other, without an object
+// for each. A session of 300 bytes takes some 400 here. The shelf knows neither files nor turns nor the clock; the
+// cache makes an awake session of a record that it takes.
 //
-// Records lie in slabs, in the order in which they came. A record that is taken leaves a gap; the sparsest slab is emptied into the newest one
-// when gaps add up. Room is made by forgetting the oldest slab, but for records that were looked at since they came there, or must not be
-// forgotten yet. No call does more than a few slabs' worth of work, however many sessions there are.
+// Records lie in slabs, in the order in which they came. A record that is taken leaves a gap; when gaps add up, the
+// shelf empties the slab with the largest gaps into the newest one. To make room the shelf forgets the oldest slab, but
+// keeps records that were read since they came into it, or that must not be forgotten yet. No call does more work than
+// that of a few slabs, however many sessions there are.
 
 import type { Contents } from "./contents.ts";
 import { NOWHERE, ShelfIndex } from "./shelf-index.ts";
 
-/** A session as it rests, with all that would be missed if it were read from its file again. */
+/** A session at rest: its contents, and what the daemon knows of it that its file does not say. */
 export interface Resting {
   readonly id: string;
   readonly contents: Contents;
-  /** When we last wrote it (Unix ms), 0 for never, and whether a program was running then that could hold an older revision. */
+  /**
+   * When the daemon last wrote the session (Unix ms), 0 for never; and whether a foreign writer was running then that
+   * could hold an older revision.
+   */
   readonly writtenMs: number;
   readonly mayBeHeld: boolean;
 }
 
-// A record, in units of 8 bytes: hash and image length, size of the revision and (id length, marks), mtime, ino, writtenMs; then
-// the id, then the image. Numbers as the machine has them: nobody else ever sees them.
+// A record, in units of 8 bytes: hash and image length, size of the revision and (id length, marks), mtime, ino,
+// writtenMs; then the id, then the image. Numbers have the byte order of the machine, since a record never leaves the
+// process.
 const UNIT = 8;
 const HEAD_BYTES = 5 * UNIT;
 const [AT_HASH, AT_LENGTH, AT_SIZE, AT_MARKS] = [0, 1, 2, 3];
@@ -31,11 +37,15 @@ const UNIT_BITS = 15;
 export const MAX_SLAB_BYTES: number = UNIT * 2 ** UNIT_BITS;
 export const MIN_SLAB_BYTES = 4096;
 const MAX_SLABS = 2 ** (32 - UNIT_BITS) - 1;
-/** A record of more than this part of a slab gets one of its own. */
+/**
+ * A record of more than this part of a slab gets a slab of its own: at the end of a shared one it would waste as much.
+ */
 const LARGE_PART = 1 / 4;
-/** Gaps may take this part of all. */
+/** Gaps may take this part of all slabs before one of them is emptied. */
 const GAP_PART = 1 / 4;
-/** Slabs that one call forgets at most, and how much less it is to forget a large record or to leave it. */
+/**
+ * Slabs that one call of `fit` goes through, so that no caller waits long; a slab of one large record counts for less.
+ */
 const SLABS_PER_CALL = 4;
 const LARGE_WORK = 1 / 64;
 
@@ -47,12 +57,12 @@ class Slab {
   readonly bytes: Buffer;
   readonly words: Uint32Array;
   readonly doubles: Float64Array;
-  /** The image of the only record, where that is large: it is not copied. */
+  /** The image of a large record, the only one of its slab: the image is not copied. */
   readonly image: Buffer | undefined;
-  /** Bytes of all records, and of those that were not taken. */
+  /** Bytes of all records so far, and of the records that are still there. */
   end = 0;
   live = 0;
-  /** Emptied. */
+  /** Whether the shelf has emptied this slab. */
   isGone = false;
 
   constructor(number: number, bytes: Buffer, image?: Buffer) {
@@ -109,14 +119,17 @@ export class Shelf {
   readonly #slabBytes: number;
   readonly #hashOf: (id: string) => number;
   readonly #index: ShelfIndex;
-  /** By number; the oldest first. */
+  /** The slabs by their numbers, the oldest first. */
   readonly #slabs = new Map<number, Slab>();
   readonly #freeNumbers: number[] = [];
-  /** Where the next records go. */
+  /** The slab that gets the next records. */
   #newest: Slab | undefined;
   #slabsBytes = 0;
   #gapBytes = 0;
-  /** So much there was after `fit` found nothing to forget. */
+  /**
+   * The bytes of the shelf when `fit` last found nothing to forget: it does not look again until they change. -1: no
+   * such time.
+   */
   #stuckAtBytes = -1;
 
   /** @param slabBytes a power of two between MIN_SLAB_BYTES and MAX_SLAB_BYTES. */
@@ -130,7 +143,7 @@ export class Shelf {
     return this.#index.count;
   }
 
-  /** All memory that is taken, gaps included. */
+  /** The memory of all slabs and the index, gaps included. */
   get bytes(): number {
     return this.#slabsBytes + this.#index.bytes;
   }
@@ -139,7 +152,7 @@ export class Shelf {
     return this.#index.find(this.#hashOf(id), id) !== NOWHERE;
   }
 
-  /** The image is a view of a slab: its bytes never change, and a holder of the view keeps the slab in memory. */
+  /** The image is a view of a slab. The bytes of the view never change, and the view keeps the slab in memory. */
   get(id: string): Resting | undefined {
     const place = this.#index.find(this.#hashOf(id), id);
     if (place === NOWHERE) return undefined;
@@ -148,7 +161,10 @@ export class Shelf {
     return restingAt(slab, offsetIn(place), id);
   }
 
-  /** Only `take` and `fit` forget a session that was put there. */
+  /**
+   * Puts a session on the shelf, in place of its former record. There it stays until `take` or `fit`, but for `clear`
+   * and for too many slabs.
+   */
   put(resting: Resting): void {
     const { id, contents } = resting;
     const hash = this.#hashOf(id);
@@ -166,7 +182,7 @@ export class Shelf {
     grow(slab);
   }
 
-  /** Off the shelf. The image is its own. */
+  /** Takes a session off the shelf. Its image is no view of a slab that others use. */
   take(id: string): Resting | undefined {
     const hash = this.#hashOf(id);
     const place = this.#index.find(hash, id);
@@ -179,8 +195,8 @@ export class Shelf {
   }
 
   /**
-   * All that rest, the oldest first; images are views. Survives changes while it runs: a session that is there all the time is met once, or
-   * again where it was moved meanwhile.
+   * All sessions on the shelf, the oldest first; their images are views. The shelf may change meanwhile: a session that
+   * is there all the time comes at least once, and again where its record was moved.
    */
   *all(): Generator<Resting> {
     for (const slab of this.#slabs.values()) {
@@ -191,8 +207,10 @@ export class Shelf {
   }
 
   /**
-   * Forgets the oldest until all fits into `maxBytes`; a session that was looked at since it came gets another chance. Called after each
-   * growth, it forgets a few slabs more than needed. A session that a program may hold stays if it was written after `neededSinceMs`.
+   * Forgets the oldest sessions until the shelf fits into `maxBytes`. A session that was read since it came gets
+   * another chance: it is moved to the newest slab. A session that a foreign writer may hold stays if it was written
+   * after `neededSinceMs`. One call goes through a few slabs more than the shelf is over the limit, so calls after each
+   * growth keep up.
    */
   fit(maxBytes: number, neededSinceMs: number): void {
     const before = this.bytes;
@@ -216,7 +234,7 @@ export class Shelf {
     return slab;
   }
 
-  /** A slab in which so many bytes are free. */
+  /** The slab for the next record: the newest one if it has so many bytes left, or else a new one. */
   #room(bytes: number): Slab {
     const newest = this.#newest;
     if (newest !== undefined && newest.end + bytes <= newest.bytes.length) return newest;
@@ -243,7 +261,10 @@ export class Shelf {
     else if (this.#gapBytes > GAP_PART * this.#slabsBytes + this.#slabBytes) this.#closeGaps();
   }
 
-  /** Nothing of it is in the index any more. Its memory is nobody else's: an answer that waits to be read may still show it. */
+  /**
+   * Gives up a slab of which the index holds nothing any more. Its memory is not used again: an answer that a worker
+   * has not read yet may still be a view of it.
+   */
   #free(slab: Slab): void {
     slab.isGone = true;
     this.#slabs.delete(slab.number);
@@ -278,7 +299,7 @@ export class Shelf {
     }
   }
 
-  /** Moves records that are kept to the newest slab; the others are forgotten. */
+  /** Empties a slab: moves the records that are kept to the newest slab, and forgets the others. */
   #empty(slab: Slab, isKept: (at: number) => boolean): void {
     for (let at = 0; at < slab.end; at += slab.lengthAt(at)) {
       if (slab.has(at, DEAD)) continue;
@@ -303,7 +324,7 @@ export class Shelf {
     grow(to);
   }
 
-  /** A large one is among the youngest again, where it is. */
+  /** Makes the slab of a large record one of the youngest, without copying it. */
   #renew(slab: Slab): void {
     slab.unmark(0, USED);
     this.#slabs.delete(slab.number);
@@ -330,7 +351,7 @@ function writeHead(slab: Slab, at: number, { resting, hash, idBytes }: Head): vo
   slab.doubles[double + AT_WRITTEN] = writtenMs;
 }
 
-/** Another record ends there now. */
+/** Counts the record that was just written at the end of a slab. */
 function grow(slab: Slab): void {
   const length = slab.lengthAt(slab.end);
   slab.end += length;
@@ -357,7 +378,7 @@ function roundUp(bytes: number): number {
   return Math.ceil(bytes / UNIT) * UNIT;
 }
 
-/** An image in the pool that Node cuts small buffers from would keep a whole slab of that pool. */
+/** The image, copied if it lies in Node's pool: a small buffer keeps a whole slab of that pool in memory. */
 function ownImage(image: Buffer): Buffer {
   return image.length < Buffer.poolSize >>> 1 ? copyOf(image) : image;
 }
@@ -368,7 +389,9 @@ function copyOf(image: Buffer): Buffer {
   return copy;
 }
 
-/** FNV-1a, with the bits mixed once more at the end. Ids are random and ours to give: nobody chooses them for their hashes. */
+/**
+ * FNV-1a, with the bits mixed once more at the end. Ids are drawn at random, so no attacker can choose their hashes.
+ */
 function hashOfText(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -1,12 +1,14 @@
-// Structured log lines: one JSON object per event that an operator must know of, each event at most a few times a minute.
-// On standard error, or in a file of bounded size for daemons whose standard error nobody reads.
+// Log lines for the operator: a JSON object for each event, and a few lines of the same event a minute at most. They go
+// to standard error, or to a file of bounded size for a daemon whose standard error nobody reads.
 
 import { appendFileSync, renameSync, statSync, writeSync } from "node:fs";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
+/** Lines of one event: an event of every request must not fill the log, or cost the daemon its time. */
 const MAX_PER_MINUTE = 10;
+/** A longer file becomes `<file>.old`, so both files together take some twice this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 const STDERR = 2;
 
@@ -16,7 +18,7 @@ export class Log {
   readonly #counts = new Map<string, number>();
   #minute = 0;
 
-  /** @param file empty: standard error. */
+  /** @param file path of the log file; "": lines go to standard error. */
   constructor(level: LogLevel, file = "") {
     this.#threshold = LEVELS.indexOf(level);
     this.#file = file;
@@ -34,7 +36,7 @@ export class Log {
     this.#write("error", event, details);
   }
 
-  /** Takes one step of several. A step that fails is only told: the others follow. */
+  /** Takes one step of several. The failure of a step is logged and not thrown, so that the other steps follow. */
   async attempt(event: string, step: () => Promise<void> | void): Promise<void> {
     try {
       await step();
@@ -51,7 +53,7 @@ export class Log {
     if (count <= MAX_PER_MINUTE) this.#writeLine({ level, event, ...details });
   }
 
-  /** Tells how many lines were left out in a minute that is over. */
+  /** Logs, for a minute that is over, how many lines of each event were left out. */
   tellSuppressed(): void {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== this.#minute) this.#beginMinute(minute);
@@ -71,7 +73,7 @@ export class Log {
       if (this.#file === "") writeSync(STDERR, text);
       else appendBounded(this.#file, text);
     } catch (error) {
-      // A log that cannot be written must not end the daemon: the line is lost.
+      // Any system error: a log that cannot be written must not end the daemon, so this line is lost.
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }

@@ -1,4 +1,4 @@
-// Counters and histograms of what the daemon did. Written by everyone, read by the status operation.
+// Counters and histograms of the daemon's work. All parts of the daemon write them; the status operation reads them.
 
 import {
   createHistogram,
@@ -7,7 +7,7 @@ import {
   type RecordableHistogram,
 } from "node:perf_hooks";
 
-/** How often the event loop is asked: by how much an answer is late is its delay. */
+/** The pause between two samples of the event loop. The delay of the loop is the time by which a sample comes late. */
 const LOOP_TICK_MS = 20;
 
 export class Metrics {
@@ -78,7 +78,7 @@ function record(histogram: RecordableHistogram, ms: number): void {
   histogram.record(Math.max(1, Math.round(ms * 1e6)));
 }
 
-/** @param base subtracted from every value: how long nothing takes by this measure. */
+/** @param base microseconds that an idle daemon shows by this measure: subtracted from every value. */
 function microsOf(histogram: RecordableHistogram | IntervalHistogram, base = 0): Record<string, number> {
   if (histogram.count === 0) return { count: 0 };
   const micros = (ns: number): number => Math.max(0, ns / 1000 - base);

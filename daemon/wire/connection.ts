@@ -1,26 +1,26 @@
 // One worker's connection: bytes <-> frames, limits, backpressure. Knows no operation.
 //
-// What a connection holds is bounded, whatever the worker does: before hello next to nothing; then one unfinished frame, the calls that are
-// not answered, and 4 MiB of answers that were not read. Answers beyond those stay what they were made of, images that the sessions
-// share, until there is room for their bytes.
+// The memory of a connection is bounded, whatever the worker does. Before hello it is next to nothing; afterwards it is
+// one unfinished frame, the calls without an answer, and 4 MiB of answers that the worker has not read. Replies beyond
+// those are kept unwritten, as references to images that the sessions share, until the socket has room for their bytes.
 //
-//   STRANGER  has not said hello: its frames are short    STRANGER -> GREETED: greet
-//   GREETED   calls are taken and answered                GREETED -> CHOKED: more than 4 MiB wait in the socket
-//   CHOKED    no call is taken, no answer written         CHOKED -> GREETED: the socket has drained
-//   BROKEN    no call is taken, what was answered leaves  any -> BROKEN: a frame that cannot be read
-//   CLOSED    nothing is held any more                    any -> CLOSED: the socket is closed, by whomever
+//   STRANGER  the worker has not said hello: short frames    STRANGER -> GREETED: greet
+//   GREETED   calls are taken and answered                   GREETED -> CHOKED: more than 4 MiB wait in the socket
+//   CHOKED    no call is taken, no reply is written          CHOKED -> GREETED: the socket has drained
+//   BROKEN    no call is taken; written answers still leave  any -> BROKEN: a frame that cannot be read
+//   CLOSED    the connection holds nothing any more          any -> CLOSED: either side has closed the socket
 
 import type { Socket } from "node:net";
 import { FrameReader, FrameWriter } from "../../protocol/wire/wire.ts";
 
-/** Answers that wait for a worker to read them, before it is read from no more. */
+/** With more bytes of unread answers than this, the daemon takes no calls of the worker until it has read them. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** Hello is short. */
+/** The limit of a frame before hello, which is short: a stranger must not make the daemon hold more. */
 const MAX_HELLO_BYTES = 1024;
-/** Looks at a connection that has not said hello, or has begun a frame and not ended it, before it is closed. */
+/** Looks, a few seconds apart, that a worker has for saying hello, or for ending a frame that it has begun. */
 const MAX_LOOKS = 4;
 
-/** An answer or a failure, for as long as it is not in bytes. */
+/** An answer or a failure that is not yet bytes of a frame. */
 export interface Reply {
   writeTo(writer: FrameWriter): void;
 }
@@ -28,9 +28,9 @@ export interface Reply {
 export interface ConnectionEvents {
   receive(connection: Connection, frame: Buffer): void;
   noteClosed(connection: Connection): void;
-  /** `send` has something to be flushed for the first time since the last flush. */
+  /** A reply was written, the first one since the last flush: a flush is due. */
   noteUnsent(connection: Connection): void;
-  /** The connection is closed because of what the worker sent, or did not send. */
+  /** The daemon closes the connection for a fault of the worker: a frame it sent, or failed to send. */
   noteCut(connection: Connection, reason: string): void;
 }
 
@@ -44,9 +44,9 @@ export class Connection {
   #isOpen = true;
   #isChoked = false;
   #unwritten: Reply[] = [];
-  /** Calls that are not answered yet. */
+  /** Calls without an answer. */
   #waitingCalls = 0;
-  /** Bytes of commits this connection has sent that are not answered yet. */
+  /** Bytes of the commits without an answer. */
   #waitingBytes = 0;
   #waitingCommits = 0;
   #hasFramed = false;
@@ -61,12 +61,12 @@ export class Connection {
     this.#events = events;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("close", () => this.#closed());
-    // The error itself says nothing we could act on: "close" follows.
+    // An error asks for nothing that "close", which follows it, does not do.
     socket.on("error", () => socket.destroy());
     socket.on("drain", () => this.#drained());
   }
 
-  /** The worker behind it, once it said hello. */
+  /** The client name of the worker, once it has said hello. */
   get client(): string | undefined {
     return this.#client;
   }
@@ -80,7 +80,7 @@ export class Connection {
     return this.#waitingCalls;
   }
 
-  /** performance.now() of when the frames that are being taken arrived. */
+  /** When the frames arrived that are being taken now, by performance.now(). */
   get arrivedMs(): number {
     return this.#arrivedMs;
   }
@@ -103,7 +103,7 @@ export class Connection {
     this.#waitingBytes -= bytes;
   }
 
-  /** Answers one call. Keeps the reply for as long as it cannot be written. */
+  /** Answers one call. A choked connection keeps the reply until the socket has drained. */
   send(reply: Reply): void {
     this.#waitingCalls -= 1;
     if (!this.#isOpen) return;
@@ -117,7 +117,7 @@ export class Connection {
     if (this.#writer.length > MAX_UNREAD_BYTES) this.flush();
   }
 
-  /** Everything sent since the last flush leaves with one write. */
+  /** Hands all replies since the last flush to the socket, in one write. */
   flush(): void {
     if (!this.#isOpen || this.#writer.isEmpty) return;
     this.#socket.write(this.#writer.take());
@@ -138,8 +138,9 @@ export class Connection {
   }
 
   /**
-   * Called every few seconds. Closes a connection that keeps the daemon waiting for a hello, or for the end of a frame. Counts looks and no
-   * time: after a stall of the daemon's the frames that have arrived are read before any connection is judged.
+   * Called every few seconds. Closes a connection whose worker keeps the daemon waiting for a hello, or for the end of
+   * a frame. Counts looks, not time: after a stall of its own, the daemon reads the frames that have arrived before the
+   * count can condemn any connection.
    */
   look(): void {
     const isUnfinished = this.#reader.heldBytes > 0 && !this.#isChoked;
@@ -149,14 +150,14 @@ export class Connection {
     if (this.#looks > MAX_LOOKS) this.cut(this.#client === undefined ? "it says no hello" : "it ends no frame");
   }
 
-  /** Closes at once, and says so to the operator. */
+  /** Closes the connection at once, and tells the operator why. */
   cut(reason: string): void {
     if (!this.#isOpen) return;
     this.#events.noteCut(this, reason);
     this.#socket.destroy();
   }
 
-  /** Flushes and closes. */
+  /** Flushes, and closes the connection. */
   end(): void {
     this.flush();
     this.#socket.end();
@@ -167,7 +168,7 @@ export class Connection {
     else callback();
   }
 
-  /** Closes as soon as everything was written. */
+  /** Closes the connection as soon as all flushed replies are written. */
   destroySoon(): void {
     this.#socket.destroySoon();
   }
@@ -184,10 +185,11 @@ export class Connection {
         this.#waitingCalls += 1;
         this.#events.receive(this, frame);
       });
-      // The worker of this connection need not wait until the calls of the other connections are answered: it works while the daemon does.
+      // All calls of this worker are answered. It gets the answers before the daemon takes the calls of the other
+      // connections, and works while the daemon does.
       if (this.#waitingCalls === 0) this.flush();
     } catch (error) {
-      // A stream that lost its frames cannot be read any further. The worker may still read what was answered before.
+      // Behind a frame that cannot be read no other frame can be found. The worker may still read earlier answers.
       this.#isBroken = true;
       this.#socket.pause();
       this.#events.noteCut(this, error instanceof Error ? error.message : String(error));

@@ -1,8 +1,10 @@
-// The features of the file system under a root, found out by trying each in the very directories where it is needed, and by later failures.
-// All code that reads, writes or locks asks here and knows no other way to tell. Knows no session.
+// The features of the file system under a root. The daemon finds them by trying each in the very directories where it
+// needs it, and by later failures. All code that reads, writes or locks asks here, and has no other way to tell. Knows
+// no session.
 //
-// File systems differ: FUSE, gluster, ZFS and sandboxes lack the exchange of names or open-file-description locks, some keep times to the
-// second, a session directory may be a mount of its own. For each there is another way, or a refusal that names it.
+// File systems differ: FUSE, gluster, ZFS and sandboxes lack the exchange of names or open-file-description locks, some
+// keep times to the second, and a session directory may be a mount of its own. For each missing feature the daemon has
+// another way, or a refusal that names the feature.
 
 import {
   chmodSync,
@@ -31,9 +33,10 @@ const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | cons
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
+/** Times that are tried, since a coarse clock or rounding shows at some of them only. */
 const TIME_TRIES = 64;
 
-/** The words for each feature that it lacks. */
+/** For each feature, the consequence of its lack in words for the operator. */
 const WORDS = {
   exchange: "two names cannot be exchanged in one step: a new file takes the place of the old one, which takes longer",
   recordLocks: "files cannot be locked: sessions are written without Gambas' lock, so run no Gambas program beside it",
@@ -54,7 +57,7 @@ export class FileSystem {
   readonly #lacks = new Map<Feature, string>();
   #wholeMicros = false;
 
-  /** @param onLack told in words of what it turns out to lack after the start. */
+  /** @param onLack gets the words for each feature whose lack shows after the start. */
   constructor(places: Places, onLack: (words: string) => void = () => undefined) {
     this.#places = places;
     this.#onLack = onLack;
@@ -74,42 +77,51 @@ export class FileSystem {
     return this.has("times") && this.has("fineTimes") && this.has("inodes");
   }
 
-  /** Whether a time given as we give it comes back as the whole microsecond that was meant: then it need not be read back after every write. */
+  /**
+   * Whether a time that `setMicros` sets comes back as exactly that microsecond: then the daemon need not read it back
+   * after every write.
+   */
   get givesWholeMicros(): boolean {
     return this.#wholeMicros;
   }
 
-  /** Where inode numbers do not stay with their files, size and time have to do. */
+  /** Without the inode where inode numbers do not stay with their files: size and time must do as a revision there. */
   revisionOf({ ino, size, mtimeMs }: Revision): Revision {
     return { ino: this.has("inodes") ? ino : 0, size, mtimeMs };
   }
 
-  /** For the status: a flag for each feature. */
+  /** For the status: whether the file system has each feature. */
   get report(): Record<Feature, boolean> {
     const features = Object.keys(WORDS) as Feature[];
     return Object.fromEntries(features.map((name) => [name, this.has(name)])) as Record<Feature, boolean>;
   }
 
-  /** For the log: each thing it lacks, in words. */
+  /** For the log: the words for each feature that the file system lacks. */
   get lacks(): string[] {
     return [...this.#lacks].map(([feature, reason]) => `${WORDS[feature]} (${reason})`);
   }
 
-  /** Something failed as it does where there is no such thing: from now on it is done in the other way. */
+  /** A call has failed as it does where the feature is missing: from now on the daemon takes the other way. */
   lack(feature: Feature, error: unknown): void {
     if (!this.has(feature)) return;
     this.#note(feature, error);
     this.#onLack(`${WORDS[feature]} (${reasonOf(error)})`);
   }
 
-  /** For when it is another one than it was: features it lacks by now are told as well. */
+  /**
+   * Tries all features again, after the directories have changed: another file system may be there now. Tells new
+   * lacks.
+   */
   tryAgain(): void {
     const before = new Set(this.lacks);
     this.#try();
     for (const words of this.lacks) if (!before.has(words)) this.#onLack(words);
   }
 
-  /** @throws SessionError ERR_BAD_OPTION where nothing can be flushed: durability "fsync" would be a word only. */
+  /**
+   * @throws SessionError ERR_BAD_OPTION where the file system cannot flush: durability "fsync" would be an empty
+   * promise.
+   */
   checkFlushes(): void {
     const { sessions, twins } = this.#places;
     try {
@@ -134,7 +146,7 @@ export class FileSystem {
     if (this.#tryNames() === "elsewhere") {
       this.#places.moveTwinsInside();
       this.#note("sameMount", "EXDEV");
-      // Mounted read-only, say: sessions can be read there, and a write is told why it fails.
+      // The mount is read-only, say: the daemon can read sessions there, and a write tells why it fails.
       if (this.#tryNames() === "untried") return;
     }
     const { twins } = this.#places;
@@ -144,8 +156,8 @@ export class FileSystem {
   }
 
   /**
-   * "elsewhere": the sessions are on another mount than the twins. "untried": something else keeps it from being tried, a full disk say;
-   * it keeps sessions from being written too, and is told then.
+   * "elsewhere": the sessions are on another mount than the twins. "untried": another problem, a full disk say,
+   * prevents the trial; it prevents writes of sessions as well, and the first write tells it.
    */
   #tryNames(): "tried" | "elsewhere" | "untried" {
     const { twins, sessions } = this.#places;
@@ -170,7 +182,10 @@ export class FileSystem {
     }
   }
 
-  /** Both names must stand for the other file afterwards: where inode numbers belong to names nobody could tell which file was replaced. */
+  /**
+   * After an exchange each name must stand for the other file. Where inode numbers belong to names, the daemon could
+   * not find out which file an exchange has replaced.
+   */
   #tryExchange(twin: string, session: string): void {
     if (!this.has("exchange")) return;
     onFile(twin, (fd) => {
@@ -231,7 +246,10 @@ export class FileSystem {
     if (!isFine) this.#note("fineTimes", "a microsecond later is the same time");
   }
 
-  /** Our own reads must leave the access time alone and others must move it: it does not move where it is mounted with "noatime". */
+  /**
+   * An access time is evidence if reads of foreign writers move it and the daemon's own do not. On a mount with
+   * "noatime" no read moves it.
+   */
   #tryReads(fd: number, path: string): void {
     if (!this.has("times")) {
       this.#note("accessTimes", "they cannot be set");
@@ -254,18 +272,25 @@ export class FileSystem {
   }
 }
 
+/**
+ * A stamp sets the access time and the modification time to the same time; only a read since then makes them differ.
+ */
 export function wasReadSinceStamp(fd: number): boolean {
   const stat = fstatSync(fd);
   return stat.atimeMs !== stat.mtimeMs;
 }
 
-/** Half a microsecond more, because the double is cut to whole microseconds on its way to the kernel. */
+/** Adds half a microsecond, because Node cuts the double to whole microseconds on its way to the kernel. */
 export function setMicros(fd: number, micros: number): void {
   const seconds = (micros + 0.5) / 1e6;
   futimesSync(fd, seconds, seconds);
 }
 
-/** Makes it, and makes it ours to use. `mayBeLink`: somebody may have put the sessions elsewhere. */
+/**
+ * Makes a directory if it is missing, and gives the daemon access to it.
+ *
+ * @param mayBeLink a symbolic link to a directory is left: an operator may have put the sessions elsewhere by it.
+ */
 export function prepareDirectory(path: string, mayBeLink: boolean): void {
   const stat = mayBeLink ? statSync(path, { throwIfNoEntry: false }) : lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true) {
@@ -277,7 +302,7 @@ export function prepareDirectory(path: string, mayBeLink: boolean): void {
   mkdirSync(path, DIRECTORY_MODE);
 }
 
-/** Every id has a colon; file systems made for Windows take none. */
+/** Throws where file names cannot have a colon, as every id has one: file systems made for Windows take none. */
 function checkTakesNames(directory: string): void {
   onFile(`${directory}/trial`, () => undefined);
   try {
@@ -293,7 +318,7 @@ function readOnce(path: string, flags: number): void {
   onOpen(path, READ_FLAGS | flags, (fd) => readSync(fd, Buffer.allocUnsafe(1), 0, 1, 0));
 }
 
-/** A new file for the time of `use`. */
+/** Makes a new file, and removes it after `use`. */
 function onFile(path: string, use: (fd: number) => void): void {
   rmSync(path, { recursive: true, force: true });
   try {
@@ -312,7 +337,7 @@ function onOpen(path: string, flags: number, use: (fd: number) => void): void {
   }
 }
 
-/** Empty files of no meaning: the next trial removes them first. */
+/** Any error is left: a file of a trial has no meaning, and the next trial removes it first. */
 function removeQuietly(path: string): void {
   try {
     removeFile(path);

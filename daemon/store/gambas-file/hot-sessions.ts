@@ -1,5 +1,5 @@
-// The sessions whose files are kept open, locks included: those used lately, a bounded number. Knows which files a session has, and no
-// contents.
+// The hot sessions: a bounded number of sessions used lately, whose files the daemon keeps open, lock files included.
+// Knows the files of a session, and no contents.
 
 import { mkdirSync, statSync } from "node:fs";
 import { closeDescriptor, isMissing, isSystemError, type OpenFile } from "../../files/files.ts";
@@ -17,9 +17,9 @@ export class HotSession {
   #twinPath: string | undefined;
   current: OpenFile | undefined;
   twin: OpenFile | undefined;
-  /** Set by every use, cleared by the hand of the clock that looks for one to close. */
+  /** Set by every use; cleared by the clock hand, which goes round the hot sessions to find one to close. */
   wasUsed = true;
-  /** Exchanges in a row that had to be taken back. */
+  /** Exchanges in a row that the daemon had to take back. */
   misses = 0;
 
   constructor(places: Places, fileSystem: FileSystem, id: string) {
@@ -29,20 +29,20 @@ export class HotSession {
     this.#id = id;
   }
 
-  /** Only made for those that are written: it costs a hash. */
+  /** Made at the first write, not before: it costs a hash, which sessions that are only read need not pay. */
   get twinPath(): string {
     this.#twinPath ??= this.#places.twin(this.#id);
     return this.#twinPath;
   }
 
-  /** Twins are elsewhere from now on. */
+  /** Forgets the twin and its path: twins lie in another directory from now on. */
   leaveTwin(): void {
     closeFile(this.twin);
     this.twin = undefined;
     this.#twinPath = undefined;
   }
 
-  /** The file that was the session is the twin now, and the other way round. */
+  /** Notes an exchange of names: the session's file has become the twin, and the twin the session's file. */
   exchange(): void {
     const twin = this.twin;
     this.twin = this.current;
@@ -65,9 +65,9 @@ export class HotSession {
 export class HotSessions implements RecordLocks, OpenSessions {
   readonly #places: Places;
   readonly #fileSystem: FileSystem;
-  /** Fewer than was asked for where descriptors have run out. */
+  /** The limit of hot sessions: the configured one, or less since descriptors have run out. */
   #max: number;
-  /** The hand of the clock is at the first one. */
+  /** The clock hand stands at the first of them. */
   #sessions = new Map<string, HotSession>();
 
   constructor(places: Places, fileSystem: FileSystem, max: number) {
@@ -90,7 +90,8 @@ export class HotSessions implements RecordLocks, OpenSessions {
       return hot.lock.take(mayCreate);
     } catch (error) {
       if (isOutOfDescriptors(error)) this.#keepFewer(id);
-      // The directory itself is gone: Gambas makes it whenever it creates a session, so do we.
+      // The session directory is missing: a Gambas program makes it whenever it creates a session, and so does the
+      // daemon.
       else if (mayCreate && isMissing(error)) mkdirSync(this.#places.sessions, { recursive: true, mode: 0o700 });
       else throw error;
       return hot.lock.take(mayCreate);
@@ -101,27 +102,30 @@ export class HotSessions implements RecordLocks, OpenSessions {
     return statSync(this.#places.lock(id), { throwIfNoEntry: false }) !== undefined;
   }
 
-  /** Where all others were locked there may be more open than there should be. */
+  /** Also cools the session if there are too many hot ones: while all of them were locked, none could be cooled. */
   release(id: string): void {
     this.#sessions.get(id)?.lock.release();
     if (this.#sessions.size > this.#max) this.cool(id);
   }
 
-  /** From now on its files stay open, until there are too many. */
+  /** Makes a session hot: its files stay open until it is cooled. */
   heat(id: string): HotSession {
     const known = this.#sessions.get(id);
     if (known !== undefined) {
       known.wasUsed = true;
       return known;
     }
-    // Before it is one of them: where all others are locked it would be the one to go, and the lock that is taken next with it.
+    // One is cooled before the new session joins. The other way round:
+    //   1. The new session joins, unlocked, while all others are locked.
+    //   2. The clock hand finds it, the only one without a lock, and cools it.
+    //   3. Its caller takes the record lock of a session that no map holds any more.
     if (this.#sessions.size >= this.#max) this.#coolOne();
     const hot = new HotSession(this.#places, this.#fileSystem, id);
     this.#sessions.set(id, hot);
     return hot;
   }
 
-  /** Opens a file of `id`, once more with fewer sessions open where descriptors have run out. */
+  /** Opens a file of session `id`. Where descriptors have run out, cools other sessions and tries once more. */
   withRoom<T>(id: string, open: () => T): T {
     try {
       return open();
@@ -132,7 +136,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
     }
   }
 
-  /** From now on half as many as there are. The session at its turn stays. */
+  /** Halves the number of hot sessions, from now on. Locked sessions stay, and session `id`, whose turn it is. */
   #keepFewer(id: string): void {
     this.#max = Math.max(1, this.#sessions.size >> 1);
     for (const [other, hot] of this.#sessions) {
@@ -144,7 +148,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
   cool(id: string): void {
     this.#sessions.get(id)?.close();
     this.#sessions.delete(id);
-    // A Map that always changes keeps its former entries from being collected young.
+    // A new Map: entries that one Map has ever had are not collected as young garbage while that Map keeps changing.
     if (this.#sessions.size === 0) this.#sessions = new Map();
   }
 
@@ -157,7 +161,10 @@ export class HotSessions implements RecordLocks, OpenSessions {
     this.#sessions.clear();
   }
 
-  /** A session used since the hand last passed gets another chance. None goes while all are locked: then there are more for a while. */
+  /**
+   * Moves the clock hand to a session that is neither locked nor used since the hand last passed, and cools it. While
+   * all are locked none is cooled: then there are more hot sessions than the limit for a while.
+   */
   #coolOne(): void {
     let left = 2 * this.#sessions.size;
     for (const [id, hot] of this.#sessions) {

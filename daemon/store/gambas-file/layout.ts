@@ -1,10 +1,10 @@
-// Names in the file system. Pure.
+// The paths of all files of a root: sessions, their lock files and their twins. Pure.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { prefixOf } from "../../../protocol/session-id.ts";
 
-/** Where everything of one root lies. */
+/** The places of one root. */
 export class Places {
   readonly sessions: string;
   readonly #twinsBeside: string;
@@ -17,17 +17,20 @@ export class Places {
     this.#twinsInside = join(this.sessions, ".sessiond.twins");
   }
 
-  /** Our own directory for twins, so that `session/` holds nothing Gambas' `Unique` could meet. */
+  /** The daemon's directory for twins: among the sessions Gambas' `Unique` could meet them. */
   get twins(): string {
     return this.#areTwinsInside ? this.#twinsInside : this.#twinsBeside;
   }
 
-  /** Wherever a daemon may have had them. */
+  /** Both directories in which a daemon, this one or an earlier one, may have had twins. */
   get allTwins(): readonly [string, string] {
     return [this.#twinsBeside, this.#twinsInside];
   }
 
-  /** Where `session/` is a mount of its own no name can go from one to the other. Gambas' patterns have a colon, and this name has none. */
+  /**
+   * Puts the twins into a directory inside `session/`: where `session/` is a mount of its own, a rename cannot cross
+   * its border. Gambas' `Unique` does not meet this directory: its patterns have a colon, and the name has none.
+   */
   moveTwinsInside(): void {
     this.#areTwinsInside = true;
   }
@@ -40,7 +43,9 @@ export class Places {
     return `${this.sessions}/${id}.lock`;
   }
 
-  /** One twin per session. The prefix is hashed, since an id may be longer than the rest of a file name. */
+  /**
+   * The path of a session's only twin. The prefix of the id, which may be long, is hashed: an id may fill a file name.
+   */
   twin(id: string, directory: string = this.twins): string {
     const prefix = prefixOf(id);
     const mark = createHash("sha256").update(prefix).digest("base64url").slice(0, 22);

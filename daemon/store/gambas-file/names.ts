@@ -1,23 +1,25 @@
-// The two names of a session, that of its file and that of its twin, exchanged or given to the other. Knows no contents.
+// Exchanges the names of a session's file and its twin, or gives the session's name to the twin. Knows no contents.
 
 import { renameSync, type Stats, statSync } from "node:fs";
 import { isSystemError, native } from "../../files/files.ts";
 import type { HotSession } from "./hot-sessions.ts";
 
-/** False when one of the two is gone: another program ended the session, or somebody cleaned up. */
+/**
+ * False when one of the two files is missing: a foreign writer ended the session, or another program removed the twin.
+ */
 export function exchangeIfThere(hot: HotSession): boolean {
   try {
     native?.exchange(hot.twinPath, hot.path);
     return true;
   } catch (error) {
-    // Which file has which name is not known any more; the next write must not go into the wrong one.
+    // The daemon does not know any more which file has which name, and the next write must not go into the wrong one.
     hot.forgetFiles();
     if (!isSystemError(error, "ENOENT", "ENOTDIR")) throw error;
     return false;
   }
 }
 
-/** False when somebody has cleaned up the twin. */
+/** Renames the twin over the session's file. False when another program has removed the twin. */
 export function renameIfThere(hot: HotSession): boolean {
   try {
     renameSync(hot.twinPath, hot.path);
@@ -30,7 +32,10 @@ export function renameIfThere(hot: HotSession): boolean {
   }
 }
 
-/** When that cannot be found out, it gets its name back. */
+/**
+ * The stat of the file that an exchange has replaced. If stat fails, the exchange is taken back before the error is
+ * thrown.
+ */
 export function lookAtReplaced(hot: HotSession): Stats {
   try {
     return statSync(hot.twinPath);
@@ -40,7 +45,10 @@ export function lookAtReplaced(hot: HotSession): Stats {
   }
 }
 
-/** The file that lies aside now is all there is of somebody's save: it is worth a second try. */
+/**
+ * Takes an exchange back, at a second try if need be: the replaced file may be the only copy of a foreign writer's
+ * save.
+ */
 export function exchangeBack(hot: HotSession): void {
   try {
     native?.exchange(hot.twinPath, hot.path);

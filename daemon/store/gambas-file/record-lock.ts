@@ -1,5 +1,6 @@
-// Gambas' lock on one session: a write lock on the whole of `<id>.lock` (GAMBAS.md 4). Ours belongs to the open file, so that
-// nothing else this process closes can drop it, and it conflicts with Gambas' just the same.
+// The record lock of one session: Gambas' write lock on the whole of `<id>.lock` (GAMBAS.md 4). The daemon's lock
+// belongs to the open file, not to the process: so closing another descriptor of the same file cannot drop it. It
+// conflicts with the lock of a Gambas program just the same.
 
 import { chmodSync, constants, fstatSync, lstatSync, openSync, statSync, unlinkSync } from "node:fs";
 import { closeDescriptor, isMissing, isSystemError, isUnsupported, native } from "../../files/files.ts";
@@ -7,7 +8,9 @@ import type { LockResult } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 
 const FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** How often a lock file may be replaced under our hands before it counts as held by another. */
+/**
+ * A lock file that is replaced so often while the daemon takes the lock counts as held by another: `take` never waits.
+ */
 const MAX_REPLACEMENTS = 3;
 
 export class RecordLock {
@@ -15,7 +18,7 @@ export class RecordLock {
   readonly #fileSystem: FileSystem;
   #fd: number | undefined;
   #isHeld = false;
-  /** Of the file, when its name was last looked at. */
+  /** The change time of the lock file when the daemon last looked at its name. */
   #ctimeMs = 0;
 
   constructor(path: string, fileSystem: FileSystem) {
@@ -27,7 +30,13 @@ export class RecordLock {
     return this.#isHeld;
   }
 
-  /** "missing": the lock file is not there and `mayCreate` is false. Never waits. */
+  /**
+   * Takes the record lock, and never waits. "missing": there is no lock file, and `mayCreate` is false. A lock counts
+   * only if its file still has the name, because of this race:
+   *   1. The daemon opens the lock file.
+   *   2. A Gambas program deletes it (`Unique` does), and another one makes a new lock file and locks that.
+   *   3. The daemon locks the file that it has open, which has no name any more and keeps nobody out.
+   */
   take(mayCreate: boolean): LockResult {
     for (let round = 0; round < MAX_REPLACEMENTS; round++) {
       if (this.#fd === undefined && !this.#open(mayCreate)) return "missing";
@@ -35,12 +44,12 @@ export class RecordLock {
         if (!this.#tryLock()) return "busy";
         this.#isHeld = this.#isStillNamed();
       } catch (error) {
-        // It may be locked by now.
+        // The file may be locked by now: closing it gives the lock back.
         this.close();
         throw error;
       }
       if (this.#isHeld) return "held";
-      // Gambas' Unique deletes lock files: the file that we locked has no name any more and keeps nobody out.
+      // Step 3 above: the next round opens the file that has the name now.
       this.close();
     }
     return "busy";
@@ -52,7 +61,7 @@ export class RecordLock {
     try {
       native?.unlock(this.#openFd);
     } catch {
-      // Any system error: closing the file gives the lock back too.
+      // Any system error: closing the file gives the lock back as well.
       this.close();
     }
   }
@@ -92,7 +101,10 @@ export class RecordLock {
     }
   }
 
-  /** An inode that is renamed, or gets or loses a name, gets another change time as well: as long as that is the same, so is the name. */
+  /**
+   * Whether the open lock file still has its name. An inode that is renamed, or gets or loses a name, gets another
+   * change time: as long as the change time is the same, so is the name.
+   */
   #isStillNamed(): boolean {
     const { nlink, ino, ctimeMs } = fstatSync(this.#openFd);
     if (nlink === 0) return false;
@@ -104,7 +116,7 @@ export class RecordLock {
   }
 }
 
-/** The errors of opening a lock file that is none, or may not be used as one. */
+/** Errors of opening which show that the daemon cannot use the file as a lock file: by its kind or its permissions. */
 const OBSTACLES = ["EACCES", "EPERM", "ELOOP", "ENXIO"];
 
 function openFile(path: string, flags: number): number {
@@ -120,8 +132,9 @@ function openFile(path: string, flags: number): number {
 }
 
 /**
- * A file of ours keeps its inode, since a Gambas program may hold its lock; a file that Gambas could not lock either is made anew. A directory is
- * somebody's lock in another way: it stays, and opening it tells of it.
+ * Makes way for a lock file that the daemon can open. A file that our user owns keeps its inode, since a Gambas program
+ * may hold its lock: only its mode is changed. Any other file is removed: a Gambas program could not lock it either. A
+ * directory stays, since it may be the lock of a foreign program of another kind: the second opening throws its error.
  */
 function makeWay(path: string): void {
   const stat = lstatSync(path);

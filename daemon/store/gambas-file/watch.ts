@@ -1,5 +1,6 @@
-// Hints that other programs changed session files: one watch on the directory, whatever the number of files. Events may be late, merged or
-// lost; freshness never depends on them (every access looks at the file itself). They bring repairs and undone resurrections sooner.
+// Hints that foreign writers have changed session files: one watch on the directory, whatever the number of files.
+// Events may be late, merged or lost, and freshness never depends on them: every access looks at the file itself. With
+// the hints the daemon repairs files, and undoes resurrections, sooner.
 
 import { statSync } from "node:fs";
 import { FSWatcher } from "chokidar";
@@ -7,15 +8,20 @@ import { isSessionId } from "../../../protocol/session-id.ts";
 import type { Log } from "../../report/report.ts";
 import type { ChangeEvents, ChangeWatch } from "../store.ts";
 
-/** More events than this within a window are mostly our own: then the watch rests, and all cached sessions are looked at instead. */
+/**
+ * Events within a window beyond which most must come from the daemon's own writes. The watch rests then, and the daemon
+ * looks at all sessions in memory instead.
+ */
 const MAX_EVENTS = 500;
 const WINDOW_MS = 250;
 const REST_MS = 2_000;
+/** Most events of one file come within a moment: they are told as one change. */
 const TELL_AFTER_MS = 30;
 
 /**
- * chokidar 5.0.0 without its scans of the directory (a readdir and an lstat for every file, once a second while anything changes):
- * we only want the events that the one watch on the directory itself raises. A test guards this, since "raw" is not a documented promise.
+ * chokidar 5.0.0 without its scans of the directory: while anything changes it would do a readdir, and an lstat of
+ * every file, once a second. The daemon wants only the events of the watch on the directory itself. A test guards this,
+ * since "raw" is not a documented promise.
  */
 class EntryEvents extends FSWatcher {
   override _readdirp(): undefined {
@@ -32,7 +38,7 @@ export class Watch implements ChangeWatch {
   #count = 0;
   #windowBeganMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
-  /** Names heard of and not yet told: most events of one file come within a moment. */
+  /** The ids of changed files that the daemon has not been told yet. */
   readonly #heard = new Set<string>();
   #hasFailed = false;
   #tellTimer: NodeJS.Timeout | undefined;
@@ -44,7 +50,7 @@ export class Watch implements ChangeWatch {
     this.#log = log;
   }
 
-  /** False: there are no hints, for want of inotify say; looks find what was changed, later. */
+  /** False: there are no hints, for want of inotify, say. The daemon's regular looks find changes then, later. */
   get isWatching(): boolean {
     return this.#watched !== undefined && !this.#hasFailed;
   }
@@ -64,7 +70,7 @@ export class Watch implements ChangeWatch {
     this.#watcher = watcher;
   }
 
-  /** Begins again when the directory was replaced. Cheap: one stat. */
+  /** Watches anew if the directory was replaced. Costs one stat. */
   check(): void {
     if (this.#restTimer !== undefined || this.#isStopped) return;
     if (identityOf(this.#directory) === this.#watched) return;
@@ -117,13 +123,16 @@ export class Watch implements ChangeWatch {
   }
 }
 
-/** Which directory has the name: one made anew may well get the inode number of the one before. Undefined: none that can be looked at. */
+/**
+ * Tells the directory that has the name from another one, by its birth time, too: a new directory may get the inode
+ * number of the one before. Undefined: there is no directory that the daemon can look at.
+ */
 function identityOf(directory: string): string | undefined {
   try {
     const stat = statSync(directory, { throwIfNoEntry: false });
     return stat && `${stat.ino} ${stat.birthtimeMs}`;
   } catch {
-    // Any system error: `check` tries again.
+    // Any system error: the next `check` tries again.
     return undefined;
   }
 }
