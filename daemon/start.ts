@@ -1,11 +1,12 @@
 // The package's `gambas-session/daemon`: runs a daemon in this process.
 
 import { type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
+import type { Daemon } from "./daemon.ts";
 import { ENGINES } from "./engines.ts";
-import { type Daemon, Life } from "./life/life.ts";
+import { Life } from "./life/life.ts";
 
 export type { DaemonOptions } from "./config.ts";
-export type { Daemon } from "./life/life.ts";
+export type { Daemon } from "./daemon.ts";
 
 /**
  * Runs a daemon in this process.

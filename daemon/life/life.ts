@@ -10,6 +10,7 @@
 import { SessionError } from "../../protocol/errors.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
+import type { Daemon } from "../daemon.ts";
 import { electedPid, Peer } from "../peer/peer.ts";
 import { Log, Metrics } from "../report/report.ts";
 import { VERSION } from "../version.ts";
@@ -18,17 +19,6 @@ import { elect } from "./election.ts";
 import { Place } from "./place.ts";
 import { Pulse } from "./pulse.ts";
 import { describeDaemon } from "./status.ts";
-
-export interface Daemon {
-  /** Path of the Unix socket it answers on. */
-  readonly socket: string;
-  /** Answers what is in flight, gives up the socket and the election, and resolves when nothing is left. */
-  stop(): Promise<void>;
-  /** Resolves when it has stopped, by `stop` or because its place was taken from it. */
-  readonly stopped: Promise<void>;
-  /** Its place was taken from it: it has not ended because somebody asked for that. */
-  readonly hasLostPlace: boolean;
-}
 
 /** How soon a daemon knows that its place was taken, while nobody writes. */
 const PLACE_MS = 1_000;

@@ -3,8 +3,9 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Engine } from "../../daemon/backend/backend.ts";
 import { prepareRoot, resolveConfig } from "../../daemon/config.ts";
+import type { Daemon } from "../../daemon/daemon.ts";
 import { ENGINES } from "../../daemon/engines.ts";
-import { type Daemon, Life } from "../../daemon/life/life.ts";
+import { Life } from "../../daemon/life/life.ts";
 import { onStore } from "../../daemon/local/local.ts";
 import { ToyEngine } from "../support/daemon/toy-engine.ts";
 import { Browser, Example } from "../support/example.ts";

@@ -12,7 +12,7 @@ const NOISE_BYTES = MIB;
 let worker: WorkerProcess;
 
 beforeAll(async () => {
-  worker = WorkerProcess.start("test/client/kept-contents.js");
+  worker = WorkerProcess.start("test/client/copies/kept-contents.js");
   // Everything has run once.
   for (const [, filling] of FILLINGS) await fill({ ...filling, sessions: Math.min(200, filling.sessions) });
 });
