@@ -28,6 +28,8 @@ export interface Revision {
 }
 
 /**
+ * For speed only (without overlays `set` takes 35 instead of 25 us of a worker): changed contents without bytes of their own.
+ *
  * The changes since older contents, the base. No object of these contents is shared between keys, so a key without an
  * entry here has the value of the base.
  */

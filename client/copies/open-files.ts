@@ -1,5 +1,6 @@
 // Keeps the files of sessions open that are read again and again: an fstat of an open file shows whether the session's
-// name still stands for this file, in half the time of a stat.
+// name still stands for this file, in half the time of a stat. For speed only: without it `get-warm` takes 6.0 instead
+// of 5.2 us a read.
 //
 // An inode that loses its name (unlink, rename over it, rename aside, exchange) or is written to gets another change
 // time, and no program can give it the old one back. So as long as the change time of the open file is the same, the

@@ -1,6 +1,6 @@
 // One stored object of some contents, for which many requests may ask. A request can change an object in place, so each
 // gets an object of its own: the first request a decoded one, later requests copies of a template, which take a
-// fraction of the time of decoding.
+// fraction of the time of decoding. Templates are for speed only: without them `get-warm` takes 6.2 instead of 5.2 us.
 
 import { Decoder, decodeScanned, type Origins } from "../../protocol/value/value.ts";
 

@@ -1,6 +1,7 @@
 // For speed only: jobs of one worker on one session that wait at the same time share a lease. They run one after the other, each on what the
 // one before has left, and are committed together. Nobody sees the steps in between, so each of them still is alone; and one that fails
-// leaves nothing. Without this file every job is one of its own, as `transactions.ts` runs those that are alone already.
+// leaves nothing. Without this file every job is one of its own, as `transactions.ts` runs those that are alone already; with sixteen at once
+// on one session (`increment`) a job then takes ten times as long.
 //
 // A job whose function gives a promise makes nobody wait for it:
 //

@@ -1,6 +1,7 @@
 // Lists of keys that images share: the sessions of one application nearly always have the same keys in the same order. The process keeps the
 // lists it met last, so that an image with one of them needs no strings and no map of its own. Which lists are kept decides how fast a key
-// is found, and never which. Knows nothing of values.
+// is found, and never which. Knows nothing of values. For speed only: without the lists that are kept `get-miss` takes 14.2 instead of 11.9 us
+// of a worker.
 
 import { lengthBytes } from "../value/format.ts";
 import { readKey } from "../value/text.ts";
