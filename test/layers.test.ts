@@ -1,4 +1,4 @@
-// Holds every import to the arrows of ARCHITECTURE.md, which stand there alone, and the few rules of form that can be read off a file's text.
+// Holds every import to the arrows of ARROWS.md, which stand there alone, and the few rules of form that can be read off a file's text.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ function matches(pattern: string, name: string): boolean {
   return new RegExp(`^${expression}$`).test(name);
 }
 
-/** One row below the heading "Arrows" of ARCHITECTURE.md: a folder or a file of a top-level folder, and whom it may import. */
+/** One row of ARROWS.md: a folder or a file of a top-level folder, and whom it may import. */
 interface Row {
   readonly room: string;
   /** The files that others may import, by name; none: only the room itself may. */
@@ -33,9 +33,9 @@ interface Row {
   readonly targets: readonly string[];
 }
 
-/** The first block of code below the heading. A row that begins with spaces goes on with the one before. */
+/** The first block of code of the document. A row that begins with spaces goes on with the one before. */
 function arrowsOf(document: string): readonly Row[] {
-  const block = /\n## Arrows\n[\s\S]*?```\w*\n([\s\S]*?)```/.exec(document)?.[1] ?? "";
+  const block = /```\w*\n([\s\S]*?)```/.exec(document)?.[1] ?? "";
   const lines = block.replace(/\n +(?=\S)/g, " ").split("\n");
   return lines.flatMap((line) => {
     const [, room, doors, targets] = /^(\S+)(?: +\(([^)]*)\))? +-> *(.*)$/.exec(line) ?? [];
@@ -51,7 +51,7 @@ function listOf(text: string): readonly string[] {
     .filter((one) => one !== "");
 }
 
-const ARROWS = arrowsOf(readFileSync(join(repository, "ARCHITECTURE.md"), "utf8"));
+const ARROWS = arrowsOf(readFileSync(join(repository, "test/ARROWS.md"), "utf8"));
 
 function folderOf(name: string): string {
   return name.slice(0, name.lastIndexOf("/"));
@@ -222,7 +222,7 @@ describe("the check of the arrows", () => {
   it("refuses what no row allows, and a way past a door", () => {
     const rows = arrowsOf(
       [
-        "\n## Arrows\n\n```",
+        "```",
         "client/options  ->",
         "client/copies (cache) -> node,",
         "                         client/options",
@@ -257,7 +257,7 @@ describe("the check of the arrows", () => {
   });
 
   it("finds a ring of folders whose files are in none", () => {
-    const rows = arrowsOf("\n## Arrows\n\n```\ndaemon/x (a) -> daemon/y\ndaemon/y (b) -> daemon/x\n```");
+    const rows = arrowsOf("```\ndaemon/x (a) -> daemon/y\ndaemon/y (b) -> daemon/x\n```");
     const files = [source("daemon/x/a", 'import "../y/b.ts";'), source("daemon/y/c", 'import "../x/d.ts";')];
     expect(ringIn(files)).toBeUndefined();
     expect(ringIn(roomsOf(files, rows))).toEqual(["daemon/x", "daemon/y", "daemon/x"]);

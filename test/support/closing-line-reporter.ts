@@ -1,7 +1,11 @@
-// Prints, after everything else, how many interop cases ran and the closing line "N passed, N failed" that CI reads.
+// Prints, after everything else, what has failed, how many interop cases ran, and the closing line "N passed, N failed" that CI reads.
+
 import type { Reporter, SerializedError, TestCase, TestModule, TestRunEndReason } from "vitest/node";
 import { gambasRoot, gambasVersion } from "./gambas/gambas-version.ts";
 import { gambasPackages, isInterop, requireGambas } from "./gambas/interop-name.ts";
+
+/** Of an error. Enough to know the reason from the last page of a long log. */
+const MAX_SHOWN_CHARACTERS = 700;
 
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(
@@ -22,6 +26,7 @@ export default class ClosingLineReporter implements Reporter {
     if (interop.length > 0) console.log(`beside Gambas ${gambasVersion}:`);
     console.log(`interop cases run: ${interop.length - interopSkipped}`);
 
+    for (const line of failures(modules, unhandledErrors)) console.log(`failed: ${line}`);
     const broken = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
     // A run that could not even start has no failed case to show for it.
     const failed = broken === 0 && (cases.length === 0 || reason !== "passed") ? 1 : broken;
@@ -39,4 +44,31 @@ function countOf(cases: readonly TestCase[], state: "passed" | "failed" | "skipp
 function brokenSuites(modules: readonly TestModule[]): number {
   const suites = modules.flatMap((module) => [module, ...module.children.allSuites()]);
   return suites.filter((suite) => suite.errors().length > 0).length;
+}
+
+/** One line for each test, suite and stray promise that has failed. CI repeats them at its end. */
+function failures(modules: readonly TestModule[], unhandled: readonly SerializedError[]): readonly string[] {
+  const lines: string[] = [];
+  const note = (name: string, errors: readonly SerializedError[]): void => {
+    for (const error of errors) lines.push(`${name}: ${oneLine(error)}`);
+  };
+  for (const module of modules) {
+    note(module.relativeModuleId, module.errors());
+    for (const suite of module.children.allSuites())
+      note(`${module.relativeModuleId} > ${suite.fullName}`, suite.errors());
+    for (const test of module.children.allTests("failed")) {
+      note(`${module.relativeModuleId} > ${test.fullName}`, test.result().errors ?? []);
+    }
+  }
+  note("outside of any test", unhandled);
+  return lines;
+}
+
+function oneLine({ message, stack }: SerializedError): string {
+  const from =
+    stack
+      ?.split("\n")
+      .find((line) => line.includes("/test/"))
+      ?.trim() ?? "";
+  return `${message} ${from}`.replace(/\s+/g, " ").slice(0, MAX_SHOWN_CHARACTERS);
 }
