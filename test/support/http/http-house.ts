@@ -20,20 +20,12 @@ export interface Reply {
   readonly cookie: string;
 }
 
-export class HttpHouse {
-  readonly server: Server;
+/** A server on 127.0.0.1, whoever runs it. */
+export class HttpDoor {
   readonly port: number;
 
-  private constructor(server: Server, port: number) {
-    this.server = server;
+  constructor(port: number) {
     this.port = port;
-  }
-
-  static async open(listener: RequestListener): Promise<HttpHouse> {
-    const server = createServer(listener);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new HttpHouse(server, (server.address() as AddressInfo).port);
   }
 
   /** A request that is not ended yet. */
@@ -53,6 +45,22 @@ export class HttpHouse {
     const sent = this.begin(path, ask);
     sent.end(ask.body);
     return readReply(sent);
+  }
+}
+
+export class HttpHouse extends HttpDoor {
+  readonly server: Server;
+
+  private constructor(server: Server, port: number) {
+    super(port);
+    this.server = server;
+  }
+
+  static async open(listener: RequestListener): Promise<HttpHouse> {
+    const server = createServer(listener);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new HttpHouse(server, (server.address() as AddressInfo).port);
   }
 
   async close(): Promise<void> {
