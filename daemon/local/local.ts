@@ -7,8 +7,9 @@ import type { Config } from "../config.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
 import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
 import type { Log } from "../report/report.ts";
-import { Sessions, Sweep, Tombstones } from "../sessions/sessions.ts";
+import { Sessions, Tombstones } from "../sessions/sessions.ts";
 import type { ChangeWatch, Store } from "../store/store.ts";
+import { Sweep } from "../survey/survey.ts";
 
 /** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
 const LOOK_MS = 200;

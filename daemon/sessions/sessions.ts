@@ -19,7 +19,6 @@ import type { Tombstones } from "./tombstones.ts";
 import { type CommitTurn, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
-export { Sweep } from "./sweep.ts";
 export { Tombstones } from "./tombstones.ts";
 export { badId, type Caller, type CommitTurn } from "./turns.ts";
 

@@ -1,0 +1,3 @@
+// The door to what goes through all sessions of a store, one after the other, and wakes none that need not be woken.
+
+export { Sweep } from "./sweep.ts";
