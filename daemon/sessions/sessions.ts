@@ -109,6 +109,7 @@ export class Sessions {
       lockWaitMs,
       limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
       leases: this.#leases,
+      succeed: (id, turn) => this.#cache.wake(id).enter(turn),
       schedule: (session) => this.#schedule(session),
     };
   }
@@ -184,7 +185,7 @@ export class Sessions {
     }
     this.#parts.metrics.duplicates += 1;
     endLeaseOf(this, id, turn);
-    this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
+    this.read(turn.options.successor ?? id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
   #noteApplied({ caller, sequence, arrivedMs }: CommitTurn, answeredMs: number): void {
