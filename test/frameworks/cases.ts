@@ -94,6 +94,14 @@ function sessionCases(of: () => Site): void {
     expect([ours(reply) === cookie, await stored(of(), ours(reply), "n")]).toEqual([false, 100]);
   });
 
+  it("a session that goes on under another id, with one cookie", async () => {
+    const cookie = await begin(of());
+    const reply = await of().door.ask("/regenerate", { cookie });
+    expect([reply.status, reply.setCookies.length, ours(reply)]).toEqual([303, 1, expect.stringMatching(ID)]);
+    expect([ours(reply) === cookie, of().house.has(cookie.slice(8))]).toEqual([false, false]);
+    expect((await of().door.ask("/n", { cookie: ours(reply) })).text).toBe("7");
+  });
+
   it("its own cookie beside one of the application", async () => {
     const reply = await of().door.ask("/cookies");
     expect([...reply.setCookies].sort()).toEqual([expect.stringMatching(/^SESSION=/), "theme=dark"]);

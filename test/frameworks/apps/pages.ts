@@ -60,6 +60,10 @@ const PAGES: Readonly<Record<string, (body: unknown) => Page | Promise<Page>>> =
     Session.n = 100;
     return { body: String(Session.Id) };
   },
+  regenerate: async () => {
+    await Session.Regenerate();
+    return { status: 303, headers: { Location: "/n" } };
+  },
   cookies: () => {
     Session.n = 1;
     return { headers: { "Set-Cookie": "theme=dark" }, body: "two" };
