@@ -175,7 +175,7 @@ function connectionCases(of: () => Site, { keepsWhatNobodyWaitsFor }: Difference
     const cookie = await begin(of(), "/begin");
     const socket = connect(of().door.port, "127.0.0.1");
     const head = (path: string, last: string): string =>
-      `GET ${path} HTTP/1.1\r\nHost: x\r\nCookie: ${cookie}\r\nConnection: ${last}\r\n\r\n`;
+      `GET ${of().door.base}${path} HTTP/1.1\r\nHost: x\r\nCookie: ${cookie}\r\nConnection: ${last}\r\n\r\n`;
     socket.write(head("/count", "keep-alive") + head("/stream", "keep-alive") + head("/set", "close"));
     const all = await text(socket);
     expect(all.match(/HTTP\/1.1 200/g)).toHaveLength(3);

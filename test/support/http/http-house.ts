@@ -23,9 +23,12 @@ export interface Reply {
 /** A server on 127.0.0.1, whoever runs it. */
 export class HttpDoor {
   readonly port: number;
+  /** What all paths begin with. */
+  readonly base: string;
 
-  constructor(port: number) {
+  constructor(port: number, base = "") {
     this.port = port;
+    this.base = base;
   }
 
   /** A request that is not ended yet. */
@@ -34,7 +37,7 @@ export class HttpDoor {
     return request({
       host: "127.0.0.1",
       port: this.port,
-      path,
+      path: this.base + path,
       method,
       headers: { ...headers, ...cookies },
       agent: false,
