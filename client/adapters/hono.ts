@@ -32,7 +32,7 @@ export function gambasSession(options: SessionOptions = {}): HonoMiddleware {
     }
     // What is asked of a request of node:http cannot be asked of another one.
     const { prefix, onError: _, ...others } = options;
-    elsewhere ??= new FetchSite(typeof prefix === "string" ? { ...others, prefix } : others);
+    elsewhere ??= new FetchSite({ ...others, prefix: typeof prefix === "string" ? prefix : "" });
     replace(context, await elsewhere.answer(context.req.raw, () => next().then(() => context.res)));
   };
 }
@@ -50,3 +50,5 @@ function replace(context: Context, response: Response): void {
   context.res = undefined;
   context.res = response;
 }
+
+export default gambasSession;

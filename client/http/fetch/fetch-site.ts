@@ -33,6 +33,7 @@ export class FetchSite {
     else checkFunction("prefix", prefix, "text or a function");
     checkFunction("address", address, "a function");
     checkFunction("onError", onError, "a function");
+    checkUnique(options);
     this.#options = options;
     this.#site = Site.open(others);
   }
@@ -71,6 +72,13 @@ export class FetchSite {
 function checkFunction(name: string, value: unknown, words: string): void {
   if (value === undefined || typeof value === "function") return;
   throw new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${words}, not ${said(value)}.`);
+}
+
+/** Where nothing tells one visitor from another all new sessions have one prefix, and each would end all others. */
+function checkUnique({ unique, prefix, address, trustProxy = false }: FetchOptions): void {
+  if (unique !== true || prefix !== undefined || address !== undefined || trustProxy) return;
+  const what = "The option unique needs address, prefix or trustProxy here: a Request does not tell who has sent it.";
+  throw new SessionError("ERR_BAD_OPTION", what);
 }
 
 /** Commits, and makes the response one that has the cookies. */

@@ -290,6 +290,7 @@ describe("options that cannot work", () => {
     [{ address: "10.0.0.1" }, "The option address must be a function"],
     [{ prefix: 3 }, "The option prefix must be text or a function"],
     [{ prefix: "a b" }, "prefix"],
+    [{ unique: true }, "The option unique needs address, prefix or trustProxy"],
     [{ onError: true }, "The option onError must be a function"],
     [{ cookieName: "a;b" }, "cookieName"],
   ])("are refused by name: %o", (options, text) => {
