@@ -23,7 +23,7 @@ interface Answer {
   readonly worker: string;
 }
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 10_000;
 /** While nobody listens. */
 const PAUSE_MS = 20;
 
