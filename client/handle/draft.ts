@@ -7,38 +7,34 @@
 //   SAVED       contents of a revision of the file           --commit, Load-->            SAVED
 //   SAVED       somebody else has ended the session          --commit refused, Load-->    NONE  (`ended` names it)
 //   UNREADABLE  there is a session that cannot be read       --Abandon-->                 NONE  (`ended` names it)
+//   SAVED, NEW  `renew`, and a commit                        --committed-->               SAVED, under another id (`ended` names the old one)
 //   any         the request ends it                          --Abandon-->                 NONE  (`ended` names it, but not a NEW one)
 //
 // The state is nowhere a field: SAVED is to have contents, UNREADABLE to have a problem, NEW to have an id and neither.
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY } from "../../protocol/image/image.ts";
-import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
+import { COOKIE_PATH_KEY, expiryOf } from "../../protocol/image/image.ts";
+import { checkPrefix, ID_RANDOM_BYTES, makeSessionId, prefixOf } from "../../protocol/session-id.ts";
 import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
-import type { HandleOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
 import { checkCookiePath, DEFAULTS } from "../options.ts";
 import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
 import {
+  type Birthplace,
   type Chosen,
   choose,
   chosenAfter,
   chosenNames,
   chosenSince,
+  Inherited,
   NOTHING_CHOSEN,
   propertiesOf,
 } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
 
-/** Where a session begins, if it does: a request, a Run, a transaction. */
-export interface Birthplace extends HandleOptions {
-  /** The request, for who reads it. */
-  readonly request?: string | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}
+export type { Birthplace } from "./properties.ts";
 
 /** How the session of an id was found. Neither contents nor a problem: there is no such session. */
 export interface Opened {
@@ -61,6 +57,7 @@ export interface Remembered {
   readonly chosen: Chosen;
   readonly prefix: string | undefined;
   readonly isUnique: boolean | undefined;
+  readonly successor: string | undefined;
   readonly edits: RememberedEdits;
 }
 
@@ -77,6 +74,10 @@ export class Draft {
   #isUnique: boolean | undefined;
   /** This request has begun the session. */
   #wasCreated = false;
+  /** The id under which the session goes on with its next commit; undefined: it keeps its id. */
+  successor: string | undefined;
+  /** The id that was asked for has been had. */
+  #hadGivenId = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
   #ended: readonly Ended[] = NONE_ENDED;
@@ -107,7 +108,35 @@ export class Draft {
     return this.#contents === undefined && this.#problem === undefined;
   }
 
+  /** The id that a session which begins here is to have. */
+  get givenId(): string | undefined {
+    return this.#hadGivenId ? undefined : this.#birthplace.id;
+  }
+
+  /** @throws SessionError ERR_HEADERS_SENT where no cookie can be sent any more. */
+  checkMayRenew(): void {
+    try {
+      this.#birthplace.mayCreate?.();
+    } catch (cause) {
+      const what = "A session cannot get another id where its cookie would not reach the browser.";
+      throw isCode(cause, "ERR_HEADERS_SENT") ? new SessionError(cause.code, what, { cause }) : cause;
+    }
+  }
+
+  /** With the next commit the session goes on under another id. */
+  renew(): void {
+    if (this.#id !== null) this.successor = makeSessionId(prefixOf(this.#id), randomBytes(ID_RANDOM_BYTES));
+  }
+
   // -- properties
+
+  get lastUsed(): Date | null {
+    return this.#contents === undefined ? null : expiryOf(this.#contents.startupMs, 0);
+  }
+
+  get expires(): Date | null {
+    return this.#contents === undefined ? null : expiryOf(this.#contents.startupMs, this.timeout);
+  }
 
   get timeout(): number {
     const chosen = this.#chosen.timeoutSeconds ?? this.#contents?.timeoutSeconds;
@@ -194,6 +223,13 @@ export class Draft {
     this.#edits.put(key, change);
   }
 
+  /** Sets these keys and deletes all others. @throws what `set` throws; nothing is changed then. */
+  replace(values: Readonly<Record<string, unknown>>): void {
+    const next = this.#edits.nextAll(values, this.#contents);
+    if (this.#id === null && next.size > 0) this.#create();
+    this.#edits.putAll(next, this.#contents);
+  }
+
   delete(key: string): boolean {
     checkKey(key);
     if (!this.has(key)) return false;
@@ -207,7 +243,7 @@ export class Draft {
 
   #create(): void {
     this.#birthplace.mayCreate?.();
-    this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
+    this.#id = this.givenId ?? makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
     this.#wasCreated = true;
     const path = this.effectiveCookiePath;
     this.#edits.put(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
@@ -233,15 +269,17 @@ export class Draft {
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
     const { entries, moved, shares } = this.#edits.collect(this.#contents);
-    if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
+    const successor = this.successor;
+    if (entries.size === 0 && !this.#hasPlainChanges && successor === undefined) return undefined;
     const isNew = this.#contents === undefined;
-    const isUnique = isNew ? this.isUnique : this.#chosen.isUnique;
+    const isUnique = isNew || successor !== undefined ? this.isUnique : this.#chosen.isUnique;
     return {
       entries,
       moved,
       shares,
       isUnique,
-      isApart: shares.length > 0 || isUnique,
+      successor,
+      isApart: shares.length > 0 || isUnique || successor !== undefined,
       properties: propertiesOf(this.#chosen, isNew ? { seconds: this.timeout, path: this.cookiePath } : undefined),
       changes: this.#edits.changes(),
     };
@@ -253,9 +291,23 @@ export class Draft {
 
   /** `unsaved` is in `contents` now. What was changed since then still is not. */
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
+    if (unsaved?.successor !== undefined) this.#goOnAs(unsaved.successor);
     this.#contents = contents;
     this.#edits.noteSaved(unsaved);
     if (unsaved !== undefined) this.#chosen = chosenSince(this.#chosen, unsaved);
+  }
+
+  #goOnAs(successor: string): void {
+    this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
+    this.#id = successor;
+    this.#wasCreated = true;
+    if (this.successor === successor) this.successor = undefined;
+  }
+
+  /** The browser has the cookie of this session under the path, and is to have it no longer. */
+  #leaveCookie(cookiePath: string): void {
+    if (this.#id !== null && !this.isUnsaved) this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
+    this.#cookieHome = undefined;
   }
 
   /** Forgets everything that is not saved. */
@@ -280,12 +332,12 @@ export class Draft {
 
   /** The session has ended, by this request or elsewhere. */
   end(): void {
-    if (this.#id !== null && !this.isUnsaved) {
-      const cookiePath = this.#cookieHome ?? this.effectiveCookiePath;
-      this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
+    if (this.#id !== null) {
+      this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
+      this.#hadGivenId = true;
     }
     this.#problem = undefined;
-    this.#cookieHome = undefined;
+    this.successor = undefined;
     this.#id = null;
     this.#wasCreated = false;
     this.#contents = undefined;
@@ -302,6 +354,7 @@ export class Draft {
       chosen: this.#chosen,
       prefix: this.#prefix,
       isUnique: this.#isUnique,
+      successor: this.successor,
       edits: this.#edits.remember(),
     };
   }
@@ -314,6 +367,7 @@ export class Draft {
     this.#chosen = before.chosen;
     this.#prefix = before.prefix;
     this.#isUnique = before.isUnique;
+    this.successor = before.successor;
     this.#edits.restore(before.edits);
   }
 
@@ -321,6 +375,7 @@ export class Draft {
   adopt(inner: Draft): void {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
+    if (this.#cookieHome !== undefined && this.#id !== inner.#id) this.#leaveCookie(this.#cookieHome);
     this.#cookieHome ??= inner.#cookieHome;
     this.adoptProperties(inner);
     this.#id = inner.#id;
@@ -389,40 +444,5 @@ export class Draft {
     const stored = this.#contents?.stored(COOKIE_PATH_KEY);
     const path = stored === undefined ? "" : decodeValue(stored, 0);
     return typeof path === "string" ? path : "";
-  }
-}
-
-/** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
-class Inherited implements Birthplace {
-  readonly #draft: Draft;
-  readonly #birthplace: Birthplace;
-
-  constructor(draft: Draft, birthplace: Birthplace) {
-    this.#draft = draft;
-    this.#birthplace = birthplace;
-  }
-
-  get prefix(): string {
-    return this.#draft.prefix;
-  }
-
-  get timeoutSeconds(): number {
-    return this.#draft.timeout;
-  }
-
-  get cookiePath(): string {
-    return this.#draft.cookiePath;
-  }
-
-  get isUnique(): boolean {
-    return this.#draft.isUnique;
-  }
-
-  get request(): string | undefined {
-    return this.#birthplace.request;
-  }
-
-  mayCreate(): void {
-    this.#birthplace.mayCreate?.();
   }
 }

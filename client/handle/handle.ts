@@ -61,45 +61,45 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   // -- what the session is: as `api.ts` says it
 
   get id(): string | null {
-    this.#use();
-    return this.#draft.id;
+    return this.#use().id;
   }
 
   get keys(): string[] {
-    this.#use();
-    return this.#draft.keys;
+    return this.#use().keys;
   }
 
   get path(): string | null {
-    this.#use();
-    const { id } = this.#draft;
+    const { id } = this.#use();
     const { directory } = this.#client;
     return id === null || directory === "" ? null : `${directory}/${id}`;
   }
 
   get size(): number {
-    this.#use();
-    return this.#draft.contents?.revision.size ?? 0;
+    return this.#use().contents?.revision.size ?? 0;
+  }
+
+  get lastUsed(): Date | null {
+    return this.#use().lastUsed;
+  }
+
+  get expires(): Date | null {
+    return this.#use().expires;
   }
 
   get timeout(): number {
-    this.#use();
-    return this.#draft.timeout;
+    return this.#use().timeout;
   }
 
   set timeout(seconds: number) {
-    this.#use();
-    this.#draft.timeout = seconds;
+    this.#use().timeout = seconds;
   }
 
   get cookiePath(): string {
-    this.#use();
-    return this.#draft.cookiePath;
+    return this.#use().cookiePath;
   }
 
   set cookiePath(path: string) {
-    this.#use();
-    this.#draft.cookiePath = path;
+    this.#use().cookiePath = path;
   }
 
   get prefix(): string {
@@ -116,13 +116,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   /** Set on an existing session it ends the others of the prefix with the next save, as Gambas does. */
   set isUnique(isUnique: boolean) {
-    this.#use();
-    this.#draft.isUnique = isUnique;
+    this.#use().isUnique = isUnique;
   }
 
   get isModified(): boolean {
-    this.#use();
-    return this.#draft.isModified;
+    return this.#use().isModified;
   }
 
   set isModified(isModified: boolean) {
@@ -134,28 +132,27 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   // -- values
 
   has(key: string): boolean {
-    this.#use();
-    return this.#draft.has(key);
+    return this.#use().has(key);
   }
 
   get(key: string): unknown {
-    this.#use();
-    return this.#draft.get(key);
+    return this.#use().get(key);
   }
 
   set(key: string, value: unknown): void {
-    this.#use();
-    this.#draft.set(key, value);
+    this.#use().set(key, value);
   }
 
   delete(key: string): boolean {
-    this.#use();
-    return this.#draft.delete(key);
+    return this.#use().delete(key);
+  }
+
+  replace(values: Readonly<Record<string, unknown>>): void {
+    this.#use().replace(values);
   }
 
   typeOf(key: string): string | undefined {
-    this.#use();
-    return this.#draft.typeOf(key);
+    return this.#use().typeOf(key);
   }
 
   // -- saving, loading, ending
@@ -179,9 +176,19 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     });
   }
 
+  async regenerate(): Promise<void> {
+    const draft = this.#use();
+    if (this.#lost !== undefined) throw this.#lost;
+    if (draft.id === null) return;
+    draft.checkMayRenew();
+    // A transaction carries it out with its commit.
+    if (this.#endLease !== undefined) draft.renew();
+    else await this.#inTurn(() => this.#regenerate());
+  }
+
   abandon(): Promise<void> {
     this.#wasUsed = true;
-    const { id, isUnsaved } = this.#draft;
+    const { id, isUnsaved, successor } = this.#draft;
     if (id === null) return Promise.resolve();
     // One whose first save is under way is as good as saved.
     const isSaved = !isUnsaved || this.#waiting > 0;
@@ -191,6 +198,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
+      // Its commit was under way: by now the session may have this id.
+      if (successor !== undefined && endLease === undefined) await this.#client.end(successor);
     });
   }
 
@@ -199,7 +208,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     const { id, contents } = this.#draft;
     if (!this.#wasUsed || id === null || contents === undefined) return undefined;
     if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
-    return this.#client.touch(id, contents).then(
+    return this.#client.renew(id, contents).then(
       () => undefined,
       // The next use renews the stamp where the session has ended, or its lease waits for this very code: a reader loses nothing.
       (error: unknown) => {
@@ -348,10 +357,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   // -- below: how
 
-  #use(): void {
+  #use(): Draft {
     this.#wasUsed = true;
     const { problem } = this.#draft;
     if (problem !== undefined) throw problem;
+    return this.#draft;
   }
 
   #drop(): void {
@@ -375,23 +385,25 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return result;
   }
 
+  async #regenerate(): Promise<void> {
+    this.#draft.renew();
+    try {
+      await this.#commit();
+    } finally {
+      this.#draft.successor = undefined;
+    }
+  }
+
   async #commit(): Promise<void> {
     const { id, contents: base } = this.#draft;
     const unsaved = this.#draft.unsaved();
     if (id === null || unsaved === undefined) return;
-    const { entries, moved, shares, isUnique, properties } = unsaved;
+    const { entries, moved, shares, isUnique, properties, successor } = unsaved;
+    const isNew = base === undefined;
+    const request = { id, base, isNew, isUnique, entries, moved, shares, successor, ...properties };
     this.#draft.noteSent(unsaved);
     try {
-      const contents = await this.#client.apply({
-        id,
-        base,
-        entries,
-        moved,
-        isNew: base === undefined,
-        isUnique,
-        shares,
-        ...properties,
-      });
+      const contents = await this.#client.apply(request);
       if (this.#draft.id !== id) return;
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.#draft.noteSaved(contents, unsaved);

@@ -1,5 +1,17 @@
 // What a request has chosen for its session besides keys, and not saved yet: life time, path of the cookie, uniqueness, and to be saved at all.
-// Nothing here ever changes: a choice makes other choices of those before.
+// Nothing here ever changes: a choice makes other choices of those before. And what a session takes over from where it begins.
+
+import type { HandleOptions } from "../api.ts";
+
+/** Where a session begins, if it does: a request, a Run, a transaction. */
+export interface Birthplace extends HandleOptions {
+  /** Id of the first session that begins there. Default: each gets a new one. */
+  readonly id?: string | undefined;
+  /** The request, for who reads it. */
+  readonly request?: string | undefined;
+  /** Called before a session is created; throws when it may not be. */
+  mayCreate?(): void;
+}
 
 /** NOTHING_CHOSEN as soon as it holds nothing. */
 export interface Chosen {
@@ -83,4 +95,52 @@ export function chosenNames({ timeoutSeconds, cookiePath, isUnique, isForced }: 
   if (isUnique) names.push("Unique");
   if (isForced) names.push("Modified");
   return names;
+}
+
+/** The session around a transaction. */
+interface Heritage {
+  readonly givenId: string | undefined;
+  readonly prefix: string;
+  readonly timeout: number;
+  readonly cookiePath: string;
+  readonly isUnique: boolean;
+}
+
+/** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
+export class Inherited implements Birthplace {
+  readonly #draft: Heritage;
+  readonly #birthplace: Birthplace;
+
+  constructor(draft: Heritage, birthplace: Birthplace) {
+    this.#draft = draft;
+    this.#birthplace = birthplace;
+  }
+
+  get id(): string | undefined {
+    return this.#draft.givenId;
+  }
+
+  get prefix(): string {
+    return this.#draft.prefix;
+  }
+
+  get timeoutSeconds(): number {
+    return this.#draft.timeout;
+  }
+
+  get cookiePath(): string {
+    return this.#draft.cookiePath;
+  }
+
+  get isUnique(): boolean {
+    return this.#draft.isUnique;
+  }
+
+  get request(): string | undefined {
+    return this.#birthplace.request;
+  }
+
+  mayCreate(): void {
+    this.#birthplace.mayCreate?.();
+  }
 }

@@ -306,7 +306,8 @@ export class Exchange implements RequestContext, Birthplace {
     if (handle.cookieMovedFrom !== undefined && id !== this.#cookieNamed) left.push(handle.cookieMovedFrom);
     // A new cookie of the same path takes the place of the old one by itself.
     const stale = id === null ? left : left.filter((old) => old !== path);
-    const lines = stale.map((old) => removalCookie(this.#attributes(old)));
+    // Two sessions may have had it there.
+    const lines = [...new Set(stale)].map((old) => removalCookie(this.#attributes(old)));
     if (id !== null && id !== this.#cookieNamed) {
       lines.push(sessionCookie(id, this.#attributes(path)));
       this.#cookieNamed = id;

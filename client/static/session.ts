@@ -39,6 +39,15 @@ export interface SessionStatic {
   CookiePath: string;
   /** Ends the session for good. */
   Abandon(): Promise<void>;
+  /**
+   * Gives the session a new id, and the browser its cookie: after a sign-in, so that nobody who knew the old id has the session of the user. Keys,
+   * exact types, bytes, life time and cookie path stay, and what is not saved yet is saved with it. When it resolves the old id is gone for
+   * ever; a request that still comes with it has no session. Without a session nothing happens.
+   *
+   * @throws SessionError ERR_HEADERS_SENT where the cookie could not be sent any more, ERR_SESSION_GONE when another request was faster, and
+   *   what `Save` throws; nothing is changed then. Inside a transaction it takes effect with the transaction.
+   */
+  Regenerate(): Promise<void>;
   Exist(key: string): boolean;
   /** Re-reads from the store and discards what was not saved. */
   Load(): Promise<void>;
@@ -121,6 +130,9 @@ const members = {
 
   Abandon(): Promise<void> {
     return handle().abandon();
+  },
+  async Regenerate(): Promise<void> {
+    await handle().regenerate();
   },
   Exist(key: string): boolean {
     return handle().has(key);

@@ -18,6 +18,7 @@ export const MEMBERS = [
   "Unique",
   "CookiePath",
   "Abandon",
+  "Regenerate",
   "Exist",
   "Load",
   "Save",
