@@ -1,6 +1,6 @@
 // What a deployment costs those who visit meanwhile: `pm2 reload` and `pm2 restart` of four instances under load, with sessions and, in turn, the
 // same application without. A figure of one run says little on a busy machine: prints the median of several and the worst.
-// `node dist/test/supervisors/measure-pm2.js [rounds]`
+// `node dist/test/supervisors/measure-pm2.js [rounds [action]]`
 
 import { daemonPid, freshRoot, removeRoot } from "../support/processes.ts";
 import { answering, Load, type Tally } from "./load.ts";
@@ -10,6 +10,9 @@ const VISITORS = 8;
 const BEFORE = 300;
 const AFTER = 300;
 const ROUNDS = Number(process.argv[2] ?? 5);
+const ACTIONS = [["nothing"], ["reload"], ["restart"], ["reload", "--no-treekill"]];
+/** The one that was asked for, or all. */
+const WANTED = ACTIONS.filter(([action]) => process.argv[3] === undefined || process.argv[3] === action);
 
 interface Round extends Tally {
   readonly before: number | undefined;
@@ -52,7 +55,7 @@ function describe(rounds: readonly Round[]): string {
 const root = freshRoot();
 const pm2 = new Pm2();
 try {
-  for (const [action, ...flags] of [["nothing"], ["reload"], ["restart"], ["reload", "--no-treekill"]]) {
+  for (const [action, ...flags] of WANTED) {
     const [own, control]: [Round[], Round[]] = [[], []];
     for (let round = 0; round < ROUNDS; round++) {
       own.push(await measure(pm2, root, action ?? "", ["-i", "4", ...flags], false));

@@ -1,7 +1,7 @@
 // The real PM2: whatever it does to an application, the daemon goes on under the same pid while somebody needs it, and no count is lost. How long
 // the slowest request takes is printed, beside the same application without sessions.
 
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { daemonPid, daemonsOf, freshRoot, isAlive, removeRoot, until } from "../support/processes.ts";
 import { answering, Load, toText } from "./load.ts";
 import { APPLICATION, freePort, Pm2 } from "./supervisors.ts";
@@ -13,14 +13,20 @@ let root: string;
 let pm2: Pm2;
 let port: number;
 
-beforeEach(async () => {
-  root = freshRoot();
-  port = await freePort();
+beforeAll(() => {
   pm2 = new Pm2();
 });
 
+afterAll(() => pm2.end());
+
+beforeEach(async () => {
+  root = freshRoot();
+  port = await freePort();
+});
+
 afterEach(async () => {
-  await pm2.end();
+  // PM2 has nothing to delete where the test has done it.
+  await pm2.run(["delete", "all"]).catch(() => undefined);
   await removeRoot(root);
 });
 
@@ -45,7 +51,7 @@ async function under(load: Load, command: string): Promise<void> {
 
 describe.each([
   ["in cluster mode", ["-i", "4"], ["reload", "restart"]],
-  ["in cluster mode without treekill", ["-i", "4", "--no-treekill"], ["reload"]],
+  ["in cluster mode without treekill", ["-i", "2", "--no-treekill"], ["reload"]],
   ["in fork mode", [], ["restart"]],
 ])("%s", (_, flags, commands) => {
   test(`${commands.join(" and ")} leave the daemon alone, and every count is right`, async () => {
