@@ -54,6 +54,8 @@ function describe(rounds: readonly Round[]): string {
 
 const root = freshRoot();
 const pm2 = new Pm2();
+const leave = (): void => void pm2.end().finally(() => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, leave);
 try {
   for (const [action, ...flags] of WANTED) {
     const [own, control]: [Round[], Round[]] = [[], []];
