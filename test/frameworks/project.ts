@@ -63,7 +63,7 @@ export class Project {
   }
 
   /** @param from another project, whose copy of the package is used. */
-  static make(versions: "." | "older" | "next", from?: Project): Project {
+  static make(versions: "." | "older", from?: Project): Project {
     const project = new Project(mkdtempSync(join(installed(join(FOLDER, versions)), "run-")));
     const { folder } = project;
     writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }));
@@ -95,10 +95,6 @@ export class Project {
 
   start(file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Application> {
     return Application.start(join(this.folder, file), args, env);
-  }
-
-  startProgram(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Application> {
-    return Application.start(program, args, env);
   }
 }
 

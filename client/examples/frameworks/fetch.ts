@@ -1,5 +1,5 @@
-// Handlers of Request and Response: with h3 (Nitro) here, and the same line for a route handler of Next.js, SvelteKit, React Router or Astro:
-//   export const GET = withSession(async (request) => new Response(…));
+// Handlers of Request and Response, here those of h3, which gives its Request as `req`. Elsewhere it is the first argument itself:
+//   export const GET = withSession(async (request) => new Response("…"));
 //   npm install h3 gambas-session && PORT=3000 node fetch.js
 
 import { once } from "node:events";
