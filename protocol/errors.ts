@@ -163,6 +163,13 @@ export class SessionError extends Error {
   }
 }
 
+/** ERR_SESSION_GONE of a session that goes on under another id. Not told which: whoever asks may be the one it was changed for. */
+export class SucceededError extends SessionError {
+  constructor(id: string) {
+    super("ERR_SESSION_GONE", `Session ${id} goes on under another id; nothing was written.`);
+  }
+}
+
 /** Whether something that was thrown is an error of one of these rows. */
 export function isCode(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {
   return error instanceof SessionError && codes.includes(error.code);

@@ -328,4 +328,25 @@ describe("an exchange whose session gets another id", () => {
     ).rejects.toMatchObject({ code: "ERR_HEADERS_SENT" });
     expect(await stored(id, "n")).toBe(1);
   });
+
+  it("leaves the browser its new cookie where a slower request of the old id cannot save any more", async () => {
+    const id = await make({ n: 1 });
+    for (const change of [
+      () => Session.set("late", 1),
+      () => Session.Transaction(() => Session.set("late", 1)).catch(() => 0),
+    ]) {
+      const current = await make({ n: 1 });
+      const slow = await begin(open(), { cookie: `SESSION=${current}` });
+      await pass(open(), { cookie: `SESSION=${current}` }, () => Session.Regenerate());
+      await slow.run(change);
+      expect((await slow.finish()).cookies).toEqual([]);
+      expect(slow.run(() => Session.Id)).toBeNull();
+      slow.end();
+    }
+    const abandoned = await begin(open(), { cookie: `SESSION=${id}` });
+    await worker.abandon(id);
+    abandoned.run(() => Session.set("late", 1));
+    expect((await abandoned.finish()).cookies).toHaveLength(1);
+    abandoned.end();
+  });
 });
