@@ -35,7 +35,9 @@ function folderOf(path: string): string {
 
 /** Each folder of the package once, but for the examples. */
 function folders(): readonly string[] {
-  return [...new Set(sources.map(({ name }) => folderOf(name)))].filter((name) => name !== "client/examples").sort();
+  return [...new Set(sources.map(({ name }) => folderOf(name)))]
+    .filter((name) => !name.startsWith("client/examples"))
+    .sort();
 }
 
 /** The folders that have a story, and tell it. */
