@@ -12,6 +12,7 @@ import {
   KeyList,
   type Layout,
   layoutOf,
+  MAX_AGE_KEY,
   newImage,
   valueOf as storedValue,
   timeoutSeconds,
@@ -244,6 +245,14 @@ export class Contents {
     const overlay = this.#overlay;
     if (overlay === undefined) return this.layout.entries.has(key);
     return overlay.entries.has(key) ? overlay.entries.get(key) !== undefined : overlay.base.has(key);
+  }
+
+  /** Whether the session itself says how long browsers keep its cookie. */
+  get hasMaxAge(): boolean {
+    const overlay = this.#overlay;
+    if (overlay === undefined) return this.layout.entries.list.hasMaxAge;
+    const { base, entries } = overlay;
+    return entries.has(MAX_AGE_KEY) ? entries.get(MAX_AGE_KEY) !== undefined : base.hasMaxAge;
   }
 
   /** Whether one object may be part of several keys. An overlay never has such objects. */

@@ -13,32 +13,30 @@
 
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY } from "../../protocol/image/image.ts";
+import { COOKIE_PATH_KEY, MAX_AGE_KEY } from "../../protocol/image/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
 import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
-import type { HandleOptions } from "../api.ts";
+import type { CookieMaxAge } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkCookiePath, DEFAULTS } from "../options.ts";
+import { checkCookiePath, checkMaxAge, DEFAULTS } from "../options.ts";
 import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
 import {
+  type Birthplace,
   type Chosen,
+  type CookieState,
   choose,
   chosenAfter,
   chosenNames,
   chosenSince,
+  type Ended,
+  Inherited,
   NOTHING_CHOSEN,
   propertiesOf,
+  readMaxAge,
+  storedMaxAge,
 } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
-
-/** Where a session begins, if it does: a request, a Run, a transaction. */
-export interface Birthplace extends HandleOptions {
-  /** The request, for who reads it. */
-  readonly request?: string | undefined;
-  /** Called before a session is created; throws when it may not be. */
-  mayCreate?(): void;
-}
 
 /** How the session of an id was found. Neither contents nor a problem: there is no such session. */
 export interface Opened {
@@ -46,12 +44,6 @@ export interface Opened {
   readonly contents?: Contents | undefined;
   /** Why it could not be read. */
   readonly problem?: Error | undefined;
-}
-
-/** A session that has ended: for the cookie that must be removed. */
-export interface Ended {
-  readonly id: string;
-  readonly cookiePath: string;
 }
 
 /** What a part of a transaction can be taken back to. */
@@ -66,7 +58,7 @@ export interface Remembered {
 
 const NONE_ENDED: readonly Ended[] = [];
 
-export class Draft {
+export class Draft implements CookieState {
   readonly #birthplace: Birthplace;
   readonly #edits = new Edits();
   #problem: Error | undefined;
@@ -79,6 +71,8 @@ export class Draft {
   #wasCreated = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
+  /** How long the browser keeps the cookie, once this request has chosen otherwise. */
+  #maxAgeBefore: CookieMaxAge | null | undefined;
   #ended: readonly Ended[] = NONE_ENDED;
   /** The handle that is told of changes now, because nobody will save them; undefined as long as somebody will. */
   #late: Watched | undefined;
@@ -131,6 +125,19 @@ export class Draft {
     this.#choose({ cookiePath: path });
   }
 
+  get cookieMaxAge(): CookieMaxAge | null {
+    const chosen = this.#chosen.cookieMaxAge;
+    if (chosen !== undefined) return chosen;
+    const stored = this.#contents?.hasMaxAge === true ? readMaxAge(this.#contents.value(MAX_AGE_KEY)) : undefined;
+    return stored === undefined ? (this.#birthplace.cookieMaxAge ?? null) : stored;
+  }
+
+  set cookieMaxAge(maxAge: CookieMaxAge | null) {
+    if (maxAge !== null) checkMaxAge(maxAge);
+    if (this.#contents !== undefined && this.#maxAgeBefore === undefined) this.#maxAgeBefore = this.cookieMaxAge;
+    this.#choose({ cookieMaxAge: maxAge });
+  }
+
   get prefix(): string {
     // Empty stands for the default, as in Gambas.
     return this.#prefix || this.#birthplace.prefix || "";
@@ -176,10 +183,12 @@ export class Draft {
   }
 
   has(key: string): boolean {
+    if (key === MAX_AGE_KEY) return false;
     return this.#edits.has(key, this.#contents);
   }
 
   get(key: string): unknown {
+    if (key === MAX_AGE_KEY) return undefined;
     return this.#edits.get(key, this.#contents);
   }
 
@@ -202,6 +211,7 @@ export class Draft {
   }
 
   typeOf(key: string): string | undefined {
+    if (key === MAX_AGE_KEY) return undefined;
     return this.#edits.typeOf(key, this.#contents);
   }
 
@@ -232,8 +242,9 @@ export class Draft {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, moved, shares } = this.#edits.collect(this.#contents);
-    if (entries.size === 0 && !this.#hasPlainChanges) return undefined;
+    const { entries: edited, moved, shares } = this.#edits.collect(this.#contents);
+    if (edited.size === 0 && !this.#hasPlainChanges) return undefined;
+    const entries = this.#withMaxAge(edited);
     const isNew = this.#contents === undefined;
     const isUnique = isNew ? this.isUnique : this.#chosen.isUnique;
     return {
@@ -245,6 +256,15 @@ export class Draft {
       properties: propertiesOf(this.#chosen, isNew ? { seconds: this.timeout, path: this.cookiePath } : undefined),
       changes: this.#edits.changes(),
     };
+  }
+
+  /** The life time of the cookie is an entry like any other, and Gambas programs keep it like any other. */
+  #withMaxAge(edited: Unsaved["entries"]): Unsaved["entries"] {
+    const { cookieMaxAge } = this.#chosen;
+    if (cookieMaxAge === undefined) return edited;
+    const value = storedMaxAge(cookieMaxAge, this.#birthplace.cookieMaxAge ?? null);
+    if (value === undefined && this.#contents?.hasMaxAge !== true) return edited;
+    return new Map(edited).set(MAX_AGE_KEY, value === undefined ? undefined : encodeValue(value, MAX_AGE_KEY).bytes);
   }
 
   noteSent({ entries }: Unsaved): void {
@@ -286,6 +306,7 @@ export class Draft {
     }
     this.#problem = undefined;
     this.#cookieHome = undefined;
+    this.#maxAgeBefore = undefined;
     this.#id = null;
     this.#wasCreated = false;
     this.#contents = undefined;
@@ -322,6 +343,7 @@ export class Draft {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
     this.#cookieHome ??= inner.#cookieHome;
+    if (this.#maxAgeBefore === undefined) this.#maxAgeBefore = inner.#maxAgeBefore;
     this.adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
@@ -369,18 +391,34 @@ export class Draft {
     return this.#ended;
   }
 
-  /** Whether the browser must be told of a new id or path. */
   get needsCookie(): boolean {
-    return this.#id !== null && (this.#wasCreated || this.cookieMovedFrom !== undefined);
+    if (this.#id === null) return false;
+    return this.#wasCreated || this.cookieMovedFrom !== undefined || this.#hasOtherMaxAge;
   }
 
-  /** The path that the browser has the cookie under, if it is no longer the right one. */
+  get #hasOtherMaxAge(): boolean {
+    return this.#maxAgeBefore !== undefined && this.#maxAgeBefore !== this.cookieMaxAge;
+  }
+
+  get hasMaxAge(): boolean {
+    if (this.#id === null || this.#problem !== undefined) return false;
+    // As a rule nobody has said anything, and every request asks.
+    const isSaid = this.#birthplace.cookieMaxAge !== undefined || this.#chosen.cookieMaxAge !== undefined;
+    return (isSaid || this.#contents?.hasMaxAge === true) && this.cookieMaxAge !== null;
+  }
+
+  get maxAgeSeconds(): number | undefined {
+    const { cookieMaxAge } = this;
+    // A session whose life time is no number of seconds above 0 has none that a cookie could have.
+    const seconds = cookieMaxAge === "timeout" ? Math.ceil(this.timeout) : cookieMaxAge;
+    return seconds === null || seconds <= 0 ? undefined : seconds;
+  }
+
   get cookieMovedFrom(): string | undefined {
     const hasMoved = this.#cookieHome !== undefined && this.#cookieHome !== this.effectiveCookiePath;
     return hasMoved && !this.#wasCreated ? this.#cookieHome : undefined;
   }
 
-  /** The path that the cookie of this session belongs to. */
   get effectiveCookiePath(): string {
     return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
   }
@@ -389,40 +427,5 @@ export class Draft {
     const stored = this.#contents?.stored(COOKIE_PATH_KEY);
     const path = stored === undefined ? "" : decodeValue(stored, 0);
     return typeof path === "string" ? path : "";
-  }
-}
-
-/** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
-class Inherited implements Birthplace {
-  readonly #draft: Draft;
-  readonly #birthplace: Birthplace;
-
-  constructor(draft: Draft, birthplace: Birthplace) {
-    this.#draft = draft;
-    this.#birthplace = birthplace;
-  }
-
-  get prefix(): string {
-    return this.#draft.prefix;
-  }
-
-  get timeoutSeconds(): number {
-    return this.#draft.timeout;
-  }
-
-  get cookiePath(): string {
-    return this.#draft.cookiePath;
-  }
-
-  get isUnique(): boolean {
-    return this.#draft.isUnique;
-  }
-
-  get request(): string | undefined {
-    return this.#birthplace.request;
-  }
-
-  mayCreate(): void {
-    this.#birthplace.mayCreate?.();
   }
 }

@@ -7,7 +7,7 @@
 // answer is worth nothing once code of the application has run.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY, decodeAll, isLongKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../../protocol/image/image.ts";
+import { decodeAll, isLongKey, isShownKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../../protocol/image/image.ts";
 import {
   decodeValue,
   type Encoded,
@@ -49,7 +49,7 @@ export class Edits {
       if (change.bytes === undefined || change.removal !== undefined) keys.delete(key);
       if (change.bytes !== undefined) keys.add(key);
     }
-    return [...keys].filter(isShown);
+    return [...keys].filter(isShownKey);
   }
 
   has(key: string, contents: Contents | undefined): boolean {
@@ -188,7 +188,7 @@ export class Edits {
 
   /** The keys that are not saved, changed in place or not. */
   changedKeys(): string[] {
-    return [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShown);
+    return [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShownKey);
   }
 
   /** Keys that were set or deleted, and what to; a copy, to be given back to `noteSaved`. */
@@ -293,13 +293,9 @@ function isRemoval(change: Changed | undefined): boolean {
   return change !== undefined && change.bytes === undefined;
 }
 
-function isShown(key: string): boolean {
-  return key !== COOKIE_PATH_KEY;
-}
-
 /** @throws SessionError ERR_BAD_KEY for a key that no program can use. */
 export function checkKey(key: string): void {
-  if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
+  if (typeof key === "string" && key !== "" && isShownKey(key)) {
     // Any other text must stand for bytes.
     if (!key.isWellFormed()) keyBytes(key);
     if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);

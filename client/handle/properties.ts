@@ -1,10 +1,16 @@
-// What a request has chosen for its session besides keys, and not saved yet: life time, path of the cookie, uniqueness, and to be saved at all.
-// Nothing here ever changes: a choice makes other choices of those before.
+// What a request has chosen for its session besides keys, and not saved yet: life time, path and life time of the cookie, uniqueness, and to be
+// saved at all. Nothing here ever changes: a choice makes other choices of those before. And what others say of it: the place where a session
+// begins, and the cookie.
+
+import type { CookieMaxAge, HandleOptions } from "../api.ts";
+import type { Contents } from "../copies/cache.ts";
 
 /** NOTHING_CHOSEN as soon as it holds nothing. */
 export interface Chosen {
   readonly timeoutSeconds: number | undefined;
   readonly cookiePath: string | undefined;
+  /** null: the cookie is to end with the browser. */
+  readonly cookieMaxAge: CookieMaxAge | null | undefined;
   /** The next save ends the other sessions of the prefix. */
   readonly isUnique: boolean;
   /** The next save writes, changed or not. */
@@ -15,11 +21,14 @@ export interface Chosen {
 export interface Properties {
   readonly timeoutSeconds?: number;
   readonly cookiePath?: string;
+  /** Is an entry of the session, and is named here for `chosenSince`. */
+  readonly cookieMaxAge?: CookieMaxAge | null;
 }
 
 export const NOTHING_CHOSEN: Chosen = {
   timeoutSeconds: undefined,
   cookiePath: undefined,
+  cookieMaxAge: undefined,
   isUnique: false,
   isForced: false,
 };
@@ -27,9 +36,9 @@ const NO_PROPERTIES: Properties = {};
 
 export function choose(before: Chosen, choice: Partial<Chosen>): Chosen {
   const chosen = { ...before, ...choice };
-  const { timeoutSeconds, cookiePath, isUnique, isForced } = chosen;
-  const isNothing = timeoutSeconds === undefined && cookiePath === undefined && !isUnique && !isForced;
-  return isNothing ? NOTHING_CHOSEN : chosen;
+  const { timeoutSeconds, cookiePath, cookieMaxAge, isUnique, isForced } = chosen;
+  const isSaid = timeoutSeconds !== undefined || cookiePath !== undefined || cookieMaxAge !== undefined;
+  return isSaid || isUnique || isForced ? chosen : NOTHING_CHOSEN;
 }
 
 /** What is still to be saved after a commit of these properties, with or without an end of the other sessions. */
@@ -38,10 +47,11 @@ export function chosenSince(
   saved: { readonly properties: Properties; readonly isUnique: boolean },
 ): Chosen {
   if (chosen === NOTHING_CHOSEN) return chosen;
-  const { timeoutSeconds, cookiePath } = saved.properties;
+  const { timeoutSeconds, cookiePath, cookieMaxAge } = saved.properties;
   return choose(chosen, {
     ...(chosen.timeoutSeconds === timeoutSeconds && { timeoutSeconds: undefined }),
     ...(chosen.cookiePath === cookiePath && { cookiePath: undefined }),
+    ...(chosen.cookieMaxAge === cookieMaxAge && { cookieMaxAge: undefined }),
     ...(saved.isUnique && { isUnique: false }),
     isForced: false,
   });
@@ -60,27 +70,131 @@ export function chosenAfter(before: Chosen, inner: Chosen): Chosen {
   return choose(before, {
     timeoutSeconds: inner.timeoutSeconds ?? before.timeoutSeconds,
     cookiePath: inner.cookiePath ?? before.cookiePath,
+    cookieMaxAge: inner.cookieMaxAge === undefined ? before.cookieMaxAge : inner.cookieMaxAge,
     isUnique: before.isUnique || inner.isUnique,
   });
 }
 
 /** What a commit must carry. */
-export function propertiesOf({ timeoutSeconds, cookiePath }: Chosen, beginning: Beginning | undefined): Properties {
+export function propertiesOf(
+  { timeoutSeconds, cookiePath, cookieMaxAge }: Chosen,
+  beginning: Beginning | undefined,
+): Properties {
   const seconds = timeoutSeconds ?? beginning?.seconds;
   const path = cookiePath ?? (beginning?.path || undefined);
-  if (seconds === undefined && path === undefined) return NO_PROPERTIES;
+  if (seconds === undefined && path === undefined && cookieMaxAge === undefined) return NO_PROPERTIES;
   return {
     ...(seconds === undefined ? {} : { timeoutSeconds: seconds }),
     ...(path === undefined ? {} : { cookiePath: path }),
+    ...(cookieMaxAge === undefined ? {} : { cookieMaxAge }),
   };
 }
 
 /** The members of the static Session that were set and are not saved. */
-export function chosenNames({ timeoutSeconds, cookiePath, isUnique, isForced }: Chosen): string[] {
+export function chosenNames({ timeoutSeconds, cookiePath, cookieMaxAge, isUnique, isForced }: Chosen): string[] {
   const names: string[] = [];
   if (timeoutSeconds !== undefined) names.push("Timeout");
   if (cookiePath !== undefined) names.push("CookiePath");
+  if (cookieMaxAge !== undefined) names.push("CookieMaxAge");
   if (isUnique) names.push("Unique");
   if (isForced) names.push("Modified");
   return names;
+}
+
+/** Stored for a cookie that is to end with the browser, although the application's cookies as a rule do not. */
+const WITH_BROWSER = 0;
+
+/** What the entry of the cookie's life time is to be; undefined: none is needed. */
+export function storedMaxAge(maxAge: CookieMaxAge | null, byDefault: CookieMaxAge | null): number | string | undefined {
+  if (maxAge !== null) return maxAge;
+  return byDefault === null ? undefined : WITH_BROWSER;
+}
+
+/** What the entry says; undefined: nothing. Any program can write it. */
+export function readMaxAge(stored: unknown): CookieMaxAge | null | undefined {
+  if (stored === "timeout") return stored;
+  if (stored === WITH_BROWSER) return null;
+  return typeof stored === "number" && Number.isSafeInteger(stored) && stored > 0 ? stored : undefined;
+}
+
+/** Where a session begins, if it does: a request, a Run, a transaction. */
+export interface Birthplace extends HandleOptions {
+  /** How long browsers keep cookies of this place; null: until they end. */
+  readonly cookieMaxAge?: CookieMaxAge | null | undefined;
+  /** The request, for who reads it. */
+  readonly request?: string | undefined;
+  /** Called before a session is created; throws when it may not be. */
+  mayCreate?(): void;
+}
+
+/** The session around a transaction. */
+interface Surrounding {
+  readonly prefix: string;
+  readonly timeout: number;
+  readonly cookiePath: string;
+  readonly cookieMaxAge: CookieMaxAge | null;
+  readonly isUnique: boolean;
+}
+
+/** What a session that a transaction begins takes over from the session around it, asked for only when one is begun. */
+export class Inherited implements Birthplace {
+  readonly #draft: Surrounding;
+  readonly #birthplace: Birthplace;
+
+  constructor(draft: Surrounding, birthplace: Birthplace) {
+    this.#draft = draft;
+    this.#birthplace = birthplace;
+  }
+
+  get prefix(): string {
+    return this.#draft.prefix;
+  }
+
+  get timeoutSeconds(): number {
+    return this.#draft.timeout;
+  }
+
+  get cookiePath(): string {
+    return this.#draft.cookiePath;
+  }
+
+  get cookieMaxAge(): CookieMaxAge | null {
+    return this.#draft.cookieMaxAge;
+  }
+
+  get isUnique(): boolean {
+    return this.#draft.isUnique;
+  }
+
+  get request(): string | undefined {
+    return this.#birthplace.request;
+  }
+
+  mayCreate(): void {
+    this.#birthplace.mayCreate?.();
+  }
+}
+
+/** A session that has ended: for the cookie that must be removed. */
+export interface Ended {
+  readonly id: string;
+  readonly cookiePath: string;
+}
+
+/** What the browser is to be told of a session. */
+export interface CookieState {
+  readonly id: string | null;
+  /** The browser must be told of a new id, path or life time. */
+  readonly needsCookie: boolean;
+  /** The path that the browser has the cookie under, if it is no longer the right one. */
+  readonly cookieMovedFrom: string | undefined;
+  /** The sessions that have ended while the handle had them. */
+  readonly ended: readonly Ended[];
+  /** The path that the cookie of this session belongs to. */
+  readonly effectiveCookiePath: string;
+  /** The browser forgets the cookie after a time. */
+  readonly hasMaxAge: boolean;
+  /** That time, in seconds; undefined: when it ends. */
+  readonly maxAgeSeconds: number | undefined;
+  readonly contents: Contents | undefined;
 }

@@ -12,16 +12,19 @@ import type { Client as ClientApi, Handle as HandleApi, HandleOptions, Transacti
 import { Cache, Contents } from "../copies/cache.ts";
 import {
   A_TRANSACTION,
+  type Birthplace,
   type CommitRequest,
+  type Opened as Found,
   type Grant,
   type GrantedLease,
   Handle,
   type Home,
   Transactions,
 } from "../handle/handle.ts";
-import { type ConnectOptions, DEFAULTS, resolvePlaces } from "../options.ts";
+import { type ConnectOptions, checkHandleOptions, DEFAULTS, daemonSettings, resolvePlaces } from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
+import { DaemonProgram } from "./daemon-program.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
@@ -31,6 +34,7 @@ export interface Opened {
 }
 
 const ABSENT: Opened = {};
+const NO_OPTIONS: HandleOptions = {};
 /** Bytes of a commit beside its delta that need not be counted: a frame has room for them beside the largest delta. */
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
@@ -52,13 +56,10 @@ export class Client implements ClientApi, Home {
     this.places = resolvePlaces(options);
     this.#directory = join(this.places.root, "session");
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
-    const spawn = {
-      idleExitMs: options.idleExitMs ?? DEFAULTS.idleExitMs,
-      durability: options.durability ?? DEFAULTS.durability,
-    };
+    const isStarting = options.spawn ?? DEFAULTS.spawn;
     this.#connection = new Connection({
       places: this.places,
-      spawn: (options.spawn ?? DEFAULTS.spawn) ? spawn : undefined,
+      spawn: isStarting ? new DaemonProgram(this.places, daemonSettings(options), options.daemonPath) : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
         if (options.root !== undefined) checkServes(this.places, hello.directory);
@@ -84,12 +85,14 @@ export class Client implements ClientApi, Home {
     return this.#connection.ready();
   }
 
-  async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
+  async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
+    if (options !== NO_OPTIONS) checkHandleOptions(options);
     const contents = this.current(id) ?? (isSessionId(id) ? await this.load(id) : undefined);
     return contents && new Handle(this, { id, contents }, options);
   }
 
-  create(options: HandleOptions = {}): Handle {
+  create(options: HandleOptions = NO_OPTIONS): Handle {
+    if (options !== NO_OPTIONS) checkHandleOptions(options);
     return new Handle(this, { id: null }, options);
   }
 
@@ -98,15 +101,15 @@ export class Client implements ClientApi, Home {
   }
 
   async abandon(session: HandleApi | string): Promise<void> {
-    if (session instanceof Handle) await session.abandon();
-    else if (isSessionId(session)) await this.end(session);
+    if (isSessionId(session)) await this.end(session);
+    else if (typeof session === "object" && session !== null) await session.abandon();
     else throw new SessionError("ERR_BAD_ID");
   }
 
   transaction<T>(
     session: HandleApi | string,
     fn: (session: HandleApi) => T | Promise<T>,
-    options: TransactionOptions = {},
+    options?: TransactionOptions,
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
@@ -120,7 +123,7 @@ export class Client implements ClientApi, Home {
   async #transactionOf<T>(
     id: string,
     fn: (session: HandleApi) => T | Promise<T>,
-    options: TransactionOptions,
+    options: TransactionOptions | undefined,
   ): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
@@ -146,6 +149,11 @@ export class Client implements ClientApi, Home {
   }
 
   // -- for handles and the middleware
+
+  /** Contents, and what holds them, are always of one copy of the package: that of the client. */
+  handle(found: Found, birthplace: Birthplace): Handle {
+    return new Handle(this, found, birthplace);
+  }
 
   /** The contents of this worker's copy, if the file still has their revision: one stat, no round trip. */
   current(id: string): Contents | undefined {

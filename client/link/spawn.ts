@@ -3,28 +3,15 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
+import type { DaemonProgram } from "./daemon-program.ts";
 
 const KILLED = "killed";
 const LATE = "it is not ready yet";
 /** A start gets this time even if a call would wait for less: on a busy machine a start takes seconds. */
 const MIN_START_MS = 10_000;
 
-export interface SpawnOptions {
-  readonly idleExitMs: number;
-  readonly durability: string;
-}
-
-/** The daemon is spawned, never imported: a worker that only uses sessions loads nothing of it. */
-const DAEMON = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
-/**
- * If the daemon's file was there at our start and is missing now, its release was removed while this process went on.
- */
-const wasThere = existsSync(DAEMON);
 /** The Node program that runs this process: Linux can start it even when its file has been removed or replaced. */
 const THIS_PROGRAM = "/proc/self/exe";
 /** How a daemon that refuses to start begins its reason on standard error. */
@@ -42,31 +29,28 @@ const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIA
  */
 export async function spawnDaemon(
   places: Places,
-  options: SpawnOptions,
+  daemon: DaemonProgram,
   patienceMs: number,
 ): Promise<SessionError | undefined> {
-  if (!existsSync(DAEMON)) return lost(places, `${DAEMON} is not there${wasThere ? " any more" : ""}`);
+  const program = daemon.get();
+  if ("problem" in program) return lost(places, program.problem, program.advice);
+  const command = [program.path, ...daemon.args, "--ready-fd", "3"];
   const forMs = Math.max(MIN_START_MS, patienceMs);
-  const first = await run(process.execPath, places, options, forMs);
-  const { outcome, said } = first.hasBegun ? first : await run(THIS_PROGRAM, places, options, forMs);
+  const first = await run(process.execPath, command, forMs);
+  const { outcome, said } = first.hasBegun ? first : await run(THIS_PROGRAM, command, forMs);
   // A daemon that was killed while it started is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ready" || outcome === KILLED) return undefined;
-  if (outcome !== LATE && !REFUSAL.test(said)) return lost(places, `${DAEMON}: ${outcome}. ${said.trim()}`);
+  if (outcome !== LATE && !REFUSAL.test(said)) return lost(places, `${program.path}: ${outcome}. ${said.trim()}`);
   throw new SessionError(
     "ERR_DAEMON_UNAVAILABLE",
     `A daemon for ${places.root} could not be started: ${outcome}. ${said.trim()}`,
   );
 }
 
-/** Whether the release of this process was removed: then a process of the next release is likely to start a daemon. */
-export function mayBeReplaced(): boolean {
-  return wasThere && !existsSync(DAEMON);
-}
-
-function lost(places: Places, what: string): SessionError {
+function lost(places: Places, what: string, advice?: string): SessionError {
   const why = `No daemon answers on ${places.socket}, and this process cannot start one: ${what}.`;
   const remedy = "If a new release was installed, restart this process from it; otherwise install the package again.";
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${remedy}`);
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
 }
 
 interface Outcome {
@@ -77,12 +61,9 @@ interface Outcome {
   readonly said: string;
 }
 
-async function run(program: string, places: Places, options: SpawnOptions, patienceMs: number): Promise<Outcome> {
-  const args = ["--root", places.root, "--socket", places.socket, "--ready-fd", "3"];
-  args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability);
-  args.push("--log-file", join(places.root, "sessiond.log"));
+async function run(program: string, command: readonly string[], patienceMs: number): Promise<Outcome> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.includes(name)));
-  const child = spawn(program, [DAEMON, ...args], {
+  const child = spawn(program, command, {
     cwd: "/",
     detached: true,
     env,
