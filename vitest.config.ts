@@ -13,6 +13,8 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     teardownTimeout: 20_000,
+    // CI tries a test that failed once more, and says so: see the closing line's reporter.
+    retry: Number(process.env.GAMBAS_SESSION_TEST_RETRIES ?? 0),
     pool: "forks",
     // Most of their time tests wait for processes that they have started.
     maxWorkers: "100%",

@@ -27,6 +27,26 @@ export interface HandleOptions {
 /** How long a browser keeps a cookie: whole seconds above 0, or "timeout": as long as the session lives after its last use. */
 export type CookieMaxAge = number | "timeout";
 
+export interface CreateOptions extends HandleOptions {
+  /** Id of the session. Default: a new one with the prefix. */
+  readonly id?: string | undefined;
+}
+
+export interface ListOptions {
+  /** Only the sessions of exactly this prefix: there are no patterns. Default: all. */
+  readonly prefix?: string | undefined;
+}
+
+/** A session as a list names it: by its header, which is all that is read of it. */
+export interface ListedSession {
+  readonly id: string;
+  /** Bytes of its file. */
+  readonly bytes: number;
+  readonly lastUsed: Date;
+  /** When it expires unless it is used; null: never. */
+  readonly expires: Date | null;
+}
+
 export interface TransactionOptions {
   /** How long the turn may be kept, in whole ms above 0. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
   readonly leaseMs?: number;
@@ -47,6 +67,10 @@ export interface Handle {
   readonly path: string | null;
   /** Bytes of the session's file as last saved; 0 without one. */
   readonly size: number;
+  /** When the session was last saved or touched, as of the contents of this handle; null as long as nothing of it is saved. */
+  readonly lastUsed: Date | null;
+  /** When the session expires unless it is used; null where it never does, and as long as nothing of it is saved. */
+  readonly expires: Date | null;
   /** Life time in seconds since the last use; 0 or less ends the session. Setting anything but a number throws ERR_BAD_OPTION. */
   timeout: number;
   /** Path of the cookie, kept in the session; "": none is. Setting a path that no cookie can have throws ERR_BAD_OPTION. */
@@ -77,6 +101,12 @@ export interface Handle {
    *   be sent any more. Nothing is changed then.
    */
   set<Key extends string>(key: Key, value: Settable<Key>): void;
+  /**
+   * Sets these keys and deletes all others, as one change. A value that is stored already keeps its bytes; null and undefined are as in `set`.
+   *
+   * @throws SessionError what `set` throws. Nothing is changed then.
+   */
+  replace(values: Readonly<Record<string, unknown>>): void;
   /** @returns whether the key was there. */
   delete(key: string): boolean;
   /** The exact Gambas type of a value: "Integer", "String[]", "Collection" …; undefined for a key that is not there. */
@@ -91,6 +121,15 @@ export interface Handle {
   save(): Promise<void>;
   /** Reads the newest contents, and drops what was not saved. */
   load(): Promise<void>;
+  /**
+   * Gives the session a new id of the same prefix: keys, exact types, bytes, life time and cookie path stay, and what is not saved yet is
+   * saved with it, in one step. When it resolves the old id is gone for ever. Without a session nothing happens; inside a transaction it takes
+   * effect with the commit of that.
+   *
+   * @throws SessionError ERR_HEADERS_SENT where no cookie of the new id could be sent; ERR_SESSION_GONE when the session has ended, or has
+   *   got another id, elsewhere; what `save` throws. Nothing is changed then.
+   */
+  regenerate(): Promise<void>;
   /** Ends the session, readable or not: its file is gone, and nothing brings it back. The next `set` begins another one. */
   abandon(): Promise<void>;
   /** Renews the time of the last use, at most once a second; undefined where there is nothing to renew. */
@@ -123,8 +162,26 @@ export interface Client {
    * @throws SessionError ERR_UNREADABLE, ERR_DAEMON_UNAVAILABLE, ERR_STORE, ERR_SESSION_BUSY.
    */
   open(id: string, options?: HandleOptions): Promise<Handle | undefined>;
-  /** A session that begins with its first `set`, and is there with its first save. */
-  create(options?: HandleOptions): Handle;
+  /**
+   * A session that begins with its first `set`, and is there with its first save, which rejects with ERR_ID_TAKEN where the given id is or was
+   * in use.
+   *
+   * @throws SessionError ERR_BAD_ID for a given id that is none.
+   */
+  create(options?: CreateOptions): Handle;
+  /**
+   * The sessions that there are and that have not expired, in the order of their ids; those that begin or end meanwhile may be among them. Wakes
+   * and touches none, and holds no more than a page of them, however many there are.
+   *
+   * @throws SessionError ERR_BAD_OPTION for a prefix that no id can have.
+   */
+  list(options?: ListOptions): AsyncIterableIterator<ListedSession>;
+  /**
+   * Renews the time of the last use, unless that is less than a second ago. @returns whether there is such a session.
+   *
+   * @throws SessionError ERR_BAD_ID.
+   */
+  touch(id: string): Promise<boolean>;
   /** The same as `handle.save()`. */
   commit(handle: Handle): Promise<void>;
   /** Ends a session: its file is gone, and nothing brings it back. Of one that is not there nothing happens. @throws SessionError ERR_BAD_ID. */
@@ -136,9 +193,71 @@ export interface Client {
     options?: TransactionOptions,
   ): Promise<T>;
   /** What the daemon tells about itself: version, uptime, counters. */
-  status(): Promise<Record<string, unknown>>;
+  status(): Promise<DaemonStatus>;
   /** Closes the connection. Calls that wait fail with ERR_CLOSED; the daemon goes on. */
   close(): void;
+}
+
+/** Time that calls have taken, in µs. */
+export interface Latencies {
+  readonly count: number;
+  /** None where nothing was counted yet, as the others. */
+  readonly p50?: number;
+  readonly p90?: number;
+  readonly p99?: number;
+  readonly "p99.9"?: number;
+  readonly max?: number;
+}
+
+/** Counters begin with the daemon. README says of each what it means. */
+export interface DaemonStatus {
+  readonly version: string;
+  /** Version of the protocol. */
+  readonly protocol: number;
+  readonly pid: number;
+  readonly root: string;
+  readonly engine: string;
+  readonly durability: string;
+  readonly uptimeSeconds: number;
+  readonly connections: number;
+  readonly waitingCalls: number;
+  readonly waitingBytes: number;
+  readonly waitingTurns: number;
+  /** These four only where sessions are in files. */
+  readonly hasRecordLocks?: boolean;
+  readonly fileSystem?: Readonly<Record<string, boolean>>;
+  readonly gambas?: string;
+  readonly isWatching?: boolean;
+  readonly sessionsCached: number;
+  readonly sessionsAwake: number;
+  readonly bytesCached: number;
+  /** As of the last sweep; null before the first. */
+  readonly sessionsOnDisk: number | null;
+  readonly tombstones: number;
+  /** Null where that cannot be found out. */
+  readonly memoryBytes: number | null;
+  readonly opens: number;
+  readonly hits: number;
+  readonly hitRate: number;
+  readonly commits: number;
+  readonly writes: number;
+  readonly touches: number;
+  readonly abandons: number;
+  readonly successions: number;
+  readonly leases: number;
+  readonly leasesLost: number;
+  readonly conflicts: number;
+  readonly repairs: number;
+  readonly resurrectionsUndone: number;
+  readonly foreignSaves: number;
+  readonly expired: number;
+  readonly duplicates: number;
+  /** Failures of calls, by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly openMicros: Latencies;
+  readonly commitMicros: Latencies;
+  readonly leaseMicros: Latencies;
+  readonly loopDelayMicros: Latencies;
 }
 
 /** A value with the Gambas type that was asked for. It may stand alone or anywhere inside arrays and objects. */

@@ -6,8 +6,13 @@ export { type ErrorCode, SessionError } from "../protocol/errors.ts";
 export type {
   Client,
   CookieMaxAge,
+  CreateOptions,
+  DaemonStatus,
   Handle,
   HandleOptions,
+  Latencies,
+  ListedSession,
+  ListOptions,
   SessionData,
   Settable,
   TransactionOptions,

@@ -8,7 +8,7 @@ import { SessionError } from "../protocol/errors.ts";
 import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
 import { resolveSettings, type Settings } from "../protocol/settings.ts";
-import type { CookieMaxAge, HandleOptions, TransactionOptions } from "./api.ts";
+import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
 import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
 
 export interface ConnectOptions {
@@ -146,6 +146,15 @@ const HANDLE_CHECKS: Checks<HandleOptions> = {
   isUnique: BOOLEAN,
 };
 
+const CREATE_CHECKS: Checks<CreateOptions> = {
+  ...HANDLE_CHECKS,
+  id: [isText, "the id of a session"],
+};
+
+const LIST_CHECKS: Checks<ListOptions> = {
+  prefix: [isText, "text"],
+};
+
 const TRANSACTION_CHECKS: Checks<TransactionOptions> = {
   leaseMs: [(value) => Number.isSafeInteger(value) && Number(value) > 0, "a whole number of milliseconds above 0"],
 };
@@ -198,6 +207,16 @@ export function checkHandleOptions(options: HandleOptions): void {
   checkOptions(options, HANDLE_CHECKS, { owner: "a session" });
 }
 
+/** @throws SessionError ERR_BAD_OPTION, by name. */
+export function checkCreateOptions(options: CreateOptions): void {
+  checkOptions(options, CREATE_CHECKS, { owner: "a session" });
+}
+
+/** @throws SessionError ERR_BAD_OPTION, by name. */
+export function checkListOptions(options: ListOptions): void {
+  checkOptions(options, LIST_CHECKS, { owner: "a list" });
+}
+
 /** Two settings of the daemon have options of their own. */
 function checkNamedOnce(options: ConnectOptions): void {
   for (const name of ["idleExitMs", "durability"] as const) {
@@ -235,6 +254,12 @@ export function checkMaxAge(maxAge: unknown): void {
     "ERR_BAD_OPTION",
     `The life time of a cookie is ${MAX_AGE_WORDS}, or null, not ${said(maxAge)}.`,
   );
+}
+
+/** @throws SessionError ERR_BAD_OPTION. */
+export function checkTimeout(seconds: number): number {
+  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
+  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
 }
 
 /** As it is written in a header. */

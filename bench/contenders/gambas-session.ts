@@ -74,7 +74,7 @@ class HeldHandle implements Held {
   async touch(): Promise<void> {
     const contents = this.#client.current(this.#id) ?? (await this.#client.load(this.#id));
     if (contents === undefined) throw new Error(`session ${this.#id} is not there`);
-    await this.#client.touch(this.#id, contents);
+    await this.#client.renew(this.#id, contents);
   }
 
   increment(): Promise<void> {

@@ -1,56 +1,29 @@
 // The contents of a session at one revision, as this worker has them: an image, of which a value is decoded when a
 // request first asks for it. Contents are immutable and shared by all requests; each request gets a copy of its own of
 // a value that can be changed in place. Contents estimate the memory they take, and add to their tally when it grows.
-//
-// Contents after a small commit have no image at first: they are an overlay, the changed keys on top of older contents.
 
 import {
   applyDelta,
   type Change,
   encodeDelta,
   isPast,
-  KeyList,
+  type KeyList,
   type Layout,
   layoutOf,
-  MAX_AGE_KEY,
   newImage,
   valueOf as storedValue,
   timeoutSeconds,
 } from "../../protocol/image/image.ts";
 import { DEFAULT_TIMEOUT_SECONDS } from "../../protocol/places.ts";
-import { AsciiCutter, decodeScalar, decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
+import { AsciiCutter, decodeScalar, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { Original } from "./original.ts";
+import { type Made, Overlay } from "./overlay.ts";
 
 export interface Revision {
   readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
-}
-
-/**
- * For speed only (without overlays `set` takes 35 instead of 25 us of a worker): changed contents without bytes of their own.
- *
- * The changes since older contents, the base. No object of these contents is shared between keys, so a key without an
- * entry here has the value of the base.
- */
-interface Overlay {
-  /** Has an image, and is no overlay itself: a read takes one step down at most. */
-  readonly base: Contents;
-  readonly entries: Entries;
-  readonly timeoutSeconds: number | undefined;
-  readonly cookiePath: string | undefined;
-}
-
-type Entries = ReadonlyMap<string, Buffer | undefined>;
-
-/**
- * Changed keys: the new bytes of each, or undefined for a deleted one. `moved` are keys that were deleted and set again
- * since, and so have become the last ones.
- */
-export interface Made {
-  readonly entries: Entries;
-  readonly moved: ReadonlySet<string>;
 }
 
 /** A change that is not committed yet. */
@@ -63,9 +36,6 @@ export interface Tally {
   bytes: number;
 }
 
-/** Contents with more changed keys than this get an image: an overlay is copied at each commit. */
-const MAX_OVERLAY_KEYS = 32;
-
 /** Stands for an object that may be part of several keys: all keys must be decoded together then. */
 export const SHARED = Symbol("shared with other keys");
 
@@ -77,8 +47,6 @@ const NOT_SCALAR = Symbol("not a scalar");
 const MAX_CUTTER_BYTES = 4096;
 
 // The memory of JavaScript objects besides their bytes in the image, as measured with Node 20.
-/** A changed value: the buffer and its place in a map. */
-const CHANGE_BYTES = 256;
 const LAYOUT_BYTES = 160;
 /** The offset of a value, and the slot for the decoded value. */
 const PLACE_BYTES = 32;
@@ -97,29 +65,27 @@ export class Contents {
   /** Only this request may use these contents: a stat could not tell their revision from that of a later save. */
   readonly isFleeting: boolean;
   #image: Buffer | undefined;
-  #overlay: Overlay | undefined;
+  #overlay: Overlay<Contents> | undefined;
   #layout: Layout | undefined;
   #keyList: KeyList | undefined;
   #timeoutSeconds: number | undefined;
   /** The decoded values of the image, in the order of its entries. */
   #values: unknown[] | undefined;
   #cutter: AsciiCutter | undefined;
-  /** The decoded values of the overlay. */
-  #changedValues: Map<string, unknown> | undefined;
   /** Whether the image has memory of its own, outside Node's pool. */
   #isSettled: boolean;
   /** The estimated memory of these contents, without the base of an overlay. */
   #ownBytes: number;
   #tally: Tally | undefined;
 
-  private constructor(state: State, image: Buffer | undefined, overlay: Overlay | undefined) {
+  private constructor(state: State, image: Buffer | undefined, overlay: Overlay<Contents> | undefined) {
     this.revision = { ino: state.ino, size: state.size, mtimeMs: state.mtimeMs };
     this.startupMs = state.startupMs;
     this.isFleeting = state.kind === KIND.fleeting;
     this.#image = image;
     this.#overlay = overlay;
     this.#isSettled = image !== undefined && !isFromPool(image);
-    this.#ownBytes = image === undefined ? bytesOfEntries(overlay?.entries) : image.length;
+    this.#ownBytes = image === undefined ? (overlay?.bytes ?? 0) : image.length;
   }
 
   /** From an answer that brings an image. The image is copied: the answer is a view of the receive buffer. */
@@ -156,7 +122,6 @@ export class Contents {
     stamped.#keyList = this.#keyList;
     stamped.#values = this.#values;
     stamped.#cutter = this.#cutter;
-    stamped.#changedValues = this.#changedValues;
     stamped.#timeoutSeconds = this.#timeoutSeconds;
     stamped.#isSettled = this.#isSettled;
     stamped.#ownBytes = this.#ownBytes;
@@ -177,7 +142,7 @@ export class Contents {
     if (this.#overlay !== undefined) this.#overlay.base.#tally = tally;
   }
 
-  #grow(bytes: number): void {
+  grow(bytes: number): void {
     this.#ownBytes += bytes;
     if (this.#tally !== undefined) this.#tally.bytes += bytes;
   }
@@ -197,7 +162,9 @@ export class Contents {
   }
 
   get image(): Buffer {
-    return this.#image ?? this.#become(this.#derive(), false);
+    if (this.#image !== undefined) return this.#image;
+    if (this.#overlay === undefined) throw new Error("contents without bytes and without a way to them");
+    return this.#become(this.#overlay.image(this.startupMs), false);
   }
 
   /** From now on these contents are this image and nothing derived from it. */
@@ -205,7 +172,6 @@ export class Contents {
     const tally = this.#tally;
     this.countIn(undefined);
     this.#overlay = undefined;
-    this.#changedValues = undefined;
     this.#layout = undefined;
     this.#keyList = undefined;
     this.#values = undefined;
@@ -227,32 +193,27 @@ export class Contents {
     const layout = layoutOf(image);
     const { size, list } = layout.entries;
     const perKey = list.isShared ? PLACE_BYTES : PLACE_BYTES + KEY_BYTES;
-    this.#grow(LAYOUT_BYTES + perKey * size + (layout.hasReferences ? TABLE_PART * image.length : 0));
+    this.grow(LAYOUT_BYTES + perKey * size + (layout.hasReferences ? TABLE_PART * image.length : 0));
     return layout;
   }
 
   /** In file order. */
   get keys(): readonly string[] {
-    return this.#list.keys;
+    return this.keyList.keys;
   }
 
   /** The keys without those that Gambas keeps for itself. */
   get shownKeys(): readonly string[] {
-    return this.#list.shown;
+    return this.keyList.shown;
   }
 
   has(key: string): boolean {
-    const overlay = this.#overlay;
-    if (overlay === undefined) return this.layout.entries.has(key);
-    return overlay.entries.has(key) ? overlay.entries.get(key) !== undefined : overlay.base.has(key);
+    return this.#overlay === undefined ? this.layout.entries.has(key) : this.#overlay.has(key);
   }
 
   /** Whether the session itself says how long browsers keep its cookie. */
   get hasMaxAge(): boolean {
-    const overlay = this.#overlay;
-    if (overlay === undefined) return this.layout.entries.list.hasMaxAge;
-    const { base, entries } = overlay;
-    return entries.has(MAX_AGE_KEY) ? entries.get(MAX_AGE_KEY) !== undefined : base.hasMaxAge;
+    return this.#overlay === undefined ? this.layout.entries.list.hasMaxAge : this.#overlay.hasMaxAge;
   }
 
   /** Whether one object may be part of several keys. An overlay never has such objects. */
@@ -261,14 +222,12 @@ export class Contents {
   }
 
   get timeoutSeconds(): number {
-    this.#timeoutSeconds ??= this.#findTimeout();
+    this.#timeoutSeconds ??= this.#overlay?.timeoutSeconds ?? timeoutSeconds(this.image);
     return this.#timeoutSeconds;
   }
 
   get cookiePath(): string {
-    return this.#overlay === undefined
-      ? this.layout.cookiePath
-      : (this.#overlay.cookiePath ?? this.#overlay.base.cookiePath);
+    return this.#overlay === undefined ? this.layout.cookiePath : this.#overlay.cookiePath;
   }
 
   /** The number by which the daemon knows these contents; 0 where it could mistake others for them. */
@@ -285,11 +244,7 @@ export class Contents {
    * of which each request takes a copy, or SHARED.
    */
   value(key: string): unknown {
-    const overlay = this.#overlay;
-    if (overlay !== undefined) {
-      const { base, entries } = overlay;
-      return entries.has(key) ? this.#changedValue(entries, key) : base.value(key);
-    }
+    if (this.#overlay !== undefined) return this.#overlay.value(key, this);
     const { layout } = this;
     const index = layout.entries.list.indexOf(key);
     if (index < 0) return undefined;
@@ -303,24 +258,12 @@ export class Contents {
 
   /** The self-contained bytes of a value. */
   stored(key: string): Buffer | undefined {
-    const overlay = this.#overlay;
-    if (overlay === undefined) return storedValue(this.image, this.layout, key);
-    return overlay.entries.has(key) ? overlay.entries.get(key) : overlay.base.stored(key);
+    return this.#overlay === undefined ? storedValue(this.image, this.layout, key) : this.#overlay.stored(key);
   }
 
   /** These contents with a change on top of them; undefined where only an image can hold the result. */
-  #overlayWith(change: Partial<Change>, { entries, moved }: Made): Overlay | undefined {
-    const { shares = [], timeoutSeconds, cookiePath } = change;
-    if (shares.length > 0 || moved.size > 0 || this.#mayShareObjects) return undefined;
-    const before = this.#overlay;
-    const merged = before === undefined ? entries : mergeEntries(before.entries, entries);
-    if (merged === undefined || merged.size > MAX_OVERLAY_KEYS) return undefined;
-    return {
-      base: before?.base ?? this,
-      entries: merged,
-      timeoutSeconds: timeoutSeconds ?? before?.timeoutSeconds,
-      cookiePath: cookiePath ?? before?.cookiePath,
-    };
+  #overlayWith(change: Partial<Change>, made: Made): Overlay<Contents> | undefined {
+    return this.#mayShareObjects ? undefined : Overlay.over(this, this.#overlay, change, made);
   }
 
   #decode({ entries, hasReferences }: Layout, index: number): unknown {
@@ -329,95 +272,23 @@ export class Contents {
     this.#cutter ??= this.#newCutter(image);
     const value = isObjectTag(image[from]) ? NOT_SCALAR : decodeScalar(image, from, this.#cutter);
     if (value !== NOT_SCALAR && !isGambasObject(value)) {
-      this.#grow(SCALAR_BYTES + to - from);
+      this.grow(SCALAR_BYTES + to - from);
       return value;
     }
     if (hasReferences) return SHARED;
-    this.#grow(OBJECT_BYTES);
+    this.grow(OBJECT_BYTES);
     return new Original(image.subarray(from, to));
   }
 
   #newCutter(image: Buffer): AsciiCutter {
-    if (image.length <= MAX_CUTTER_BYTES) this.#grow(image.length);
+    if (image.length <= MAX_CUTTER_BYTES) this.grow(image.length);
     return new AsciiCutter(image, MAX_CUTTER_BYTES);
   }
 
-  #changedValue(entries: Entries, key: string): unknown {
-    this.#changedValues ??= new Map();
-    const known = this.#changedValues.get(key);
-    if (known !== undefined) return known;
-    const bytes = entries.get(key);
-    if (bytes === undefined) return undefined;
-    const value = isObjectTag(bytes[0]) ? NOT_SCALAR : decodeScanned(bytes, 0);
-    const kept = value === NOT_SCALAR || isGambasObject(value) ? new Original(bytes) : value;
-    this.#changedValues.set(key, kept);
-    this.#grow(OBJECT_BYTES + bytes.length);
-    return kept;
-  }
-
-  get #list(): KeyList {
-    this.#keyList ??= this.#findKeys();
+  get keyList(): KeyList {
+    this.#keyList ??= this.#overlay?.keyList(this) ?? this.layout.entries.list;
     return this.#keyList;
   }
-
-  #findKeys(): KeyList {
-    const overlay = this.#overlay;
-    if (overlay === undefined) return this.layout.entries.list;
-    const before = overlay.base.#list;
-    const keys = new Set(before.keys);
-    let isSame = true;
-    for (const [key, bytes] of overlay.entries) {
-      if (bytes !== undefined && keys.has(key)) continue;
-      isSame = false;
-      if (bytes === undefined) keys.delete(key);
-      else keys.add(key);
-    }
-    if (isSame) return before;
-    this.#grow(KEY_BYTES * keys.size);
-    return new KeyList([...keys]);
-  }
-
-  #findTimeout(): number {
-    const overlay = this.#overlay;
-    if (overlay === undefined) return timeoutSeconds(this.image);
-    return overlay.timeoutSeconds ?? overlay.base.timeoutSeconds;
-  }
-
-  #derive(): Buffer {
-    const overlay = this.#overlay;
-    if (overlay === undefined) throw new Error("contents without bytes and without a way to them");
-    const { base, entries, timeoutSeconds, cookiePath } = overlay;
-    const change = { delta: encodeDelta(entries), nowMs: this.startupMs, timeoutSeconds, cookiePath };
-    return applyDelta(base.image, change);
-  }
-}
-
-/**
- * The later value of a key wins. Undefined when a deleted key is set again: it has moved to the end, which needs an
- * image.
- */
-function mergeEntries(before: Entries, after: Entries): Entries | undefined {
-  for (const [key, bytes] of after) {
-    if (bytes !== undefined && before.has(key) && before.get(key) === undefined) return undefined;
-  }
-  if (hasSameKeys(before, after)) return after;
-  const merged = new Map(before);
-  for (const [key, bytes] of after) merged.set(key, bytes);
-  return merged;
-}
-
-/** Also in the same order: the usual case, where the same keys change at every commit. */
-function hasSameKeys(one: Entries, other: Entries): boolean {
-  if (one.size !== other.size) return false;
-  const keys = one.keys();
-  for (const key of other.keys()) if (key !== keys.next().value) return false;
-  return true;
-}
-
-function bytesOfEntries(entries: Entries | undefined): number {
-  let bytes = 0;
-  if (entries !== undefined) for (const value of entries.values()) bytes += CHANGE_BYTES + (value?.length ?? 0);
-  return bytes;
 }
 
 /** Node cuts buffers of less than half its size from the pool; all others have memory of their own. */

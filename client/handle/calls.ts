@@ -18,6 +18,8 @@ export interface CommitRequest {
   readonly timeoutSeconds?: number;
   readonly cookiePath?: string;
   readonly fence?: number;
+  /** The id under which the session goes on; under which it begins, if it is new. */
+  readonly successor?: string | undefined;
   /** More is to come under the lease of `fence`. */
   readonly keepsLease?: boolean;
 }
@@ -42,7 +44,8 @@ export interface Calls {
   load(id: string): Promise<Contents | undefined>;
   /** @returns the contents after the commit; undefined when the session is gone. */
   apply(request: CommitRequest): Promise<Contents | undefined>;
-  touch(id: string, contents: Contents): Promise<Contents | undefined>;
+  /** Renews the stamp. */
+  renew(id: string, contents: Contents | undefined): Promise<Contents | undefined>;
   end(id: string): Promise<void>;
   /** @param leaseMs 0: the daemon's default. */
   lease(id: string, leaseMs: number): Promise<Grant>;

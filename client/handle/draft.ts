@@ -7,18 +7,19 @@
 //   SAVED       contents of a revision of the file           --commit, Load-->            SAVED
 //   SAVED       somebody else has ended the session          --commit refused, Load-->    NONE  (`ended` names it)
 //   UNREADABLE  there is a session that cannot be read       --Abandon-->                 NONE  (`ended` names it)
+//   SAVED, NEW  `renew`, and a commit                        --committed-->               SAVED, under another id (`ended` names the old one)
 //   any         the request ends it                          --Abandon-->                 NONE  (`ended` names it, but not a NEW one)
 //
 // The state is nowhere a field: SAVED is to have contents, UNREADABLE to have a problem, NEW to have an id and neither.
 
 import { randomBytes } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY, MAX_AGE_KEY } from "../../protocol/image/image.ts";
-import { checkPrefix, ID_RANDOM_BYTES, makeSessionId } from "../../protocol/session-id.ts";
-import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
+import { COOKIE_PATH_KEY, expiryOf } from "../../protocol/image/image.ts";
+import { checkPrefix, ID_RANDOM_BYTES, makeSessionId, prefixOf } from "../../protocol/session-id.ts";
+import { encodeValue } from "../../protocol/value/value.ts";
 import type { CookieMaxAge } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkCookiePath, checkMaxAge, DEFAULTS } from "../options.ts";
+import { checkCookiePath, checkMaxAge, checkTimeout, DEFAULTS } from "../options.ts";
 import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
 import {
@@ -32,29 +33,15 @@ import {
   type Ended,
   Inherited,
   NOTHING_CHOSEN,
+  type Opened,
   propertiesOf,
-  readMaxAge,
+  type Remembered,
+  secondsOf,
+  storedCookiePath,
   storedMaxAge,
+  withMaxAge,
 } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
-
-/** How the session of an id was found. Neither contents nor a problem: there is no such session. */
-export interface Opened {
-  readonly id: string | null;
-  readonly contents?: Contents | undefined;
-  /** Why it could not be read. */
-  readonly problem?: Error | undefined;
-}
-
-/** What a part of a transaction can be taken back to. */
-export interface Remembered {
-  readonly id: string | null;
-  readonly wasCreated: boolean;
-  readonly chosen: Chosen;
-  readonly prefix: string | undefined;
-  readonly isUnique: boolean | undefined;
-  readonly edits: RememberedEdits;
-}
 
 const NONE_ENDED: readonly Ended[] = [];
 
@@ -69,6 +56,10 @@ export class Draft implements CookieState {
   #isUnique: boolean | undefined;
   /** This request has begun the session. */
   #wasCreated = false;
+  /** The id under which the session goes on with its next commit; undefined: it keeps its id. */
+  successor: string | undefined;
+  /** The id that was asked for has been had. */
+  #hadGivenId = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
   /** How long the browser keeps the cookie, once this request has chosen otherwise. */
@@ -101,7 +92,35 @@ export class Draft implements CookieState {
     return this.#contents === undefined && this.#problem === undefined;
   }
 
+  /** The id that a session which begins here is to have. */
+  get givenId(): string | undefined {
+    return this.#hadGivenId ? undefined : this.#birthplace.id;
+  }
+
+  /** @throws SessionError ERR_HEADERS_SENT where no cookie can be sent any more. */
+  checkMayRenew(): void {
+    try {
+      this.#birthplace.mayCreate?.();
+    } catch (cause) {
+      const what = "A session cannot get another id where its cookie would not reach the browser.";
+      throw isCode(cause, "ERR_HEADERS_SENT") ? new SessionError(cause.code, what, { cause }) : cause;
+    }
+  }
+
+  /** With the next commit the session goes on under another id. */
+  renew(): void {
+    if (this.#id !== null) this.successor = makeSessionId(prefixOf(this.#id), randomBytes(ID_RANDOM_BYTES));
+  }
+
   // -- properties
+
+  get lastUsed(): Date | null {
+    return this.#contents === undefined ? null : expiryOf(this.#contents.startupMs, 0);
+  }
+
+  get expires(): Date | null {
+    return this.#contents === undefined ? null : expiryOf(this.#contents.startupMs, this.timeout);
+  }
 
   get timeout(): number {
     const chosen = this.#chosen.timeoutSeconds ?? this.#contents?.timeoutSeconds;
@@ -109,9 +128,7 @@ export class Draft implements CookieState {
   }
 
   set timeout(seconds: number) {
-    if (typeof seconds !== "number" || Number.isNaN(seconds)) {
-      throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
-    }
+    checkTimeout(seconds);
     this.#choose({ timeoutSeconds: seconds });
   }
 
@@ -128,7 +145,7 @@ export class Draft implements CookieState {
   get cookieMaxAge(): CookieMaxAge | null {
     const chosen = this.#chosen.cookieMaxAge;
     if (chosen !== undefined) return chosen;
-    const stored = this.#contents?.hasMaxAge === true ? readMaxAge(this.#contents.value(MAX_AGE_KEY)) : undefined;
+    const stored = storedMaxAge(this.#contents);
     return stored === undefined ? (this.#birthplace.cookieMaxAge ?? null) : stored;
   }
 
@@ -166,7 +183,6 @@ export class Draft implements CookieState {
     this.#noteLate();
   }
 
-  /** The request that the session belongs to, for who reads it. */
   get request(): string | undefined {
     return this.#birthplace.request;
   }
@@ -183,12 +199,10 @@ export class Draft implements CookieState {
   }
 
   has(key: string): boolean {
-    if (key === MAX_AGE_KEY) return false;
     return this.#edits.has(key, this.#contents);
   }
 
   get(key: string): unknown {
-    if (key === MAX_AGE_KEY) return undefined;
     return this.#edits.get(key, this.#contents);
   }
 
@@ -203,6 +217,13 @@ export class Draft implements CookieState {
     this.#edits.put(key, change);
   }
 
+  /** Sets these keys and deletes all others. @throws what `set` throws; nothing is changed then. */
+  replace(values: Readonly<Record<string, unknown>>): void {
+    const next = this.#edits.nextAll(values, this.#contents);
+    if (this.#id === null && next.size > 0) this.#create();
+    this.#edits.putAll(next, this.#contents);
+  }
+
   delete(key: string): boolean {
     checkKey(key);
     if (!this.has(key)) return false;
@@ -211,13 +232,12 @@ export class Draft implements CookieState {
   }
 
   typeOf(key: string): string | undefined {
-    if (key === MAX_AGE_KEY) return undefined;
     return this.#edits.typeOf(key, this.#contents);
   }
 
   #create(): void {
     this.#birthplace.mayCreate?.();
-    this.#id = makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
+    this.#id = this.givenId ?? makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
     this.#wasCreated = true;
     const path = this.effectiveCookiePath;
     this.#edits.put(COOKIE_PATH_KEY, { bytes: encodeValue(path, COOKIE_PATH_KEY).bytes, value: path });
@@ -243,28 +263,22 @@ export class Draft implements CookieState {
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
     const { entries: edited, moved, shares } = this.#edits.collect(this.#contents);
-    if (edited.size === 0 && !this.#hasPlainChanges) return undefined;
-    const entries = this.#withMaxAge(edited);
+    const successor = this.successor;
+    if (edited.size === 0 && !this.#hasPlainChanges && successor === undefined) return undefined;
+    const byDefault = this.#birthplace.cookieMaxAge ?? null;
+    const entries = withMaxAge(edited, this.#chosen.cookieMaxAge, byDefault, this.#contents);
     const isNew = this.#contents === undefined;
-    const isUnique = isNew ? this.isUnique : this.#chosen.isUnique;
+    const isUnique = isNew || successor !== undefined ? this.isUnique : this.#chosen.isUnique;
     return {
       entries,
       moved,
       shares,
       isUnique,
-      isApart: shares.length > 0 || isUnique,
+      successor,
+      isApart: shares.length > 0 || isUnique || successor !== undefined,
       properties: propertiesOf(this.#chosen, isNew ? { seconds: this.timeout, path: this.cookiePath } : undefined),
       changes: this.#edits.changes(),
     };
-  }
-
-  /** The life time of the cookie is an entry like any other, and Gambas programs keep it like any other. */
-  #withMaxAge(edited: Unsaved["entries"]): Unsaved["entries"] {
-    const { cookieMaxAge } = this.#chosen;
-    if (cookieMaxAge === undefined) return edited;
-    const value = storedMaxAge(cookieMaxAge, this.#birthplace.cookieMaxAge ?? null);
-    if (value === undefined && this.#contents?.hasMaxAge !== true) return edited;
-    return new Map(edited).set(MAX_AGE_KEY, value === undefined ? undefined : encodeValue(value, MAX_AGE_KEY).bytes);
   }
 
   noteSent({ entries }: Unsaved): void {
@@ -273,9 +287,23 @@ export class Draft implements CookieState {
 
   /** `unsaved` is in `contents` now. What was changed since then still is not. */
   noteSaved(contents: Contents, unsaved: Unsaved | undefined): void {
+    if (unsaved?.successor !== undefined) this.#goOnAs(unsaved.successor);
     this.#contents = contents;
     this.#edits.noteSaved(unsaved);
     if (unsaved !== undefined) this.#chosen = chosenSince(this.#chosen, unsaved);
+  }
+
+  #goOnAs(successor: string): void {
+    this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
+    this.#id = successor;
+    this.#wasCreated = true;
+    if (this.successor === successor) this.successor = undefined;
+  }
+
+  /** The browser has the cookie of this session under the path, and is to have it no longer. */
+  #leaveCookie(cookiePath: string): void {
+    if (this.#id !== null && !this.isUnsaved) this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
+    this.#cookieHome = undefined;
   }
 
   /** Forgets everything that is not saved. */
@@ -300,13 +328,13 @@ export class Draft implements CookieState {
 
   /** The session has ended, by this request or elsewhere. */
   end(): void {
-    if (this.#id !== null && !this.isUnsaved) {
-      const cookiePath = this.#cookieHome ?? this.effectiveCookiePath;
-      this.#ended = [...this.#ended, { id: this.#id, cookiePath }];
+    if (this.#id !== null) {
+      this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
+      this.#hadGivenId = true;
     }
     this.#problem = undefined;
-    this.#cookieHome = undefined;
     this.#maxAgeBefore = undefined;
+    this.successor = undefined;
     this.#id = null;
     this.#wasCreated = false;
     this.#contents = undefined;
@@ -316,18 +344,19 @@ export class Draft implements CookieState {
 
   // -- transactions
 
-  remember(): Remembered {
+  remember(): Remembered<RememberedEdits> {
     return {
       id: this.#id,
       wasCreated: this.#wasCreated,
       chosen: this.#chosen,
       prefix: this.#prefix,
       isUnique: this.#isUnique,
+      successor: this.successor,
       edits: this.#edits.remember(),
     };
   }
 
-  restore(before: Remembered): void {
+  restore(before: Remembered<RememberedEdits>): void {
     // What was ended stays ended.
     if (before.id !== null && before.id !== this.#id) return;
     this.#id = before.id;
@@ -335,6 +364,7 @@ export class Draft implements CookieState {
     this.#chosen = before.chosen;
     this.#prefix = before.prefix;
     this.#isUnique = before.isUnique;
+    this.successor = before.successor;
     this.#edits.restore(before.edits);
   }
 
@@ -342,6 +372,7 @@ export class Draft implements CookieState {
   adopt(inner: Draft): void {
     if (inner.#ended.length > 0) this.#ended = [...this.#ended, ...inner.#ended];
     this.#wasCreated ||= inner.#wasCreated;
+    if (this.#cookieHome !== undefined && this.#id !== inner.#id) this.#leaveCookie(this.#cookieHome);
     this.#cookieHome ??= inner.#cookieHome;
     if (this.#maxAgeBefore === undefined) this.#maxAgeBefore = inner.#maxAgeBefore;
     this.adoptProperties(inner);
@@ -362,7 +393,6 @@ export class Draft implements CookieState {
     this.#edits.adoptStrays(inner.#edits);
   }
 
-  /** Objects that are out belong to nothing any more. */
   forgetObjects(): void {
     this.#edits.forgetObjects();
   }
@@ -393,11 +423,8 @@ export class Draft implements CookieState {
 
   get needsCookie(): boolean {
     if (this.#id === null) return false;
-    return this.#wasCreated || this.cookieMovedFrom !== undefined || this.#hasOtherMaxAge;
-  }
-
-  get #hasOtherMaxAge(): boolean {
-    return this.#maxAgeBefore !== undefined && this.#maxAgeBefore !== this.cookieMaxAge;
+    const hasOtherAge = this.#maxAgeBefore !== undefined && this.#maxAgeBefore !== this.cookieMaxAge;
+    return this.#wasCreated || this.cookieMovedFrom !== undefined || hasOtherAge;
   }
 
   get hasMaxAge(): boolean {
@@ -408,10 +435,7 @@ export class Draft implements CookieState {
   }
 
   get maxAgeSeconds(): number | undefined {
-    const { cookieMaxAge } = this;
-    // A session whose life time is no number of seconds above 0 has none that a cookie could have.
-    const seconds = cookieMaxAge === "timeout" ? Math.ceil(this.timeout) : cookieMaxAge;
-    return seconds === null || seconds <= 0 ? undefined : seconds;
+    return secondsOf(this.cookieMaxAge, this.timeout);
   }
 
   get cookieMovedFrom(): string | undefined {
@@ -420,12 +444,6 @@ export class Draft implements CookieState {
   }
 
   get effectiveCookiePath(): string {
-    return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
-  }
-
-  #storedCookiePath(): string {
-    const stored = this.#contents?.stored(COOKIE_PATH_KEY);
-    const path = stored === undefined ? "" : decodeValue(stored, 0);
-    return typeof path === "string" ? path : "";
+    return this.cookiePath || storedCookiePath(this.#contents) || DEFAULTS.cookiePath;
   }
 }

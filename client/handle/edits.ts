@@ -7,7 +7,15 @@
 // answer is worth nothing once code of the application has run.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { decodeAll, isLongKey, isShownKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../../protocol/image/image.ts";
+import {
+  decodeAll,
+  isLongKey,
+  isShownKey,
+  keyBytes,
+  MAX_AGE_KEY,
+  MAX_KEY_BYTES,
+  typeOf,
+} from "../../protocol/image/image.ts";
 import {
   decodeValue,
   type Encoded,
@@ -19,7 +27,16 @@ import {
 import { type Contents, Original, SHARED } from "../copies/cache.ts";
 import { noteLate, type Watched, watch } from "./late-changes.ts";
 import { encodeNext, LiveObjects, objectsIn } from "./live-objects.ts";
-import { type Changed, type Collected, collect, type Live, NO_CHANGES, NONE_LIVE, type Sent } from "./unsaved.ts";
+import {
+  type Changed,
+  type Collected,
+  collect,
+  isEqual,
+  type Live,
+  NO_CHANGES,
+  NONE_LIVE,
+  type Sent,
+} from "./unsaved.ts";
 
 /** What a part of a transaction can be taken back to. */
 export interface RememberedEdits {
@@ -53,6 +70,7 @@ export class Edits {
   }
 
   has(key: string, contents: Contents | undefined): boolean {
+    if (key === MAX_AGE_KEY) return false;
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.bytes !== undefined;
     return contents?.has(key) === true;
@@ -60,6 +78,7 @@ export class Edits {
 
   /** @throws SessionError ERR_UNREADABLE for a value that cannot be shown. */
   get(key: string, contents: Contents | undefined): unknown {
+    if (key === MAX_AGE_KEY) return undefined;
     // Nothing is looked up where nothing can be found.
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.value;
@@ -70,6 +89,7 @@ export class Edits {
 
   /** The exact Gambas type. */
   typeOf(key: string, contents: Contents | undefined): string | undefined {
+    if (key === MAX_AGE_KEY) return undefined;
     const change = this.#changes.get(key);
     const live = this.#objects?.live.get(key);
     if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
@@ -132,6 +152,32 @@ export class Edits {
     // A key that was removed and is set again is a new one, and the last.
     if (change.removal !== undefined && isRemoval(this.#changes.get(key))) this.#changes.delete(key);
     this.#change(key, change);
+  }
+
+  /**
+   * What setting these keys, and none but these, would be: `putAll` does it. Changes nothing.
+   *
+   * @throws SessionError ERR_BAD_KEY, ERR_BAD_VALUE.
+   */
+  nextAll(values: Readonly<Record<string, unknown>>, contents: Contents | undefined): ReadonlyMap<string, Changed> {
+    const next = new Map<string, Changed>();
+    for (const [key, value] of Object.entries(values)) {
+      checkKey(key);
+      if (value !== null && value !== undefined) next.set(key, this.next(key, value, contents));
+    }
+    return next;
+  }
+
+  /** A value that is in the contents already is not written again. */
+  putAll(next: ReadonlyMap<string, Changed>, contents: Contents | undefined): void {
+    for (const key of this.keys(contents)) if (!next.has(key)) this.delete(key, contents);
+    for (const [key, change] of next) if (!this.#isStored(key, change, contents)) this.put(key, change);
+  }
+
+  #isStored(key: string, { bytes }: Changed, contents: Contents | undefined): boolean {
+    if (this.#changes.has(key) || this.#objects?.live.has(key) === true) return false;
+    const stored = contents?.stored(key);
+    return stored !== undefined && bytes !== undefined && isEqual(stored, bytes);
   }
 
   /** For a key that is there. */

@@ -9,24 +9,23 @@
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
-import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CookieMaxAge, Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
 import { leaseMsOf } from "../options.ts";
 import { carryOn, isPassing, waitForItself } from "../scope.ts";
 import type { Calls } from "./calls.ts";
-import { Draft, type Opened } from "./draft.ts";
+import { Draft } from "./draft.ts";
 import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
 import type { Watched } from "./late-changes.ts";
-import type { Birthplace, CookieState, Ended } from "./properties.ts";
+import { type Birthplace, type CookieState, type Ended, isTouchDue, type Opened } from "./properties.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
-export type { Opened } from "./draft.ts";
 export { A_TRANSACTION } from "./job.ts";
-export type { Birthplace, CookieState, Ended } from "./properties.ts";
+export type { Birthplace, CookieState, Ended, Opened } from "./properties.ts";
+export { isTouchDue } from "./properties.ts";
 export { Transactions } from "./transactions.ts";
 
 /** What a handle needs of its client. */
@@ -63,55 +62,53 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   // -- what the session is: as `api.ts` says it
 
   get id(): string | null {
-    this.#use();
-    return this.#draft.id;
+    return this.#use().id;
   }
 
   get keys(): string[] {
-    this.#use();
-    return this.#draft.keys;
+    return this.#use().keys;
   }
 
   get path(): string | null {
-    this.#use();
-    const { id } = this.#draft;
+    const { id } = this.#use();
     const { directory } = this.#client;
     return id === null || directory === "" ? null : `${directory}/${id}`;
   }
 
   get size(): number {
-    this.#use();
-    return this.#draft.contents?.revision.size ?? 0;
+    return this.#use().contents?.revision.size ?? 0;
+  }
+
+  get lastUsed(): Date | null {
+    return this.#use().lastUsed;
+  }
+
+  get expires(): Date | null {
+    return this.#use().expires;
   }
 
   get timeout(): number {
-    this.#use();
-    return this.#draft.timeout;
+    return this.#use().timeout;
   }
 
   set timeout(seconds: number) {
-    this.#use();
-    this.#draft.timeout = seconds;
+    this.#use().timeout = seconds;
   }
 
   get cookiePath(): string {
-    this.#use();
-    return this.#draft.cookiePath;
+    return this.#use().cookiePath;
   }
 
   set cookiePath(path: string) {
-    this.#use();
-    this.#draft.cookiePath = path;
+    this.#use().cookiePath = path;
   }
 
   get cookieMaxAge(): CookieMaxAge | null {
-    this.#use();
-    return this.#draft.cookieMaxAge;
+    return this.#use().cookieMaxAge;
   }
 
   set cookieMaxAge(maxAge: CookieMaxAge | null) {
-    this.#use();
-    this.#draft.cookieMaxAge = maxAge;
+    this.#use().cookieMaxAge = maxAge;
   }
 
   get prefix(): string {
@@ -128,13 +125,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   /** Set on an existing session it ends the others of the prefix with the next save, as Gambas does. */
   set isUnique(isUnique: boolean) {
-    this.#use();
-    this.#draft.isUnique = isUnique;
+    this.#use().isUnique = isUnique;
   }
 
   get isModified(): boolean {
-    this.#use();
-    return this.#draft.isModified;
+    return this.#use().isModified;
   }
 
   set isModified(isModified: boolean) {
@@ -146,28 +141,27 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   // -- values
 
   has(key: string): boolean {
-    this.#use();
-    return this.#draft.has(key);
+    return this.#use().has(key);
   }
 
   get<T = unknown>(key: string): T {
-    this.#use();
-    return this.#draft.get(key) as T;
+    return this.#use().get(key) as T;
   }
 
   set(key: string, value: unknown): void {
-    this.#use();
-    this.#draft.set(key, value);
+    this.#use().set(key, value);
   }
 
   delete(key: string): boolean {
-    this.#use();
-    return this.#draft.delete(key);
+    return this.#use().delete(key);
+  }
+
+  replace(values: Readonly<Record<string, unknown>>): void {
+    this.#use().replace(values);
   }
 
   typeOf(key: string): string | undefined {
-    this.#use();
-    return this.#draft.typeOf(key);
+    return this.#use().typeOf(key);
   }
 
   // -- saving, loading, ending
@@ -191,9 +185,19 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     });
   }
 
+  async regenerate(): Promise<void> {
+    const draft = this.#use();
+    if (this.#lost !== undefined) throw this.#lost;
+    if (draft.id === null) return;
+    draft.checkMayRenew();
+    // A transaction carries it out with its commit.
+    if (this.#endLease !== undefined) draft.renew();
+    else await this.#inTurn(() => this.#regenerate());
+  }
+
   abandon(): Promise<void> {
     this.#wasUsed = true;
-    const { id, isUnsaved } = this.#draft;
+    const { id, isUnsaved, successor } = this.#draft;
     if (id === null) return Promise.resolve();
     // One whose first save is under way is as good as saved.
     const isSaved = !isUnsaved || this.#waiting > 0;
@@ -203,6 +207,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       await endLease?.();
       if (isSaved) await this.#client.end(id);
+      // Its commit was under way: by now the session may have this id.
+      if (successor !== undefined && endLease === undefined) await this.#client.end(successor);
     });
   }
 
@@ -211,7 +217,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     const { id, contents } = this.#draft;
     if (!this.#wasUsed || id === null || contents === undefined) return undefined;
     if (!isTouchDue(contents)) return undefined;
-    return this.#client.touch(id, contents).then(
+    return this.#client.renew(id, contents).then(
       () => undefined,
       // The next use renews the stamp where the session has ended, or its lease waits for this very code: a reader loses nothing.
       (error: unknown) => {
@@ -349,10 +355,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   // -- below: how
 
-  #use(): void {
+  #use(): Draft {
     this.#wasUsed = true;
     const { problem } = this.#draft;
     if (problem !== undefined) throw problem;
+    return this.#draft;
   }
 
   #drop(): void {
@@ -376,23 +383,25 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return result;
   }
 
+  async #regenerate(): Promise<void> {
+    this.#draft.renew();
+    try {
+      await this.#commit();
+    } finally {
+      this.#draft.successor = undefined;
+    }
+  }
+
   async #commit(): Promise<void> {
     const { id, contents: base } = this.#draft;
     const unsaved = this.#draft.unsaved();
     if (id === null || unsaved === undefined) return;
-    const { entries, moved, shares, isUnique, properties } = unsaved;
+    const { entries, moved, shares, isUnique, properties, successor } = unsaved;
+    const isNew = base === undefined;
+    const request = { id, base, isNew, isUnique, entries, moved, shares, successor, ...properties };
     this.#draft.noteSent(unsaved);
     try {
-      const contents = await this.#client.apply({
-        id,
-        base,
-        entries,
-        moved,
-        isNew: base === undefined,
-        isUnique,
-        shares,
-        ...properties,
-      });
+      const contents = await this.#client.apply(request);
       if (this.#draft.id !== id) return;
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.#draft.noteSaved(contents, unsaved);
@@ -435,9 +444,4 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     inner.#begun = opened.contents;
     return inner;
   }
-}
-
-/** Whether the next use of a session renews its time stamp. */
-export function isTouchDue({ startupMs }: Contents): boolean {
-  return Date.now() - startupMs > TOUCH_AFTER_MS;
 }

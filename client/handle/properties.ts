@@ -2,6 +2,9 @@
 // saved at all. Nothing here ever changes: a choice makes other choices of those before. And what others say of it: the place where a session
 // begins, and the cookie.
 
+import { COOKIE_PATH_KEY, MAX_AGE_KEY } from "../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
+import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
 import type { CookieMaxAge, HandleOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
 
@@ -104,21 +107,60 @@ export function chosenNames({ timeoutSeconds, cookiePath, cookieMaxAge, isUnique
 /** Stored for a cookie that is to end with the browser, although the application's cookies as a rule do not. */
 const WITH_BROWSER = 0;
 
-/** What the entry of the cookie's life time is to be; undefined: none is needed. */
-export function storedMaxAge(maxAge: CookieMaxAge | null, byDefault: CookieMaxAge | null): number | string | undefined {
-  if (maxAge !== null) return maxAge;
-  return byDefault === null ? undefined : WITH_BROWSER;
+type Entries = ReadonlyMap<string, Buffer | undefined>;
+
+/** What a save sends, with the life time of the cookie: an entry like any other, and Gambas programs keep it like any other. */
+export function withMaxAge(
+  edited: Entries,
+  maxAge: CookieMaxAge | null | undefined,
+  byDefault: CookieMaxAge | null,
+  contents: Contents | undefined,
+): Entries {
+  if (maxAge === undefined) return edited;
+  const value = maxAge === null && byDefault !== null ? WITH_BROWSER : maxAge;
+  if (value === null && contents?.hasMaxAge !== true) return edited;
+  return new Map(edited).set(MAX_AGE_KEY, value === null ? undefined : encodeValue(value, MAX_AGE_KEY).bytes);
 }
 
-/** What the entry says; undefined: nothing. Any program can write it. */
-export function readMaxAge(stored: unknown): CookieMaxAge | null | undefined {
+/** What the session says of the life time of its cookie; undefined: nothing. Any program can write it. */
+export function storedMaxAge(contents: Contents | undefined): CookieMaxAge | null | undefined {
+  if (contents?.hasMaxAge !== true) return undefined;
+  const stored = contents.value(MAX_AGE_KEY);
   if (stored === "timeout") return stored;
   if (stored === WITH_BROWSER) return null;
   return typeof stored === "number" && Number.isSafeInteger(stored) && stored > 0 ? stored : undefined;
 }
 
+/** A session whose life time is no number of seconds above 0 has none that its cookie could have. */
+export function secondsOf(maxAge: CookieMaxAge | null, timeoutSeconds: number): number | undefined {
+  const seconds = maxAge === "timeout" ? Math.ceil(timeoutSeconds) : maxAge;
+  return seconds === null || seconds <= 0 ? undefined : seconds;
+}
+
+/** The path that the session was begun under; "": it does not say. */
+export function storedCookiePath(contents: Contents | undefined): string {
+  const stored = contents?.stored(COOKIE_PATH_KEY);
+  const path = stored === undefined ? "" : decodeValue(stored, 0);
+  return typeof path === "string" ? path : "";
+}
+
+/** Whether the next use of a session renews its time stamp. */
+export function isTouchDue({ startupMs }: Contents): boolean {
+  return Date.now() - startupMs > TOUCH_AFTER_MS;
+}
+
+/** How the session of an id was found. Neither contents nor a problem: there is no such session. */
+export interface Opened {
+  readonly id: string | null;
+  readonly contents?: Contents | undefined;
+  /** Why it could not be read. */
+  readonly problem?: Error | undefined;
+}
+
 /** Where a session begins, if it does: a request, a Run, a transaction. */
 export interface Birthplace extends HandleOptions {
+  /** Id of the first session that begins there. Default: each gets a new one. */
+  readonly id?: string | undefined;
   /** How long browsers keep cookies of this place; null: until they end. */
   readonly cookieMaxAge?: CookieMaxAge | null | undefined;
   /** The request, for who reads it. */
@@ -129,6 +171,7 @@ export interface Birthplace extends HandleOptions {
 
 /** The session around a transaction. */
 interface Surrounding {
+  readonly givenId: string | undefined;
   readonly prefix: string;
   readonly timeout: number;
   readonly cookiePath: string;
@@ -144,6 +187,10 @@ export class Inherited implements Birthplace {
   constructor(draft: Surrounding, birthplace: Birthplace) {
     this.#draft = draft;
     this.#birthplace = birthplace;
+  }
+
+  get id(): string | undefined {
+    return this.#draft.givenId;
   }
 
   get prefix(): string {
@@ -197,4 +244,15 @@ export interface CookieState {
   /** That time, in seconds; undefined: when it ends. */
   readonly maxAgeSeconds: number | undefined;
   readonly contents: Contents | undefined;
+}
+
+/** What a part of a transaction can be taken back to. */
+export interface Remembered<RememberedEdits> {
+  readonly id: string | null;
+  readonly wasCreated: boolean;
+  readonly chosen: Chosen;
+  readonly prefix: string | undefined;
+  readonly isUnique: boolean | undefined;
+  readonly successor: string | undefined;
+  readonly edits: RememberedEdits;
 }

@@ -40,6 +40,8 @@ export interface Sent {
 export interface Unsaved extends Collected, Sent {
   readonly isUnique: boolean;
   readonly properties: Properties;
+  /** The id under which the session is to go on. */
+  readonly successor: string | undefined;
   /** Must be committed on its own: it says more than single keys can. */
   readonly isApart: boolean;
 }

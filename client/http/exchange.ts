@@ -334,7 +334,8 @@ export class Exchange implements RequestContext, Birthplace {
     if (cookieMovedFrom !== undefined && id !== this.#cookieNamed) left.push(cookiePath ?? cookieMovedFrom);
     // A new cookie of the same path takes the place of the old one by itself.
     const stale = id === null ? left : left.filter((old) => old !== path);
-    const lines = stale.map((old) => removalCookie(this.#attributes(old)));
+    // Two sessions may have had it there.
+    const lines = [...new Set(stale)].map((old) => removalCookie(this.#attributes(old)));
     if (id !== null && id !== this.#cookieNamed) {
       lines.push(sessionCookie(id, { ...this.#attributes(path), maxAgeSeconds: cookie.maxAgeSeconds }, Date.now()));
       this.#cookieNamed = id;

@@ -3,12 +3,22 @@
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
-import type { Client as ClientApi, Handle as HandleApi, HandleOptions, TransactionOptions } from "../api.ts";
+import type {
+  Client as ClientApi,
+  CreateOptions,
+  DaemonStatus,
+  Handle as HandleApi,
+  HandleOptions,
+  ListedSession,
+  ListOptions,
+  TransactionOptions,
+} from "../api.ts";
+import { said } from "../checks.ts";
 import { Cache, Contents } from "../copies/cache.ts";
 import {
   A_TRANSACTION,
@@ -21,10 +31,18 @@ import {
   type Home,
   Transactions,
 } from "../handle/handle.ts";
-import { type ConnectOptions, checkHandleOptions, DEFAULTS, daemonSettings, resolvePlaces } from "../options.ts";
+import {
+  type ConnectOptions,
+  checkCreateOptions,
+  checkHandleOptions,
+  DEFAULTS,
+  daemonSettings,
+  resolvePlaces,
+} from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
+import { listSessions } from "./list.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
@@ -91,9 +109,24 @@ export class Client implements ClientApi, Home {
     return contents && new Handle(this, { id, contents }, options);
   }
 
-  create(options: HandleOptions = NO_OPTIONS): Handle {
-    if (options !== NO_OPTIONS) checkHandleOptions(options);
+  create(options: CreateOptions = NO_OPTIONS): Handle {
+    if (options.id !== undefined && !isSessionId(options.id)) throw badId(options.id);
+    if (options !== NO_OPTIONS) checkCreateOptions(options);
     return new Handle(this, { id: null }, options);
+  }
+
+  list(options: ListOptions = {}): AsyncIterableIterator<ListedSession> {
+    return listSessions((request) => this.#connection.call("list", request), options);
+  }
+
+  async touch(id: string): Promise<boolean> {
+    if (!isSessionId(id)) throw badId(id);
+    try {
+      return (await this.renew(id, this.#cache.peek(id))) !== undefined;
+    } catch (error) {
+      if (isCode(error, "ERR_SESSION_GONE")) return false;
+      throw error;
+    }
   }
 
   commit(handle: HandleApi): Promise<void> {
@@ -103,7 +136,7 @@ export class Client implements ClientApi, Home {
   async abandon(session: HandleApi | string): Promise<void> {
     if (isSessionId(session)) await this.end(session);
     else if (typeof session === "object" && session !== null) await session.abandon();
-    else throw new SessionError("ERR_BAD_ID");
+    else throw badId(session);
   }
 
   transaction<T>(
@@ -137,7 +170,7 @@ export class Client implements ClientApi, Home {
     }
   }
 
-  async status(): Promise<Record<string, unknown>> {
+  async status(): Promise<DaemonStatus> {
     const { json } = await this.#connection.call("status", {});
     return JSON.parse(json);
   }
@@ -188,20 +221,30 @@ export class Client implements ClientApi, Home {
   /** Not async: a promise that only hands on another one would cost time at every commit. */
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
-    const { id, base } = request;
+    const { base } = request;
+    // One that is in no file yet is made under its last id.
+    const sid = request.isNew ? (request.successor ?? request.id) : request.id;
     const delta = encodeDelta(request.entries, request.moved);
     this.#checkSize(delta.length + bytesBeside(request));
     const sequence = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", { sid: id, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
-      .then((state) => (state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adopt(id, state)));
+      .call("commit", { sid, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
+      .then((state) =>
+        state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
+      );
+  }
+
+  /** What the daemon has sent is of the session under its new id, where it has got one. */
+  #adoptNew({ id, successor }: CommitRequest, state: State): Contents | undefined {
+    if (successor !== undefined) this.#cache.drop(id);
+    return this.#adopt(successor ?? id, state);
   }
 
   #adoptCommit(request: CommitRequest, delta: Buffer, state: State): Contents {
-    const { id, base, timeoutSeconds, cookiePath, shares } = request;
+    const { id, base, timeoutSeconds, cookiePath, shares, successor } = request;
     const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
     const contents = Contents.fromChange(state, base, change, request);
-    this.#cache.keep(id, contents, request.entries.values());
+    this.#cache.keep(successor ?? id, contents, request.entries.values());
     return contents;
   }
 
@@ -212,8 +255,8 @@ export class Client implements ClientApi, Home {
     throw new SessionError("ERR_TOO_LARGE", what);
   }
 
-  async touch(id: string, contents: Contents): Promise<Contents | undefined> {
-    const state = await this.#connection.call("touch", { sid: id, base: contents.base, held: this.#held() });
+  async renew(id: string, contents: Contents | undefined): Promise<Contents | undefined> {
+    const state = await this.#connection.call("touch", { sid: id, base: contents?.base ?? 0, held: this.#held() });
     return this.#adopt(id, state, contents);
   }
 
@@ -279,6 +322,10 @@ export class Client implements ClientApi, Home {
   }
 }
 
+function badId(id: unknown): SessionError {
+  return new SessionError("ERR_BAD_ID", `${said(id)} is not a session id.`);
+}
+
 /**
  * Refuses the daemon of another root that has got hold of the socket: it would make this root's sessions in its own.
  */
@@ -309,8 +356,9 @@ function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
 }
 
 function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOptions | null {
-  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares } = request;
-  const isPlain = !isNew && !isUnique && fence === undefined && held === undefined && shares.length === 0;
+  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares, successor } = request;
+  const isAlone = fence === undefined && held === undefined && successor === undefined;
+  const isPlain = !isNew && !isUnique && isAlone && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
   const options: { -readonly [K in keyof CommitOptions]: CommitOptions[K] } = {};
   if (isNew) options.create = true;
@@ -320,6 +368,7 @@ function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOp
   if (fence !== undefined) options.fence = fence;
   if (fence !== undefined && keepsLease !== true) options.release = true;
   if (fence === undefined && held !== undefined) options.held = held;
+  if (successor !== undefined && !isNew) options.successor = successor;
   if (shares.length > 0) options.shares = [...shares];
   return options;
 }

@@ -1,25 +1,23 @@
-// Starts a daemon in a process group of its own and waits until it says that it is ready. Then a daemon answers: the
-// started one, or another one that won the election.
+// Starts a daemon that is nobody's child and waits until it says that it is ready. Then a daemon answers: the started one, or another one that
+// won the election.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
 import type { DaemonProgram } from "./daemon-program.ts";
+import { startNobodysChild } from "./nobodys-child.ts";
 
-const KILLED = "killed";
-const LATE = "it is not ready yet";
 /** A start gets this time even if a call would wait for less: on a busy machine a start takes seconds. */
 const MIN_START_MS = 10_000;
 
-/** The Node program that runs this process: Linux can start it even when its file has been removed or replaced. */
-const THIS_PROGRAM = "/proc/self/exe";
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
 /**
- * Variables of the environment that the daemon must not inherit: those of node:cluster would make it join the cluster.
+ * Variables of the environment that are meant for this process alone: a daemon that had them would join its cluster, load what its author gave
+ * Node for it, or speak to its supervisor in its name.
  */
-const NOT_FOR_DAEMON = ["NODE_UNIQUE_ID", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_OPTIONS"];
+const NOT_FOR_DAEMON =
+  /^(?:NODE_(?:UNIQUE_ID|CHANNEL_.*|OPTIONS|APP_INSTANCE)|WATCH_REPORT_DEPENDENCIES|PM2_.*|pm_.*|NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_(?:FDS|PID|FDNAMES|PIDFDID))$/;
 
 /**
  * @param patienceMs how long we wait for the daemon; a daemon that is ready later may serve later calls.
@@ -34,16 +32,21 @@ export async function spawnDaemon(
 ): Promise<SessionError | undefined> {
   const program = daemon.get();
   if ("problem" in program) return lost(places, program.problem, program.advice);
-  const command = [program.path, ...daemon.args, "--ready-fd", "3"];
-  const forMs = Math.max(MIN_START_MS, patienceMs);
-  const first = await run(process.execPath, command, forMs);
-  const { outcome, said } = first.hasBegun ? first : await run(THIS_PROGRAM, command, forMs);
-  // A daemon that was killed while it started is no failure: the connection tries again for as long as it may wait.
-  if (outcome === "ready" || outcome === KILLED) return undefined;
-  if (outcome !== LATE && !REFUSAL.test(said)) return lost(places, `${program.path}: ${outcome}. ${said.trim()}`);
+  const args = [program.path, ...daemon.args, "--ready-fd", "3"];
+  const { outcome, said } = await startNobodysChild(
+    nodeProgram(),
+    args,
+    environment(),
+    Math.max(MIN_START_MS, patienceMs),
+  );
+  if (outcome === "ready") return undefined;
+  // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
+  if (outcome === "ended" && said === "") return undefined;
+  if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
+  const what = outcome === "late" ? "it is not ready yet" : "it ended";
   throw new SessionError(
     "ERR_DAEMON_UNAVAILABLE",
-    `A daemon for ${places.root} could not be started: ${outcome}. ${said.trim()}`,
+    `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim(),
   );
 }
 
@@ -53,39 +56,17 @@ function lost(places: Places, what: string, advice?: string): SessionError {
   return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
 }
 
-interface Outcome {
-  readonly outcome: string;
-  /** False where the system could not run the program: Node itself was removed, say. */
-  readonly hasBegun: boolean;
-  /** The end of the daemon's standard error. */
-  readonly said: string;
+function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.test(name)));
 }
 
-async function run(program: string, command: readonly string[], patienceMs: number): Promise<Outcome> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.includes(name)));
-  const child = spawn(program, command, {
-    cwd: "/",
-    detached: true,
-    env,
-    stdio: ["ignore", "ignore", "pipe", "pipe"],
-  });
-  const [errors, ready] = [child.stderr, child.stdio[3]];
-  let said = "";
-  errors?.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-2000);
-  });
-  let timer: NodeJS.Timeout | undefined;
-  const outcome = await Promise.race([
-    once(ready as NodeJS.ReadableStream, "data").then(() => "ready"),
-    once(child, "close").then(([code, signal]) => (signal === null ? `it ended with ${code}` : KILLED)),
-    once(child, "error").then(([error]) => String(error)),
-    new Promise<string>((resolve) => {
-      timer = setTimeout(resolve, patienceMs, LATE);
-    }),
-  ]).catch((error: unknown) => String(error));
-  clearTimeout(timer);
-  child.unref();
-  errors?.destroy();
-  (ready as NodeJS.ReadableStream & { destroy(): void }).destroy();
-  return { outcome, hasBegun: child.pid !== undefined, said };
+/** The program that runs this process: Linux can start it even when its file has been removed or replaced. */
+function nodeProgram(): string {
+  try {
+    accessSync(process.execPath, constants.X_OK);
+    return process.execPath;
+  } catch {
+    // Whatever the system error: that file cannot be started.
+    return process.platform === "linux" ? `/proc/${process.pid}/exe` : process.execPath;
+  }
 }

@@ -6,7 +6,7 @@ import type { CookieMaxAge, Handle as HandleApi, SessionData, Settable, Transact
 import { contextOf, currentContext, requireContext } from "../context.ts";
 import { processDefaults } from "../defaults.ts";
 import type { Handle } from "../handle/handle.ts";
-import { checkCookiePath } from "../options.ts";
+import { checkCookiePath, checkTimeout } from "../options.ts";
 import { run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { transact } from "./transact.ts";
@@ -41,6 +41,15 @@ export interface SessionStatic extends SessionData {
   CookieMaxAge: CookieMaxAge | null;
   /** Ends the session for good. */
   Abandon(): Promise<void>;
+  /**
+   * Gives the session a new id, and the browser its cookie: after a sign-in, so that nobody who knew the old id has the session of the user. Keys,
+   * exact types, bytes, life time and cookie path stay, and what is not saved yet is saved with it. When it resolves the old id is gone for
+   * ever; a request that still comes with it has no session. Without a session nothing happens.
+   *
+   * @throws SessionError ERR_HEADERS_SENT where the cookie could not be sent any more, ERR_SESSION_GONE when another request was faster, and
+   *   what `Save` throws; nothing is changed then. Inside a transaction it takes effect with the transaction.
+   */
+  Regenerate(): Promise<void>;
   Exist(key: string): boolean;
   /** Re-reads from the store and discards what was not saved. */
   Load(): Promise<void>;
@@ -97,7 +106,7 @@ const members = {
   set Timeout(seconds: number) {
     const context = currentContext();
     if (context !== undefined) context.handle.timeout = seconds;
-    else processDefaults.timeoutSeconds = checkedSeconds(seconds);
+    else processDefaults.timeoutSeconds = checkTimeout(seconds);
   },
   get Type(): string {
     return "file";
@@ -132,6 +141,9 @@ const members = {
   Abandon(): Promise<void> {
     return handle().abandon();
   },
+  async Regenerate(): Promise<void> {
+    await handle().regenerate();
+  },
   Exist(key: string): boolean {
     return handle().has(key);
   },
@@ -162,11 +174,6 @@ const members = {
     return run(options, fn);
   },
 } satisfies Record<string, unknown>;
-
-function checkedSeconds(seconds: number): number {
-  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
-  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
-}
 
 // Listing `Session` lists the keys: members are found by name only.
 for (const name of Object.keys(members)) Object.defineProperty(members, name, { enumerable: false });

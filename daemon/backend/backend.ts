@@ -2,12 +2,15 @@
 // worker behind it. A backend may answer at once, at the end of the event loop's turn, or when another machine has answered.
 
 import type { ParsedDelta } from "../../protocol/image/image.ts";
-import type { CommitOptions, State } from "../../protocol/wire/wire.ts";
+import type { CommitOptions, ListedSession, State } from "../../protocol/wire/wire.ts";
 import type { Config } from "../config.ts";
 import type { Log, Metrics } from "../report/report.ts";
 
 /** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
 export const MAX_COMMITS_IN_FLIGHT = 32_768;
+
+/** Sessions that one answer names at most. */
+export const MAX_LISTED = 4_096;
 
 /** Who waits for an answer. `owner` is the connection; `client` the worker behind it. */
 export interface Caller {
@@ -59,6 +62,25 @@ export interface LeaseTurn extends Waiting {
   readonly answer: (fence: number, state: State) => void;
 }
 
+/** Asks for sessions in the order of their ids. */
+export interface ListTurn {
+  /** Only those behind this id; "": from the first one on. */
+  readonly after: string;
+  /** Only those of exactly this prefix; null: of any. */
+  readonly prefix: string | null;
+  /** So many at most, and no more than `MAX_LISTED`. */
+  readonly limit: number;
+  readonly answer: (page: ListPage) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+export interface ListPage {
+  /** A session that has expired, or has ended and was brought back, is not among them. */
+  readonly sessions: ListedSession[];
+  /** Those that follow are behind this one; null: there are none. */
+  readonly next: string | null;
+}
+
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
 /** What the calls of workers need. Ids have passed `isSessionId`. */
@@ -66,10 +88,15 @@ export interface SessionCalls {
   read(id: string, turn: ReadTurn): void;
   /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
   enter(id: string, turn: Turn): void;
-  /** A commit that was applied before is answered with the present state and not applied again. */
+  /**
+   * A commit that was applied before is answered with the present state and not applied again. One with a `successor` makes that the session,
+   * with the contents after this commit, and ends this one before it is answered: there is always exactly one of the two.
+   */
   commit(id: string, turn: CommitTurn): void;
-  /** A commit that also ends every other session of the same prefix: of several at once exactly one survives, the last. */
+  /** A commit that also ends every other session of the same prefix: of several at once exactly one survives, the last (or its successor). */
   commitUnique(id: string, turn: CommitTurn): void;
+  /** Wakes no session and touches none. One that is there all the time is in exactly one page. */
+  list(turn: ListTurn): void;
   /** Ends a lease of this owner without a commit. Ending one that is over is no error. */
   release(id: string, fence: number, owner: object): void;
   /** A connection is closed: its turns and leases end. */

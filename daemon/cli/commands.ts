@@ -2,6 +2,7 @@
 // is refused. A command loads what it needs when it runs: `status` starts no engine.
 
 import { type DaemonOptions, describeSettings, settingFlags } from "../config.ts";
+import { listenToSignals } from "./signals.ts";
 
 /** The flags as they were given, by name. */
 export type Given = ReadonlyMap<string, string | true>;
@@ -29,9 +30,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     texts: [...PLACES, "ready-fd", ...SETTINGS.map(({ name }) => name)],
     switches: ["takeover"],
     async run(given) {
-      const { run } = await import("./run.ts");
       const readyFd = given.has("ready-fd") ? numberOf(given, "ready-fd") : undefined;
-      await run({ options: optionsOf(given), readyFd, takesOver: given.has("takeover") });
+      // A signal may come while the rest is being loaded.
+      const leaving = listenToSignals(readyFd === undefined);
+      const { run } = await import("./run.ts");
+      await run({ options: optionsOf(given), readyFd, takesOver: given.has("takeover"), leaving });
     },
   },
   status: {

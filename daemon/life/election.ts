@@ -14,6 +14,10 @@ import { lock as lockFile } from "proper-lockfile";
 import { isMissing, isSystemError, isUnsupported, native } from "../files/files.ts";
 import { electedPid, pathOfPid } from "../peer/peer.ts";
 
+// Node ignores this signal, so that a write beyond a limit is answered with EFBIG. proper-lockfile's signal-exit listens to it, and would end the
+// process, if nobody else did.
+process.on("SIGXFSZ", () => undefined);
+
 /** How long a lock directory is believed where record locks are not to be had. */
 const STALE_MS = 10_000;
 const UPDATE_MS = 3_000;

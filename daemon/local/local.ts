@@ -2,13 +2,14 @@
 // replaced values, sweep, looks for changes of other programs) and takes it apart again. Which of these an engine needs says its store.
 
 import { join } from "node:path";
-import type { Around, Backend, CommitTurn, Engine, ReadTurn, Turn } from "../backend/backend.ts";
+import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
 import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
 import type { Log } from "../report/report.ts";
-import { Sessions, Sweep, Tombstones } from "../sessions/sessions.ts";
+import { Sessions, Tombstones } from "../sessions/sessions.ts";
 import type { ChangeWatch, Store } from "../store/store.ts";
+import { Listing, Sweep } from "../survey/survey.ts";
 
 /** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
 const LOOK_MS = 200;
@@ -49,6 +50,7 @@ class LocalBackend implements Backend {
   readonly #journal: Journal | undefined;
   readonly #sessions: Sessions;
   readonly #sweep: Sweep;
+  readonly #listing: Listing;
   readonly #reconcile: Reconcile;
   readonly #watch: ChangeWatch | undefined;
 
@@ -67,6 +69,7 @@ class LocalBackend implements Backend {
     this.#removeLeftovers();
     const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, log };
     this.#sweep = new Sweep({ ...parts, now: () => Date.now() }, config.sweepMs);
+    this.#listing = new Listing({ store, tombstones: this.#tombstones, log, now: () => Date.now() });
     this.#reconcile = new Reconcile(this.#sessions);
     this.#watch = store.watch?.({
       onChange: (id) => this.#sessions.lookAgain(id),
@@ -88,6 +91,10 @@ class LocalBackend implements Backend {
 
   commitUnique(id: string, turn: CommitTurn): void {
     this.#sessions.commitUnique(id, turn);
+  }
+
+  list(turn: ListTurn): void {
+    this.#listing.list(turn);
   }
 
   release(id: string, fence: number, owner: object): void {
@@ -158,7 +165,20 @@ class LocalBackend implements Backend {
     const published = commits.filter(
       ({ isLast, id, revision, replaced }) => !isLast || recovery.wasPublished(id, revision, replaced),
     );
+    for (const { isLast, origin } of published) if (isLast && origin !== undefined) this.#endOrigin(origin);
     return withoutOldChanges(published, steadyMs() - this.#around.config.repairSeconds * 1000);
+  }
+
+  /** Another session had just taken its place when the daemon before was killed: until it has ended, too, nobody is told of that one. */
+  #endOrigin(id: string): void {
+    this.#tombstones.add(id, Date.now());
+    try {
+      this.#store.locks?.take(id, false);
+      this.#store.remove(id);
+    } catch (error) {
+      // Whatever the system error: it has a tombstone, and the next look at it tries again.
+      this.#around.log.error("discard-failed", { session: id, error: String(error) });
+    }
   }
 
   #makeForeign(earlier: readonly JournaledCommit[]): ForeignWriters {

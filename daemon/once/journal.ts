@@ -13,6 +13,8 @@
 // While Gambas programs run, a commit also tells what it changed, so that the next daemon can put right what a stale save undoes: bit 7 of its kind
 // is set then, and behind the client come u16 length + id, f64 when (Unix ms), u32 length + delta, and for each key two fingerprints
 // (two u32 each): that of the value before and that of the new one.
+// A commit by which a session goes on under another id has bit 6 set, and behind the client come u16 length + the id that it had. Where the new one
+// was published the old one has ended with that: one record for both, so that there is no moment between them.
 
 import {
   closeSync,
@@ -34,6 +36,8 @@ import type { Revision } from "../store/store.ts";
 const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
 /** Set in the kind of a record that also tells what the commit changed. */
 const WITH_CHANGE = 0x80;
+/** Set in the kind of a record of a session that takes the place of another one. */
+const WITH_ORIGIN = 0x40;
 /** Larger deltas are not kept: the journal would be begun anew all the time. */
 const MAX_DELTA_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
@@ -74,6 +78,8 @@ interface Written {
   readonly revision: Revision;
   readonly replaced?: Revision | undefined;
   readonly change?: JournaledChange | undefined;
+  /** The session whose place this one takes. */
+  readonly origin?: string | undefined;
 }
 
 export interface JournaledCommit extends CommitMark, Written {
@@ -102,11 +108,15 @@ class Batch {
     return this.#at >= MAX_KEPT_BATCH_BYTES / 2;
   }
 
-  noteCommit(kind: number, mark: CommitMark, { revision, replaced, change }: Written): void {
+  noteCommit(kind: number, mark: CommitMark, { revision, replaced, change, origin }: Written): void {
     const kept = change !== undefined && change.delta.length <= MAX_DELTA_BYTES ? change : undefined;
     const changeBytes = kept === undefined ? 0 : 2 + 8 + 4 + kept.delta.length + 16 * kept.prints.length;
-    const start = this.#begin(FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length) + changeBytes);
-    this.#buffer[this.#at++] = kept === undefined ? kind : kind | WITH_CHANGE;
+    const originBytes = origin === undefined ? 0 : 2 + 3 * origin.length;
+    const start = this.#begin(
+      FIXED_COMMIT_BYTES + 3 * (mark.id.length + mark.client.length) + originBytes + changeBytes,
+    );
+    const flags = (kept === undefined ? 0 : WITH_CHANGE) | (origin === undefined ? 0 : WITH_ORIGIN);
+    this.#buffer[this.#at++] = kind | flags;
     this.#double(revision.ino);
     this.#double(revision.size);
     this.#double(revision.mtimeMs);
@@ -116,6 +126,7 @@ class Batch {
     this.#double(replaced?.mtimeMs ?? 0);
     const lengthAt = this.#at++;
     this.#buffer[lengthAt] = this.#text(mark.client);
+    if (origin !== undefined) this.#longText(origin);
     if (kept !== undefined) this.#change(mark.id, kept);
     else this.#text(mark.id);
     this.#end(start);
@@ -161,9 +172,7 @@ class Batch {
   }
 
   #change(id: string, { whenMs, delta, prints }: JournaledChange): void {
-    const lengthAt = this.#at;
-    this.#at += 2;
-    this.#view.setUint16(lengthAt, this.#text(id), true);
+    this.#longText(id);
     this.#double(whenMs);
     this.#uint(delta.length);
     this.#at += delta.copy(this.#buffer, this.#at);
@@ -187,6 +196,13 @@ class Batch {
   #uint(value: number): void {
     this.#view.setUint32(this.#at, value, true);
     this.#at += 4;
+  }
+
+  /** Behind its length. */
+  #longText(value: string): void {
+    const lengthAt = this.#at;
+    this.#at += 2;
+    this.#view.setUint16(lengthAt, this.#text(value), true);
   }
 
   /** As UTF-8. Returns how many bytes that are. */
@@ -234,6 +250,11 @@ export class Journal {
 
   noteCommit(mark: CommitMark, written: Written): void {
     this.#batch.noteCommit(KIND.commit, mark, written);
+  }
+
+  /** Goes with the next append: what is written now says so already. */
+  noteEnded(id: string, whenMs: number): void {
+    this.#batch.noteEnded(id, whenMs);
   }
 
   noteCancelled(mark: CommitMark, revision: Revision): void {
@@ -369,13 +390,17 @@ function replayBatch(batch: Buffer, isLast: boolean, into: Collected): void {
 
 function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[]): void {
   const clientEnd = FIXED_COMMIT_BYTES + (record[FIXED_COMMIT_BYTES - 1] ?? 0);
-  const kind = (record[0] ?? 0) & ~WITH_CHANGE;
+  const flags = record[0] ?? 0;
+  const kind = flags & ~(WITH_CHANGE | WITH_ORIGIN);
+  const originEnd = (flags & WITH_ORIGIN) === 0 ? clientEnd : endOfLongText(record, clientEnd);
+  const origin = record.toString("utf8", clientEnd + 2, originEnd);
   const commit: JournaledCommit = {
     revision: revisionAt(record, 1),
     sequence: record.readDoubleLE(25),
     replaced: record.readDoubleLE(33) === 0 ? undefined : revisionAt(record, 33),
     client: record.toString("latin1", FIXED_COMMIT_BYTES, clientEnd),
-    ...(record[0] === kind ? { id: record.toString("utf8", clientEnd) } : changeAt(record, clientEnd)),
+    ...((flags & WITH_CHANGE) === 0 ? { id: record.toString("utf8", originEnd) } : changeAt(record, originEnd)),
+    ...(isSessionId(origin) ? { origin } : {}),
     isLast: isLast && kind === KIND.commit,
   };
   // After a loss of power a record may hold any bytes: nothing but an id may become part of a path.
@@ -388,8 +413,12 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
   if (cancelled >= 0) commits.splice(cancelled, 1);
 }
 
+function endOfLongText(record: Buffer, at: number): number {
+  return at + 2 + (at + 2 > record.length ? 0 : record.readUInt16LE(at));
+}
+
 function changeAt(record: Buffer, at: number): { id: string; change?: JournaledChange } {
-  const idEnd = at + 2 + (at + 2 > record.length ? 0 : record.readUInt16LE(at));
+  const idEnd = endOfLongText(record, at);
   const deltaAt = idEnd + 12;
   const id = record.toString("utf8", at + 2, idEnd);
   if (deltaAt > record.length) return { id };

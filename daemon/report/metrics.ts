@@ -18,6 +18,7 @@ export class Metrics {
   writes = 0;
   touches = 0;
   abandons = 0;
+  successions = 0;
   leases = 0;
   leasesLost = 0;
   conflicts = 0;
@@ -60,10 +61,10 @@ export class Metrics {
 
   report(): Record<string, unknown> {
     const { opens, hits, commits, writes, touches, abandons, leases, leasesLost, conflicts } = this;
-    const { repairs, resurrectionsUndone, foreignSaves, expired, duplicates } = this;
+    const { successions, repairs, resurrectionsUndone, foreignSaves, expired, duplicates } = this;
     return {
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
-      ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons },
+      ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons, successions },
       ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
       errors: Object.fromEntries(this.errors),
       openMicros: microsOf(this.#openNs),

@@ -219,7 +219,7 @@ function markOf(id: string, { caller, sequence }: CommitTurn): CommitMark {
 /** @param isObserved other programs run that may save what they loaded before: then the next daemon must know what was changed. */
 function noteCommits(
   journal: Journal,
-  { session, staged, before, turns, changes }: Prepared,
+  { session, staged, before, turns, changes, origin }: Prepared,
   isObserved: boolean,
 ): void {
   let at = 0;
@@ -227,6 +227,7 @@ function noteCommits(
     if (turn.type !== "commit") continue;
     const change = isObserved ? changes[at] : undefined;
     at += 1;
-    journal.noteCommit(markOf(session.id, turn), { revision: staged.revision, replaced: before?.revision, change });
+    const written = { revision: staged.revision, replaced: before?.revision, change, origin: origin?.id };
+    journal.noteCommit(markOf(session.id, turn), written);
   }
 }

@@ -1,9 +1,10 @@
 // Leases, of all sessions: grants one with a deadline and a fencing number that no other lease ever had, and ends it. The session decides
 // whose turn a lease is, and makes the changes under it.
 
+import { type Contents, stateOf } from "../memory/cache.ts";
 import type { Log, Metrics } from "../report/report.ts";
 import { LeaseWaits } from "./lease-waits.ts";
-import type { Lease, LeaseTurn, Turn } from "./turns.ts";
+import { type Lease, type LeaseTurn, leaseLost, type Turn, type Turns } from "./turns.ts";
 
 /** Numbers only grow, also over restarts of the daemon, as long as fewer than 1024 leases are granted a millisecond. */
 class Fences {
@@ -13,6 +14,12 @@ class Fences {
     this.#last = Math.max(this.#last + 1, Date.now() * 1024);
     return this.#last;
   }
+}
+
+/** A session whose turn it is. */
+interface Leased {
+  readonly id: string;
+  readonly contents: Contents;
 }
 
 export class Leases {
@@ -34,7 +41,28 @@ export class Leases {
   }
 
   /** @param onLost its time is over, and its holder has not ended it. */
-  begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onLost: (fence: number) => void): Lease {
+  grant(turns: Turns, turn: LeaseTurn, { id, contents }: Leased, onLost: (fence: number) => void): void {
+    const lease = this.#begin(id, turn, contents.image, onLost);
+    turns.beginLease(lease);
+    try {
+      turn.answer(lease.fence, stateOf(contents, turn.known));
+    } catch (error) {
+      // A holder that was not told of it will never end it.
+      this.close(turns, id);
+      turn.fail(error);
+    }
+  }
+
+  /** Ends the lease in force, if there is one: what was to be done under it is refused. */
+  close(turns: Turns, id: string): void {
+    const { lease } = turns;
+    if (lease === undefined) return;
+    clearTimeout(lease.deadline);
+    this.#waits.noteEnded(id);
+    for (const turn of turns.endLease()) turn.fail(leaseLost(id));
+  }
+
+  #begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onLost: (fence: number) => void): Lease {
     const fence = this.#fences.next();
     const { owner } = caller;
     const deadline = setTimeout(() => {
@@ -45,10 +73,5 @@ export class Leases {
     this.#waits.noteGranted(id, fence, owner);
     this.#report.metrics.leases += 1;
     return { fence, owner, image, turns: [], deadline };
-  }
-
-  end(id: string, { deadline }: Lease): void {
-    clearTimeout(deadline);
-    this.#waits.noteEnded(id);
   }
 }

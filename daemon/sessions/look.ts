@@ -143,6 +143,25 @@ export class Look {
     store.remove(this.#id);
   }
 
+  /**
+   * The same for one whose place another one has taken, as the journal says already. Throws where its file is still there: then it has not
+   * ended.
+   */
+  leave(): void {
+    const { store, journal, tombstones, now, log } = this.#parts;
+    try {
+      store.remove(this.#id);
+    } catch (error) {
+      if (store.stat(this.#id) !== undefined) throw error;
+      // Whatever the system error: the session is gone, and its lock file is nobody's.
+      log.error("discard-failed", { session: this.#id, error: String(error) });
+    }
+    const nowMs = now();
+    this.#contents = undefined;
+    tombstones.add(this.#id, nowMs);
+    journal?.noteEnded(this.#id, nowMs);
+  }
+
   /** A session that could not be made has a lock file all the same: on a full disk one more with every try. */
   leaveNothing(): void {
     const { store, log } = this.#parts;

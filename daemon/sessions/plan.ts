@@ -2,16 +2,24 @@
 // lease or end that comes last. Pure: no clock, no store, no promise, and the same for every engine.
 //
 // Commits and touches of one turn are written together. A lease begins a turn of its own, since its holder is given contents that are
-// written; an end is the last of its turn, since nobody after it finds a session.
+// written; an end is the last of its turn, since nobody after it finds a session. So is a commit by which the session goes on under another id,
+// and it is the only one of its turn: what is to go along is written.
 
 import type { SessionError } from "../../protocol/errors.ts";
-import { applyChange, type Dialect, isSameButStamp, newImage, startupMs } from "../../protocol/image/image.ts";
+import {
+  applyChange,
+  type Dialect,
+  isSameButStamp,
+  newImage,
+  startupBytes,
+  startupMs,
+} from "../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
-import type { CommitTurn, EndTurn, LeaseTurn, TouchTurn, Turn } from "./turns.ts";
-import { gone, idTaken, storeError } from "./turns.ts";
+import type { CommitTurn, Origin, TouchTurn, Turn } from "./turns.ts";
+import { gone, idTaken, isSuccession, storeError } from "./turns.ts";
 
 /** Where a session stands when its turn begins. */
 export interface Standing {
@@ -51,8 +59,10 @@ export interface Plan {
   /** The changes of each commit among them, in the same order. */
   readonly changes: ChangedValues[];
   readonly refused: Refusal[];
-  /** A lease to be granted, or the end of the session. */
-  last: LeaseTurn | EndTurn | undefined;
+  /** A lease to be granted, the end of the session, or a commit by which it goes on under another id. */
+  last: Exclude<Turn, TouchTurn> | undefined;
+  /** The session whose place this one takes. */
+  origin: Origin | undefined;
   /** The stamp is old enough for a new one, and somebody asked for that. */
   isTouched: boolean;
   /** The image has values back in it that a stale save undid. */
@@ -69,14 +79,16 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     changes: [],
     refused: [],
     last: undefined,
+    origin: undefined,
     isTouched: false,
     isRepair,
   };
   for (const turn of due) {
-    // Its holder is to be given contents that are written.
-    if (turn.type === "lease" && (plan.image !== contents?.image || plan.turns.length > 0)) break;
+    const isOfWritten = turn.type === "lease" || isSuccession(turn);
+    // Its holder, or the session that follows, is to be given contents that are written.
+    if (isOfWritten && (plan.image !== contents?.image || plan.turns.length > 0)) break;
     plan.taken += 1;
-    if (turn.type === "end" || (turn.type === "lease" && contents !== undefined)) {
+    if (turn.type !== "touch" && (turn.type === "end" || (isOfWritten && contents !== undefined))) {
       plan.last = turn;
       break;
     }
@@ -103,6 +115,7 @@ export function endsLease(turn: Turn, lease: Standing["lease"]): boolean {
 /** Returns why it is refused. */
 function take(turn: Turn, plan: Plan, standing: Standing, limits: Limits): SessionError | undefined {
   try {
+    if (isSuccession(turn)) return gone(standing.id);
     if (turn.type === "commit") takeCommit(turn, plan, standing, limits);
     else if (turn.type === "touch") takeTouch(turn, plan, standing);
     else return gone(standing.id);
@@ -113,9 +126,13 @@ function take(turn: Turn, plan: Plan, standing: Standing, limits: Limits): Sessi
 }
 
 function takeCommit(turn: CommitTurn, plan: Plan, { id, nowMs, hasEnded }: Standing, limits: Limits): void {
-  const { delta, parsed, options } = turn;
+  const { delta, parsed, options, origin } = turn;
   const isNew = options.create === true;
   if (isNew && (plan.image !== undefined || hasEnded)) throw idTaken(id);
+  if (origin !== undefined) {
+    takeOver(turn, origin, plan, { nowMs, limits });
+    return;
+  }
   const base = isNew ? emptyImage(options, nowMs, limits) : plan.image;
   if (base === undefined) throw gone(id);
   const { timeoutSeconds, cookiePath, shares } = options;
@@ -127,6 +144,32 @@ function takeCommit(turn: CommitTurn, plan: Plan, { id, nowMs, hasEnded }: Stand
   plan.image = image;
   plan.turns.push(turn);
   plan.changes.push(changedValues(id, { base, delta, nowMs, replacements, after }));
+}
+
+/** Nobody can hold older contents of a session that begins, whatever it begins with: no save of another program can bring any back. */
+function takeOver(
+  turn: CommitTurn,
+  origin: Origin,
+  plan: Plan,
+  { nowMs, limits }: { readonly nowMs: number; readonly limits: Limits },
+): void {
+  const { delta, parsed, options } = turn;
+  const { timeoutSeconds, cookiePath, shares } = options;
+  const { maxSessionBytes: maxBytes, dialect } = limits;
+  const isPlain = parsed.entries.length === 0 && timeoutSeconds === undefined && cookiePath === undefined;
+  plan.image = isPlain
+    ? stamped(origin.image, nowMs)
+    : applyChange(origin.image, { delta, parsed, nowMs, maxBytes, timeoutSeconds, cookiePath, shares, dialect }).image;
+  plan.origin = origin;
+  plan.turns.push(turn);
+  plan.changes.push({ whenMs: nowMs, delta, prints: [] });
+}
+
+/** The same bytes but for the time. */
+function stamped(image: Buffer, nowMs: number): Buffer {
+  const copy = Buffer.from(image);
+  startupBytes(nowMs).copy(copy);
+  return copy;
 }
 
 function emptyImage({ timeoutSeconds }: CommitOptions, nowMs: number, limits: Limits): Buffer {

@@ -12,21 +12,25 @@
 // All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
 // the flush to disk where durability asks for it. Calls that arrive meanwhile wait and are written together.
 
+import { isCode } from "../../protocol/errors.ts";
 import type { ChangedValues, Encounters, ForeignWriters } from "../foreign/foreign.ts";
-import { ABSENT, type Awake, type Contents, knows, type Resting, sameToo, stateOf } from "../memory/cache.ts";
+import { ABSENT, type Awake, type Contents, type Resting, sameToo, stateOf } from "../memory/cache.ts";
 import type { Recovery, SessionFiles, Staged } from "../store/store.ts";
 import type { Leases } from "./leases.ts";
 import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
 import { Look, type LookParts } from "./look.ts";
 import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
+import { Departure } from "./succession.ts";
 import {
+  answerUnwritten,
+  answerWritten,
   type CommitTurn,
   closed,
   type EndTurn,
-  isCreation,
   type LeaseTurn,
   leaseLost,
   nobodyReads,
+  type Origin,
   overtaken,
   type ReadTurn,
   storeError,
@@ -41,6 +45,8 @@ export interface Surroundings extends LockParts, LookParts {
   readonly foreign: ForeignWriters;
   readonly limits: Limits;
   readonly leases: Leases;
+  /** Makes a session that takes the place of another one. */
+  readonly succeed: (id: string, turn: CommitTurn) => void;
   /** Gives the session a turn at the end of this turn of the event loop. */
   readonly schedule: (session: Session) => void;
 }
@@ -58,6 +64,8 @@ export interface Prepared {
   readonly changes: readonly ChangedValues[];
   /** The image has values back in it that a stale save undid. */
   readonly isRepair: boolean;
+  /** The session whose place this one takes. */
+  readonly origin: Origin | undefined;
 }
 
 /** A session that was there and is not: the pause before it is looked for again. */
@@ -72,7 +80,7 @@ export class Session implements Awake, LockUser {
   readonly #turns = new Turns();
   /** It has asked for a turn and not had it yet. */
   #isScheduled = false;
-  /** Between `prepare` and `acknowledge`. */
+  /** Between `prepare` and `acknowledge`, of this session or of the one that takes its place. */
   #isWriting = false;
 
   constructor(id: string, house: Surroundings, resting?: Resting) {
@@ -169,16 +177,16 @@ export class Session implements Awake, LockUser {
     try {
       if (!isLocked && !this.#lock.take(nowMs, this.#look.mayBeLocked(this.#turns.createsSession))) return undefined;
       isLocked = true;
-      const image = this.#turns.areCommits && this.#look.isTrusted(nowMs) ? this.#image : this.#look.refresh(nowMs);
+      const image = this.#turns.areCommits && this.#look.isTrusted(nowMs) ? known?.image : this.#look.refresh(nowMs);
       if (image === "vanished") {
         this.#releaseLock();
         this.#lock.retryLater(VANISHED_PAUSE_MS);
         return undefined;
       }
-      this.#answerReads(image);
+      this.#turns.answerReads(this.#look.contents, image);
       const prepared = this.#takeTurn(image, nowMs);
-      this.#isWriting = prepared !== undefined;
-      if (prepared !== undefined) return prepared;
+      this.#isWriting ||= prepared !== undefined;
+      if (this.#isWriting) return prepared;
     } catch (error) {
       this.#look.keep(known);
       this.#failDue(error, isLocked);
@@ -189,8 +197,11 @@ export class Session implements Awake, LockUser {
 
   /** Second half: makes the staged revision visible. False when it is not: there is nothing to acknowledge then. */
   publish(prepared: Prepared): boolean {
+    const { origin } = prepared;
     try {
+      if (origin?.isCurrent === false) throw overtaken(origin.id);
       if (this.#house.store.publish(this.id, prepared.staged)) {
+        if (origin !== undefined) this.#takePlaceOf(origin);
         this.#adoptWritten(prepared);
         return true;
       }
@@ -208,7 +219,10 @@ export class Session implements Awake, LockUser {
     // Before the answers: the next holder of the lease begins while they are on their way.
     for (const turn of prepared.turns) this.#closeReleased(turn);
     this.#grantNext();
-    if (contents !== undefined) this.#answerWritten(prepared, contents);
+    if (contents !== undefined) {
+      answerWritten(prepared, contents);
+      this.#turns.answerReads(contents, contents.image);
+    }
     this.#finishTurn();
   }
 
@@ -225,10 +239,6 @@ export class Session implements Awake, LockUser {
 
   // -- a turn
 
-  get #image(): Buffer | undefined {
-    return this.#look.contents?.image;
-  }
-
   #takeTurn(image: Buffer | undefined, nowMs: number): Prepared | undefined {
     const { id } = this;
     const { contents } = this.#look;
@@ -239,20 +249,21 @@ export class Session implements Awake, LockUser {
     this.#turns.drop(plan.taken);
     for (const { turn, problem } of plan.refused) this.#refuse(turn, problem);
     if (plan.last?.type === "end") return this.#end(plan.last, plan.turns);
+    if (plan.last?.type === "commit") return this.#depart(plan.last);
     if (plan.image !== contents?.image) return this.#stage(plan);
     if (plan.isTouched && contents !== undefined) return this.#touch(plan, contents, nowMs);
-    this.#answerUnwritten(plan.turns);
+    answerUnwritten(plan.turns, contents);
     if (plan.last !== undefined) this.#grant(plan.last);
     return undefined;
   }
 
-  #stage({ image, turns, changes, isRepair }: Plan): Prepared | undefined {
+  #stage({ image, turns, changes, isRepair, origin }: Plan): Prepared | undefined {
     const before = this.#look.contents;
     const unwritten = isRepair ? this.#look.known : before;
     if (image === undefined) return undefined;
     try {
       const staged = this.#house.store.stage(this.id, image, before?.revision);
-      return { session: this, staged, image, before, unwritten, turns, changes, isRepair };
+      return { session: this, staged, image, before, unwritten, turns, changes, isRepair, origin };
     } catch (error) {
       if (before === undefined) this.#look.leaveNothing();
       this.#look.keep(unwritten);
@@ -271,7 +282,7 @@ export class Session implements Awake, LockUser {
     }
     this.#house.metrics.touches += 1;
     if (image !== undefined) return this.#stage({ ...plan, image });
-    this.#answerUnwritten(plan.turns);
+    answerUnwritten(plan.turns, this.#look.contents);
     return undefined;
   }
 
@@ -286,6 +297,33 @@ export class Session implements Awake, LockUser {
     for (const one of earlier) one.answer(before === undefined ? ABSENT : stateOf(before, 0));
     this.#house.metrics.abandons += 1;
     turn.answer();
+  }
+
+  /** Goes on under another id: this one is held until that is written, and has ended with it, or is refused. */
+  #depart(turn: CommitTurn): undefined {
+    const departure = new Departure(this.id, this.#look, this.#house.store);
+    const { successor, arrival } = departure.of(turn, (error) => {
+      this.#isWriting = false;
+      if (departure.hasEnded) this.#closeLease();
+      if (error === undefined) this.#house.metrics.successions += 1;
+      // Another program has saved in spite of our lock: its save goes along.
+      else if (isCode(error, "ERR_CONFLICT") && turn.options.fence === undefined) this.#turns.putBack([turn]);
+      else this.#refuse(turn, storeError(this.id, error));
+      this.#releaseLock();
+      this.askForTurn();
+    });
+    this.#isWriting = true;
+    this.#house.succeed(successor, arrival);
+  }
+
+  /** There are never two of them: where the other one cannot end, this one does not begin. */
+  #takePlaceOf(origin: Origin): void {
+    try {
+      origin.end();
+    } catch (error) {
+      this.#house.store.remove(this.id);
+      throw error;
+    }
   }
 
   #adoptWritten({ before, image, staged, turns, changes, isRepair }: Prepared): void {
@@ -311,47 +349,12 @@ export class Session implements Awake, LockUser {
     if (this.#turns.lease === undefined) this.#lock.release();
   }
 
-  // -- answers
-
-  #answerReads(image: Buffer | undefined): void {
-    const { contents } = this.#look;
-    // A repair under way: its readers see it when it is written.
-    if (contents !== undefined && image !== contents.image) return;
-    for (const turn of this.#turns.takeReads())
-      turn.answer(contents === undefined ? ABSENT : stateOf(contents, turn.known));
-  }
-
-  /** There was nothing to be written for them. */
-  #answerUnwritten(turns: readonly (CommitTurn | TouchTurn)[]): void {
-    const { contents } = this.#look;
-    for (const turn of turns) if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
-  }
-
-  /** A caller that held the contents before knows those after its own change, if nothing else was written with that. */
-  #answerWritten({ turns, before, isRepair }: Prepared, contents: Contents): void {
-    const isAlone = turns.length === 1 && !isRepair;
-    for (const turn of turns) {
-      const isExact = isAlone && (isCreation(turn) || knows(before, turn.base));
-      turn.answer(stateOf(contents, isExact ? contents.revision.mtimeMs : 0));
-    }
-    this.#answerReads(contents.image);
-  }
-
   // -- leases
 
   #grant(turn: LeaseTurn): void {
     const { contents } = this.#look;
     if (contents === undefined) return;
-    const onLost = (fence: number): void => this.#lose(fence);
-    const lease = this.#house.leases.begin(this.id, turn, contents.image, onLost);
-    this.#turns.beginLease(lease);
-    try {
-      turn.answer(lease.fence, stateOf(contents, turn.known));
-    } catch (error) {
-      // A holder that was not told of it will never end it.
-      this.#closeLease();
-      turn.fail(error);
-    }
+    this.#house.leases.grant(this.#turns, turn, { id: this.id, contents }, (fence) => this.#lose(fence));
   }
 
   /** The next holder is to see the contents just written, and the lock is still ours. Another program that may want the lock comes first. */
@@ -382,10 +385,7 @@ export class Session implements Awake, LockUser {
   }
 
   #closeLease(): void {
-    const { lease } = this.#turns;
-    if (lease === undefined) return;
-    this.#house.leases.end(this.id, lease);
-    for (const turn of this.#turns.endLease()) turn.fail(leaseLost(this.id));
+    this.#house.leases.close(this.#turns, this.id);
   }
 
   #endLease(): void {

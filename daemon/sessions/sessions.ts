@@ -19,7 +19,6 @@ import type { Tombstones } from "./tombstones.ts";
 import { type CommitTurn, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
-export { Sweep } from "./sweep.ts";
 export { Tombstones } from "./tombstones.ts";
 export { badId, type Caller, type CommitTurn } from "./turns.ts";
 
@@ -110,6 +109,7 @@ export class Sessions {
       lockWaitMs,
       limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
       leases: this.#leases,
+      succeed: (id, turn) => this.#cache.wake(id).enter(turn),
       schedule: (session) => this.#schedule(session),
     };
   }
@@ -185,7 +185,7 @@ export class Sessions {
     }
     this.#parts.metrics.duplicates += 1;
     endLeaseOf(this, id, turn);
-    this.read(id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
+    this.read(turn.options.successor ?? id, { caller: turn.caller, known: 0, answer: turn.answer, fail: turn.fail });
   }
 
   #noteApplied({ caller, sequence, arrivedMs }: CommitTurn, answeredMs: number): void {

@@ -2,9 +2,27 @@
 // which one is refused. Reads always are due; while a lease is in force its commits are, otherwise everybody's changes. Carries out nothing.
 
 import { SessionError } from "../../protocol/errors.ts";
-import type { CommitTurn, ReadTurn, Turn, Waiting } from "../backend/backend.ts";
+import type { CommitTurn as Commit, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
+import { ABSENT, type Contents, knows, stateOf } from "../memory/cache.ts";
 
-export type { Caller, CommitTurn, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Turn, Waiting } from "../backend/backend.ts";
+export type { Caller, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
+
+/** The session that a new one takes the place of. It is held until that is written or refused. */
+export interface Origin {
+  readonly id: string;
+  readonly image: Buffer;
+  /** It still is what the store holds: no other program has saved it in spite of its lock. */
+  readonly isCurrent: boolean;
+  /** The new one is visible: this one ends. Throws where its file cannot be removed; then nothing has ended. */
+  end(): void;
+}
+
+export interface CommitTurn extends Commit {
+  /** Of a commit that makes a session of another one. */
+  readonly origin?: Origin | undefined;
+}
+
+export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
 /** A turn on the session that a client ends. */
 export interface Lease {
@@ -50,9 +68,9 @@ export class Turns {
     return this.#lease === undefined ? this.#queue : this.#lease.turns;
   }
 
-  /** Nothing but commits is due: no answer depends on a look. */
+  /** Nothing but commits to this session is due: no answer depends on a look. */
   get areCommits(): boolean {
-    return this.#reads.length === 0 && this.due.every(({ type }) => type === "commit");
+    return this.#reads.length === 0 && this.due.every((turn) => turn.type === "commit" && !isSuccession(turn));
   }
 
   /** One of those that wait makes the session. */
@@ -86,6 +104,12 @@ export class Turns {
     if (reads.length === 0) return NO_READS;
     this.#reads = [];
     return reads;
+  }
+
+  /** @param image what the store should hold: other bytes than those of the contents where a repair is under way, which its readers see when it is written. */
+  answerReads(contents: Contents | undefined, image: Buffer | undefined): void {
+    if (contents !== undefined && image !== contents.image) return;
+    for (const turn of this.takeReads()) turn.answer(contents === undefined ? ABSENT : stateOf(contents, turn.known));
   }
 
   /** The first `count` that are due have had their turn. */
@@ -134,8 +158,35 @@ export class Turns {
   }
 }
 
+/** There was nothing to be written for them. */
+export function answerUnwritten(turns: readonly (CommitTurn | TouchTurn)[], contents: Contents | undefined): void {
+  for (const turn of turns) if (contents !== undefined) turn.answer(stateOf(contents, turn.base));
+}
+
+/** A caller that held the contents before knows those after its own change, if nothing else was written with that. */
+export function answerWritten({ turns, before, isRepair, origin }: Written, contents: Contents): void {
+  const isAlone = turns.length === 1 && !isRepair && origin === undefined;
+  for (const turn of turns) {
+    const isExact = isAlone && (isCreation(turn) || knows(before, turn.base));
+    turn.answer(stateOf(contents, isExact ? contents.revision.mtimeMs : 0));
+  }
+}
+
+/** What was written, and for whom. */
+interface Written {
+  readonly turns: readonly (CommitTurn | TouchTurn)[];
+  readonly before: Contents | undefined;
+  readonly isRepair: boolean;
+  readonly origin: Origin | undefined;
+}
+
 export function isCreation(turn: Turn): boolean {
   return turn.type === "commit" && turn.options.create === true;
+}
+
+/** Whether the session is to go on under another id. */
+export function isSuccession(turn: Turn): boolean {
+  return turn.type === "commit" && turn.options.successor !== undefined && turn.origin === undefined;
 }
 
 export function badId(id: string): SessionError {

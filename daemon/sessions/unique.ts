@@ -62,9 +62,11 @@ export class UniqueCommits {
   async #commitAlone(id: string, turn: CommitTurn, written?: Promise<State>): Promise<void> {
     const wasApplied = this.#parts.wasApplied(turn);
     const state = await (written ?? this.#write(id, turn));
+    const survivor = turn.options.successor ?? id;
     // Sent again after a newer one has ended it, or ended by an earlier one that came to it late: the other one stays.
-    const hasLost = (wasApplied && state.kind === KIND.absent) || (written !== undefined && this.#parts.hasEnded(id));
-    if (!hasLost) await this.#endOthers(id, turn);
+    const isGone = written !== undefined && this.#parts.hasEnded(survivor);
+    const hasLost = (wasApplied && state.kind === KIND.absent) || isGone;
+    if (!hasLost) await this.#endOthers(survivor, turn);
     turn.answer(state);
   }
 

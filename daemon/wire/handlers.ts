@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { SessionError } from "../../protocol/errors.ts";
 import { parseDelta } from "../../protocol/image/image.ts";
-import { isSessionId } from "../../protocol/session-id.ts";
+import { isSessionId, prefixOf } from "../../protocol/session-id.ts";
 import {
   type CommitOptions,
   type OperationName,
@@ -15,6 +15,7 @@ import {
   type Caller,
   type CommitTurn,
   endLeaseOf,
+  type ListPage,
   MAX_COMMITS_IN_FLIGHT,
   type SessionCalls,
 } from "../backend/backend.ts";
@@ -73,6 +74,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         fail: failing(call),
       });
     },
+    list({ after, prefix, limit }, call) {
+      const answer = (page: ListPage): void => call.answer(page);
+      backend.list({ after, prefix, limit, answer, fail: failing(call) });
+    },
     release({ sid, fence }, call) {
       backend.release(checkedId(sid), fence, call.connection);
       call.answer({});
@@ -126,6 +131,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     const what = `${connection.waitingCommits} commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${MAX_COMMITS_IN_FLIGHT} of ${config.maxQueuedBytes} may.`;
     throw new SessionError("ERR_OVERLOADED", what);
   }
+  if (request.options?.successor !== undefined) checkSuccessor(id, request.options);
   const parsed = parseDelta(request.delta);
   const turn: CommitTurn = {
     type: "commit",
@@ -149,6 +155,13 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
   if (request.options?.unique === true) backend.commitUnique(id, turn);
   else backend.commit(id, turn);
   connection.addWaiting(bytes);
+}
+
+function checkSuccessor(id: string, { successor, create }: CommitOptions): void {
+  const isFine = create !== true && successor !== id && prefixOf(checkedId(successor ?? "")) === prefixOf(id);
+  if (isFine) return;
+  const what = `Session ${id} cannot go on as ${successor}: that must be another id of the same prefix, for a session that is there.`;
+  throw new SessionError("ERR_BAD_OPTION", what);
 }
 
 function checkedId(sid: string): string {

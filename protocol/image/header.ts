@@ -51,6 +51,12 @@ function daysOf(ms: number): number {
   return ms / DAY_MS + EPOCH_DAY;
 }
 
+/** When a session of this stamp and life time expires; null: never, as far as a Date can tell. */
+export function expiryOf(startupMs: number, timeoutSeconds: number): Date | null {
+  const date = new Date(startupMs + 1000 * timeoutSeconds);
+  return Number.isNaN(date.getTime()) ? null : date;
+}
+
 /** The bytes of a stamp, which are the first of an image. */
 export function startupBytes(ms: number): Buffer {
   const bytes = Buffer.allocUnsafe(TIMEOUT_AT - STARTUP_AT);

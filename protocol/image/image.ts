@@ -28,6 +28,7 @@ export {
 export { type Dialect, dialectOf, fileOfImage, imageOfFile, isSameButStamp } from "./dialect.ts";
 export {
   copyTimeout,
+  expiryOf,
   HEADER_BYTES,
   isExpired,
   isPast,

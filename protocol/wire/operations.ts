@@ -17,7 +17,7 @@ import {
 } from "./shape.ts";
 
 /** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
-export const PROTOCOL_VERSION: number = 2;
+export const PROTOCOL_VERSION: number = 3;
 
 interface Operation {
   readonly number: number;
@@ -63,8 +63,12 @@ const COMMIT_OPTIONS = mapOf(
     release: bool,
     shares: listOf(SHARE),
     held: listOf(uint),
+    successor: text,
   },
 );
+
+/** A session as a list names it. */
+const LISTED = mapOf({ id: text, size: uint, startupMs: float, timeoutSeconds: float }, {});
 
 /** The fences of the transactions that go on only when the call is answered. */
 const HELD = omittable(listOf(uint));
@@ -104,7 +108,7 @@ export const OPERATIONS = {
     number: 2,
     since: 1,
     meaning:
-      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease.",
+      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease; `successor` is a new id of the same prefix, under which the session goes on, while `sid` ends.",
     request: { sid: text, sequence: uint, base: float, delta: bytes, options: optional(COMMIT_OPTIONS) },
     response: STATE,
     errors: [
@@ -172,6 +176,15 @@ export const OPERATIONS = {
     response: { pid: uint },
     errors: [],
   },
+  list: {
+    number: 9,
+    since: 3,
+    meaning:
+      'Names sessions in the order of their ids, without waking or touching any: those behind the id `after` ("": from the first one on), of exactly this prefix (nil: of any), that have not expired. At most `limit` of them; `next` is what to give as `after` for those that follow, nil at the end.',
+    request: { after: text, prefix: optional(text), limit: uint },
+    response: { sessions: listOf(LISTED), next: optional(text) },
+    errors: ["ERR_STORE"],
+  },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -180,6 +193,7 @@ export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]
 /** The fields of a call as its caller gives them. */
 export type CallOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["request"]>;
 export type State = Message<typeof STATE>;
+export type ListedSession = ResponseOf<"list">["sessions"][number];
 export type CommitOptions = NonNullable<RequestOf<"commit">["options"]>;
 
 const NAMES: ReadonlyMap<number, OperationName> = new Map(

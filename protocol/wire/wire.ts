@@ -16,6 +16,7 @@ export {
   type CallOf,
   type CommitOptions,
   KIND,
+  type ListedSession,
   type OperationName,
   operationName,
   PROTOCOL_VERSION,

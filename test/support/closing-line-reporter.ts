@@ -26,6 +26,7 @@ export default class ClosingLineReporter implements Reporter {
     if (interop.length > 0) console.log(`beside Gambas ${gambasVersion}:`);
     console.log(`interop cases run: ${interop.length - interopSkipped}`);
 
+    for (const line of flaky(cases)) console.log(`passed only when tried again: ${line}`);
     for (const line of failures(modules, unhandledErrors)) console.log(`failed: ${line}`);
     const broken = countOf(cases, "failed") + brokenSuites(modules) + unhandledErrors.length + unmet;
     // A run that could not even start has no failed case to show for it.
@@ -62,6 +63,16 @@ function failures(modules: readonly TestModule[], unhandled: readonly Serialized
   }
   note("outside of any test", unhandled);
   return lines;
+}
+
+/** A test that fails now and then is a fault of the test or of the product, whatever the next try says. */
+function flaky(cases: readonly TestCase[]): readonly string[] {
+  return cases
+    .filter((test) => test.diagnostic()?.flaky === true)
+    .map((test) => {
+      const [error] = test.result().errors ?? [];
+      return `${test.module.relativeModuleId} > ${test.fullName}: ${error === undefined ? "" : oneLine(error)}`;
+    });
 }
 
 function oneLine({ message, stack }: SerializedError): string {

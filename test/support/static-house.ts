@@ -19,6 +19,7 @@ export const MEMBERS = [
   "CookiePath",
   "CookieMaxAge",
   "Abandon",
+  "Regenerate",
   "Exist",
   "Load",
   "Save",

@@ -46,7 +46,7 @@ async function act(client: Client, traffic: Traffic, { random, ids }: Place): Pr
     await client.abandon(id);
   } else if (dice < ends + touches) {
     const contents = client.current(id) ?? (await client.load(id));
-    if (contents !== undefined) await client.touch(id, contents);
+    if (contents !== undefined) await client.renew(id, contents);
   } else if (dice % 3 === 0) await read(client, id);
   else if (dice % 3 === 1) await change(client, id, traffic, random);
   else await client.transaction(id, (own) => own.set("n", Number(own.get("n")) + 1));

@@ -29,7 +29,8 @@ class Toy implements Inside {
     if (this.#n === undefined) return undefined;
     const entries = new Map([["n", encodeValue(this.#n, "n").bytes]]);
     const { isApart } = this;
-    return { entries, moved: NONE_MOVED, shares: [], isUnique: false, isApart, properties: {}, changes: new Map() };
+    const rest = { shares: [], isUnique: false, successor: undefined, properties: {}, changes: new Map() };
+    return { entries, moved: NONE_MOVED, isApart, ...rest };
   }
 
   finishTransaction(): undefined {
@@ -63,7 +64,7 @@ const calls: Calls = {
     if (refusal !== undefined) throw new SessionError(refusal);
     return contentsOf({ n: 0 }, 2);
   },
-  touch: async () => undefined,
+  renew: async () => undefined,
   end: async () => undefined,
   lease: () => Promise.reject(new Error("there is a lease already")),
   release: async (grant) => void Object.assign(grant, { isOver: true }),

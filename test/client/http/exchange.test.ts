@@ -350,3 +350,69 @@ describe("an adapter for fetch that stands on it", () => {
     ]);
   });
 });
+
+describe("an exchange whose session gets another id", () => {
+  it("hands out the cookie of the new one, under its path, and no removal of the old", async () => {
+    const id = await make({ n: 1 });
+    const { cookies, value } = await pass(open(), { cookie: `SESSION=${id}` }, async () => {
+      await Session.Regenerate();
+      return Session.Id;
+    });
+    expect(value).not.toBe(id);
+    expect(cookies).toEqual([`SESSION=${value};path=/;httponly;SameSite=Lax`]);
+    expect([await stored(id, "n"), await stored(value ?? "", "n")]).toEqual([undefined, 1]);
+    const late = await pass(open(), { cookie: `SESSION=${id}` }, () => Session.Id);
+    expect(late).toMatchObject({ value: null, cookies: [] });
+  });
+
+  it("has it when nobody awaited that, and once", async () => {
+    const id = await make({ n: 1 });
+    const { cookies } = await pass(open(), { cookie: `SESSION=${id}` }, () => {
+      void Session.Regenerate();
+      void Session.Regenerate();
+    });
+    expect(cookies).toHaveLength(1);
+    expect(await stored(idIn(cookies), "n")).toBe(1);
+  });
+
+  it("keeps the name and path that the session has, and leaves the path that it had", async () => {
+    const id = await make({ n: 1 });
+    const cookie = `GBSESSIONID=${id}`;
+    const { cookies } = await pass(open(), { cookie }, async () => {
+      Session.CookiePath = "/deep";
+      await Session.Regenerate();
+    });
+    expect(cookies).toEqual([
+      expect.stringMatching(/^GBSESSIONID=;expires=.*;path=\/;/),
+      expect.stringMatching(/^GBSESSIONID=10\.0\.0\.1:[0-9A-F]{24};path=\/deep;/),
+    ]);
+    expect(sessionFiles()).not.toContain(id);
+  });
+
+  it("in a transaction has the cookie of the id that came of it", async () => {
+    const id = await make({ n: 1 });
+    const { cookies, value } = await pass(open(), { cookie: `SESSION=${id}` }, async () => {
+      await Session.Transaction(() => Session.Regenerate());
+      return Session.Id;
+    });
+    expect([idIn(cookies), cookies.length]).toEqual([value, 1]);
+  });
+
+  it("is refused once the headers have left or where there are none, and nothing changes", async () => {
+    const id = await make({ n: 1 });
+    for (const headers of ["none", "left"] as const) {
+      const outgoing: Outgoing = { headers, isAnswering: false };
+      const exchange = await begin(open(), { cookie: `SESSION=${id}` }, outgoing);
+      const error = await exchange.run(() => Session.Regenerate().catch((problem: unknown) => problem));
+      expect(error).toMatchObject({ code: "ERR_HEADERS_SENT" });
+      const inside = exchange.run(() => Session.Transaction(() => Session.Regenerate()));
+      await expect(inside).rejects.toMatchObject({ code: "ERR_HEADERS_SENT" });
+      expect(exchange.run(() => Session.Id)).toBe(id);
+      exchange.end();
+    }
+    await expect(
+      Session.Run({ request: { headers: { cookie: `SESSION=${id}` } } }, () => Session.Regenerate()),
+    ).rejects.toMatchObject({ code: "ERR_HEADERS_SENT" });
+    expect(await stored(id, "n")).toBe(1);
+  });
+});

@@ -1,13 +1,14 @@
 // connect(): the client for those who want no static API, and what it says when there is nobody to talk to.
-import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
 import { Cache } from "../../../client/copies/cache.ts";
-import type { Client } from "../../../client/index.ts";
+import type { Client, ListedSession } from "../../../client/index.ts";
 import type { ConnectOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
+import { typed } from "../../../client/typed.ts";
 import { startDaemon } from "../../../daemon/start.ts";
 import type { SessionError } from "../../../protocol/errors.ts";
 import { FrameReader, FrameWriter, readMessage } from "../../../protocol/wire/frame.ts";
@@ -337,4 +338,149 @@ describe("connect() refuses by name", () => {
     await expect(refused).rejects.toThrow(other);
     rmSync(other, { recursive: true });
   });
+});
+
+describe("sessions of a given id", () => {
+  it("begin under it, and are refused at their first save where it is or was in use", async () => {
+    const id = `given:${"A".repeat(24)}`;
+    const handle = client.create({ id });
+    expect(handle.id).toBeNull();
+    handle.set("a", 1);
+    expect(handle.id).toBe(id);
+    await handle.save();
+    expect((await house.worker().open(id))?.get("a")).toBe(1);
+    const second = client.create({ id });
+    second.set("b", 1);
+    await expect(second.save()).rejects.toMatchObject({ code: "ERR_ID_TAKEN" });
+    await handle.abandon();
+    await expect(second.save()).rejects.toMatchObject({ code: "ERR_ID_TAKEN" });
+    handle.set("a", 2);
+    expect(handle.id).not.toBe(id);
+  });
+
+  it("must have an id that can be one", () => {
+    for (const id of ["", "x", "../a:AAAAAAAAAAAAAAAAAAAAAAAA", 7 as unknown as string])
+      expect(() => client.create({ id })).toThrow(expect.objectContaining({ code: "ERR_BAD_ID" }));
+  });
+
+  it("begin under it in a transaction, too", async () => {
+    const id = `given:${"B".repeat(24)}`;
+    const handle = client.create({ id });
+    await expect(
+      handle.transaction((own) => {
+        own.set("a", 1);
+        throw new RangeError("no");
+      }),
+    ).rejects.toThrow("no");
+    await handle.transaction((own) => own.set("a", 2));
+    expect([handle.id, (await house.worker().open(id))?.get("a")]).toEqual([id, 2]);
+  });
+});
+
+describe("a list of sessions", () => {
+  async function listed(prefix?: string): Promise<ListedSession[]> {
+    const found: ListedSession[] = [];
+    for await (const one of client.list(prefix === undefined ? {} : { prefix })) found.push(one);
+    return found;
+  }
+
+  it("names those of exactly one prefix, with bytes, last use and expiry, and touches none", async () => {
+    const handle = client.create({ prefix: "listed", timeoutSeconds: 500 });
+    handle.set("a", 1);
+    await handle.save();
+    const forever = client.create({ prefix: "listed", timeoutSeconds: Number.POSITIVE_INFINITY });
+    forever.set("a", 1);
+    await forever.save();
+    const other = client.create({ prefix: "listed:too" });
+    other.set("a", 1);
+    await other.save();
+    house.makeOlder(handle.id ?? "", 5_000);
+    const before = house.fileOf(handle.id ?? "");
+    const found = new Map((await listed("listed")).map((one) => [one.id, one]));
+    expect([...found.keys()].sort()).toEqual([handle.id, forever.id].sort());
+    const one = found.get(handle.id ?? "");
+    expect([one?.bytes, (one?.expires?.getTime() ?? 0) - (one?.lastUsed.getTime() ?? 0)]).toEqual([
+      before.length,
+      500_000,
+    ]);
+    expect(found.get(forever.id ?? "")?.expires).toBeNull();
+    expect(house.fileOf(handle.id ?? "").equals(before)).toBe(true);
+    expect((await listed()).map(({ id }) => id)).toEqual(expect.arrayContaining([handle.id, forever.id, other.id]));
+    expect(await listed("liste")).toEqual([]);
+  });
+
+  it("can be left early, and refuses what no prefix can be", async () => {
+    for await (const { id } of client.list()) {
+      expect(id).toBeTruthy();
+      break;
+    }
+    for (const prefix of ["a/b", "*,", 7 as unknown as string])
+      expect(() => client.list({ prefix })).toThrow(expect.objectContaining({ code: "ERR_BAD_OPTION" }));
+  });
+});
+
+describe("a session", () => {
+  it("is touched by its id, if it is there", async () => {
+    const id = await make({ a: 1 });
+    house.makeOlder(id, 5_000);
+    expect(await client.touch(id)).toBe(true);
+    const handle = await house.worker().open(id);
+    expect(Date.now() - (handle?.lastUsed?.getTime() ?? 0)).toBeLessThan(4_000);
+    const file = house.fileOf(id);
+    expect([await client.touch(id), house.fileOf(id).equals(file)]).toEqual([true, true]);
+    await client.abandon(id);
+    expect([await client.touch(id), house.has(id)]).toEqual([false, false]);
+    await expect(client.touch("../x")).rejects.toMatchObject({ code: "ERR_BAD_ID" });
+  });
+
+  it("tells when it was used and when it expires", async () => {
+    const handle = client.create({ timeoutSeconds: 60 });
+    expect([handle.lastUsed, handle.expires]).toEqual([null, null]);
+    handle.set("a", 1);
+    expect([handle.lastUsed, handle.expires]).toEqual([null, null]);
+    await handle.save();
+    const lastUsed = handle.lastUsed?.getTime() ?? 0;
+    expect(Math.abs(Date.now() - lastUsed)).toBeLessThan(60_000);
+    expect(handle.expires).toEqual(new Date(lastUsed + 60_000));
+    handle.timeout = Number.POSITIVE_INFINITY;
+    expect(handle.expires).toBeNull();
+  });
+
+  it("gets all its keys replaced as one change, of which nothing is made where one value cannot be stored", async () => {
+    const id = await make({ gone: 1, same: typed("Float", 4), list: [1], n: 1 });
+    const handle = await client.open(id);
+    if (handle === undefined) throw new Error("there is no session");
+    expect(() => handle.replace({ n: 2, bad: () => 1 })).toThrow(expect.objectContaining({ code: "ERR_BAD_VALUE" }));
+    expect(() => handle.replace({ n: 2, "": 1 })).toThrow(expect.objectContaining({ code: "ERR_BAD_KEY" }));
+    expect([handle.isModified, handle.keys]).toEqual([false, ["gone", "same", "list", "n"]]);
+    handle.replace({ same: 4, list: [1], n: 2, more: "x", none: null });
+    expect([handle.keys, handle.isModified]).toEqual([["same", "list", "n", "more"], true]);
+    await handle.save();
+    const after = await house.worker().open(id);
+    expect(after?.keys.map((key) => after.get(key))).toEqual([4, [1], 2, "x"]);
+    expect(after?.typeOf("same")).toBe("Float");
+    const same = await house.worker().open(id);
+    same?.replace({ same: 4, list: [1], n: 2, more: "x" });
+    expect(same?.isModified).toBe(false);
+    same?.replace({});
+    await same?.save();
+    expect([(await client.open(id))?.keys, house.has(id)]).toEqual([[], true]);
+  });
+
+  it("begins with what replaces nothing, unless that is nothing", async () => {
+    const handle = client.create();
+    handle.replace({});
+    expect(handle.id).toBeNull();
+    handle.replace({ a: 1 });
+    await handle.save();
+    expect((await client.open(handle.id ?? ""))?.keys).toEqual(["a"]);
+  });
+});
+
+it("the status has what its type says, and nothing else", async () => {
+  const status = await client.status();
+  const source = readFileSync("client/api.ts", "utf8");
+  const body = /export interface DaemonStatus \{([^}]*)\}/.exec(source)?.[1] ?? "";
+  const members = [...body.matchAll(/readonly (\w+)\??:/g)].map(([, name]) => name);
+  expect(Object.keys(status).sort()).toEqual(members.sort());
 });

@@ -1,7 +1,7 @@
 // What every backend does alike: this suite is the specification of `Backend`. One line for each engine in backend.test.ts.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Backend, Caller, Engine } from "../../../daemon/backend/backend.ts";
+import type { Backend, Caller, Engine, ListPage } from "../../../daemon/backend/backend.ts";
 import { prepareRoot, resolveConfig } from "../../../daemon/config.ts";
 import { Log } from "../../../daemon/report/log.ts";
 import { Metrics } from "../../../daemon/report/metrics.ts";
@@ -114,6 +114,20 @@ class Worker {
       const answer = (fence: number, state: State): void => resolve({ fence, state });
       this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, answer, fail });
     });
+  }
+
+  /** @param limit of a page. */
+  async list(prefix: string | null, limit: number): Promise<string[][]> {
+    const pages: string[][] = [];
+    for (let after: string | null = ""; after !== null; ) {
+      const from: string = after;
+      const page = await new Promise<ListPage>((answer, fail) =>
+        this.#backend.list({ after: from, prefix, limit, answer, fail }),
+      );
+      pages.push(page.sessions.map(({ id }) => id));
+      after = page.next;
+    }
+    return pages;
   }
 
   release(id: string, fence: number): void {
@@ -259,6 +273,132 @@ export function describeBackend(name: string, engine: Engine): void {
       const kinds = await Promise.all(ids.map(async (one) => (await bert.read(one)).kind));
       expect(kinds).toEqual([...ids.slice(1).map(() => KIND.absent), KIND.contents]);
       expect(await bert.values(id)).toEqual({ n: 0 });
+    });
+
+    describe("a session that goes on under another id", () => {
+      let next: string;
+      beforeEach(() => {
+        next = newId();
+      });
+
+      test("has its contents there, and what came with the call; the old one has ended for good", async () => {
+        await anna.create(id, { n: 1, text: "a" });
+        expect(valuesOf(await anna.commit(id, { n: 2, more: true }, { successor: next }))).toEqual({
+          ...{ n: 2, text: "a", more: true },
+        });
+        expect(await bert.values(next)).toEqual({ n: 2, text: "a", more: true });
+        expect((await bert.read(id)).kind).toBe(KIND.absent);
+        for (const call of [
+          bert.commit(id, {}),
+          bert.touch(id),
+          bert.lease(id),
+          bert.commit(id, {}, { successor: newId() }),
+        ])
+          expect(await codeOf(call)).toBe("ERR_SESSION_GONE");
+        expect(await codeOf(bert.create(id, {}))).toBe("ERR_ID_TAKEN");
+        await bert.end(id);
+        await bert.commit(next, { n: 3 });
+        expect(await anna.values(next)).toEqual({ n: 3, text: "a", more: true });
+      });
+
+      test("keeps every byte but those of its time", async () => {
+        await anna.create(id, { n: 1, list: [1, 2] }, { timeoutSeconds: 77, cookiePath: "/deep" });
+        const before = (await bert.read(id)).image;
+        const after = (await anna.commit(id, {}, { successor: next })).image;
+        expect(after?.subarray(8).equals(before?.subarray(8) ?? Buffer.of())).toBe(true);
+      });
+
+      test("takes along what was committed before, and refuses what comes behind", async () => {
+        await anna.create(id, { n: 0 });
+        const earlier = bert.commit(id, { earlier: 1 });
+        const going = anna.commit(id, { n: 1 }, { successor: next });
+        const later = codeOf(bert.commit(id, { later: 1 }));
+        const waiting = codeOf(bert.lease(id));
+        await Promise.all([earlier, going]);
+        expect([await later, await waiting]).toEqual(["ERR_SESSION_GONE", "ERR_SESSION_GONE"]);
+        expect(await bert.values(next)).toEqual({ n: 1, earlier: 1 });
+      });
+
+      test("goes once, however often the call is sent, and once only of two that are sent", async () => {
+        await anna.create(id, { n: 0 });
+        const calls = [
+          anna.commit(id, { n: 1 }, { successor: next }, 100),
+          bert.commit(id, { n: 2 }, { successor: newId() }),
+        ];
+        const [one, other] = await Promise.allSettled(calls);
+        expect(one?.status).toBe("fulfilled");
+        expect(other).toMatchObject({ status: "rejected", reason: { code: "ERR_SESSION_GONE" } });
+        await bert.commit(next, { n: 3 });
+        expect(valuesOf(await anna.commit(id, { n: 1 }, { successor: next }, 100))).toEqual({ n: 3 });
+      });
+
+      test("stays where the other id is or was in use", async () => {
+        await anna.create(id, { n: 0 });
+        const taken = newId();
+        await anna.create(taken, { other: 1 });
+        expect(await codeOf(anna.commit(id, { n: 1 }, { successor: taken }))).toBe("ERR_ID_TAKEN");
+        await anna.end(taken);
+        expect(await codeOf(anna.commit(id, { n: 1 }, { successor: taken }))).toBe("ERR_ID_TAKEN");
+        expect(await bert.values(id)).toEqual({ n: 0 });
+        expect((await bert.read(next)).kind).toBe(KIND.absent);
+        await bert.commit(id, { n: 4 });
+        await anna.commit(id, {}, { successor: next });
+        expect(await bert.values(next)).toEqual({ n: 4 });
+      });
+
+      test("of two sessions that ask for one id one gets it", async () => {
+        const other = newId();
+        await Promise.all([anna.create(id, { n: 1 }), anna.create(other, { n: 2 })]);
+        const calls = [id, other].map((one) => anna.commit(one, {}, { successor: next }));
+        const outcomes = await Promise.allSettled([...calls, bert.create(next, { n: 3 })]);
+        expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
+        const left = [await bert.values(id), await bert.values(other), await bert.values(next)];
+        expect(left.map((values) => values?.n).filter((n) => n !== undefined).length).toBeGreaterThan(1);
+        for (const values of left) expect([undefined, 1, 2, 3]).toContain(values?.n);
+      });
+
+      test("goes under a lease, which ends with it; not under one that is over", async () => {
+        await anna.create(id, { n: 0 });
+        const { fence } = await anna.lease(id);
+        const waiting = codeOf(bert.lease(id));
+        await anna.commit(id, { n: 1 }, { fence });
+        await anna.commit(id, { m: 1 }, { fence, release: true, successor: next });
+        expect(await waiting).toBe("ERR_SESSION_GONE");
+        expect(await bert.values(next)).toEqual({ n: 1, m: 1 });
+        expect(await codeOf(anna.commit(id, {}, { fence, release: true }))).toBe("ERR_LEASE_LOST");
+        const again = await bert.lease(next);
+        bert.release(next, again.fence);
+        expect(await codeOf(bert.commit(next, {}, { fence: again.fence, release: true, successor: newId() }))).toBe(
+          "ERR_LEASE_LOST",
+        );
+        expect(await anna.values(next)).toEqual({ n: 1, m: 1 });
+      });
+
+      test("is the one that stays where all others of the prefix are ended", async () => {
+        const [one, goesOn, other] = [newId("many"), newId("many"), newId("many")];
+        await Promise.all([anna.create(one, { n: 1 }), anna.create(other, { n: 2 })]);
+        await anna.commit(one, {}, { successor: goesOn, unique: true });
+        expect(await bert.values(goesOn)).toEqual({ n: 1 });
+        for (const ended of [one, other]) expect((await bert.read(ended)).kind).toBe(KIND.absent);
+        const [last, { fence }] = [newId("many"), await anna.lease(goesOn)];
+        await anna.commit(goesOn, {}, { fence, release: true, successor: last, unique: true });
+        expect(await bert.values(last)).toEqual({ n: 1 });
+      });
+    });
+
+    test("lists sessions in the order of their ids, each on one page, of exactly one prefix, and wakes none", async () => {
+      const ids = Array.from({ length: 7 }, () => newId("list"));
+      await Promise.all([...ids, newId("list:x"), newId("lis")].map((one, n) => anna.create(one, { n })));
+      await anna.create(newId("list"), {}, { timeoutSeconds: 0.000_001 });
+      await anna.end(ids[3] ?? "");
+      const left = ids.filter((_, n) => n !== 3).sort();
+      const { sessionsAwake } = house.backend.report();
+      const pages = await bert.list("list", 3);
+      expect(pages.flat()).toEqual(left);
+      expect(Math.max(...pages.map((page) => page.length))).toBe(3);
+      expect((await bert.list(null, 1000)).flat()).toHaveLength(left.length + 2);
+      expect(await bert.list("*", 1000)).toEqual([[]]);
+      expect(house.backend.report().sessionsAwake).toBe(sessionsAwake);
     });
 
     test("answers what is under way before it stops", async () => {

@@ -1,6 +1,7 @@
 // The daemon is cut off before each of its system calls, and in the middle of each write: whatever had been done by then is on the disk,
 // the rest never happens. Each time the next daemon, and Gambas, must find the session as it was before or as it was to become, whole.
 
+import { existsSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DaemonOptions } from "../../../daemon/start.ts";
 import { layoutOf } from "../../../protocol/image/image.ts";
@@ -89,6 +90,16 @@ async function commits(worker: RawWorker, id: string, changes: readonly Values[]
   for (const change of changes) await worker.commit(id, change);
 }
 
+const SUCCESSION: Pick<Write, "prepare" | "send"> = {
+  prepare: (_, worker, id) => commits(worker, id, [{ n: 1 }, { n: 2 }]),
+  send: (worker, id) => worker.commit(id, { n: 5 }, { sequence: 10, options: { successor: successorOf(id) } }),
+};
+
+/** Another id of the same prefix. */
+function successorOf(id: string): string {
+  return `${id.slice(0, -24)}${"F".repeat(24)}`;
+}
+
 /** Every session file a crash has left, by its contents without the stamp. */
 const found = new Map<string, Buffer>();
 
@@ -104,7 +115,7 @@ class Crash {
     this.#anna = anna;
   }
 
-  static async prepare(write: Write, options: DaemonOptions): Promise<Crash> {
+  static async prepare(write: Pick<Write, "prepare">, options: DaemonOptions): Promise<Crash> {
     const lab = await Lab.open(options);
     const crash = new Crash(lab, await lab.worker("anna"));
     await write.prepare(lab, await lab.worker("preparer"), crash.id);
@@ -112,7 +123,7 @@ class Crash {
   }
 
   /** All calls of the write that change anything, when nothing keeps it from them. */
-  async record(write: Write): Promise<SystemCall[]> {
+  async record(write: Pick<Write, "send">): Promise<SystemCall[]> {
     const calls: SystemCall[] = [];
     intercept((call) => {
       if (CHANGES.has(call.name)) calls.push(call);
@@ -124,7 +135,7 @@ class Crash {
   }
 
   /** Lets the write go on for so many changes and then no further; nothing the daemon does afterwards happens. */
-  async at(write: Write, place: number, isHalfWay: boolean): Promise<void> {
+  async at(write: Pick<Write, "send">, place: number, isHalfWay: boolean): Promise<void> {
     let count = 0;
     intercept((call) => {
       if (!CHANGES.has(call.name) || (call.name === "openSync" && count > place)) return "do";
@@ -166,6 +177,16 @@ class Crash {
   }
 }
 
+/** Before each call, in the middle of each that writes, and after the last one. */
+function* crashesWithin(
+  calls: readonly SystemCall[],
+): Generator<{ readonly place: number; readonly isHalfWay: boolean; readonly where: string }> {
+  for (const [place, { name, path }] of [...calls, { name: "the end", path: "" }].entries()) {
+    for (const isHalfWay of name === "writeSync" ? [false, true] : [false])
+      yield { place, isHalfWay, where: `${isHalfWay ? "in the middle of" : "before"} call ${place}, ${name} ${path}` };
+  }
+}
+
 describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", a crash within', (durability) => {
   test.each(Object.entries(WRITES))("%s leaves the old or the new, and the retry happens once", async (_, write) => {
     const options = { durability };
@@ -173,22 +194,46 @@ describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", 
     const calls = await rehearsal.record(write);
     await rehearsal.lab.close();
     expect(calls.length).toBeGreaterThan(1);
-    for (const [place, { name, path }] of [...calls, { name: "the end", path: "" }].entries()) {
-      for (const isHalfWay of name === "writeSync" ? [false, true] : [false]) {
-        const where = `${isHalfWay ? "in the middle of" : "before"} call ${place}, ${name} ${path}`;
-        const crash = await Crash.prepare(write, options);
-        await crash.at(write, place, isHalfWay);
-        const left = crash.look();
-        expect([write.before, write.after, write.meanwhile], where).toContainEqual(left);
-        await crash.lab.start();
-        const read = valuesOf(await (await crash.lab.worker("reader")).open(crash.id));
-        expect([write.before, write.after], where).toContainEqual(read);
-        const isEnded = write.after === undefined && read === undefined;
-        const isPutRight = write.meanwhile !== undefined && !("theirs" in (left ?? {}));
-        if (!isEnded && !isPutRight) expect(read, where).toEqual(left);
-        await crash.expectOnce(write, read);
-        await crash.lab.close();
-      }
+    for (const { place, isHalfWay, where } of crashesWithin(calls)) {
+      const crash = await Crash.prepare(write, options);
+      await crash.at(write, place, isHalfWay);
+      const left = crash.look();
+      expect([write.before, write.after, write.meanwhile], where).toContainEqual(left);
+      await crash.lab.start();
+      const read = valuesOf(await (await crash.lab.worker("reader")).open(crash.id));
+      expect([write.before, write.after], where).toContainEqual(read);
+      const isEnded = write.after === undefined && read === undefined;
+      const isPutRight = write.meanwhile !== undefined && !("theirs" in (left ?? {}));
+      if (!isEnded && !isPutRight) expect(read, where).toEqual(left);
+      await crash.expectOnce(write, read);
+      await crash.lab.close();
+    }
+  });
+
+  test("a commit that gives a session another id leaves one of the two, and the retry happens once", async () => {
+    const rehearsal = await Crash.prepare(SUCCESSION, { durability });
+    const calls = await rehearsal.record(SUCCESSION);
+    await rehearsal.lab.close();
+    for (const { place, isHalfWay, where } of crashesWithin(calls)) {
+      const crash = await Crash.prepare(SUCCESSION, { durability });
+      const { lab, id } = crash;
+      const next = successorOf(id);
+      const [before, lockOf] = [lab.image(id), (one: string) => existsSync(`${lab.path(one)}.lock`)];
+      await crash.at(SUCCESSION, place, isHalfWay);
+      await lab.start();
+      const has = { old: lab.hasFile(id), next: lab.hasFile(next) };
+      expect(has.old, where).not.toBe(has.next);
+      const [anna, bert] = [await lab.worker("anna"), await lab.worker("bert")];
+      expect([await bert.values(id), await bert.values(next)], where).toEqual([
+        has.old ? { n: 2 } : undefined,
+        has.next ? { n: 5 } : undefined,
+      ]);
+      await bert.commit(has.old ? id : next, { m: 6, ...(has.next ? { n: 7 } : {}) });
+      for (let count = 0; count < 2; count++) await SUCCESSION.send(anna, id);
+      expect(await bert.values(next), where).toEqual({ n: has.next ? 7 : 5, m: 6 });
+      lab.saveAsGambas(id, before);
+      expect([await bert.values(id), lab.hasFile(id), lockOf(id)], where).toEqual([undefined, false, false]);
+      await lab.close();
     }
   });
 });

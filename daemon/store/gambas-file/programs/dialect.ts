@@ -36,6 +36,11 @@ const MAX_READ_BYTES = 256 * 1024;
 const INTERPRETER = "gbx3";
 const ASKED_MS = 2_000;
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
+/** More programs than a PATH has; those of releases that were replaced meanwhile are among them. */
+const MAX_ASKED = 64;
+
+/** What interpreters have answered, by path and modification time: this process asks each of them once, since it waits for the answer. */
+const asked = new Map<string, string | undefined>();
 
 export class DialectInUse {
   readonly #options: DialectOptions;
@@ -44,8 +49,6 @@ export class DialectInUse {
   #found: Finding | undefined;
   #foundMs = 0;
   #told = "";
-  /** The version of the program at a path, by its path and modification time: it is asked once. */
-  readonly #versions = new Map<string, string | undefined>();
 
   constructor(options: DialectOptions) {
     this.#options = options;
@@ -101,7 +104,7 @@ export class DialectInUse {
 
   #askInterpreter(): Finding | undefined {
     for (const folder of ((this.#options.env ?? process.env).PATH || DEFAULT_PATH).split(":")) {
-      const version = isAbsolute(folder) ? this.#versionOf(join(folder, INTERPRETER)) : undefined;
+      const version = isAbsolute(folder) ? versionOf(join(folder, INTERPRETER)) : undefined;
       const [, major = "", minor = ""] = /^(\d+)\.(\d+)/.exec(version ?? "") ?? [];
       if (major === "") continue;
       const isOld = Number(major) < 3 || (Number(major) === 3 && Number(minor) < 19);
@@ -109,18 +112,19 @@ export class DialectInUse {
     }
     return undefined;
   }
+}
 
-  #versionOf(path: string): string | undefined {
-    try {
-      const stat = statSync(path, { throwIfNoEntry: false });
-      if (stat === undefined) return undefined;
-      const name = `${path} ${stat.mtimeMs}`;
-      if (!this.#versions.has(name)) this.#versions.set(name, askVersion(path));
-      return this.#versions.get(name);
-    } catch {
-      // Any system error: a folder of PATH that cannot be looked into has no interpreter for us.
-      return undefined;
-    }
+function versionOf(path: string): string | undefined {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    const name = `${path} ${stat.mtimeMs}`;
+    if (asked.size >= MAX_ASKED) asked.clear();
+    if (!asked.has(name)) asked.set(name, askVersion(path));
+    return asked.get(name);
+  } catch {
+    // Any system error: a folder of PATH that cannot be looked into has no interpreter for us.
+    return undefined;
   }
 }
 

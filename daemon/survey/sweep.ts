@@ -4,7 +4,6 @@
 import { isExpired } from "../../protocol/image/image.ts";
 import type { Log } from "../report/report.ts";
 import type { SessionFiles } from "../store/store.ts";
-import type { Tombstones } from "./tombstones.ts";
 
 const FILES_PER_SLICE = 32;
 /** The first sweep begins soon: it removes sessions that expired while no daemon ran, and counts the others. */
@@ -16,7 +15,7 @@ interface SweepParts {
   readonly store: Pick<SessionFiles, "ids" | "header">;
   /** Ends a session whose time is over, in its turn. */
   readonly sessions: { endIfExpired(id: string): void };
-  readonly tombstones: Tombstones;
+  readonly tombstones: { has(id: string): boolean; prune(nowMs: number): void };
   readonly log: Log;
   readonly now: () => number;
 }

@@ -1,0 +1,73 @@
+// Names the sessions of a store, a page at a time, in the order of their ids, by their headers only. Keeps nothing between two pages: whoever asks
+// says behind which id the next one begins, and may ask another daemon for it.
+//
+// A store names its sessions in no order, so each page goes through all names, and looks at those few that are in the page.
+
+import { isExpired, startupMs, timeoutSeconds } from "../../protocol/image/image.ts";
+import { prefixOf } from "../../protocol/session-id.ts";
+import type { ListedSession } from "../../protocol/wire/wire.ts";
+import { type ListPage, type ListTurn, MAX_LISTED } from "../backend/backend.ts";
+import type { Log } from "../report/report.ts";
+import type { SessionFiles } from "../store/store.ts";
+
+/** Headers that are read at once: other callers wait no longer. */
+const HEADERS_PER_SLICE = 32;
+
+interface ListingParts {
+  readonly store: Pick<SessionFiles, "ids" | "header" | "stat">;
+  readonly tombstones: { has(id: string): boolean };
+  readonly log: Log;
+  /** The clock, in Unix ms. */
+  readonly now: () => number;
+}
+
+export class Listing {
+  readonly #parts: ListingParts;
+
+  constructor(parts: ListingParts) {
+    this.#parts = parts;
+  }
+
+  list(turn: ListTurn): void {
+    this.#page(turn).then(turn.answer, turn.fail);
+  }
+
+  async #page(turn: ListTurn): Promise<ListPage> {
+    const limit = Math.max(1, Math.min(turn.limit, MAX_LISTED));
+    const ids = await this.#firstIds(turn, limit);
+    const sessions: ListedSession[] = [];
+    for (const [index, id] of ids.entries()) {
+      const session = this.#look(id);
+      if (session !== undefined) sessions.push(session);
+      if (index % HEADERS_PER_SLICE === HEADERS_PER_SLICE - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { sessions, next: ids.length < limit ? null : (ids.at(-1) ?? null) };
+  }
+
+  /** The first `limit` ids of those that are asked for; never more than twice as many are kept. */
+  async #firstIds({ after, prefix }: ListTurn, limit: number): Promise<string[]> {
+    let first: string[] = [];
+    for await (const id of this.#parts.store.ids()) {
+      if (id <= after || (prefix !== null && prefixOf(id) !== prefix)) continue;
+      first.push(id);
+      if (first.length === 2 * limit) first = first.sort().slice(0, limit);
+    }
+    return first.sort().slice(0, limit);
+  }
+
+  /** Undefined for one that has expired, has ended, or is none. */
+  #look(id: string): ListedSession | undefined {
+    const { store, tombstones, log, now } = this.#parts;
+    if (tombstones.has(id)) return undefined;
+    try {
+      const header = store.header(id);
+      const size = store.stat(id)?.size;
+      if (header === undefined || size === undefined || isExpired(header, now())) return undefined;
+      return { id, size, startupMs: startupMs(header), timeoutSeconds: timeoutSeconds(header) };
+    } catch (error) {
+      // Whatever the system error: one that cannot be looked at hides no other.
+      log.warn("list-failed", { session: id, error: String(error) });
+      return undefined;
+    }
+  }
+}

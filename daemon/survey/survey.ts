@@ -1,0 +1,4 @@
+// The door to what goes through all sessions of a store, one after the other, and wakes none that need not be woken.
+
+export { Listing } from "./listing.ts";
+export { Sweep } from "./sweep.ts";
