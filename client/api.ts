@@ -160,7 +160,7 @@ export interface Client {
   /**
    * Renews the time of the last use, unless that is less than a second ago. @returns whether there is such a session.
    *
-   * @throws SessionError ERR_BAD_ID.
+   * @throws SessionError ERR_BAD_ID; ERR_DEADLOCK inside a transaction on it, whose end renews it.
    */
   touch(id: string): Promise<boolean>;
   /** The same as `handle.save()`. */

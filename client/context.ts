@@ -4,6 +4,7 @@ import type { EventEmitter } from "node:events";
 import { SessionError } from "../protocol/errors.ts";
 import type { Handle } from "./handle/handle.ts";
 import type { Client } from "./link/client.ts";
+import { missingLine } from "./missing-line.ts";
 import { runInScope, type Context as Scoped, currentContext as scopedContext } from "./scope.ts";
 
 export { carryOn, isPassing, runInContext } from "./scope.ts";
@@ -73,7 +74,7 @@ export function contextOf(request: unknown): RequestContext | undefined {
 /** @throws SessionError ERR_NO_SESSION_CONTEXT. */
 export function requireContext(): Context {
   const context = currentContext();
-  if (context === undefined) throw new SessionError("ERR_NO_SESSION_CONTEXT");
+  if (context === undefined) throw new SessionError("ERR_NO_SESSION_CONTEXT", missingLine(new Error().stack));
   return context;
 }
 

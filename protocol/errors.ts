@@ -12,7 +12,8 @@ interface ErrorRow {
 export const ERRORS = {
   ERR_NO_SESSION_CONTEXT: {
     text: "Session was used outside a request.",
-    remedy: "Use it inside the session() middleware or inside Session.Run(options, fn).",
+    remedy:
+      "Put the missing line before whatever uses it: app.use(session()) for Express, connect and NestJS, await app.register(gambasSession) for Fastify, app.use(gambasSession()) for Koa and Hono, withSession(handler) for handlers of Request and Response. Outside of requests use Session.Run(options, fn).",
   },
   ERR_HEADERS_SENT: {
     text: "A session cannot be created after the response headers have been sent, because its cookie could not be.",
@@ -159,6 +160,13 @@ export class SessionError extends Error {
   get isRetryable(): boolean {
     const row: ErrorRow = ERRORS[this.code];
     return row.isRetryable === true;
+  }
+}
+
+/** ERR_SESSION_GONE of a session that goes on under another id. Not told which: whoever asks may be the one it was changed for. */
+export class SucceededError extends SessionError {
+  constructor(id: string) {
+    super("ERR_SESSION_GONE", `Session ${id} goes on under another id; nothing was written.`);
   }
 }
 

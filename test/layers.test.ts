@@ -136,18 +136,16 @@ function source(name: string, code: string): Source {
 
 describe("the arrows", () => {
   it("name only files and folders that exist, and packages we depend on", () => {
-    const {
-      name: ours,
-      dependencies,
-      devDependencies,
-    } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
-    const packages = Object.keys({ ...dependencies, express: devDependencies.express });
+    const manifestOf = (path: string) => JSON.parse(readFileSync(join(repository, path), "utf8"));
+    const { name: ours, dependencies, devDependencies, exports } = manifestOf("package.json");
+    // Those of the examples: Express, and what the second suite installs.
+    const frameworks = { ...manifestOf("test/frameworks/package.json").dependencies, express: devDependencies.express };
+    const packages = Object.keys({ ...dependencies, ...frameworks });
     const files = all.map(({ name }) => name);
     const rooms = [...files, ...files.map(folderOf)];
     const known = new Set([
       "node",
-      ours,
-      `${ours}/package.json`,
+      ...Object.keys(exports).map((path) => join(ours, path)),
       ...packages,
       ...rooms,
       ...rooms.map((one) => `${one}/*`),

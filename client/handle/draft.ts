@@ -330,12 +330,11 @@ export class Draft {
     else this.#contents = contents;
   }
 
-  /** The session has ended, by this request or elsewhere. */
-  end(): void {
-    if (this.#id !== null) {
-      this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
-      this.#hadGivenId = true;
-    }
+  /** The session has ended, by this request or elsewhere. The browser's cookie may be that of the session under another id by now: then it stays. */
+  end(cookie: "goes" | "stays" = "goes"): void {
+    if (cookie === "goes") this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
+    this.#hadGivenId ||= this.#id !== null;
+    this.#cookieHome = undefined;
     this.#problem = undefined;
     this.successor = undefined;
     this.#id = null;

@@ -8,7 +8,7 @@
 //
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
-import { isCode, SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError, SucceededError } from "../../protocol/errors.ts";
 import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
@@ -248,8 +248,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   }
 
   /** Session `id` has ended elsewhere: nothing of ours is to be sent again. */
-  noteGone(id: string): void {
-    if (this.#draft.id === id) this.#draft.end();
+  noteGone(id: string, error?: unknown): void {
+    if (this.#draft.id === id) this.#draft.end(error instanceof SucceededError ? "stays" : "goes");
   }
 
   // -- for transactions: of the handle that is inside
@@ -408,7 +408,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       this.#draft.noteSaved(contents, unsaved);
     } catch (error) {
-      if (isCode(error, "ERR_SESSION_GONE")) this.noteGone(id);
+      if (isCode(error, "ERR_SESSION_GONE")) this.noteGone(id, error);
       throw error;
     }
   }

@@ -28,7 +28,8 @@ export interface Outside<H extends Inside> {
   begin(id: string, contents: Contents, endLease: () => Promise<void>): H;
   adopt(id: string, inner: H): void;
   adoptStrays(inner: H): void;
-  noteGone(id: string): void;
+  /** @param error how that was heard. */
+  noteGone(id: string, error?: unknown): void;
 }
 
 export interface TransactionRequest<H extends Inside, T = unknown> {
@@ -151,7 +152,7 @@ export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H)
 }
 
 export function fail<H extends Inside>({ request, reject }: Job<H>, error: unknown): void {
-  if (isCode(error, "ERR_SESSION_GONE")) request.outer.noteGone(request.id);
+  if (isCode(error, "ERR_SESSION_GONE")) request.outer.noteGone(request.id, error);
   reject(error);
 }
 

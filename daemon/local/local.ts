@@ -171,7 +171,7 @@ class LocalBackend implements Backend {
 
   /** Another session had just taken its place when the daemon before was killed: until it has ended, too, nobody is told of that one. */
   #endOrigin(id: string): void {
-    this.#tombstones.add(id, Date.now());
+    this.#tombstones.addSucceeded(id, Date.now());
     try {
       this.#store.locks?.take(id, false);
       this.#store.remove(id);

@@ -158,7 +158,7 @@ export class Look {
     }
     const nowMs = now();
     this.#contents = undefined;
-    tombstones.add(this.#id, nowMs);
+    tombstones.addSucceeded(this.#id, nowMs);
     journal?.noteEnded(this.#id, nowMs);
   }
 

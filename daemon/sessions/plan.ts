@@ -18,6 +18,7 @@ import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
+import type { Ending } from "./tombstones.ts";
 import type { CommitTurn, Origin, TouchTurn, Turn } from "./turns.ts";
 import { gone, idTaken, isSuccession, storeError } from "./turns.ts";
 
@@ -30,8 +31,8 @@ export interface Standing {
   readonly due: readonly Turn[];
   /** The lease in force, whose turns are due. */
   readonly lease: { readonly fence: number } | undefined;
-  /** There was a session of this id, and it has ended. */
-  readonly hasEnded: boolean;
+  /** There was a session of this id, and it has ended; undefined: there is one, or never was. */
+  readonly ending: Ending | undefined;
   /** The clock, in Unix ms. */
   readonly nowMs: number;
 }
@@ -115,26 +116,26 @@ export function endsLease(turn: Turn, lease: Standing["lease"]): boolean {
 /** Returns why it is refused. */
 function take(turn: Turn, plan: Plan, standing: Standing, limits: Limits): SessionError | undefined {
   try {
-    if (isSuccession(turn)) return gone(standing.id);
+    if (isSuccession(turn)) return gone(standing.id, standing.ending);
     if (turn.type === "commit") takeCommit(turn, plan, standing, limits);
     else if (turn.type === "touch") takeTouch(turn, plan, standing);
-    else return gone(standing.id);
+    else return gone(standing.id, standing.ending);
     return undefined;
   } catch (error) {
     return storeError(standing.id, error);
   }
 }
 
-function takeCommit(turn: CommitTurn, plan: Plan, { id, nowMs, hasEnded }: Standing, limits: Limits): void {
+function takeCommit(turn: CommitTurn, plan: Plan, { id, nowMs, ending }: Standing, limits: Limits): void {
   const { delta, parsed, options, origin } = turn;
   const isNew = options.create === true;
-  if (isNew && (plan.image !== undefined || hasEnded)) throw idTaken(id);
+  if (isNew && (plan.image !== undefined || ending !== undefined)) throw idTaken(id);
   if (origin !== undefined) {
     takeOver(turn, origin, plan, { nowMs, limits });
     return;
   }
   const base = isNew ? emptyImage(options, nowMs, limits) : plan.image;
-  if (base === undefined) throw gone(id);
+  if (base === undefined) throw gone(id, ending);
   const { timeoutSeconds, cookiePath, shares } = options;
   const { maxSessionBytes: maxBytes, dialect } = limits;
   const change = { delta, parsed, nowMs, maxBytes, timeoutSeconds, cookiePath, shares, dialect };
@@ -176,8 +177,8 @@ function emptyImage({ timeoutSeconds }: CommitOptions, nowMs: number, limits: Li
   return newImage({ nowMs, timeoutSeconds: timeoutSeconds ?? limits.timeoutSeconds });
 }
 
-function takeTouch(turn: TouchTurn, plan: Plan, { id, nowMs }: Standing): void {
-  if (plan.image === undefined) throw gone(id);
+function takeTouch(turn: TouchTurn, plan: Plan, { id, nowMs, ending }: Standing): void {
+  if (plan.image === undefined) throw gone(id, ending);
   // Several workers may have found the same old stamp: once is enough (GAMBAS.md 4.3).
   if (nowMs - startupMs(plan.image) > TOUCH_AFTER_MS) plan.isTouched = true;
   plan.turns.push(turn);

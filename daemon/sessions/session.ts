@@ -244,8 +244,8 @@ export class Session implements Awake, LockUser {
     const { contents } = this.#look;
     this.#loseIfOvertaken(image);
     const { due, lease } = this.#turns;
-    const hasEnded = image === undefined && this.#house.tombstones.has(id);
-    const plan = planTurn({ id, contents, image, due, lease, hasEnded, nowMs }, this.#house.limits);
+    const ending = image === undefined ? this.#house.tombstones.endingOf(id) : undefined;
+    const plan = planTurn({ id, contents, image, due, lease, ending, nowMs }, this.#house.limits);
     this.#turns.drop(plan.taken);
     for (const { turn, problem } of plan.refused) this.#refuse(turn, problem);
     if (plan.last?.type === "end") return this.#end(plan.last, plan.turns);

@@ -1,11 +1,16 @@
 // Remembers sessions that have ended, so that nothing brings them back: not a slower worker, not a Gambas program that had one loaded.
 // Bounded in number and time. Lives in memory; the journal keeps it over a restart.
 
+/** succeeded: the session goes on under another id. */
+export type Ending = "ended" | "succeeded";
+
 export class Tombstones {
   readonly #keepMs: number;
   readonly #max: number;
   /** id -> when it ended, oldest first. */
   readonly #ended = new Map<string, number>();
+  /** Those of them that go on under another id, as far as this daemon saw them go. */
+  readonly #succeeded = new Set<string>();
 
   constructor(max: number, keepSeconds: number) {
     this.#max = Math.max(1, max);
@@ -20,6 +25,17 @@ export class Tombstones {
     return this.#ended.has(id);
   }
 
+  /** Undefined: it has not ended, as far as is remembered. */
+  endingOf(id: string): Ending | undefined {
+    if (!this.#ended.has(id)) return undefined;
+    return this.#succeeded.has(id) ? "succeeded" : "ended";
+  }
+
+  addSucceeded(id: string, endedMs: number): void {
+    this.add(id, endedMs);
+    this.#succeeded.add(id);
+  }
+
   add(id: string, endedMs: number): void {
     this.#ended.delete(id);
     this.#ended.set(id, endedMs);
@@ -30,7 +46,7 @@ export class Tombstones {
   prune(nowMs: number): void {
     for (const [id, endedMs] of this.#ended) {
       if (nowMs - endedMs < this.#keepMs) return;
-      this.#ended.delete(id);
+      this.#drop(id);
     }
   }
 
@@ -40,8 +56,13 @@ export class Tombstones {
 
   #dropOldest(): void {
     for (const id of this.#ended.keys()) {
-      this.#ended.delete(id);
+      this.#drop(id);
       return;
     }
+  }
+
+  #drop(id: string): void {
+    this.#ended.delete(id);
+    this.#succeeded.delete(id);
   }
 }

@@ -1,9 +1,11 @@
 // The calls that wait for one session, in the order of arrival: whose each is, the way back to it, which of them are due, and the words in
 // which one is refused. Reads always are due; while a lease is in force its commits are, otherwise everybody's changes. Carries out nothing.
 
-import { SessionError } from "../../protocol/errors.ts";
+import { SessionError, SucceededError } from "../../protocol/errors.ts";
 import type { CommitTurn as Commit, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
 import { ABSENT, type Contents, knows, stateOf } from "../memory/cache.ts";
+
+import type { Ending } from "./tombstones.ts";
 
 export type { Caller, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
 
@@ -193,7 +195,8 @@ export function badId(id: string): SessionError {
   return new SessionError("ERR_BAD_ID", `${JSON.stringify(id.slice(0, 100))} is not a session id.`);
 }
 
-export function gone(id: string): SessionError {
+export function gone(id: string, ending?: Ending): SessionError {
+  if (ending === "succeeded") return new SucceededError(id);
   return new SessionError("ERR_SESSION_GONE", `Session ${id} is gone; nothing was written.`);
 }
 

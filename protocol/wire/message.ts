@@ -1,6 +1,6 @@
 // The envelope of every message: a call, its answer or its failure is one frame each. Which fields are inside says the operation table.
 
-import { isErrorCode, SessionError } from "../errors.ts";
+import { isErrorCode, SessionError, SucceededError } from "../errors.ts";
 import type { FrameWriter } from "./frame.ts";
 import {
   type CallOf,
@@ -16,8 +16,9 @@ const OK = 0;
 const FAILED = 1;
 /** Number and operation of a call, number and outcome of what comes back: they stand before the fields. */
 const ENVELOPE_FIELDS = 2;
-/** `version` is that of a daemon which refuses another one. */
-const FAILURE = { code: text, text, version: omittable(uint) };
+/** `detail` is the version of a daemon which refuses another one, and SUCCEEDED where a session that is gone goes on under another id. */
+const FAILURE = { code: text, text, detail: omittable(uint) };
+const SUCCEEDED = 1;
 
 export interface OutgoingCall<N extends OperationName> {
   /** Different from that of every call that waits for its answer. */
@@ -44,9 +45,14 @@ export function writeAnswer<N extends OperationName>(
   writer.pushMessage(number, OK, OPERATIONS[name].response, response);
 }
 
-export function writeFailure(writer: FrameWriter, number: number, { code, message }: SessionError): void {
-  const version = code === "ERR_PROTOCOL_VERSION" ? PROTOCOL_VERSION : undefined;
-  writer.pushMessage(number, FAILED, FAILURE, { code, text: message, version });
+export function writeFailure(writer: FrameWriter, number: number, error: SessionError): void {
+  const { code, message } = error;
+  writer.pushMessage(number, FAILED, FAILURE, { code, text: message, detail: detailOf(error) });
+}
+
+function detailOf(error: SessionError): number | undefined {
+  if (error instanceof SucceededError) return SUCCEEDED;
+  return error.code === "ERR_PROTOCOL_VERSION" ? PROTOCOL_VERSION : undefined;
 }
 
 /** @throws SessionError the failure that came instead; ERR_PROTOCOL for an answer of another form. */
@@ -60,8 +66,9 @@ export function isFailure(fields: readonly unknown[]): boolean {
 }
 
 /** The text of a failure says what to do already: it is not said twice. */
-export function failureOf([, , code, what]: readonly unknown[]): SessionError {
-  const error = new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
+export function failureOf([, , code, what, detail]: readonly unknown[]): SessionError {
+  const hasSuccessor = code === "ERR_SESSION_GONE" && detail === SUCCEEDED;
+  const error = hasSuccessor ? new SucceededError("") : new SessionError(isErrorCode(code) ? code : "ERR_INTERNAL");
   if (typeof what === "string") error.message = what;
   return error;
 }

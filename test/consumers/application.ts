@@ -24,6 +24,10 @@ import {
   typed,
 } from "gambas-session";
 import { type Daemon, type DaemonOptions, startDaemon } from "gambas-session/daemon";
+import { type FastifySessionOptions, gambasSession as fastifySession } from "gambas-session/fastify";
+import { type FetchOptions, type RequestBearer, withSession } from "gambas-session/fetch";
+import { gambasSession as honoSession } from "gambas-session/hono";
+import { gambasSession as koaSession } from "gambas-session/koa";
 
 const places: ConnectOptions = { root: "/tmp/somewhere", spawn: false, waitMs: 1_000 };
 const http: HttpOptions = { ...places, cookieName: "SESSION", trustProxy: 1 };
@@ -70,6 +74,21 @@ export async function run(request: CookieBearer): Promise<string[]> {
 export async function serve(): Promise<Daemon> {
   const settings: DaemonOptions = { root: "/tmp/somewhere", durability: "fsync", leaseMs: 1_000 };
   return startDaemon(settings);
+}
+
+/** Without any framework: an application has one of them at most. */
+export function adapt(app: Parameters<typeof fastifySession>[0]): unknown[] {
+  const ofFastify: FastifySessionOptions = options;
+  fastifySession(app, ofFastify, () => undefined);
+  const ofFetch: FetchOptions = { ...http, address: (request) => request.headers.get("x-real-ip") ?? undefined };
+  const handler = withSession(async (request: Request, { params }: { params: Promise<{ id: string }> }) => {
+    const bearer: RequestBearer = { request };
+    return new Response(`${(await params).id} ${bearer.request.url}`);
+  }, ofFetch);
+  const answer: Promise<Response> = handler(new Request("http://shop.example/"), {
+    params: Promise.resolve({ id: "x" }),
+  });
+  return [answer, koaSession(options), honoSession(options)];
 }
 
 export function inside(client: Client, handle: Handle): unknown[] {

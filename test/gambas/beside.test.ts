@@ -191,6 +191,29 @@ describeGambas("Node beside Gambas: the end of a session", () => {
     expect((await house.oracle([["touch"]], { cookie: id }))[0]?.value).toBe(false);
   });
 
+  it("to which Node gives another id is final too, and a Gambas program finds all of it under the new one", async () => {
+    const { house, first, workers } = neighbours;
+    const id = await neighbours.newSession();
+    await house.oracle([["put", [["byGambas", { type: "Integer", value: 7 }]]]], { cookie: id });
+    const loaded = house.startOracle({ cookie: id });
+    await loaded.do("touch");
+    const [, next] = await first.run(id, ["regenerate"], ["read", "Id"]);
+    expect([next === id, house.hasSession(id)]).toEqual([false, false]);
+    await loaded.do("put", [["late", { type: "Integer", value: 9 }]]);
+    await loaded.end();
+    await until(() => !house.hasSession(id));
+    expect(await Promise.all(workers.map((worker) => worker.finds(id)))).toEqual([false, false]);
+    const [mine, none] = await house.oracle(
+      [
+        ["get", "byGambas"],
+        ["get", "late"],
+      ],
+      { cookie: String(next) },
+    );
+    expect([mine?.value, none?.value]).toEqual([{ type: "Integer", value: 7 }, { type: "Null" }]);
+    expect(await Promise.all(workers.map((worker) => worker.finds(String(next))))).toEqual([true, true]);
+  });
+
   it("is one end, however it meets Gambas' last save", async () => {
     expect(await neighbours.abandon(20)).toMatchObject({ found: 0 });
   });

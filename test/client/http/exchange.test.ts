@@ -1,4 +1,4 @@
-// An exchange without any HTTP server: what comes in, what goes out, and what an adapter for `fetch` needs of it.
+// An exchange without any HTTP server: what comes in, and what goes out.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -6,7 +6,6 @@ import { Exchange, type Finished, type Incoming, type Outgoing, Site } from "../
 import type { Client } from "../../../client/index.ts";
 import type { HttpOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
-import { deferred } from "../../support/deferred.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 const TOO_BIG = "x".repeat(2_000_000);
@@ -265,92 +264,6 @@ describe("an exchange", () => {
   });
 });
 
-/** All that an adapter for `Request` and `Response` has to do. */
-function withSession(handler: (request: Request) => Response | Promise<Response>, options: HttpOptions) {
-  const site = Site.open(options);
-  sites.push(site);
-  return async (request: Request): Promise<Response> => {
-    const { headers, method, url } = request;
-    const { protocol, pathname } = new URL(url);
-    const exchange = await site.begin({
-      cookie: headers.get("cookie") ?? undefined,
-      forwardedFor: headers.get("x-forwarded-for") ?? undefined,
-      forwardedProto: headers.get("x-forwarded-proto") ?? undefined,
-      isEncrypted: protocol === "https:",
-      name: `${method} ${pathname}`,
-      tell: (error) => void told.push(error),
-    });
-    try {
-      const answer = await exchange.run(() => handler(request));
-      const { cookies, failed } = await exchange.finish();
-      if (failed !== undefined) return new Response("The session could not be saved.\n", { status: 500 });
-      // Some responses, as those of fetch() itself, have headers that cannot be changed.
-      const response = new Response(answer.body, answer);
-      for (const line of cookies) response.headers.append("Set-Cookie", line);
-      return response;
-    } finally {
-      await exchange.saveAndEnd();
-    }
-  };
-}
-
-describe("an adapter for fetch that stands on it", () => {
-  const serve = (handler: (request: Request) => Response | Promise<Response>, options: HttpOptions = {}) =>
-    withSession(handler, { ...house.options, ...options });
-  const ask = (path: string, cookie?: string): Request =>
-    new Request(`https://shop.example${path}`, cookie === undefined ? {} : { headers: { cookie } });
-
-  it("counts from request to request by the cookie that it gives", async () => {
-    const count = serve(async () => {
-      await Promise.resolve();
-      Session.n = Number(Session.n ?? 0) + 1;
-      return Response.json(Session.n, { status: 201, headers: { "Set-Cookie": "theme=dark" } });
-    });
-    const first = await count(ask("/"));
-    const [theirs, ours = ""] = first.headers.getSetCookie();
-    expect([first.status, theirs, ours]).toEqual([201, "theme=dark", expect.stringMatching(/^SESSION=.*;Secure$/)]);
-    const second = await count(ask("/", ours.split(";", 1)[0]));
-    expect([await first.json(), await second.json(), second.headers.getSetCookie()]).toEqual([1, 2, ["theme=dark"]]);
-  });
-
-  it("works with responses whose headers cannot be changed, and removes a cookie", async () => {
-    const id = await make({ n: 1 });
-    const leave = serve(async () => {
-      await Session.Abandon();
-      return Response.redirect("https://shop.example/", 302);
-    });
-    const reply = await leave(ask("/leave", `SESSION=${id}`));
-    expect([reply.status, reply.headers.getSetCookie()]).toEqual([302, [expect.stringContaining("SESSION=;expires=")]]);
-  });
-
-  it("answers 500 where the session could not be saved", async () => {
-    const fail = serve(() => {
-      Session.big = TOO_BIG;
-      return new Response("all is well");
-    });
-    const reply = await fail(ask("/"));
-    expect([reply.status, reply.headers.getSetCookie()]).toEqual([500, []]);
-    expect(await reply.text()).not.toContain("well");
-    expect(told).toEqual([expect.objectContaining({ code: "ERR_TOO_LARGE" })]);
-  });
-
-  it("keeps requests apart that run at the same time", async () => {
-    const [a, b] = [await make({ user: "ann" }), await make({ user: "bob" })];
-    const gate = deferred();
-    const who = serve(async () => {
-      await gate.promise;
-      return new Response(String(Session.user));
-    });
-    const replies = [who(ask("/", `SESSION=${a}`)), who(ask("/", `SESSION=${b}`)), who(ask("/"))];
-    gate.resolve();
-    expect(await Promise.all((await Promise.all(replies)).map((reply) => reply.text()))).toEqual([
-      "ann",
-      "bob",
-      "undefined",
-    ]);
-  });
-});
-
 describe("an exchange whose session gets another id", () => {
   it("hands out the cookie of the new one, under its path, and no removal of the old", async () => {
     const id = await make({ n: 1 });
@@ -414,5 +327,26 @@ describe("an exchange whose session gets another id", () => {
       Session.Run({ request: { headers: { cookie: `SESSION=${id}` } } }, () => Session.Regenerate()),
     ).rejects.toMatchObject({ code: "ERR_HEADERS_SENT" });
     expect(await stored(id, "n")).toBe(1);
+  });
+
+  it("leaves the browser its new cookie where a slower request of the old id cannot save any more", async () => {
+    const id = await make({ n: 1 });
+    for (const change of [
+      () => Session.set("late", 1),
+      () => Session.Transaction(() => Session.set("late", 1)).catch(() => 0),
+    ]) {
+      const current = await make({ n: 1 });
+      const slow = await begin(open(), { cookie: `SESSION=${current}` });
+      await pass(open(), { cookie: `SESSION=${current}` }, () => Session.Regenerate());
+      await slow.run(change);
+      expect((await slow.finish()).cookies).toEqual([]);
+      expect(slow.run(() => Session.Id)).toBeNull();
+      slow.end();
+    }
+    const abandoned = await begin(open(), { cookie: `SESSION=${id}` });
+    await worker.abandon(id);
+    abandoned.run(() => Session.set("late", 1));
+    expect((await abandoned.finish()).cookies).toHaveLength(1);
+    abandoned.end();
   });
 });

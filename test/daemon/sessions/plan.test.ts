@@ -42,7 +42,7 @@ function contentsOf(values: Readonly<Record<string, unknown>>, agoMs = 5_000): C
 }
 
 const nowhere: Standing = {
-  ...{ id: ID, contents: undefined, image: undefined, due: [], lease: undefined, hasEnded: false, nowMs: NOW_MS },
+  ...{ id: ID, contents: undefined, image: undefined, due: [], lease: undefined, ending: undefined, nowMs: NOW_MS },
 };
 
 /** The plan for a session that holds these values. */
@@ -95,7 +95,7 @@ describe("commits that wait", () => {
 
   it("make none where one has ended, and change none that is not there", () => {
     const due = [commit({ n: 1 }, { create: true }), commit({ n: 1 }), touch, lease];
-    const plan = planTurn({ ...nowhere, due, hasEnded: true }, LIMITS);
+    const plan = planTurn({ ...nowhere, due, ending: "ended" }, LIMITS);
     expect(codesIn(plan)).toEqual(["ERR_ID_TAKEN", "ERR_SESSION_GONE", "ERR_SESSION_GONE", "ERR_SESSION_GONE"]);
     expect(plan).toMatchObject({ image: undefined, taken: 4, turns: [], last: undefined });
   });

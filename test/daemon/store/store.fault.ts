@@ -143,8 +143,10 @@ class Life {
   }
 }
 
+type Step = (life: Life) => Promise<void>;
+
 /** What happens to a session, in this order. Each leaves what the next one needs, and has looked at the file itself. */
-const STEPS: Readonly<Record<string, (life: Life) => Promise<void>>> = {
+const STEPS: Readonly<Record<string, Step>> = {
   async "a creation"(life) {
     await creating(life, life.id, { n: 0 });
     expect(life.values()).toEqual({ n: 0 });
@@ -210,6 +212,25 @@ const STEPS: Readonly<Record<string, (life: Life) => Promise<void>>> = {
   },
 };
 
+/** A session of its own goes on under another id. Needs nothing that was before. */
+async function goingOn(life: Life): Promise<void> {
+  const [id, next] = [newId(life.prefix), newId(life.prefix)];
+  await creating(life, id, { n: 8 });
+  await life.insist(async () => {
+    // It may have failed when that was visible.
+    const hasGone = life.failures > 0 && life.hasFile(next);
+    expect([life.hasFile(id), life.hasFile(next)]).toEqual([!hasGone, hasGone]);
+    const call = life.anna.commit(id, { n: 9 }, { options: { successor: next } });
+    if (hasGone) expect(await codeOf(call)).toBe("ERR_SESSION_GONE");
+    else await call;
+  });
+  expect([life.hasFile(id), life.values(next)]).toEqual([false, { n: 9 }]);
+  letThrough();
+  expect(await codeOf(life.anna.create(id, {}))).toBe("ERR_ID_TAKEN");
+  await life.bert.commit(next, { n: 10 });
+  expect(life.values(next)).toEqual({ n: 10 });
+}
+
 /** A creation that failed may have got as far as to create. */
 async function creating(life: Life, id: string, values: Record<string, unknown>, unique = false): Promise<void> {
   await life.insist(async () => {
@@ -230,16 +251,14 @@ function waysOf(name: string, at: number): string[] {
 /** Decides which calls of the daemon fail during one step, and in which way. */
 type Plant = (call: SystemCall) => string | undefined;
 
-/** Runs the steps up to one with failures, and a commit after it. Throws when anything is not as it should be then. */
-async function live(options: DaemonOptions, place: number, plant: Plant): Promise<void> {
+/** Runs the last of the steps with failures, and a commit after it. Throws when anything is not as it should be then. */
+async function live(options: DaemonOptions, all: readonly Step[], plant: Plant): Promise<void> {
   const openBefore = countOpenFiles();
   const life = await Life.begin(options);
   try {
-    const steps = Object.values(STEPS).slice(0, place + 1);
-    const last = steps.pop();
-    for (const step of steps) await step(life);
+    for (const step of all.slice(0, -1)) await step(life);
     interceptWith(plant);
-    await last?.(life);
+    await all.at(-1)?.(life);
     letThrough();
     for (const id of [life.id, life.other]) expect(isLockFree(native, life.lab.path(id)), "unlocked").toBe(true);
     await life.expectGoesOn();
@@ -298,21 +317,29 @@ const MODES: Readonly<Record<string, DaemonOptions>> = {
   "nothing kept open or in memory": { openSessions: 1, cacheBytes: 1 },
 };
 
+/** Lets each system call of the last step fail, one after the other. */
+async function problemsOf(options: DaemonOptions, steps: readonly Step[]): Promise<string[]> {
+  const calls: SystemCall[] = [];
+  await live(options, steps, (call) => void calls.push(call));
+  const problems: string[] = [];
+  for (const [at, { name, path }] of calls.entries()) {
+    for (const way of waysOf(name, at)) {
+      let count = 0;
+      const problem = await problemOf(live(options, steps, () => (count++ === at ? way : undefined)));
+      if (problem !== undefined) problems.push(`${way} of ${name} ${path}, call ${at} of ${calls.length}: ${problem}`);
+    }
+  }
+  return problems;
+}
+
 describe.each(Object.entries(MODES))("%s: whichever system call fails in", (_, options) => {
   test.each(Object.keys(STEPS).map((name, place) => [name, place] as const))("%s", async (_, place) => {
-    const calls: SystemCall[] = [];
-    await live(options, place, (call) => void calls.push(call));
-    const problems: string[] = [];
-    for (const [at, { name, path }] of calls.entries()) {
-      for (const way of waysOf(name, at)) {
-        let count = 0;
-        const problem = await problemOf(live(options, place, () => (count++ === at ? way : undefined)));
-        if (problem !== undefined)
-          problems.push(`${way} of ${name} ${path}, call ${at} of ${calls.length}: ${problem}`);
-      }
-    }
-    expect(problems).toEqual([]);
+    expect(await problemsOf(options, Object.values(STEPS).slice(0, place + 1))).toEqual([]);
   });
+});
+
+test("whichever system call fails when a session goes on under another id, it has one of them", async () => {
+  expect(await problemsOf({ durability: "fsync" }, [goingOn])).toEqual([]);
 });
 
 describe("on a full disk", () => {

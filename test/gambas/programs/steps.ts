@@ -34,6 +34,7 @@ const actions: Readonly<Record<string, Action>> = {
   save: () => Session.Save(),
   load: () => Session.Load(),
   abandon: () => Session.Abandon(),
+  regenerate: () => Session.Regenerate(),
 };
 
 /** One answer per step. */

@@ -20,20 +20,15 @@ export interface Reply {
   readonly cookie: string;
 }
 
-export class HttpHouse {
-  readonly server: Server;
+/** A server on 127.0.0.1, whoever runs it. */
+export class HttpDoor {
   readonly port: number;
+  /** What all paths begin with. */
+  readonly base: string;
 
-  private constructor(server: Server, port: number) {
-    this.server = server;
+  constructor(port: number, base = "") {
     this.port = port;
-  }
-
-  static async open(listener: RequestListener): Promise<HttpHouse> {
-    const server = createServer(listener);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new HttpHouse(server, (server.address() as AddressInfo).port);
+    this.base = base;
   }
 
   /** A request that is not ended yet. */
@@ -42,7 +37,7 @@ export class HttpHouse {
     return request({
       host: "127.0.0.1",
       port: this.port,
-      path,
+      path: this.base + path,
       method,
       headers: { ...headers, ...cookies },
       agent: false,
@@ -53,6 +48,22 @@ export class HttpHouse {
     const sent = this.begin(path, ask);
     sent.end(ask.body);
     return readReply(sent);
+  }
+}
+
+export class HttpHouse extends HttpDoor {
+  readonly server: Server;
+
+  private constructor(server: Server, port: number) {
+    super(port);
+    this.server = server;
+  }
+
+  static async open(listener: RequestListener): Promise<HttpHouse> {
+    const server = createServer(listener);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new HttpHouse(server, (server.address() as AddressInfo).port);
   }
 
   async close(): Promise<void> {
