@@ -1,5 +1,17 @@
 // What an application sees of a client and of a session. Whatever is not declared here, nor exported by `index.ts` otherwise, may change.
 
+/**
+ * The keys of your sessions and what they hold: `declare module "gambas-session" { interface SessionData { cart?: Line[] } }`. What stands there
+ * is what `Session.cart`, `Session.get("cart")` and `handle.get("cart")` are; other keys are `unknown`.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: applications fill it
+export interface SessionData {}
+
+/** What may be set for a key: what it holds, with a type or without, or nothing. */
+export type Settable<Key extends string> = Key extends keyof SessionData
+  ? SessionData[Key] | TypedValue | null | undefined
+  : unknown;
+
 /** Where a session is begun from, and what it is like when it begins. */
 export interface HandleOptions {
   /** Prefix of a new id, at most 175 bytes, no blanks, control characters, or any of `" / , ; = \\`. Default: empty. */
@@ -11,6 +23,9 @@ export interface HandleOptions {
   /** Creating the session ends all others of its prefix. Default false. */
   readonly isUnique?: boolean | undefined;
 }
+
+/** How long a browser keeps a cookie: whole seconds above 0, or "timeout": as long as the session lives after its last use. */
+export type CookieMaxAge = number | "timeout";
 
 export interface CreateOptions extends HandleOptions {
   /** Id of the session. Default: a new one with the prefix. */
@@ -60,6 +75,8 @@ export interface Handle {
   timeout: number;
   /** Path of the cookie, kept in the session; "": none is. Setting a path that no cookie can have throws ERR_BAD_OPTION. */
   cookiePath: string;
+  /** How long browsers keep the cookie, kept in the session; null: until they end. Setting anything else throws ERR_BAD_OPTION. */
+  cookieMaxAge: CookieMaxAge | null;
   /** Prefix of the id of a session that is begun through this handle. Setting one that no id can have throws ERR_BAD_OPTION. */
   prefix: string;
   /** Creating the session ends every other one of the same prefix. Set on an existing session, the next save ends them. */
@@ -73,7 +90,9 @@ export interface Handle {
    *
    * @throws SessionError ERR_UNREADABLE for a value that cannot be shown.
    */
+  get<Key extends keyof SessionData>(key: Key): SessionData[Key];
   get(key: string): unknown;
+  get<T>(key: string): T;
   /**
    * Begins a session where there is none. null and undefined remove the key.
    *
@@ -81,7 +100,7 @@ export interface Handle {
    * @throws SessionError ERR_BAD_VALUE, naming the place in the value; ERR_BAD_KEY; ERR_HEADERS_SENT where no cookie of a new session can
    *   be sent any more. Nothing is changed then.
    */
-  set(key: string, value: unknown): void;
+  set<Key extends string>(key: Key, value: Settable<Key>): void;
   /**
    * Sets these keys and deletes all others, as one change. A value that is stored already keeps its bytes; null and undefined are as in `set`.
    *

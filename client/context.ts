@@ -36,7 +36,8 @@ export interface Carrier {
   noteEvent(name: "finish" | "close", emitter: EventEmitter): void;
 }
 
-const CARRIER = Symbol("the carrier of its exchange");
+/** The same in every copy of the package: a request has one carrier. */
+const CARRIER: unique symbol = Symbol.for("gambas-session.carrier");
 
 interface Bound extends EventEmitter {
   [CARRIER]?: Carrier;

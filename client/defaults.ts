@@ -2,14 +2,7 @@
 
 import { Client } from "./link/client.ts";
 import { DEFAULTS } from "./options.ts";
-
-/** What a new session gets where neither its request nor the options say otherwise. */
-export const processDefaults: ProcessDefaults = {
-  prefix: undefined,
-  timeoutSeconds: DEFAULTS.timeout,
-  cookiePath: undefined,
-  isUnique: undefined,
-};
+import { onePerProcess } from "./process-wide.ts";
 
 export interface ProcessDefaults {
   prefix: string | undefined;
@@ -18,14 +11,22 @@ export interface ProcessDefaults {
   isUnique: boolean | undefined;
 }
 
-let defaultClient: Client | undefined;
+/** What a new session gets where neither its request nor the options say otherwise. */
+export const processDefaults: ProcessDefaults = onePerProcess("defaults", () => ({
+  prefix: undefined,
+  timeoutSeconds: DEFAULTS.timeout,
+  cookiePath: undefined,
+  isUnique: undefined,
+}));
+
+const shared = onePerProcess<{ client: Client | undefined }>("client", () => ({ client: undefined }));
 
 /** The client of `Session.Run`: that of the middleware or of the first `connect()`, or one with all defaults. */
 export function clientOfProcess(): Client {
-  if (defaultClient === undefined || defaultClient.isClosed) defaultClient = new Client({});
-  return defaultClient;
+  if (shared.client === undefined || shared.client.isClosed) shared.client = new Client({});
+  return shared.client;
 }
 
 export function offerAsDefault(client: Client): void {
-  if (defaultClient === undefined || defaultClient.isClosed) defaultClient = client;
+  if (shared.client === undefined || shared.client.isClosed) shared.client = client;
 }

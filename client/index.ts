@@ -1,8 +1,11 @@
 // The public names of gambas-session, nothing else. `test/client/public-api.md` holds what they declare.
 
+import "./node-version.ts";
+
 export { type ErrorCode, SessionError } from "../protocol/errors.ts";
 export type {
   Client,
+  CookieMaxAge,
   CreateOptions,
   DaemonStatus,
   Handle,
@@ -10,12 +13,14 @@ export type {
   Latencies,
   ListedSession,
   ListOptions,
+  SessionData,
+  Settable,
   TransactionOptions,
   TypedValue,
 } from "./api.ts";
 export { connect } from "./connect.ts";
 export { type Middleware, type Next, session } from "./http/node/middleware.ts";
-export type { ConnectOptions, HttpOptions, SessionOptions } from "./options.ts";
+export type { ConnectOptions, DaemonSettings, HttpOptions, SameSite, SessionOptions } from "./options.ts";
 export {
   type CookieBearer,
   type RunOptions,

@@ -1,10 +1,15 @@
 // The options of connect(), of session() and of handles: one table of defaults, and what each option must be before anything is touched.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
+import { domainToASCII } from "node:url";
 import { SessionError } from "../protocol/errors.ts";
 import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
+import { resolveSettings, type Settings } from "../protocol/settings.ts";
+import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
+import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
@@ -21,7 +26,16 @@ export interface ConnectOptions {
   readonly cacheBytes?: number;
   /** Durability a spawned daemon is started with: "file" (default) or "fsync". */
   readonly durability?: "file" | "fsync";
+  /** Settings of a daemon that is started; one that runs already keeps its own. */
+  readonly daemon?: DaemonSettings;
+  /** The daemon's program, for applications that are bundled into one file; `GAMBAS_SESSIOND`, or found beside this package. */
+  readonly daemonPath?: string;
 }
+
+export type SameSite = "Lax" | "Strict" | "None";
+
+/** The settings of `gambas-sessiond`, by name. */
+export type DaemonSettings = Partial<Settings>;
 
 /** Options of every application that serves HTTP, whatever its framework. */
 export interface HttpOptions extends ConnectOptions {
@@ -29,8 +43,17 @@ export interface HttpOptions extends ConnectOptions {
   readonly cookieName?: string;
   /** Path of the cookie of new sessions. Default "/". */
   readonly cookiePath?: string;
-  /** Default "Lax". */
-  readonly sameSite?: "Lax" | "Strict" | "None";
+  /** The cookie is for all hosts below this one, too. Default: for the host that sets it alone. */
+  readonly domain?: string;
+  /** Default "Lax". Browsers take "None" with `secure: true` only. */
+  readonly sameSite?: SameSite | Lowercase<SameSite>;
+  /** Embedded in pages of other sites, the cookie is another one in each. Needs `secure: true`. Default false. */
+  readonly partitioned?: boolean;
+  /**
+   * How long browsers keep the cookie, in seconds; "timeout": as long as the session lives. Browsers shorten what is more than 400 days.
+   * Default: until they end. `Session.CookieMaxAge` says it of one session.
+   */
+  readonly maxAge?: CookieMaxAge;
   /** Default "auto": where the request came by HTTPS. */
   readonly secure?: boolean | "auto";
   /** Life time of new sessions, in seconds. Default: `Session.Timeout`, 86 400. */
@@ -41,35 +64,46 @@ export interface HttpOptions extends ConnectOptions {
   readonly trustProxy?: boolean | number;
 }
 
-export interface SessionOptions extends HttpOptions {
+/** @typeParam Request what the framework makes of a request, `express.Request` say. */
+export interface SessionOptions<Request = IncomingMessage> extends HttpOptions {
   /** Prefix of new ids. Default: the client's IP address. */
-  readonly prefix?: string | ((req: IncomingMessage) => string);
+  readonly prefix?: string | ((req: Request) => string);
   /**
    * Told of every failure to read or save a session, or the address of a new one, and of a handler's where nobody above it can catch it: when its
    * session had to be asked for first, or its promise is rejected. A response whose session could not be saved becomes a 500, whatever this does.
    */
-  readonly onError?: (error: Error, req: IncomingMessage, res: ServerResponse) => void;
+  readonly onError?: (error: Error, req: Request, res: ServerResponse) => void;
 }
 
-/** @throws SessionError ERR_BAD_OPTION, by name; ERR_SOCKET_PATH, with the length and the limit. */
+/** @throws SessionError ERR_SOCKET_PATH, with the length and the limit. */
 export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
-  check(options, CONNECT_CHECKS);
   return findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
 }
 
-/** What an option must be, and how that is said. */
-type Check = readonly [isGood: (value: unknown) => boolean, words: string];
-/** Each option has one. */
-type Checks<Options> = { readonly [Name in keyof Options]-?: Check };
-
-const isText = (value: unknown): boolean => typeof value === "string";
-const isPath = (value: unknown): boolean => isText(value) && value !== "";
-const isAmount = (value: unknown): boolean => typeof value === "number" && value >= 0;
-
-const BOOLEAN: Check = [(value) => typeof value === "boolean", "true or false"];
-/** The longest text of a value that an error repeats. */
-const MAX_SAID_CHARACTERS = 100;
+const SAME_SITES: readonly SameSite[] = ["Lax", "Strict", "None"];
+const MAX_DOMAIN_LENGTH = 253;
+const DOMAIN = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const MAX_AGE_WORDS = 'a whole number of seconds above 0, or "timeout"';
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Options of other packages for sessions, by their names there. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  secret: "ids are drawn from a cryptographic generator and looked up, so that nothing needs to be signed.",
+  keys: "ids are drawn from a cryptographic generator and looked up, so that nothing needs to be signed.",
+  cookie:
+    "its parts are options of their own: cookieName, cookiePath, domain, maxAge (in seconds), partitioned, sameSite, secure.",
+  name: "the name of the cookie is cookieName.",
+  path: "the path of the cookie is cookiePath.",
+  httpOnly: "the cookie always is: no script of a page ever sees it.",
+  expires: "how long the browser keeps the cookie is maxAge, in seconds.",
+  rolling: "each use prolongs the life of a session, and with maxAge that of its cookie.",
+  resave: "what was not changed is never written.",
+  saveUninitialized: "a session begins with the first value that is set, and never without one.",
+  store: "sessions are where Gambas keeps them, below root; another daemon is named by root or socket.",
+  genid: "ids are made here; only their prefix can be chosen, by prefix.",
+  proxy: "which proxies are believed is trustProxy.",
+  unset: "a session is ended by Session.Abandon().",
+  ttl: "the life time of new sessions is timeout, in seconds.",
+};
 
 const CONNECT_CHECKS: Checks<ConnectOptions> = {
   root: [isPath, "a path"],
@@ -79,54 +113,127 @@ const CONNECT_CHECKS: Checks<ConnectOptions> = {
   waitMs: [isAmount, "a number of 0 or more"],
   cacheBytes: [isAmount, "a number of 0 or more"],
   durability: [(value) => value === "file" || value === "fsync", '"file" or "fsync"'],
+  daemon: [(value) => isRecord(value) && resolveSettings(value) !== undefined, "an object with settings of the daemon"],
+  daemonPath: [isPath, "a path"],
 };
 
 const HTTP_CHECKS: Checks<Omit<HttpOptions, keyof ConnectOptions>> = {
-  cookieName: [(value) => isText(value) && COOKIE_NAME.test(String(value)), "a token of RFC 6265"],
-  sameSite: [(value) => value === "Lax" || value === "Strict" || value === "None", "Lax, Strict or None"],
+  cookieName: [(value) => isText(value) && COOKIE_NAME.test(value), "a token of RFC 6265"],
+  domain: [(value) => isText(value) && isDomain(value), "the name of a host, without scheme and port"],
+  sameSite: [(value) => isText(value) && sameSiteOf(value) !== undefined, "Lax, Strict or None"],
+  partitioned: BOOLEAN,
+  maxAge: [isMaxAge, MAX_AGE_WORDS],
   secure: [(value) => value === "auto" || typeof value === "boolean", 'true, false or "auto"'],
   timeout: [isAmount, "a number of seconds"],
-  trustProxy: [isTrust, "true, false or a count"],
+  trustProxy: [(value) => typeof value === "boolean" || isWhole(value), "true, false or a count"],
   unique: BOOLEAN,
-  cookiePath: [isText, "a path"],
+  cookiePath: [(value) => isText(value) && checkCookiePath(value) === value, "a path"],
 };
 
-const SESSION_CHECKS: Checks<Omit<SessionOptions, keyof HttpOptions>> = {
-  prefix: [(value) => isText(value) || typeof value === "function", "text or a function"],
+/** The options that `session()` has beyond those of every application that serves HTTP. */
+export const SESSION_CHECKS: Checks<Omit<SessionOptions, keyof HttpOptions>> = {
+  prefix: [
+    (value) => typeof value === "function" || (isText(value) && checkPrefix(value) === value),
+    "text or a function",
+  ],
   onError: [(value) => typeof value === "function", "a function"],
 };
 
-function isTrust(value: unknown): boolean {
-  return typeof value === "boolean" || (Number.isInteger(value) && isAmount(value));
+const HANDLE_CHECKS: Checks<HandleOptions> = {
+  prefix: [(value) => isText(value) && checkPrefix(value) === value, "text"],
+  timeoutSeconds: [(value) => typeof value === "number" && !Number.isNaN(value), "a number of seconds"],
+  cookiePath: [(value) => isText(value) && checkCookiePath(value) === value, "a path"],
+  isUnique: BOOLEAN,
+};
+
+const CREATE_CHECKS: Checks<CreateOptions> = {
+  ...HANDLE_CHECKS,
+  id: [isText, "the id of a session"],
+};
+
+const LIST_CHECKS: Checks<ListOptions> = {
+  prefix: [isText, "text"],
+};
+
+const TRANSACTION_CHECKS: Checks<TransactionOptions> = {
+  leaseMs: [(value) => Number.isSafeInteger(value) && Number(value) > 0, "a whole number of milliseconds above 0"],
+};
+
+/** @throws SessionError ERR_BAD_OPTION, by name. */
+export function checkConnectOptions(options: ConnectOptions): void {
+  checkOptions(options, CONNECT_CHECKS, { foreign: FOREIGN });
+  checkNamedOnce(options);
 }
 
-function check<Options extends object>(options: Options, checks: Checks<Options>): void {
-  for (const name of Object.keys(checks) as (keyof Options & string)[]) {
-    const [isGood, words] = checks[name];
-    const value: unknown = options[name];
-    if (value === undefined || isGood(value)) continue;
-    throw new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${words}, not ${said(value)}.`);
+/**
+ * @param own what the options must be that this way to serve HTTP has beyond those of all.
+ * @throws SessionError ERR_BAD_OPTION, by name.
+ */
+export function checkHttpOptions(options: HttpOptions, own: Checks<object>): void {
+  checkOptions(options, { ...CONNECT_CHECKS, ...HTTP_CHECKS, ...own }, { foreign: FOREIGN });
+  checkNamedOnce(options);
+  checkBrowserRules(options);
+}
+
+/** Browsers drop a cookie that breaks their rules, and say nothing. */
+function checkBrowserRules(options: HttpOptions): void {
+  const { cookieName = DEFAULTS.cookieName, cookiePath = DEFAULTS.cookiePath, domain } = options;
+  const [prefix = ""] = /^__(?:Host|Secure|Http)-/i.exec(cookieName) ?? [];
+  const why =
+    sameSiteOf(options.sameSite ?? DEFAULTS.sameSite) === "None"
+      ? "sameSite None"
+      : options.partitioned === true
+        ? "partitioned"
+        : prefix !== ""
+          ? `a cookieName that begins with ${prefix}`
+          : undefined;
+  if (why !== undefined && options.secure !== true) {
+    const what = `Browsers drop a cookie with ${why} that is not Secure: the option secure must be true, not ${said(options.secure ?? DEFAULTS.secure)}. They take such a cookie over HTTPS, and from localhost.`;
+    throw new SessionError("ERR_BAD_OPTION", what);
   }
+  if (!isHostCookie(cookieName) || (cookiePath === "/" && domain === undefined)) return;
+  const [name, words] = domain === undefined ? ["cookiePath", '"/"'] : ["domain", "left out"];
+  const what = `Browsers drop a cookie whose name begins with ${prefix} unless its path is "/" and it has no domain: the option ${name} must be ${words}.`;
+  throw new SessionError("ERR_BAD_OPTION", what);
 }
 
-/** A value as an error names it. */
-export function said(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, MAX_SAID_CHARACTERS));
-  if (typeof value === "function") return "a function";
-  if (typeof value !== "object" || value === null) return String(value);
-  return Array.isArray(value) ? "an array" : "an object";
-}
-
-/** @throws SessionError ERR_BAD_OPTION, by name. Those of `connect` are checked by `resolvePlaces`. */
-export function checkHttpOptions(options: HttpOptions): void {
-  check(options, HTTP_CHECKS);
-  if (options.cookiePath !== undefined) checkCookiePath(options.cookiePath);
+/** A cookie of one host and all of its paths, whatever its session says. */
+export function isHostCookie(name: string): boolean {
+  return /^__Host-/i.test(name);
 }
 
 /** @throws SessionError ERR_BAD_OPTION, by name. */
-export function checkSessionOptions(options: SessionOptions): void {
-  check(options, SESSION_CHECKS);
-  if (typeof options.prefix === "string") checkPrefix(options.prefix);
+export function checkHandleOptions(options: HandleOptions): void {
+  checkOptions(options, HANDLE_CHECKS, { owner: "a session" });
+}
+
+/** @throws SessionError ERR_BAD_OPTION, by name. */
+export function checkCreateOptions(options: CreateOptions): void {
+  checkOptions(options, CREATE_CHECKS, { owner: "a session" });
+}
+
+/** @throws SessionError ERR_BAD_OPTION, by name. */
+export function checkListOptions(options: ListOptions): void {
+  checkOptions(options, LIST_CHECKS, { owner: "a list" });
+}
+
+/** Two settings of the daemon have options of their own. */
+function checkNamedOnce(options: ConnectOptions): void {
+  for (const name of ["idleExitMs", "durability"] as const) {
+    const [option, setting] = [options[name], options.daemon?.[name]];
+    if (option === undefined || setting === undefined || option === setting) continue;
+    const what = `The option ${name} is ${said(option)}, and daemon.${name} is ${said(setting)}; one of them is enough.`;
+    throw new SessionError("ERR_BAD_OPTION", what);
+  }
+}
+
+/** The settings of a daemon that is started. */
+export function daemonSettings({ daemon, idleExitMs, durability }: ConnectOptions): DaemonSettings {
+  return {
+    ...daemon,
+    idleExitMs: idleExitMs ?? daemon?.idleExitMs ?? DEFAULTS.idleExitMs,
+    durability: durability ?? daemon?.durability ?? DEFAULTS.durability,
+  };
 }
 
 /** @throws SessionError ERR_BAD_OPTION for a path that would end the attribute of its cookie, or the header line. */
@@ -136,14 +243,47 @@ export function checkCookiePath(path: string): string {
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 
-/** The lease of a transaction; 0: the daemon's default. The daemon refuses a lease that is too long. */
-export function checkedLeaseMs(leaseMs: number | undefined): number {
-  if (leaseMs === undefined) return 0;
-  if (Number.isSafeInteger(leaseMs) && leaseMs > 0) return leaseMs;
+function isMaxAge(value: unknown): boolean {
+  return value === "timeout" || (Number.isSafeInteger(value) && Number(value) > 0);
+}
+
+/** @throws SessionError ERR_BAD_OPTION. */
+export function checkMaxAge(maxAge: unknown): void {
+  if (isMaxAge(maxAge)) return;
   throw new SessionError(
     "ERR_BAD_OPTION",
-    `A lease is a whole number of milliseconds above 0, not ${String(leaseMs)}.`,
+    `The life time of a cookie is ${MAX_AGE_WORDS}, or null, not ${said(maxAge)}.`,
   );
+}
+
+/** @throws SessionError ERR_BAD_OPTION. */
+export function checkTimeout(seconds: number): number {
+  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
+  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
+}
+
+/** As it is written in a header. */
+export function sameSiteOf(text: string): SameSite | undefined {
+  return SAME_SITES.find((name) => name.toLowerCase() === text.toLowerCase());
+}
+
+/** An address has no hosts below it: browsers refuse it as they refuse what is no name at all. */
+function isDomain(text: string): boolean {
+  const name = domainOf(text);
+  return name.length <= MAX_DOMAIN_LENGTH && DOMAIN.test(name) && isIP(name) === 0;
+}
+
+/** As it is written in a header: without the dot that once stood before it, and in letters that headers have. */
+export function domainOf(text: string): string {
+  const name = text.replace(/^\./, "");
+  return /^[\x20-\x7e]*$/.test(name) ? name.toLowerCase() : domainToASCII(name);
+}
+
+/** The lease of a transaction; 0: the daemon's default. The daemon refuses a lease that is too long. @throws SessionError ERR_BAD_OPTION. */
+export function leaseMsOf(options: TransactionOptions | undefined): number {
+  if (options === undefined) return 0;
+  checkOptions(options, TRANSACTION_CHECKS, { owner: "a transaction" });
+  return options.leaseMs ?? 0;
 }
 
 export const DEFAULTS = {

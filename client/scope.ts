@@ -8,6 +8,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { SessionError } from "../protocol/errors.ts";
+import { onePerProcess } from "./process-wide.ts";
 
 export interface Context {
   /** Whose session it is. */
@@ -43,40 +44,49 @@ interface Outside {
 
 export type Scope = Context | Outside;
 
-const storage = new AsyncLocalStorage<Scope>();
-/** The scope of a synchronous function that runs now without the storage. */
-let synchronous: Scope | undefined;
-/** A function of a transaction was seen to go on after it had returned: the next may, too. */
-let mayGoOn = false;
+interface Now {
+  readonly storage: AsyncLocalStorage<Scope>;
+  /** The scope of a synchronous function that runs now without the storage. */
+  synchronous: Scope | undefined;
+  /** A function of a transaction was seen to go on after it had returned: the next may, too. */
+  mayGoOn: boolean;
+}
+
+const now = onePerProcess<Now>("scope", () => ({
+  storage: new AsyncLocalStorage<Scope>(),
+  synchronous: undefined,
+  mayGoOn: false,
+}));
+const { storage } = now;
 
 /** Takes arguments, so that no caller makes a closure for each call. */
 export function runInScope<A extends unknown[], T>(scope: Scope, fn: (...args: A) => T, ...args: A): T {
-  if (synchronous === undefined) return storage.run(scope, fn, ...args);
+  if (now.synchronous === undefined) return storage.run(scope, fn, ...args);
   return runWith(undefined, () => storage.run(scope, fn, ...args));
 }
 
 function runWith<T>(scope: Scope | undefined, fn: () => T): T {
-  const before = synchronous;
-  synchronous = scope;
+  const before = now.synchronous;
+  now.synchronous = scope;
   try {
     return fn();
   } finally {
-    synchronous = before;
+    now.synchronous = before;
   }
 }
 
 /** Whether the scope of now ends with the function that runs: calls that outlive the function need `carryOn`. */
 export function isPassing(): boolean {
-  return synchronous !== undefined;
+  return now.synchronous !== undefined;
 }
 
 /** Runs `fn`, and whatever follows from it, in the scope of now. */
 export function carryOn<T>(fn: () => T): T {
-  return synchronous === undefined ? fn() : runInScope(synchronous, fn);
+  return now.synchronous === undefined ? fn() : runInScope(now.synchronous, fn);
 }
 
 export function currentScope(): Scope | undefined {
-  return synchronous ?? storage.getStore();
+  return now.synchronous ?? storage.getStore();
 }
 
 export function currentContext(): Context | undefined {
@@ -98,10 +108,10 @@ export function runHolding<H, T>(held: Held, scope: Scope | undefined, fn: (hand
     return runInScope(inner, fn, handle);
   }
   // Who drives the transactions of a session may do so in the context of another one that waited for it.
-  const isPlain = !mayGoOn && fn.constructor === Function && storage.getStore() === undefined;
+  const isPlain = !now.mayGoOn && fn.constructor === Function && storage.getStore() === undefined;
   if (!isPlain) return runInScope({ held }, fn, handle);
   const value = runWith({ held }, () => fn(handle));
-  mayGoOn = typeof value === "object" && value !== null && "then" in value;
+  now.mayGoOn = typeof value === "object" && value !== null && "then" in value;
   return value;
 }
 

@@ -1,5 +1,7 @@
 // The package's `gambas-session/daemon`: runs a daemon in this process.
 
+import "./node-version.ts";
+
 import { type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import type { Daemon } from "./daemon.ts";
 import { ENGINES } from "./engines.ts";

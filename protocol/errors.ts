@@ -131,6 +131,11 @@ export const ERRORS = {
     text: "The client was closed.",
     remedy: "Call connect() again.",
   },
+  ERR_TWO_VERSIONS: {
+    text: "Two versions of gambas-session are loaded side by side.",
+    remedy:
+      "Let everybody have the same one: `npm ls gambas-session` shows who asks for which, and `npm dedupe` removes what need not be there.",
+  },
   ERR_INTERNAL: {
     text: "The daemon failed in a way it did not expect; nothing that was acknowledged is lost.",
     remedy: "Report it with the daemon's log.",
@@ -142,6 +147,8 @@ export type ErrorCode = keyof typeof ERRORS;
 export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === "string" && Object.hasOwn(ERRORS, code);
 }
+
+const BRAND = Symbol.for("gambas-session.error");
 
 /** The one error class of the package. `code` is a row of the error table; `message` says what happened to what, and what to do. */
 export class SessionError extends Error {
@@ -169,6 +176,15 @@ export class SucceededError extends SessionError {
     super("ERR_SESSION_GONE", `Session ${id} goes on under another id; nothing was written.`);
   }
 }
+
+/** An error of another copy of the package is one as well: what fails may be the session of a request that a bundle beside this one handles. */
+Object.defineProperty(SessionError.prototype, BRAND, { value: true });
+Object.defineProperty(SessionError, Symbol.hasInstance, {
+  value(this: unknown, thrown: unknown): boolean {
+    if (this !== SessionError) return Function.prototype[Symbol.hasInstance].call(this, thrown);
+    return typeof thrown === "object" && thrown !== null && BRAND in thrown;
+  },
+});
 
 /** Whether something that was thrown is an error of one of these rows. */
 export function isCode(error: unknown, ...codes: readonly ErrorCode[]): error is SessionError {

@@ -211,6 +211,11 @@ export class Contents {
     return this.#overlay === undefined ? this.layout.entries.has(key) : this.#overlay.has(key);
   }
 
+  /** Whether the session itself says how long browsers keep its cookie. */
+  get hasMaxAge(): boolean {
+    return this.#overlay === undefined ? this.layout.entries.list.hasMaxAge : this.#overlay.hasMaxAge;
+  }
+
   /** Whether one object may be part of several keys. An overlay never has such objects. */
   get #mayShareObjects(): boolean {
     return this.#overlay === undefined && this.layout.hasReferences;

@@ -3,7 +3,7 @@
 //
 // To remove the tier, remove this file and each line of `contents.ts` that names an overlay: `fromChange` and `changedBy` then always make an image.
 
-import { applyDelta, type Change, encodeDelta, KeyList } from "../../protocol/image/image.ts";
+import { applyDelta, type Change, encodeDelta, KeyList, MAX_AGE_KEY } from "../../protocol/image/image.ts";
 import { decodeScanned, isGambasObject, isObjectTag } from "../../protocol/value/value.ts";
 import { Original } from "./original.ts";
 
@@ -22,6 +22,7 @@ export interface Below {
   readonly keyList: KeyList;
   readonly timeoutSeconds: number;
   readonly cookiePath: string;
+  readonly hasMaxAge: boolean;
   has(key: string): boolean;
   value(key: string): unknown;
   stored(key: string): Buffer | undefined;
@@ -97,6 +98,10 @@ export class Overlay<Base extends Below> {
 
   get cookiePath(): string {
     return this.#cookiePath ?? this.base.cookiePath;
+  }
+
+  get hasMaxAge(): boolean {
+    return this.#entries.has(MAX_AGE_KEY) ? this.#entries.get(MAX_AGE_KEY) !== undefined : this.base.hasMaxAge;
   }
 
   has(key: string): boolean {

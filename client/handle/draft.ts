@@ -16,54 +16,36 @@ import { randomBytes } from "node:crypto";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { COOKIE_PATH_KEY, expiryOf } from "../../protocol/image/image.ts";
 import { checkPrefix, ID_RANDOM_BYTES, makeSessionId, prefixOf } from "../../protocol/session-id.ts";
-import { decodeValue, encodeValue } from "../../protocol/value/value.ts";
+import { encodeValue } from "../../protocol/value/value.ts";
+import type { CookieMaxAge } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkCookiePath, DEFAULTS } from "../options.ts";
+import { checkCookiePath, checkMaxAge, checkTimeout, DEFAULTS } from "../options.ts";
 import { checkKey, Edits, type RememberedEdits } from "./edits.ts";
 import { noteLate, type Watched } from "./late-changes.ts";
 import {
   type Birthplace,
   type Chosen,
+  type CookieState,
   choose,
   chosenAfter,
   chosenNames,
   chosenSince,
+  type Ended,
   Inherited,
   NOTHING_CHOSEN,
+  type Opened,
   propertiesOf,
+  type Remembered,
+  secondsOf,
+  storedCookiePath,
+  storedMaxAge,
+  withMaxAge,
 } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
 
-export type { Birthplace } from "./properties.ts";
-
-/** How the session of an id was found. Neither contents nor a problem: there is no such session. */
-export interface Opened {
-  readonly id: string | null;
-  readonly contents?: Contents | undefined;
-  /** Why it could not be read. */
-  readonly problem?: Error | undefined;
-}
-
-/** A session that has ended: for the cookie that must be removed. */
-export interface Ended {
-  readonly id: string;
-  readonly cookiePath: string;
-}
-
-/** What a part of a transaction can be taken back to. */
-export interface Remembered {
-  readonly id: string | null;
-  readonly wasCreated: boolean;
-  readonly chosen: Chosen;
-  readonly prefix: string | undefined;
-  readonly isUnique: boolean | undefined;
-  readonly successor: string | undefined;
-  readonly edits: RememberedEdits;
-}
-
 const NONE_ENDED: readonly Ended[] = [];
 
-export class Draft {
+export class Draft implements CookieState {
   readonly #birthplace: Birthplace;
   readonly #edits = new Edits();
   #problem: Error | undefined;
@@ -80,6 +62,8 @@ export class Draft {
   #hadGivenId = false;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
+  /** How long the browser keeps the cookie, once this request has chosen otherwise. */
+  #maxAgeBefore: CookieMaxAge | null | undefined;
   #ended: readonly Ended[] = NONE_ENDED;
   /** The handle that is told of changes now, because nobody will save them; undefined as long as somebody will. */
   #late: Watched | undefined;
@@ -144,9 +128,7 @@ export class Draft {
   }
 
   set timeout(seconds: number) {
-    if (typeof seconds !== "number" || Number.isNaN(seconds)) {
-      throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
-    }
+    checkTimeout(seconds);
     this.#choose({ timeoutSeconds: seconds });
   }
 
@@ -158,6 +140,19 @@ export class Draft {
     checkCookiePath(path);
     if (this.#contents !== undefined) this.#cookieHome ??= this.effectiveCookiePath;
     this.#choose({ cookiePath: path });
+  }
+
+  get cookieMaxAge(): CookieMaxAge | null {
+    const chosen = this.#chosen.cookieMaxAge;
+    if (chosen !== undefined) return chosen;
+    const stored = storedMaxAge(this.#contents);
+    return stored === undefined ? (this.#birthplace.cookieMaxAge ?? null) : stored;
+  }
+
+  set cookieMaxAge(maxAge: CookieMaxAge | null) {
+    if (maxAge !== null) checkMaxAge(maxAge);
+    if (this.#contents !== undefined && this.#maxAgeBefore === undefined) this.#maxAgeBefore = this.cookieMaxAge;
+    this.#choose({ cookieMaxAge: maxAge });
   }
 
   get prefix(): string {
@@ -188,7 +183,6 @@ export class Draft {
     this.#noteLate();
   }
 
-  /** The request that the session belongs to, for who reads it. */
   get request(): string | undefined {
     return this.#birthplace.request;
   }
@@ -268,9 +262,11 @@ export class Draft {
   /** What is not saved; undefined when everything is. */
   unsaved(): Unsaved | undefined {
     if (this.#id === null) return undefined;
-    const { entries, moved, shares } = this.#edits.collect(this.#contents);
+    const { entries: edited, moved, shares } = this.#edits.collect(this.#contents);
     const successor = this.successor;
-    if (entries.size === 0 && !this.#hasPlainChanges && successor === undefined) return undefined;
+    if (edited.size === 0 && !this.#hasPlainChanges && successor === undefined) return undefined;
+    const byDefault = this.#birthplace.cookieMaxAge ?? null;
+    const entries = withMaxAge(edited, this.#chosen.cookieMaxAge, byDefault, this.#contents);
     const isNew = this.#contents === undefined;
     const isUnique = isNew || successor !== undefined ? this.isUnique : this.#chosen.isUnique;
     return {
@@ -336,6 +332,7 @@ export class Draft {
     this.#hadGivenId ||= this.#id !== null;
     this.#cookieHome = undefined;
     this.#problem = undefined;
+    this.#maxAgeBefore = undefined;
     this.successor = undefined;
     this.#id = null;
     this.#wasCreated = false;
@@ -346,7 +343,7 @@ export class Draft {
 
   // -- transactions
 
-  remember(): Remembered {
+  remember(): Remembered<RememberedEdits> {
     return {
       id: this.#id,
       wasCreated: this.#wasCreated,
@@ -358,7 +355,7 @@ export class Draft {
     };
   }
 
-  restore(before: Remembered): void {
+  restore(before: Remembered<RememberedEdits>): void {
     // What was ended stays ended.
     if (before.id !== null && before.id !== this.#id) return;
     this.#id = before.id;
@@ -376,6 +373,7 @@ export class Draft {
     this.#wasCreated ||= inner.#wasCreated;
     if (this.#cookieHome !== undefined && this.#id !== inner.#id) this.#leaveCookie(this.#cookieHome);
     this.#cookieHome ??= inner.#cookieHome;
+    if (this.#maxAgeBefore === undefined) this.#maxAgeBefore = inner.#maxAgeBefore;
     this.adoptProperties(inner);
     this.#id = inner.#id;
     this.#contents = inner.#contents;
@@ -394,7 +392,6 @@ export class Draft {
     this.#edits.adoptStrays(inner.#edits);
   }
 
-  /** Objects that are out belong to nothing any more. */
   forgetObjects(): void {
     this.#edits.forgetObjects();
   }
@@ -423,25 +420,29 @@ export class Draft {
     return this.#ended;
   }
 
-  /** Whether the browser must be told of a new id or path. */
   get needsCookie(): boolean {
-    return this.#id !== null && (this.#wasCreated || this.cookieMovedFrom !== undefined);
+    if (this.#id === null) return false;
+    const hasOtherAge = this.#maxAgeBefore !== undefined && this.#maxAgeBefore !== this.cookieMaxAge;
+    return this.#wasCreated || this.cookieMovedFrom !== undefined || hasOtherAge;
   }
 
-  /** The path that the browser has the cookie under, if it is no longer the right one. */
+  get hasMaxAge(): boolean {
+    if (this.#id === null || this.#problem !== undefined) return false;
+    // As a rule nobody has said anything, and every request asks.
+    const isSaid = this.#birthplace.cookieMaxAge !== undefined || this.#chosen.cookieMaxAge !== undefined;
+    return (isSaid || this.#contents?.hasMaxAge === true) && this.cookieMaxAge !== null;
+  }
+
+  get maxAgeSeconds(): number | undefined {
+    return secondsOf(this.cookieMaxAge, this.timeout);
+  }
+
   get cookieMovedFrom(): string | undefined {
     const hasMoved = this.#cookieHome !== undefined && this.#cookieHome !== this.effectiveCookiePath;
     return hasMoved && !this.#wasCreated ? this.#cookieHome : undefined;
   }
 
-  /** The path that the cookie of this session belongs to. */
   get effectiveCookiePath(): string {
-    return this.cookiePath || this.#storedCookiePath() || DEFAULTS.cookiePath;
-  }
-
-  #storedCookiePath(): string {
-    const stored = this.#contents?.stored(COOKIE_PATH_KEY);
-    const path = stored === undefined ? "" : decodeValue(stored, 0);
-    return typeof path === "string" ? path : "";
+    return this.cookiePath || storedCookiePath(this.#contents) || DEFAULTS.cookiePath;
   }
 }

@@ -7,7 +7,15 @@
 // answer is worth nothing once code of the application has run.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { COOKIE_PATH_KEY, decodeAll, isLongKey, keyBytes, MAX_KEY_BYTES, typeOf } from "../../protocol/image/image.ts";
+import {
+  decodeAll,
+  isLongKey,
+  isShownKey,
+  keyBytes,
+  MAX_AGE_KEY,
+  MAX_KEY_BYTES,
+  typeOf,
+} from "../../protocol/image/image.ts";
 import {
   decodeValue,
   type Encoded,
@@ -58,10 +66,11 @@ export class Edits {
       if (change.bytes === undefined || change.removal !== undefined) keys.delete(key);
       if (change.bytes !== undefined) keys.add(key);
     }
-    return [...keys].filter(isShown);
+    return [...keys].filter(isShownKey);
   }
 
   has(key: string, contents: Contents | undefined): boolean {
+    if (key === MAX_AGE_KEY) return false;
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.bytes !== undefined;
     return contents?.has(key) === true;
@@ -69,6 +78,7 @@ export class Edits {
 
   /** @throws SessionError ERR_UNREADABLE for a value that cannot be shown. */
   get(key: string, contents: Contents | undefined): unknown {
+    if (key === MAX_AGE_KEY) return undefined;
     // Nothing is looked up where nothing can be found.
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key);
     if (change !== undefined) return change.value;
@@ -79,6 +89,7 @@ export class Edits {
 
   /** The exact Gambas type. */
   typeOf(key: string, contents: Contents | undefined): string | undefined {
+    if (key === MAX_AGE_KEY) return undefined;
     const change = this.#changes.get(key);
     const live = this.#objects?.live.get(key);
     if (change !== undefined) return change.bytes && this.#typeNow(key, change.value, change.bytes);
@@ -223,7 +234,7 @@ export class Edits {
 
   /** The keys that are not saved, changed in place or not. */
   changedKeys(): string[] {
-    return [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShown);
+    return [...this.#changes.keys(), ...(this.#objects?.changedKeys() ?? [])].filter(isShownKey);
   }
 
   /** Keys that were set or deleted, and what to; a copy, to be given back to `noteSaved`. */
@@ -328,13 +339,9 @@ function isRemoval(change: Changed | undefined): boolean {
   return change !== undefined && change.bytes === undefined;
 }
 
-function isShown(key: string): boolean {
-  return key !== COOKIE_PATH_KEY;
-}
-
 /** @throws SessionError ERR_BAD_KEY for a key that no program can use. */
 export function checkKey(key: string): void {
-  if (typeof key === "string" && key !== "" && key !== COOKIE_PATH_KEY) {
+  if (typeof key === "string" && key !== "" && isShownKey(key)) {
     // Any other text must stand for bytes.
     if (!key.isWellFormed()) keyBytes(key);
     if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);

@@ -9,22 +9,23 @@
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
 import { isCode, SessionError, SucceededError } from "../../protocol/errors.ts";
-import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
-import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
+import type { CookieMaxAge, Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
-import { checkedLeaseMs } from "../options.ts";
+import { leaseMsOf } from "../options.ts";
 import { carryOn, isPassing, waitForItself } from "../scope.ts";
 import type { Calls } from "./calls.ts";
-import { type Birthplace, Draft, type Ended, type Opened } from "./draft.ts";
+import { Draft } from "./draft.ts";
 import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
 import type { Watched } from "./late-changes.ts";
+import { type Birthplace, type CookieState, type Ended, isTouchDue, type Opened } from "./properties.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
-export type { Birthplace, Ended, Opened } from "./draft.ts";
 export { A_TRANSACTION } from "./job.ts";
+export type { Birthplace, CookieState, Ended, Opened } from "./properties.ts";
+export { isTouchDue } from "./properties.ts";
 export { Transactions } from "./transactions.ts";
 
 /** What a handle needs of its client. */
@@ -102,6 +103,14 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     this.#use().cookiePath = path;
   }
 
+  get cookieMaxAge(): CookieMaxAge | null {
+    return this.#use().cookieMaxAge;
+  }
+
+  set cookieMaxAge(maxAge: CookieMaxAge | null) {
+    this.#use().cookieMaxAge = maxAge;
+  }
+
   get prefix(): string {
     return this.#draft.prefix;
   }
@@ -135,8 +144,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#use().has(key);
   }
 
-  get(key: string): unknown {
-    return this.#use().get(key);
+  get<T = unknown>(key: string): T {
+    return this.#use().get(key) as T;
   }
 
   set(key: string, value: unknown): void {
@@ -207,7 +216,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   touch(): Promise<void> | undefined {
     const { id, contents } = this.#draft;
     if (!this.#wasUsed || id === null || contents === undefined) return undefined;
-    if (Date.now() - contents.startupMs <= TOUCH_AFTER_MS) return undefined;
+    if (!isTouchDue(contents)) return undefined;
     return this.#client.renew(id, contents).then(
       () => undefined,
       // The next use renews the stamp where the session has ended, or its lease waits for this very code: a reader loses nothing.
@@ -217,12 +226,12 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     );
   }
 
-  transaction<T>(fn: (session: Handle) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+  transaction<T>(fn: (session: Handle) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
     this.#use();
+    const leaseMs = leaseMsOf(options);
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // Already alone: the outer transaction commits, unless this part of it fails.
     if (this.#endLease !== undefined) return this.attempt(async () => fn(this));
-    const leaseMs = checkedLeaseMs(options.leaseMs);
     return this.#inTurn(() => this.#transact(fn, leaseMs));
   }
 
@@ -335,24 +344,13 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   // -- for the cookie
 
-  /** Whether the browser must be told of a new id or path. */
-  get needsCookie(): boolean {
-    return this.#draft.needsCookie;
-  }
-
-  /** The path that the browser has the cookie under, if it is no longer the right one. */
-  get cookieMovedFrom(): string | undefined {
-    return this.#draft.cookieMovedFrom;
-  }
-
-  /** The sessions that have ended while this handle had them. */
   get ended(): readonly Ended[] {
     return this.#draft.ended;
   }
 
-  /** The path that the cookie of this session belongs to. */
-  get effectiveCookiePath(): string {
-    return this.#draft.effectiveCookiePath;
+  /** What the browser is to be told. To ask for it is no use of the session. */
+  get cookie(): CookieState {
+    return this.#draft;
   }
 
   // -- below: how

@@ -74,15 +74,35 @@ function pathIn(path: string): string {
 export interface CookieAttributes {
   readonly name: string;
   readonly path: string;
+  readonly domain?: string | undefined;
   readonly sameSite: string;
   readonly isSecure: boolean;
+  readonly isPartitioned?: boolean;
 }
 
-export function sessionCookie(id: string, { name, path, sameSite, isSecure }: CookieAttributes): string {
-  return `${name}=${toHeader(id)};path=${pathIn(path)};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+/** Seconds that old clients can read. */
+const MAX_SECONDS = 2 ** 31 - 1;
+const LONG_PAST = "expires=Thu, 01 Jan 1970 00:00:00 GMT";
+
+/** @param maxAgeSeconds how long the browser keeps it; undefined: until it ends. */
+export function sessionCookie(
+  id: string,
+  { maxAgeSeconds, ...cookie }: CookieAttributes & { readonly maxAgeSeconds?: number | undefined },
+  nowMs = Date.now(),
+): string {
+  if (maxAgeSeconds === undefined) return `${cookie.name}=${toHeader(id)}${attributes(cookie)}`;
+  const seconds = Math.min(maxAgeSeconds, MAX_SECONDS);
+  // Clients that know no max-age read the date.
+  const expires = `expires=${new Date(nowMs + seconds * 1000).toUTCString()};max-age=${seconds}`;
+  return `${cookie.name}=${toHeader(id)};${expires}${attributes(cookie)}`;
 }
 
-export function removalCookie({ name, path, sameSite, isSecure }: CookieAttributes): string {
-  const expires = "expires=Thu, 01 Jan 1970 00:00:00 GMT";
-  return `${name}=;${expires};path=${pathIn(path)};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}`;
+export function removalCookie(cookie: CookieAttributes): string {
+  return `${cookie.name}=;${LONG_PAST}${attributes(cookie)}`;
+}
+
+/** A cookie is removed by the same attributes as it was set. */
+function attributes({ path, domain, sameSite, isSecure, isPartitioned }: CookieAttributes): string {
+  const of = domain === undefined ? "" : `;domain=${domain}`;
+  return `;path=${pathIn(path)}${of};httponly;SameSite=${sameSite}${isSecure ? ";Secure" : ""}${isPartitioned ? ";Partitioned" : ""}`;
 }

@@ -17,11 +17,13 @@
 
 import { randomBytes } from "node:crypto";
 import { isCode, SessionError } from "../../protocol/errors.ts";
+import type { CookieMaxAge } from "../api.ts";
+import type { Checks } from "../checks.ts";
 import { type RequestContext, runInContext } from "../context.ts";
 import { offerAsDefault, processDefaults } from "../defaults.ts";
-import { type Birthplace, Handle } from "../handle/handle.ts";
+import { type Birthplace, type CookieState, type Handle, isTouchDue } from "../handle/handle.ts";
 import { Client } from "../link/client.ts";
-import { checkHttpOptions, DEFAULTS, type HttpOptions } from "../options.ts";
+import { checkHttpOptions, DEFAULTS, domainOf, type HttpOptions, isHostCookie, sameSiteOf } from "../options.ts";
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { clientAddress, isSecure, type Sender, type TrustProxy, unreadableAddress } from "./sender.ts";
 import { Visit } from "./visit.ts";
@@ -72,21 +74,30 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   readonly options: Options;
   readonly cookieName: string;
   readonly trustProxy: TrustProxy;
+  /** The path that all cookies have; undefined: each session says its own. */
+  readonly cookiePath: string | undefined;
 
   constructor(client: Client, options: Options) {
     this.client = client;
     this.options = options;
     this.cookieName = options.cookieName ?? DEFAULTS.cookieName;
     this.trustProxy = options.trustProxy ?? false;
+    this.cookiePath = isHostCookie(this.cookieName) ? DEFAULTS.cookiePath : undefined;
   }
 
   /**
    * A site with a client of its own.
    *
+   * @param own what the options must be that this way to serve HTTP has beyond `HttpOptions`. An option without a check is refused.
    * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
    */
-  static open<Options extends HttpOptions>(options: Options): Site<Options> {
-    checkHttpOptions(options);
+  static open(options: HttpOptions): Site;
+  static open<Options extends HttpOptions>(
+    options: Options,
+    own: Checks<Omit<Options, keyof HttpOptions>>,
+  ): Site<Options>;
+  static open<Options extends HttpOptions>(options: Options, own: Checks<object> = {}): Site<Options> {
+    checkHttpOptions(options, own);
     const client = new Client(options);
     offerAsDefault(client);
     // A daemon is there before the first request, if it can be; if not, requests that use their session say so.
@@ -132,7 +143,7 @@ export class Exchange implements RequestContext, Birthplace {
     this.#outgoing = outgoing;
     this.#visit = visit;
     this.#untold = visit.problem;
-    this.handle = new Handle(site.client, visit, this);
+    this.handle = site.client.handle(visit, this);
   }
 
   /** Runs code of the application: `Session` is that of this request. A session that could not be read is told first, once. */
@@ -156,7 +167,7 @@ export class Exchange implements RequestContext, Birthplace {
 
   get sessionId(): string | null {
     // The application may have ended a session that cannot be read, and begun another one.
-    const isUnread = this.#visit.problem !== undefined && this.handle.ended.length === 0;
+    const isUnread = this.#visit.problem !== undefined && this.handle.cookie.ended.length === 0;
     return isUnread ? this.#visit.id : this.handle.id;
   }
 
@@ -193,6 +204,10 @@ export class Exchange implements RequestContext, Birthplace {
 
   get cookiePath(): string | undefined {
     return this.site.options.cookiePath ?? processDefaults.cookiePath;
+  }
+
+  get cookieMaxAge(): CookieMaxAge | undefined {
+    return this.site.options.maxAge;
   }
 
   get isUnique(): boolean {
@@ -291,35 +306,54 @@ export class Exchange implements RequestContext, Birthplace {
   // -- cookies
 
   #hasCookiesToSend(): boolean {
-    const { handle } = this;
-    const isOwed = handle.ended.length > this.#endedNamed || (handle.needsCookie && this.#cookieNamed !== handle.id);
+    const { cookie } = this.handle;
+    const isOwed =
+      cookie.ended.length > this.#endedNamed || (this.#isCookieDue(cookie) && this.#cookieNamed !== cookie.id);
     if (!isOwed) return false;
     const headers = this.#headers;
     return headers === "open" || headers === "written";
   }
 
+  #isCookieDue(cookie: CookieState): boolean {
+    return cookie.needsCookie || (cookie.hasMaxAge && this.#prolongs(cookie));
+  }
+
+  /** A cookie that lives for a time is sent again whenever the life of its session is prolonged: by a commit, or by a touch once a second. */
+  #prolongs({ contents }: CookieState): boolean {
+    if (contents === undefined || !this.handle.wasUsed) return false;
+    return contents !== this.#visit.contents || isTouchDue(contents);
+  }
+
   #takeCookies(): readonly string[] {
-    const { handle } = this;
-    const id = handle.needsCookie ? handle.id : null;
-    const path = handle.effectiveCookiePath;
-    const left = handle.ended.slice(this.#endedNamed).map(({ cookiePath }) => cookiePath);
-    if (handle.cookieMovedFrom !== undefined && id !== this.#cookieNamed) left.push(handle.cookieMovedFrom);
+    const { cookie } = this.handle;
+    const { cookiePath } = this.site;
+    const id = this.#isCookieDue(cookie) ? cookie.id : null;
+    const path = cookiePath ?? cookie.effectiveCookiePath;
+    const left = cookie.ended.slice(this.#endedNamed).map((one) => cookiePath ?? one.cookiePath);
+    const { cookieMovedFrom } = cookie;
+    if (cookieMovedFrom !== undefined && id !== this.#cookieNamed) left.push(cookiePath ?? cookieMovedFrom);
     // A new cookie of the same path takes the place of the old one by itself.
     const stale = id === null ? left : left.filter((old) => old !== path);
     // Two sessions may have had it there.
     const lines = [...new Set(stale)].map((old) => removalCookie(this.#attributes(old)));
     if (id !== null && id !== this.#cookieNamed) {
-      lines.push(sessionCookie(id, this.#attributes(path)));
+      lines.push(sessionCookie(id, { ...this.#attributes(path), maxAgeSeconds: cookie.maxAgeSeconds }, Date.now()));
       this.#cookieNamed = id;
     }
-    this.#endedNamed = handle.ended.length;
+    this.#endedNamed = cookie.ended.length;
     return lines;
   }
 
   #attributes(path: string): CookieAttributes {
-    const { sameSite = DEFAULTS.sameSite, secure = DEFAULTS.secure } = this.site.options;
-    const secureNow = secure === "auto" ? isSecure(this.incoming, this.site.trustProxy) : secure;
-    return { name: this.#visit.cookieName, path, sameSite, isSecure: secureNow };
+    const { sameSite = DEFAULTS.sameSite, secure = DEFAULTS.secure, domain, partitioned } = this.site.options;
+    return {
+      name: this.#visit.cookieName,
+      path,
+      domain: domain === undefined ? undefined : domainOf(domain),
+      sameSite: sameSiteOf(sameSite) ?? DEFAULTS.sameSite,
+      isSecure: secure === "auto" ? isSecure(this.incoming, this.site.trustProxy) : secure,
+      isPartitioned: partitioned === true,
+    };
   }
 
   // -- failures

@@ -18,19 +18,30 @@ import type {
   ListOptions,
   TransactionOptions,
 } from "../api.ts";
+import { said } from "../checks.ts";
 import { Cache, Contents } from "../copies/cache.ts";
 import {
   A_TRANSACTION,
+  type Birthplace,
   type CommitRequest,
+  type Opened as Found,
   type Grant,
   type GrantedLease,
   Handle,
   type Home,
   Transactions,
 } from "../handle/handle.ts";
-import { type ConnectOptions, DEFAULTS, resolvePlaces, said } from "../options.ts";
+import {
+  type ConnectOptions,
+  checkCreateOptions,
+  checkHandleOptions,
+  DEFAULTS,
+  daemonSettings,
+  resolvePlaces,
+} from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
+import { DaemonProgram } from "./daemon-program.ts";
 import { listSessions } from "./list.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
@@ -41,6 +52,7 @@ export interface Opened {
 }
 
 const ABSENT: Opened = {};
+const NO_OPTIONS: HandleOptions = {};
 /** Bytes of a commit beside its delta that need not be counted: a frame has room for them beside the largest delta. */
 const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
@@ -62,13 +74,10 @@ export class Client implements ClientApi, Home {
     this.places = resolvePlaces(options);
     this.#directory = join(this.places.root, "session");
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
-    const spawn = {
-      idleExitMs: options.idleExitMs ?? DEFAULTS.idleExitMs,
-      durability: options.durability ?? DEFAULTS.durability,
-    };
+    const isStarting = options.spawn ?? DEFAULTS.spawn;
     this.#connection = new Connection({
       places: this.places,
-      spawn: (options.spawn ?? DEFAULTS.spawn) ? spawn : undefined,
+      spawn: isStarting ? new DaemonProgram(this.places, daemonSettings(options), options.daemonPath) : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
         if (options.root !== undefined) checkServes(this.places, hello.directory);
@@ -94,13 +103,15 @@ export class Client implements ClientApi, Home {
     return this.#connection.ready();
   }
 
-  async open(id: string, options: HandleOptions = {}): Promise<Handle | undefined> {
+  async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
+    if (options !== NO_OPTIONS) checkHandleOptions(options);
     const contents = this.current(id) ?? (isSessionId(id) ? await this.load(id) : undefined);
     return contents && new Handle(this, { id, contents }, options);
   }
 
-  create(options: CreateOptions = {}): Handle {
+  create(options: CreateOptions = NO_OPTIONS): Handle {
     if (options.id !== undefined && !isSessionId(options.id)) throw badId(options.id);
+    if (options !== NO_OPTIONS) checkCreateOptions(options);
     return new Handle(this, { id: null }, options);
   }
 
@@ -123,15 +134,15 @@ export class Client implements ClientApi, Home {
   }
 
   async abandon(session: HandleApi | string): Promise<void> {
-    if (session instanceof Handle) await session.abandon();
-    else if (isSessionId(session)) await this.end(session);
+    if (isSessionId(session)) await this.end(session);
+    else if (typeof session === "object" && session !== null) await session.abandon();
     else throw badId(session);
   }
 
   transaction<T>(
     session: HandleApi | string,
     fn: (session: HandleApi) => T | Promise<T>,
-    options: TransactionOptions = {},
+    options?: TransactionOptions,
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
     try {
@@ -145,7 +156,7 @@ export class Client implements ClientApi, Home {
   async #transactionOf<T>(
     id: string,
     fn: (session: HandleApi) => T | Promise<T>,
-    options: TransactionOptions,
+    options: TransactionOptions | undefined,
   ): Promise<T> {
     const handle = await this.open(id);
     if (handle === undefined) throw new SessionError("ERR_SESSION_GONE", `There is no session ${id}.`);
@@ -171,6 +182,11 @@ export class Client implements ClientApi, Home {
   }
 
   // -- for handles and the middleware
+
+  /** Contents, and what holds them, are always of one copy of the package: that of the client. */
+  handle(found: Found, birthplace: Birthplace): Handle {
+    return new Handle(this, found, birthplace);
+  }
 
   /** The contents of this worker's copy, if the file still has their revision: one stat, no round trip. */
   current(id: string): Contents | undefined {

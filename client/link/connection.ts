@@ -30,13 +30,14 @@ import {
   readMessage,
   writeCall,
 } from "../../protocol/wire/wire.ts";
+import type { DaemonProgram } from "./daemon-program.ts";
 import { checkIsOurs } from "./socket-owner.ts";
-import { mayBeReplaced, type SpawnOptions, spawnDaemon } from "./spawn.ts";
+import { spawnDaemon } from "./spawn.ts";
 
 export interface ConnectionOptions {
   readonly places: Places;
   /** Undefined: never start a daemon. */
-  readonly spawn: SpawnOptions | undefined;
+  readonly spawn: DaemonProgram | undefined;
   readonly waitMs: number;
   readonly onHello: (hello: ResponseOf<"hello">) => void;
 }
@@ -163,9 +164,9 @@ export class Connection {
    * Starts a daemon. Resolves to the reason where this process cannot start one but another process might: the worker
    * waits for a daemon of that one.
    */
-  async #spawn(spawn: SpawnOptions, deadlineMs: number): Promise<SessionError | undefined> {
+  async #spawn(spawn: DaemonProgram, deadlineMs: number): Promise<SessionError | undefined> {
     const lost = await spawnDaemon(this.#options.places, spawn, deadlineMs - performance.now());
-    if (lost !== undefined && !this.#wasEverConnected && !mayBeReplaced()) throw lost;
+    if (lost !== undefined && !this.#wasEverConnected && !spawn.wasRemoved) throw lost;
     return lost;
   }
 

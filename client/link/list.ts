@@ -1,12 +1,11 @@
 // The sessions of a root, one after the other: asks the daemon for a page when the one before is read, and keeps no more than that. A daemon that is
 // replaced meanwhile goes on where the one before was.
 
-import { SessionError } from "../../protocol/errors.ts";
 import { expiryOf } from "../../protocol/image/image.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
 import type { CallOf, ResponseOf } from "../../protocol/wire/wire.ts";
 import type { ListedSession, ListOptions } from "../api.ts";
-import { said } from "../options.ts";
+import { checkListOptions } from "../options.ts";
 
 /** Sessions of a page: the daemon goes through the names of all of them for each. */
 const PAGE_SESSIONS = 4_096;
@@ -15,9 +14,7 @@ type Ask = (request: CallOf<"list">) => Promise<ResponseOf<"list">>;
 
 /** @throws SessionError ERR_BAD_OPTION, before anything is asked for. */
 export function listSessions(ask: Ask, options: ListOptions): AsyncIterableIterator<ListedSession> {
-  if (typeof options !== "object" || options === null) {
-    throw new SessionError("ERR_BAD_OPTION", `The options of list() must be an object, not ${said(options)}.`);
-  }
+  checkListOptions(options);
   return pages(ask, options.prefix === undefined ? null : checkPrefix(options.prefix));
 }
 

@@ -1,27 +1,15 @@
 // Starts a daemon that is nobody's child and waits until it says that it is ready. Then a daemon answers: the started one, or another one that
 // won the election.
 
-import { accessSync, constants, existsSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { accessSync, constants } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
+import type { DaemonProgram } from "./daemon-program.ts";
 import { startNobodysChild } from "./nobodys-child.ts";
 
 /** A start gets this time even if a call would wait for less: on a busy machine a start takes seconds. */
 const MIN_START_MS = 10_000;
 
-export interface SpawnOptions {
-  readonly idleExitMs: number;
-  readonly durability: string;
-}
-
-/** The daemon is spawned, never imported: a worker that only uses sessions loads nothing of it. */
-const DAEMON = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
-/**
- * If the daemon's file was there at our start and is missing now, its release was removed while this process went on.
- */
-const wasThere = existsSync(DAEMON);
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
 /**
@@ -39,11 +27,12 @@ const NOT_FOR_DAEMON =
  */
 export async function spawnDaemon(
   places: Places,
-  options: SpawnOptions,
+  daemon: DaemonProgram,
   patienceMs: number,
 ): Promise<SessionError | undefined> {
-  if (!existsSync(DAEMON)) return lost(places, `${DAEMON} is not there${wasThere ? " any more" : ""}`);
-  const args = [DAEMON, ...argumentsOf(places, options)];
+  const program = daemon.get();
+  if ("problem" in program) return lost(places, program.problem, program.advice);
+  const args = [program.path, ...daemon.args, "--ready-fd", "3"];
   const { outcome, said } = await startNobodysChild(
     nodeProgram(),
     args,
@@ -53,7 +42,7 @@ export async function spawnDaemon(
   if (outcome === "ready") return undefined;
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ended" && said === "") return undefined;
-  if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${DAEMON}: ${said}`);
+  if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
   const what = outcome === "late" ? "it is not ready yet" : "it ended";
   throw new SessionError(
     "ERR_DAEMON_UNAVAILABLE",
@@ -61,22 +50,10 @@ export async function spawnDaemon(
   );
 }
 
-/** Whether the release of this process was removed: then a process of the next release is likely to start a daemon. */
-export function mayBeReplaced(): boolean {
-  return wasThere && !existsSync(DAEMON);
-}
-
-function lost(places: Places, what: string): SessionError {
+function lost(places: Places, what: string, advice?: string): SessionError {
   const why = `No daemon answers on ${places.socket}, and this process cannot start one: ${what}.`;
   const remedy = "If a new release was installed, restart this process from it; otherwise install the package again.";
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${remedy}`);
-}
-
-function argumentsOf(places: Places, options: SpawnOptions): string[] {
-  const args = ["--root", places.root, "--socket", places.socket, "--ready-fd", "3"];
-  args.push("--idle-exit-ms", String(options.idleExitMs), "--durability", options.durability);
-  args.push("--log-file", join(places.root, "sessiond.log"));
-  return args;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
 }
 
 function environment(): NodeJS.ProcessEnv {

@@ -1,8 +1,8 @@
 // The options of Session.Run, and what each of them must be before anything is begun.
 
 import { SessionError } from "../../protocol/errors.ts";
+import { type Checks, checkOptions, isText, said } from "../checks.ts";
 import { addressPrefix } from "../http/exchange.ts";
-import { said } from "../options.ts";
 
 /** A request of node:http or node:http2, or an object that has its headers, as the handshake of socket.io. */
 export interface CookieBearer {
@@ -23,12 +23,9 @@ export interface RunOptions {
   readonly cookieName?: string;
 }
 
-const isText = (value: unknown): boolean => typeof value === "string";
-
-/** What each option must be, and how an error says so. */
-const CHECKS: Readonly<Record<keyof RunOptions, readonly [isGood: (value: unknown) => boolean, words: string]>> = {
+const CHECKS: Checks<RunOptions> = {
   id: [(value) => value === null || isText(value), "the id of a session, or null"],
-  remoteAddress: [(value) => isText(value) && (value === "" || addressPrefix(String(value)) !== ""), "an IP address"],
+  remoteAddress: [(value) => isText(value) && (value === "" || addressPrefix(value) !== ""), "an IP address"],
   request: [isCookieBearer, "a request with its headers, as node:http has them"],
   cookieName: [(value) => isText(value) && value !== "", "the name of a cookie"],
 };
@@ -40,16 +37,7 @@ export function checkRun(options: RunOptions | undefined, fn: unknown): void {
   if (typeof options !== "object" || Array.isArray(options)) {
     throw bad(`The options of Session.Run must be an object, not ${said(options)}; for an id it is { id }.`);
   }
-  for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof RunOptions] : undefined;
-    if (check === undefined) {
-      throw bad(`Session.Run has no option ${said(name)}; there are ${Object.keys(CHECKS).join(", ")}.`);
-    }
-    const [isGood, words] = check;
-    if (value !== undefined && !isGood(value)) {
-      throw bad(`The option ${name} of Session.Run must be ${words}, not ${said(value)}.`);
-    }
-  }
+  checkOptions(options, CHECKS, { owner: "Session.Run" });
   if (options.request !== undefined && typeof options.id === "string") {
     throw bad("Session.Run takes the id of a session or a request, not both.");
   }

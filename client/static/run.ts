@@ -3,7 +3,7 @@
 import { SessionError } from "../../protocol/errors.ts";
 import { carryOn, contextOf, currentContext, isPassing, type RequestContext, runInContext } from "../context.ts";
 import { clientOfProcess, processDefaults } from "../defaults.ts";
-import { type Birthplace, Handle } from "../handle/handle.ts";
+import type { Birthplace, Handle } from "../handle/handle.ts";
 import { addressPrefix, Site } from "../http/exchange.ts";
 import type { Client } from "../link/client.ts";
 import { type CookieBearer, checkRun, type RunOptions } from "./run-options.ts";
@@ -39,7 +39,7 @@ async function runAlone<T>(
   const id = request === undefined ? (options.id ?? null) : request.sessionId;
   const opened = { id, ...(id === null ? {} : await client.find(id)) };
   const part = request && runAsPart({ sessionId: id }, fn);
-  return part ?? runToEnd(new Handle(client, opened, optionsOfRun(options)), fn);
+  return part ?? runToEnd(client.handle(opened, optionsOfRun(options)), fn);
 }
 
 /** Runs `fn` on the session of a request that no session() has seen. */

@@ -2,11 +2,11 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
-import type { Handle as HandleApi, TransactionOptions } from "../api.ts";
+import type { CookieMaxAge, Handle as HandleApi, SessionData, Settable, TransactionOptions } from "../api.ts";
 import { contextOf, currentContext, requireContext } from "../context.ts";
 import { processDefaults } from "../defaults.ts";
 import type { Handle } from "../handle/handle.ts";
-import { checkCookiePath } from "../options.ts";
+import { checkCookiePath, checkTimeout } from "../options.ts";
 import { run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { transact } from "./transact.ts";
@@ -14,7 +14,7 @@ import { transact } from "./transact.ts";
 export type { CookieBearer, RunOptions } from "./run-options.ts";
 
 /** Outside a context every member throws ERR_NO_SESSION_CONTEXT, except those that set process defaults there. */
-export interface SessionStatic {
+export interface SessionStatic extends SessionData {
   /** Reading and writing by index: every key that is not the name of a member. */
   [key: string]: unknown;
   /** `<PREFIX>:<24 upper-case hex digits>`, or null as long as there is no session. */
@@ -37,6 +37,8 @@ export interface SessionStatic {
   Unique: boolean;
   /** Path of the cookie, kept in the session. */
   CookiePath: string;
+  /** How long browsers keep the cookie, kept in the session: seconds, "timeout" (as long as the session lives), or null: until they end. */
+  CookieMaxAge: CookieMaxAge | null;
   /** Ends the session for good. */
   Abandon(): Promise<void>;
   /**
@@ -53,9 +55,11 @@ export interface SessionStatic {
   Load(): Promise<void>;
   /** Resolves when the changes are in the file. Inside a transaction they are written at its end. */
   Save(): Promise<void>;
+  get<Key extends keyof SessionData>(key: Key): SessionData[Key];
   get(key: string): unknown;
+  get<T>(key: string): T;
   /** null and undefined remove the key. */
-  set(key: string, value: unknown): void;
+  set<Key extends string>(key: Key, value: Settable<Key>): void;
   delete(key: string): boolean;
   /** Runs `fn` alone on this session across all workers, on the newest contents; resolves once committed. An error in `fn` commits nothing. */
   Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T>;
@@ -102,7 +106,7 @@ const members = {
   set Timeout(seconds: number) {
     const context = currentContext();
     if (context !== undefined) context.handle.timeout = seconds;
-    else processDefaults.timeoutSeconds = checkedSeconds(seconds);
+    else processDefaults.timeoutSeconds = checkTimeout(seconds);
   },
   get Type(): string {
     return "file";
@@ -126,6 +130,12 @@ const members = {
     const context = currentContext();
     if (context === undefined) processDefaults.cookiePath = checkCookiePath(path);
     else context.handle.cookiePath = path;
+  },
+  get CookieMaxAge(): CookieMaxAge | null {
+    return handle().cookieMaxAge;
+  },
+  set CookieMaxAge(maxAge: CookieMaxAge | null) {
+    handle().cookieMaxAge = maxAge;
   },
 
   Abandon(): Promise<void> {
@@ -156,7 +166,7 @@ const members = {
     return handle().typeOf(key);
   },
 
-  Transaction<T>(fn: () => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+  Transaction<T>(fn: () => T | Promise<T>, options?: TransactionOptions): Promise<T> {
     return transact(fn, options);
   },
 
@@ -164,11 +174,6 @@ const members = {
     return run(options, fn);
   },
 } satisfies Record<string, unknown>;
-
-function checkedSeconds(seconds: number): number {
-  if (typeof seconds === "number" && !Number.isNaN(seconds)) return seconds;
-  throw new SessionError("ERR_BAD_OPTION", `Session.Timeout is a number of seconds, not ${String(seconds)}.`);
-}
 
 // Listing `Session` lists the keys: members are found by name only.
 for (const name of Object.keys(members)) Object.defineProperty(members, name, { enumerable: false });

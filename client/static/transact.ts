@@ -3,9 +3,11 @@
 import { SessionError } from "../../protocol/errors.ts";
 import type { TransactionOptions } from "../api.ts";
 import { type Context, contextOfTransaction, requireContext, runInContext } from "../context.ts";
+import { leaseMsOf } from "../options.ts";
 
-export async function transact<T>(fn: () => T | Promise<T>, options: TransactionOptions): Promise<T> {
+export async function transact<T>(fn: () => T | Promise<T>, options: TransactionOptions | undefined): Promise<T> {
   const context = requireContext();
+  leaseMsOf(options);
   // Already alone on this session: the outer transaction commits, unless this part of it fails.
   if (context.transaction?.isRunning === true) return partOf(context, fn);
   return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);

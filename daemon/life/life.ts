@@ -8,12 +8,12 @@
 //   STOPPED    nothing is left
 
 import { SessionError } from "../../protocol/errors.ts";
+import { VERSION } from "../../protocol/version.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { Daemon } from "../daemon.ts";
 import { electedPid, Peer } from "../peer/peer.ts";
 import { Log, Metrics } from "../report/report.ts";
-import { VERSION } from "../version.ts";
 import { makeServer, type Server, TurnEnd } from "../wire/wire.ts";
 import { elect } from "./election.ts";
 import { Place } from "./place.ts";

@@ -1,10 +1,10 @@
 // What a daemon tells an operator about itself, gathered from its parts.
 
+import { VERSION } from "../../protocol/version.ts";
 import { PROTOCOL_VERSION } from "../../protocol/wire/wire.ts";
 import type { Backend } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { Metrics } from "../report/report.ts";
-import { VERSION } from "../version.ts";
 import type { Server } from "../wire/wire.ts";
 
 export interface StatusParts {

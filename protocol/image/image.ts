@@ -37,7 +37,7 @@ export {
   timeoutBytes,
   timeoutSeconds,
 } from "./header.ts";
-export { COOKIE_PATH_KEY, KeyList } from "./keys.ts";
+export { COOKIE_PATH_KEY, isShownKey, KeyList, MAX_AGE_KEY } from "./keys.ts";
 export { type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
 export { decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";

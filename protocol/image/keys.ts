@@ -8,6 +8,13 @@ import { readKey } from "../value/text.ts";
 
 /** Gambas' own key: the path of the cookie in use (GAMBAS.md 3.9). */
 export const COOKIE_PATH_KEY = "_";
+/** Our own key: how long browsers keep the cookie of a session, where the session itself says so. */
+export const MAX_AGE_KEY = "_maxage";
+
+/** Whether programs see a key. */
+export function isShownKey(key: string): boolean {
+  return key !== COOKIE_PATH_KEY && key !== MAX_AGE_KEY;
+}
 
 /** A fixed number of lists, each of a modest size, so that no input makes them grow; a newer one takes the place of the oldest. */
 const MAX_LISTS = 16;
@@ -17,8 +24,9 @@ const MAX_BYTES = 1024;
 /** Keys in file order, none of them twice. Images share a list, since its keys never change; only a guess at the next look-up does. */
 export class KeyList {
   readonly keys: readonly string[];
-  /** The keys that programs see: all but Gambas' own. */
+  /** The keys that programs see: all but Gambas' own and ours. */
   readonly shown: readonly string[];
+  readonly hasMaxAge: boolean;
   /** Whether other images with these keys have this very list, so that none of them is charged for it. */
   isShared = false;
   #indexes: ReadonlyMap<string, number> | undefined;
@@ -28,7 +36,8 @@ export class KeyList {
   /** `indexes` from a caller that has them already. */
   constructor(keys: readonly string[], indexes?: ReadonlyMap<string, number>) {
     this.keys = keys;
-    this.shown = keys.includes(COOKIE_PATH_KEY) ? keys.filter((key) => key !== COOKIE_PATH_KEY) : keys;
+    this.hasMaxAge = keys.includes(MAX_AGE_KEY);
+    this.shown = this.hasMaxAge || keys.includes(COOKIE_PATH_KEY) ? keys.filter(isShownKey) : keys;
     this.#indexes = indexes;
   }
 

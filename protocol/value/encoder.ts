@@ -22,6 +22,7 @@ import {
   describe,
   isBytes,
   isSameOrder,
+  isTyped,
   KIND,
   type Kind,
   kindOf,
@@ -31,7 +32,7 @@ import {
   readMap,
   readPlain,
   type Segment,
-  TypedValue,
+  type TypedValue,
 } from "./kind.ts";
 import { Members, type Origin, type Origins } from "./origins.ts";
 import { kindOfContext, type Output, writeArrayHeader, writeKey } from "./output.ts";
@@ -320,7 +321,7 @@ export class Encoder {
 
   /** A scalar whose type the array says. */
   #bare(value: unknown, base: number, origin: Origin | undefined): void {
-    const plain = value instanceof TypedValue ? value.value : value;
+    const plain = isTyped(value) ? value.value : value;
     if (plain !== value || isSafeBigint(plain)) this.isCanonical = false;
     if (base === TAG.STRING) {
       this.#text(plain as string, this.#origins?.originOf(plain as object) ?? origin);

@@ -5,6 +5,9 @@
 import { SessionError } from "../errors.ts";
 import { BASE_COLLECTION, classOfName, DIMENSION, nameOfClass, TAG } from "./format.ts";
 
+/** The same in every copy of the package: a value of one may be stored by the session of another. */
+const TYPED: unique symbol = Symbol.for("gambas-session.typed");
+
 /** What `typed()` returns. It may stand alone or anywhere inside arrays and objects. */
 export class TypedValue {
   /** The name as Gambas writes it. */
@@ -18,6 +21,14 @@ export class TypedValue {
     this.value = value;
     this.code = code;
   }
+
+  get [TYPED](): true {
+    return true;
+  }
+}
+
+export function isTyped(value: unknown): value is TypedValue {
+  return typeof value === "object" && value !== null && TYPED in value;
 }
 
 export const KIND = { NONE: 0, LIST: 1, PLAIN: 2, MAP: 3, BYTES: 4, NUMBERS: 5, DATE: 6, TYPED: 7 } as const;
@@ -53,7 +64,7 @@ export function kindOf(value: object): Kind {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (Array.isArray(value)) return Array.isArray(prototype) ? KIND.LIST : KIND.NONE;
   if (prototype === Object.prototype || prototype === null) return KIND.PLAIN;
-  if (value instanceof TypedValue) return KIND.TYPED;
+  if (TYPED in value) return KIND.TYPED;
   const name = BUILT_INS.get(prototype);
   if (name !== undefined) return builtInOf(value) === name ? kindOfBuiltIn(name) : KIND.NONE;
   return kindOfForeign(value, prototype as object);

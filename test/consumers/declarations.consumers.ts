@@ -1,5 +1,5 @@
 // The packed package in projects of its users: its declarations compile without skipLibCheck, under the oldest TypeScript that is promised and
-// the newest, with the types of the oldest Node and of a new one. Installs what it needs: `npm run test:consumers`.
+// the newest, with the types of the oldest Node and of a new one, and beside those of frameworks. Installs what it needs: `npm run test:consumers`.
 
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -21,6 +21,10 @@ const STRICT = {
   lib: ["es2022"],
   types: ["node"],
 };
+/** Programs of users: each is compiled for itself, since what it declares holds for all of its project. */
+const PROGRAMS = ["application", "typed", "frameworks"];
+/** Their own declarations need not compile under every compiler; ours must, with them. */
+const FRAMEWORKS = ["express@5.3.0", "@types/express@5.0.6", "fastify@5.12.8"];
 /** Packages are fetched, and compilers that are not native take their time. */
 const PATIENCE_MS = 600_000;
 
@@ -33,26 +37,32 @@ function npm(folder: string, ...args: readonly string[]): void {
 function makeProject(folder: string, node: string): void {
   mkdirSync(folder);
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }));
-  copyFileSync(join(repository, "test/consumers/application.ts"), join(folder, "application.ts"));
   for (const [moduleResolution, module] of Object.entries(RESOLUTIONS)) {
-    const config = { compilerOptions: { ...STRICT, module, moduleResolution }, files: ["application.ts"] };
-    writeFileSync(join(folder, `${moduleResolution}.json`), JSON.stringify(config));
+    for (const program of PROGRAMS) writeProgram(folder, program, { module, moduleResolution });
   }
   npm(
     folder,
     "install",
     `@types/node@${node}`,
+    ...FRAMEWORKS,
     ...readdirSync(home)
       .filter((name) => name.endsWith(".tgz"))
       .map((name) => join(home, name)),
   );
 }
 
+function writeProgram(folder: string, program: string, options: Readonly<Record<string, string>>): void {
+  const ofFrameworks = program === "frameworks" ? { skipLibCheck: true, esModuleInterop: true } : {};
+  const config = { compilerOptions: { ...STRICT, ...ofFrameworks, ...options }, files: [`${program}.ts`] };
+  copyFileSync(join(repository, `test/consumers/programs/${program}.ts`), join(folder, `${program}.ts`));
+  writeFileSync(join(folder, `${program}-${options.moduleResolution}.json`), JSON.stringify(config));
+}
+
 /** What the compiler complains of; empty: nothing. */
-function compile(typescript: string, node: string, resolution: string): string {
+function compile(typescript: string, node: string, project: string): string {
   const compiler = join(home, `node_modules/typescript-${typescript}/bin/tsc`);
   try {
-    return execFileSync(process.execPath, [compiler, "-p", `${resolution}.json`], {
+    return execFileSync(process.execPath, [compiler, "-p", `${project}.json`], {
       cwd: join(home, `node-${node}`),
       encoding: "utf8",
     });
@@ -71,18 +81,20 @@ beforeAll(() => {
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-describe("an application compiles without skipLibCheck", () => {
-  for (const typescript of TYPESCRIPTS) {
+for (const typescript of TYPESCRIPTS) {
+  describe(`under TypeScript ${typescript}`, () => {
     for (const node of NODES) {
-      for (const resolution of Object.keys(RESOLUTIONS)) {
-        it(
-          `under TypeScript ${typescript}, with the types of Node ${node} and "${resolution}"`,
-          () => {
-            expect(compile(typescript, node, resolution)).toBe("");
-          },
-          PATIENCE_MS,
-        );
-      }
+      it.each(Object.keys(RESOLUTIONS))(
+        `an application compiles without skipLibCheck, with the types of Node ${node} and "%s"`,
+        (resolution) => expect(compile(typescript, node, `application-${resolution}`)).toBe(""),
+        PATIENCE_MS,
+      );
     }
-  }
-});
+
+    it.each([
+      ["one that says what its keys hold", "20", "typed-nodenext"],
+      ["one that says what its keys hold, and is bundled", "24", "typed-bundler"],
+      ["frameworks that take the middleware", "20", "frameworks-nodenext"],
+    ])("so does %s", (_name, node, project) => expect(compile(typescript, node, project)).toBe(""), PATIENCE_MS);
+  });
+}

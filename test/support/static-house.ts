@@ -17,6 +17,7 @@ export const MEMBERS = [
   "Type",
   "Unique",
   "CookiePath",
+  "CookieMaxAge",
   "Abandon",
   "Regenerate",
   "Exist",

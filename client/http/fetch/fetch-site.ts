@@ -3,7 +3,8 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { checkPrefix } from "../../../protocol/session-id.ts";
-import { type HttpOptions, said } from "../../options.ts";
+import { type Checks, isText } from "../../checks.ts";
+import type { HttpOptions } from "../../options.ts";
 import { type Exchange, Site } from "../exchange.ts";
 import { bodyWithin } from "./body.ts";
 import { isResponse, redirectOf } from "./thrown.ts";
@@ -22,20 +23,24 @@ export interface FetchOptions extends HttpOptions {
 const UNSAVED = "The session could not be saved.\n";
 const A_BODY = "the body of the response";
 
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
+}
+
+const CHECKS: Checks<Omit<FetchOptions, keyof HttpOptions>> = {
+  prefix: [(value) => isText(value) || isFunction(value), "text or a function"],
+  address: [isFunction, "a function"],
+  onError: [isFunction, "a function"],
+};
+
 export class FetchSite {
-  readonly #site: Site;
-  readonly #options: FetchOptions;
+  readonly #site: Site<FetchOptions>;
 
   /** @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work. */
   constructor(options: FetchOptions) {
-    const { prefix, address, onError, ...others } = options;
-    if (typeof prefix === "string") checkPrefix(prefix);
-    else checkFunction("prefix", prefix, "text or a function");
-    checkFunction("address", address, "a function");
-    checkFunction("onError", onError, "a function");
+    this.#site = Site.open(options, CHECKS);
+    if (typeof options.prefix === "string") checkPrefix(options.prefix);
     checkUnique(options);
-    this.#options = options;
-    this.#site = Site.open(others);
   }
 
   /** What the handler answers, with the cookies of its session. Rejects with what the handler threw, unless it threw a redirect. */
@@ -53,7 +58,7 @@ export class FetchSite {
   }
 
   #begin(request: Request): Exchange | Promise<Exchange> {
-    const { prefix, address, onError } = this.#options;
+    const { prefix, address, onError } = this.#site.options;
     const { headers, method, url } = request;
     const { protocol, pathname } = new URL(url);
     return this.#site.begin({
@@ -67,11 +72,6 @@ export class FetchSite {
       tell: onError && ((error) => onError(error, request)),
     });
   }
-}
-
-function checkFunction(name: string, value: unknown, words: string): void {
-  if (value === undefined || typeof value === "function") return;
-  throw new SessionError("ERR_BAD_OPTION", `The option ${name} must be ${words}, not ${said(value)}.`);
 }
 
 /** Where nothing tells one visitor from another all new sessions have one prefix, and each would end all others. */

@@ -3,14 +3,20 @@
 
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { checkPrefix } from "../../../protocol/session-id.ts";
 import { bindEvents, type Carrier, carrierOf, currentContext } from "../../context.ts";
-import { checkSessionOptions, type SessionOptions } from "../../options.ts";
+import { SESSION_CHECKS, type SessionOptions } from "../../options.ts";
 import { asError, Exchange, type Incoming, type Outgoing, Site, Visit, warn } from "../exchange.ts";
 import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
 
-export type Next = (error?: unknown) => unknown;
-export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
+/** As a method it may want a certain class of errors, as that of Fastify does. */
+export type Next = { next(error?: unknown): unknown }["next"];
+export type Middleware<Request = IncomingMessage | Http2ServerRequest> = (
+  req: Request,
+  res: ServerResponse | Http2ServerResponse,
+  next: Next,
+) => void;
 
 const THE_CALL = "the call of next";
 
@@ -21,9 +27,11 @@ const THE_CALL = "the call of next";
  *
  * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
  */
-export function session(options: SessionOptions = {}): Middleware {
-  checkSessionOptions(options);
-  const site = Site.open(options);
+export function session<Request = IncomingMessage>(
+  options?: SessionOptions<Request>,
+): Middleware<IncomingMessage extends Request ? Request | Http2ServerRequest : Request>;
+export function session(options: SessionOptions = {}): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
+  const site = Site.open(options, SESSION_CHECKS);
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
@@ -51,11 +59,11 @@ export function session(options: SessionOptions = {}): Middleware {
 /** The exchange that this middleware has made of the request and its response before. */
 function knownExchange(site: Site, req: IncomingMessage, res: ServerResponse): Exchange | undefined {
   const current = currentContext();
-  if (current instanceof Exchange && current.incoming instanceof NodeCarrier) {
-    if (current.incoming.carries(site, req, res)) return current;
+  if (current !== undefined && "incoming" in current && isNodeCarrier(current.incoming)) {
+    if (current.incoming.carries(site, req, res)) return current.incoming.exchange;
   }
   const bound = typeof req === "object" && req !== null ? carrierOf(req) : undefined;
-  return bound instanceof NodeCarrier ? bound.within(site, res) : undefined;
+  return isNodeCarrier(bound) ? bound.within(site, res) : undefined;
 }
 
 /** Nobody waits above `next` any more. What it throws must be caught here, since it depends on a cookie whether `next` is called later. */
@@ -71,6 +79,13 @@ function beginLater(carrier: NodeCarrier, next: Next): void {
 function cookieOf(req: IncomingMessage): string | undefined {
   const header: unknown = req.headers?.cookie;
   return typeof header === "string" ? header : undefined;
+}
+
+/** Carriers of all copies of the package: each of them meets those that others have bound to a request. */
+const NODE_CARRIER: unique symbol = Symbol.for("gambas-session.node-carrier");
+
+function isNodeCarrier(value: unknown): value is NodeCarrier {
+  return typeof value === "object" && value !== null && NODE_CARRIER in value;
 }
 
 /** A request and its response of node:http. The exchange asks it about both, and the gate asks the exchange through it. */
@@ -136,9 +151,18 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   /** Several middlewares, each with a session of its own, share the gate of the outermost. */
   #enter(res: ServerResponse): ResponseGate {
     const bound = carrierOf(res);
-    if (!(bound instanceof NodeCarrier)) return new ResponseGate(res, this);
+    if (!isNodeCarrier(bound)) return new ResponseGate(res, this);
     this.#outside = bound;
-    return bound.#gate === undefined ? new ResponseGate(res, this) : bound.#gate.join(this);
+    return bound.gate?.join(this) ?? new ResponseGate(res, this);
+  }
+
+  get [NODE_CARRIER](): true {
+    return true;
+  }
+
+  /** For a carrier further inside. */
+  get gate(): ResponseGate | undefined {
+    return this.#gate;
   }
 
   #bind(emitter: IncomingMessage | ServerResponse): void {

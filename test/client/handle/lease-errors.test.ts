@@ -24,6 +24,7 @@ const DECISIONS: Readonly<Record<ErrorCode, "everywhere" | typeof OF_WORKER | ty
   ERR_HEADERS_SENT: OF_WORKER,
   ERR_NOT_SAVED: OF_WORKER,
   ERR_STALE_OBJECT: OF_WORKER,
+  ERR_TWO_VERSIONS: OF_WORKER,
   ERR_BAD_KEY: "everywhere",
   ERR_BAD_VALUE: "everywhere",
   ERR_BAD_OPTION: "everywhere",

@@ -87,7 +87,7 @@ describe("Run", () => {
     [{ id: 5 }, /option id of Session.Run must be the id of a session, or null, not 5/],
     [{ id: {} }, /option id /],
     [{ id: true }, /option id /],
-    [{ Id: "a" }, /no option "Id"; there are id, remoteAddress, request, cookieName/],
+    [{ Id: "a" }, /no option "Id"; id was probably meant/],
     [{ __proto__: null, toString: 1 }, /no option "toString"/],
     [{ remoteAddress: 5 }, /option remoteAddress .* must be an IP address, not 5/],
     [{ remoteAddress: "localhost" }, /must be an IP address, not "localhost"/],

@@ -1,0 +1,119 @@
+// Where the program of the daemon is, and with which arguments it is started. It is never imported: a worker that only uses sessions loads
+// nothing of it. As a rule it lies beside this package. In an application that is bundled this file is a part of the bundle, nothing lies beside
+// it, and the package is looked for as the application's own imports would be.
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Places } from "../../protocol/places.ts";
+import { settingFlags } from "../../protocol/settings.ts";
+import type { DaemonSettings } from "../options.ts";
+
+const VARIABLE = "GAMBAS_SESSIOND";
+const ADVICE = `Say where it is with the option daemonPath or the variable ${VARIABLE}: <package>/dist/daemon/main.js of gambas-session.`;
+/** What this file is called in the package. */
+const OWN_NAME = /[\\/]client[\\/]link[\\/]daemon-program\.[jt]s$/;
+
+/** One place where the program may be. */
+interface Place {
+  readonly path: string | undefined;
+  /** For who reads that it is not there. */
+  readonly words: string;
+}
+
+export class DaemonProgram {
+  readonly #places: Places;
+  readonly #settings: DaemonSettings;
+  readonly #named: string | undefined;
+  /** Where it was when it was there last; undefined: nowhere yet. */
+  #path: string | undefined;
+
+  /** @param named the option `daemonPath`. */
+  constructor(places: Places, settings: DaemonSettings, named: string | undefined) {
+    this.#places = places;
+    this.#settings = settings;
+    this.#named = named;
+    this.#path = this.#find()?.path;
+  }
+
+  /** The path of the program, or why there is none. */
+  get(): { readonly path: string } | { readonly problem: string; readonly advice?: string } {
+    if (this.#path !== undefined) {
+      return existsSync(this.#path) ? { path: this.#path } : { problem: `${this.#path} is not there any more` };
+    }
+    const found = this.#find();
+    this.#path = found?.path;
+    if (found !== undefined) return found;
+    const looked = [...placesOf(this.#named)].map(({ words }) => words);
+    return { problem: `its program was not found: ${looked.join("; ")}`, advice: ADVICE };
+  }
+
+  /** It was there and is missing now: its release was removed while this process went on. */
+  get wasRemoved(): boolean {
+    return this.#path !== undefined && !existsSync(this.#path);
+  }
+
+  /** What the program is started with. Anybody can read it: nothing secret may be among it. */
+  get args(): string[] {
+    const { root, socket } = this.#places;
+    const settings = { ...this.#settings, logFile: resolve(this.#settings.logFile || join(root, "sessiond.log")) };
+    const given = new Map<string, unknown>(Object.entries(settings));
+    const flags = settingFlags().flatMap(({ name, setting }) => {
+      const value = given.get(setting);
+      return value === undefined ? [] : [`--${name}=${value}`];
+    });
+    return ["--root", root, "--socket", socket, ...flags];
+  }
+
+  #find(): { readonly path: string } | undefined {
+    for (const { path } of placesOf(this.#named)) if (path !== undefined && existsSync(path)) return { path };
+    return undefined;
+  }
+}
+
+/** Where to look, in this order. Whoever names a place means it: then nothing else is looked at. */
+function* placesOf(named: string | undefined): Generator<Place> {
+  const variable = process.env[VARIABLE];
+  if (named !== undefined) yield namedPlace(named, "option daemonPath");
+  else if (variable) yield namedPlace(variable, `variable ${VARIABLE}`);
+  else {
+    yield besidePlace();
+    yield installedPlace(() => join(process.cwd(), "index.js"), "the working directory");
+    yield installedPlace(() => resolve(process.argv[1] ?? ""), "the script that runs");
+  }
+}
+
+function namedPlace(named: string, by: string): Place {
+  // The daemon's own working directory is another one.
+  const path = resolve(named);
+  return { path, words: `${path} (${by}) is not there` };
+}
+
+/**
+ * Bundlers take a URL that is made of `import.meta.url` for a file to be copied, and fail; a path is left alone. Some put the path of this file in
+ * the package in its place, others nothing at all.
+ */
+function besidePlace(): Place {
+  const url: unknown = import.meta.url;
+  const own = typeof url === "string" && url.startsWith("file:") ? fileURLToPath(url) : undefined;
+  if (own === undefined || !OWN_NAME.test(own)) {
+    return { path: undefined, words: `nothing lies beside the package, which is bundled${own ? ` into ${own}` : ""}` };
+  }
+  const path = join(dirname(own), "..", "..", "daemon", "main.js");
+  return { path, words: `${path} (beside the package) is not there` };
+}
+
+/** The program of the package that a file would import. */
+function installedPlace(file: () => string, name: string): Place {
+  try {
+    const from = file();
+    // Under its usual name bundlers would carry out the call.
+    const resolver = createRequire(from);
+    const path = join(dirname(resolver.resolve("gambas-session/package.json")), "dist", "daemon", "main.js");
+    return { path, words: `${path} (of ${name}) is not there` };
+  } catch {
+    // Whatever the reason is, the package cannot be imported from there.
+    return { path: undefined, words: `no package gambas-session can be imported from ${name}` };
+  }
+}

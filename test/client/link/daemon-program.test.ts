@@ -1,0 +1,114 @@
+// Where a client looks for the daemon's program, and with what it starts it.
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { DaemonProgram } from "../../../client/link/daemon-program.ts";
+
+const PLACES = { root: "/somewhere", socket: "/somewhere/sessiond.sock" };
+
+let home: string;
+const [directory, script] = [process.cwd(), process.argv[1]];
+
+beforeEach(() => {
+  home = realpathSync(mkdtempSync(join(tmpdir(), "gs-program-")));
+  process.chdir(home);
+  process.argv[1] = join(home, "server.js");
+});
+afterEach(() => {
+  process.chdir(directory);
+  if (script !== undefined) process.argv[1] = script;
+  vi.unstubAllEnvs();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** As a package manager would, without anything inside. */
+function install(folder: string): string {
+  const place = join(folder, "node_modules/gambas-session");
+  mkdirSync(join(place, "dist/daemon"), { recursive: true });
+  writeFileSync(join(place, "package.json"), '{ "name": "gambas-session" }');
+  writeFileSync(join(place, "dist/daemon/main.js"), "");
+  return join(place, "dist/daemon/main.js");
+}
+
+function find(named?: string): ReturnType<DaemonProgram["get"]> {
+  return new DaemonProgram(PLACES, {}, named).get();
+}
+
+describe("the program of the daemon", () => {
+  it("is where the option says, seen from the working directory", () => {
+    writeFileSync("daemon.js", "");
+    expect(find("daemon.js")).toEqual({ path: join(home, "daemon.js") });
+  });
+
+  it("is where the variable says, unless there is an option", () => {
+    writeFileSync("daemon.js", "");
+    vi.stubEnv("GAMBAS_SESSIOND", join(home, "daemon.js"));
+    expect(find()).toEqual({ path: join(home, "daemon.js") });
+    expect(find("other.js")).toMatchObject({ problem: expect.stringContaining(join(home, "other.js")) });
+  });
+
+  it("is that of the package in the working directory, if none lies beside this file", () => {
+    const path = install(home);
+    expect(find()).toEqual({ path });
+  });
+
+  it("is that of the package of the script that runs, wherever that was started", () => {
+    const application = join(home, "application");
+    const path = install(application);
+    process.argv[1] = join(application, "dist/server.js");
+    expect(find()).toEqual({ path });
+  });
+
+  it("may be a link, as package managers make them", () => {
+    symlinkSync(install(home), "gambas-sessiond");
+    expect(find("gambas-sessiond")).toEqual({ path: join(home, "gambas-sessiond") });
+  });
+
+  it("that was found and is gone is not looked for elsewhere: its release was removed", () => {
+    install(home);
+    writeFileSync("daemon.js", "");
+    const program = new DaemonProgram(PLACES, {}, "daemon.js");
+    expect(program.wasRemoved).toBe(false);
+    rmSync("daemon.js");
+    expect([program.wasRemoved, program.get()]).toEqual([
+      true,
+      { problem: `${join(home, "daemon.js")} is not there any more` },
+    ]);
+  });
+
+  it("that comes later is found later", () => {
+    const program = new DaemonProgram(PLACES, {}, undefined);
+    expect(program.get()).toMatchObject({ problem: expect.any(String) });
+    writeFileSync("daemon.js", "");
+    vi.stubEnv("GAMBAS_SESSIOND", join(home, "daemon.js"));
+    expect(program.get()).toEqual({ path: join(home, "daemon.js") });
+  });
+
+  it("that is nowhere is reported with every place, the option and the variable", () => {
+    expect(find()).toMatchObject({
+      problem: expect.stringMatching(/beside the package.*the working directory.*the script that runs/),
+      advice: expect.stringMatching(/daemonPath.*GAMBAS_SESSIOND/),
+    });
+  });
+});
+
+describe("it is started", () => {
+  it("with its places, with the settings that were given, and with a log in its root", () => {
+    const { args } = new DaemonProgram(PLACES, { idleExitMs: 5, gambas: "3.18" }, undefined);
+    expect(args).toEqual([
+      "--root",
+      "/somewhere",
+      "--socket",
+      "/somewhere/sessiond.sock",
+      "--gambas=3.18",
+      "--idle-exit-ms=5",
+      "--log-file=/somewhere/sessiond.log",
+    ]);
+  });
+
+  it("with a log whose path is that of the client's working directory, as the daemon has another one", () => {
+    const { args } = new DaemonProgram(PLACES, { logFile: "-log" }, undefined);
+    expect(args).toContain(`--log-file=${join(home, "-log")}`);
+  });
+});
