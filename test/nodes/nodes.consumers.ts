@@ -123,6 +123,12 @@ describe.each(NODES)("under Node %s", (version) => {
     expect(await shown()).toMatchObject({ middle: ["String", "yes"] });
   });
 
+  it("require() takes the package, too", async () => {
+    const args = ["--print", 'Object.keys(require("gambas-session")).join()'];
+    const { stdout } = await run(join(bin, "node"), args, { cwd: project });
+    expect(stdout).toContain("Session");
+  });
+
   it("gambas-sessiond says its help, and how the daemon is", async () => {
     const status = await sessiond("status", "--root", root, "--json");
     expect(JSON.parse(status.stdout)).toMatchObject({ pid: daemonPid(root), hasRecordLocks: true });
