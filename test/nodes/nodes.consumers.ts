@@ -10,7 +10,7 @@ import { freePort } from "../support/http/http-house.ts";
 import { installPackage, PATIENCE_MS, packInto, withPath } from "../support/installed.ts";
 import { daemonPid, freshRoot, killAndWait, removeRoot, until } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
-import { NODES, nodeFolder } from "./nodes.ts";
+import { NODES, nodeFolder, TOO_OLD } from "./nodes.ts";
 import { ask, askTogether, Program } from "./site.ts";
 
 /** What Node will not do for ever is an error here, in all of our code and of what we depend on. */
@@ -179,6 +179,26 @@ describe.each(NODES)("under Node %s", (version) => {
     expect([seen.success, seen.numFailedTests, seen.numPendingTests], `${stdout}${stderr}`).toEqual([true, 0, 0]);
     expect(seen.numPassedTests).toBeGreaterThan(800);
   });
+});
+
+describe("a Node that is too old", () => {
+  it(
+    "is named by everything that can be imported or run, with the one that is wanted",
+    async () => {
+      const node = join(nodeFolder(TOO_OLD), "node");
+      const project = join(home, "old");
+      installPackage(project, [tarball]);
+      const entries = ["gambas-session", "gambas-session/daemon"].map((name) => `await import("${name}")`);
+      const tried = entries.map((code) => run(node, ["--input-type=module", "--eval", code], { cwd: project }));
+      const program = join(project, "node_modules/.bin/gambas-sessiond");
+      tried.push(run(program, ["status"], { env: withPath(nodeFolder(TOO_OLD)) }));
+      for (const { code, stderr } of await Promise.all(tried)) {
+        expect(stderr).toContain(`gambas-session needs Node 20.19 or newer; this is ${TOO_OLD}.`);
+        expect(code).not.toBe(0);
+      }
+    },
+    PATIENCE_MS,
+  );
 });
 
 /** The suite that runs this is another one. */
