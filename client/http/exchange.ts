@@ -100,9 +100,12 @@ export class Site<Options extends HttpOptions = HttpOptions> {
     checkHttpOptions(options, own);
     const client = new Client(options);
     offerAsDefault(client);
-    // A daemon is there before the first request, if it can be; if not, requests that use their session say so.
-    client.ready().catch(() => undefined);
     return new Site(client, options);
+  }
+
+  /** For who is about to serve: a daemon is there before the first request, if it can be; if not, requests that use their session say so. */
+  warmUp(): void {
+    this.client.ready().catch(() => undefined);
   }
 
   /** Finds the session of a request. A promise only where the copies of this worker do not tell; it never rejects. */

@@ -36,7 +36,11 @@ const CHECKS: Checks<Omit<FetchOptions, keyof HttpOptions>> = {
 export class FetchSite {
   readonly #site: Site<FetchOptions>;
 
-  /** @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work. */
+  /**
+   * Connects with the first request: frameworks load their handlers when they build, too, and a build needs no daemon.
+   *
+   * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
+   */
   constructor(options: FetchOptions) {
     this.#site = Site.open(options, CHECKS);
     if (typeof options.prefix === "string") checkPrefix(options.prefix);

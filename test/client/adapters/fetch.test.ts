@@ -61,6 +61,18 @@ describe("a handler with a session", () => {
     expect([await first.json(), await second.json(), second.headers.getSetCookie()]).toEqual([1, 2, ["theme=dark"]]);
   });
 
+  it("looks for no daemon before its first request, since a build loads it, too", async () => {
+    const connections = async (): Promise<number> => (await worker.status()).connections;
+    const before = await connections();
+    const count = serve(() => {
+      Session.n = 1;
+      return new Response(null);
+    });
+    expect(await connections()).toBe(before);
+    await count(ask("/"));
+    expect(await connections()).toBe(before + 1);
+  });
+
   it("that uses none answers with the very response, if that has no body", async () => {
     const own = new Response(null, { status: 204 });
     expect(await serve(() => own)(ask("/"))).toBe(own);
