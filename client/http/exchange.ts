@@ -86,7 +86,7 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   }
 
   /**
-   * A site with a client of its own.
+   * A site with a client of its own, or with the one that `clientOf` gives.
    *
    * @param own what the options must be that this way to serve HTTP has beyond `HttpOptions`. An option without a check is refused.
    * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
@@ -95,10 +95,15 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   static open<Options extends HttpOptions>(
     options: Options,
     own: Checks<Omit<Options, keyof HttpOptions>>,
+    clientOf?: (options: HttpOptions) => Client,
   ): Site<Options>;
-  static open<Options extends HttpOptions>(options: Options, own: Checks<object> = {}): Site<Options> {
+  static open<Options extends HttpOptions>(
+    options: Options,
+    own: Checks<object> = {},
+    clientOf = (wanted: HttpOptions): Client => new Client(wanted),
+  ): Site<Options> {
     checkHttpOptions(options, own);
-    const client = new Client(options);
+    const client = clientOf(options);
     offerAsDefault(client);
     return new Site(client, options);
   }

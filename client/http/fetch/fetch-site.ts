@@ -4,6 +4,7 @@
 import { SessionError } from "../../../protocol/errors.ts";
 import { checkPrefix } from "../../../protocol/session-id.ts";
 import { type Checks, isText } from "../../checks.ts";
+import { sharedClient } from "../../defaults.ts";
 import type { HttpOptions } from "../../options.ts";
 import { type Exchange, Site } from "../exchange.ts";
 import { bodyWithin } from "./body.ts";
@@ -42,7 +43,7 @@ export class FetchSite {
    * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
    */
   constructor(options: FetchOptions) {
-    this.#site = Site.open(options, CHECKS);
+    this.#site = Site.open(options, CHECKS, sharedClient);
     if (typeof options.prefix === "string") checkPrefix(options.prefix);
     checkUnique(options);
   }
