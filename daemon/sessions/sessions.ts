@@ -16,7 +16,7 @@ import { Leases } from "./leases.ts";
 import { NO_LOCKS } from "./lock-wait.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
-import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
+import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, storeError, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
 export { Tombstones } from "./tombstones.ts";
@@ -116,8 +116,13 @@ export class Sessions {
 
   /** An id that is or was in use is not waited for: two sessions that are to go on as each other would wait for ever. */
   #succeed(id: string, turn: CommitTurn): void {
-    if (this.#mayExist(id)) turn.fail(idTaken(id));
-    else this.#cache.wake(id).enter(turn);
+    const { store, tombstones } = this.#parts;
+    try {
+      if (tombstones.has(id) || store.stat(id) !== undefined) turn.fail(idTaken(id));
+      else this.#cache.wake(id).enter(turn);
+    } catch (error) {
+      turn.fail(storeError(id, error));
+    }
   }
 
   get count(): number {
