@@ -165,6 +165,12 @@ export function checkConnectOptions(options: ConnectOptions): void {
   checkNamedOnce(options);
 }
 
+/** Those of a client, among others; each as it was given. */
+export function connectOptionsOf(options: ConnectOptions): ConnectOptions {
+  const names = new Set(Object.keys(CONNECT_CHECKS));
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.has(name)));
+}
+
 /**
  * @param own what the options must be that this way to serve HTTP has beyond those of all.
  * @throws SessionError ERR_BAD_OPTION, by name.

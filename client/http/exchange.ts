@@ -97,7 +97,7 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   }
 
   /**
-   * A site with a client of its own.
+   * A site with a client of its own, or with the one that `clientOf` gives.
    *
    * @param own what the options must be that this way to serve HTTP has beyond `HttpOptions`. An option without a check is refused.
    * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
@@ -106,14 +106,22 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   static open<Options extends HttpOptions>(
     options: Options,
     own: Checks<Omit<Options, keyof HttpOptions>>,
+    clientOf?: (options: HttpOptions) => Client,
   ): Site<Options>;
-  static open<Options extends HttpOptions>(options: Options, own: Checks<object> = {}): Site<Options> {
+  static open<Options extends HttpOptions>(
+    options: Options,
+    own: Checks<object> = {},
+    clientOf = (wanted: HttpOptions): Client => new Client(wanted),
+  ): Site<Options> {
     checkHttpOptions(options, own);
-    const client = new Client(options);
+    const client = clientOf(options);
     offerAsDefault(client);
-    // A daemon is there before the first request, if it can be; if not, requests that use their session say so.
-    client.ready().catch(() => undefined);
     return new Site(client, options);
+  }
+
+  /** For who is about to serve: a daemon is there before the first request, if it can be; if not, requests that use their session say so. */
+  warmUp(): void {
+    this.client.ready().catch(() => undefined);
   }
 
   /** Finds the session of a request. A promise only where the copies of this worker do not tell; it never rejects. */

@@ -38,6 +38,7 @@ export function session(options: SessionOptions = {}): (req: IncomingMessage, re
 export function middlewareOf(
   site: Site<SessionOptions>,
 ): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
+  site.warmUp();
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
