@@ -172,7 +172,7 @@ describe("a message of", () => {
 });
 
 describe("the example for", () => {
-  const COUNTING = ["fastify", "fetch", "hono", "koa"];
+  const COUNTING = ["express-session", "fastify", "fetch", "hono", "koa"];
 
   it("each framework is short, and tested", () => {
     const files = readdirSync(join(repository, EXAMPLES));
