@@ -2,10 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { currentContext } from "../context.ts";
-import { offerAsDefault } from "../defaults.ts";
-import { Exchange, Site } from "../http/exchange.ts";
-import { type Middleware, middlewareOf, type Next } from "../http/node/middleware.ts";
-import { Client } from "../link/client.ts";
+import { Exchange } from "../http/exchange.ts";
+import { session as enterSession, type Middleware, type Next } from "../http/node/middleware.ts";
 import { CONNECT_CHECKS, type ConnectOptions, type SessionOptions } from "../options.ts";
 import { checkExpressOptions, cookieOptionsFor, DEFAULT_NAME, type ExpressSessionOptions } from "./rules.ts";
 import { type SessionRequest, Stay } from "./stay.ts";
@@ -28,9 +26,8 @@ export function session(
   options: ExpressSessionOptions = {},
 ): (req: SessionRequest, res: ServerResponse, next: Next) => void {
   checkExpressOptions(options);
-  const site = siteOf(options);
-  const enter = middlewareOf(site);
-  const store = new SessionStore({ client: site.client, sids: new ShownSids(site.client), seconds: options.timeout });
+  const enter = enterSession(siteOptions(options));
+  let store: SessionStore | undefined;
   return (req, res, next) => {
     if (req.session) return next();
     const cookie = cookieOptionsFor(req, options);
@@ -38,6 +35,8 @@ export function session(
     return enter(req, res, (error) => {
       const exchange = currentContext();
       if (error || !(exchange instanceof Exchange)) return next(error);
+      const { client } = exchange;
+      store ??= new SessionStore({ client, sids: new ShownSids(client), seconds: options.timeout });
       req.sessionStore = store;
       try {
         new Stay(req, exchange, options, cookie).begin();
@@ -49,21 +48,23 @@ export function session(
   };
 }
 
-function siteOf(options: ExpressSessionOptions): Site<SessionOptions> {
-  const { name, key, proxy, timeout, prefix, onError } = options;
+/** The options of the middleware that the drop-in stands on. */
+function siteOptions(options: ExpressSessionOptions): SessionOptions {
+  const { name, key, proxy, timeout, prefix, onError, cookie } = options;
   const connect: Record<string, unknown> = {};
   for (const option of Object.keys(CONNECT_CHECKS) as (keyof ConnectOptions)[]) connect[option] = options[option];
-  const client = new Client(connect);
-  offerAsDefault(client);
-  // A daemon is there before the first request, if it can be.
-  client.ready().catch(() => undefined);
-  return new Site<SessionOptions>(client, {
+  const { path, secure } = typeof cookie === "object" ? cookie : {};
+  return {
+    ...connect,
     cookieName: name ?? key ?? DEFAULT_NAME,
     trustProxy: proxy === true,
+    // Rules of browsers are checked by these.
+    ...(path !== undefined && { cookiePath: path }),
+    ...(secure !== undefined && { secure }),
     ...(timeout !== undefined && { timeout }),
     ...(prefix !== undefined && { prefix }),
     ...(onError !== undefined && { onError }),
-  });
+  };
 }
 
 /** Of a request in a router it is the path from the top. */

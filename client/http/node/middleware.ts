@@ -31,14 +31,7 @@ export function session<Request = IncomingMessage>(
   options?: SessionOptions<Request>,
 ): Middleware<IncomingMessage extends Request ? Request | Http2ServerRequest : Request>;
 export function session(options: SessionOptions = {}): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
-  return middlewareOf(Site.open(options, SESSION_CHECKS));
-}
-
-/** The same for a site that is there already. */
-export function middlewareOf(
-  site: Site<SessionOptions>,
-): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
-  site.warmUp();
+  const site = Site.open(options, SESSION_CHECKS);
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already, and its context, unless that was lost on the way.

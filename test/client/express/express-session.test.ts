@@ -1,9 +1,9 @@
-// What express-session does, shown with our drop-in, and with express-session over our store.
+// What express-session does, shown with our drop-in. The long suite shows it with our store, and with express-session alone.
 import { describe, expect, it } from "vitest";
 import { EXCEPTIONS } from "./exceptions.ts";
 import { CASES, showCases } from "./show.ts";
 
-showCases(["drop-in", "store"]);
+showCases(["drop-in"]);
 
 describe("the cases", () => {
   const sentences = CASES.flatMap(([, cases]) => cases.map(([sentence]) => sentence));
