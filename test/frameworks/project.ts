@@ -10,12 +10,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { repository } from "../support/repository.ts";
 
@@ -79,13 +81,26 @@ export class Project {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** In a place of its own: Next.js takes what is below a node_modules for other people's, and compiles it in another way. */
+  static makeOutside(versions: "next"): Project {
+    const project = new Project(mkdtempSync(join(realpathSync(tmpdir()), `gs-${versions}-`)));
+    const { folder } = project;
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }));
+    installPackage(folder);
+    const packages = join(installed(join(FOLDER, versions)), "node_modules");
+    const isPackage = (path: string): boolean => basename(path) !== ".package-lock.json";
+    cpSync(packages, join(folder, "node_modules"), { recursive: true, verbatimSymlinks: true, filter: isPackage });
+    return project;
+  }
+
   /** Compiles these files of a folder of the repository; what the compiler complains of. */
-  compile(from: string, isWanted: (name: string) => boolean = () => true): string {
+  compile(from: string, isWanted: (name: string) => boolean = () => true, more: object = {}): string {
     const folder = join(this.folder, from);
     cpSync(join(repository, from), folder, { recursive: true });
-    const files = readdirSync(folder).filter((name) => name.endsWith(".ts") && isWanted(name));
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const files = names.filter((name) => /\.tsx?$/.test(name) && isWanted(name));
     const config = join(folder, "tsconfig.json");
-    writeFileSync(config, JSON.stringify({ compilerOptions: COMPILER_OPTIONS, files }));
+    writeFileSync(config, JSON.stringify({ compilerOptions: { ...COMPILER_OPTIONS, ...more }, files }));
     try {
       return execFileSync(process.execPath, [COMPILER, "-p", config], { encoding: "utf8" });
     } catch (error) {
