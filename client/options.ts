@@ -105,7 +105,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   ttl: "the life time of new sessions is timeout, in seconds.",
 };
 
-const CONNECT_CHECKS: Checks<ConnectOptions> = {
+export const CONNECT_CHECKS: Checks<ConnectOptions> = {
   root: [isPath, "a path"],
   socket: [isPath, "a path"],
   spawn: BOOLEAN,

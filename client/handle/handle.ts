@@ -138,8 +138,6 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     else this.#drop();
   }
 
-  // -- values
-
   has(key: string): boolean {
     return this.#use().has(key);
   }
@@ -299,6 +297,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   // -- for the owner of the handle, who saves what is changed at his own end
 
+  /** Begins a session that holds nothing, where there is none. @throws SessionError ERR_HEADERS_SENT. */
+  create(): void {
+    if (this.#use().id === null) this.#draft.create();
+  }
+
   get wasUsed(): boolean {
     return this.#wasUsed;
   }
@@ -352,8 +355,6 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   get cookie(): CookieState {
     return this.#draft;
   }
-
-  // -- below: how
 
   #use(): Draft {
     this.#wasUsed = true;

@@ -31,7 +31,13 @@ export function session<Request = IncomingMessage>(
   options?: SessionOptions<Request>,
 ): Middleware<IncomingMessage extends Request ? Request | Http2ServerRequest : Request>;
 export function session(options: SessionOptions = {}): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
-  const site = Site.open(options, SESSION_CHECKS);
+  return middlewareOf(Site.open(options, SESSION_CHECKS));
+}
+
+/** The same for a site that is there already. */
+export function middlewareOf(
+  site: Site<SessionOptions>,
+): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
   site.warmUp();
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
