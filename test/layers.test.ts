@@ -139,7 +139,11 @@ describe("the arrows", () => {
     const manifestOf = (path: string) => JSON.parse(readFileSync(join(repository, path), "utf8"));
     const { name: ours, dependencies, devDependencies, exports } = manifestOf("package.json");
     // Those of the examples: Express, and what the second suite installs.
-    const frameworks = { ...manifestOf("test/frameworks/package.json").dependencies, express: devDependencies.express };
+    const frameworks = {
+      ...manifestOf("test/frameworks/package.json").dependencies,
+      ...manifestOf("test/frameworks/next/package.json").dependencies,
+      express: devDependencies.express,
+    };
     const packages = Object.keys({ ...dependencies, ...frameworks });
     const files = all.map(({ name }) => name);
     const rooms = [...files, ...files.map(folderOf)];

@@ -73,6 +73,7 @@ const TABLE: readonly (readonly [
   ["Express 5", () => newest, "express"],
   ["Express 4", () => older, "express"],
   ["connect 3", () => newest, "connect"],
+  ["polka 0.5", () => newest, "connect", ["polka"]],
   ["Fastify 5", () => newest, "fastify"],
   ["Fastify 4", () => older, "fastify"],
   ["Koa 3", () => newest, "koa"],

@@ -2,8 +2,19 @@
 // below node_modules/.cache, with the applications and examples compiled against the types of their frameworks.
 
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { installed, installPackage, packInto } from "../support/installed.ts";
 import { repository } from "../support/repository.ts";
@@ -51,13 +62,25 @@ export class Project {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** In a place of its own: Next.js takes what is below a node_modules for other people's, and compiles it in another way. */
+  static makeOutside(versions: "next"): Project {
+    const project = new Project(mkdtempSync(join(realpathSync(tmpdir()), `gs-${versions}-`)));
+    const { folder } = project;
+    installPackage(folder, [packInto(folder), "--ignore-scripts"]);
+    const packages = join(frameworksOf(join(FOLDER, versions)), "node_modules");
+    const isPackage = (path: string): boolean => basename(path) !== ".package-lock.json";
+    cpSync(packages, join(folder, "node_modules"), { recursive: true, verbatimSymlinks: true, filter: isPackage });
+    return project;
+  }
+
   /** Compiles these files of a folder of the repository; what the compiler complains of. */
-  compile(from: string, isWanted: (name: string) => boolean = () => true): string {
+  compile(from: string, isWanted: (name: string) => boolean = () => true, more: object = {}): string {
     const folder = join(this.folder, from);
     cpSync(join(repository, from), folder, { recursive: true });
-    const files = readdirSync(folder).filter((name) => name.endsWith(".ts") && isWanted(name));
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const files = names.filter((name) => /\.tsx?$/.test(name) && isWanted(name));
     const config = join(folder, "tsconfig.json");
-    writeFileSync(config, JSON.stringify({ compilerOptions: COMPILER_OPTIONS, files }));
+    writeFileSync(config, JSON.stringify({ compilerOptions: { ...COMPILER_OPTIONS, ...more }, files }));
     try {
       return execFileSync(process.execPath, [COMPILER, "-p", config], { encoding: "utf8" });
     } catch (error) {

@@ -8,6 +8,7 @@ import { sharedClient } from "../../defaults.ts";
 import type { HttpOptions } from "../../options.ts";
 import { type Exchange, Site } from "../exchange.ts";
 import { bodyWithin } from "./body.ts";
+import { withPlainIds } from "./plain-ids.ts";
 import { isResponse, redirectOf } from "./thrown.ts";
 
 export { bodyWithin } from "./body.ts";
@@ -66,8 +67,9 @@ export class FetchSite {
     const { prefix, address, onError } = this.#site.options;
     const { headers, method, url } = request;
     const { protocol, pathname } = new URL(url);
+    const cookie = headers.get("cookie");
     return this.#site.begin({
-      cookie: headers.get("cookie") ?? undefined,
+      cookie: cookie === null ? undefined : withPlainIds(cookie),
       address: address?.(request),
       prefix: typeof prefix === "function" ? checkPrefix(prefix(request)) : prefix,
       forwardedFor: headers.get("x-forwarded-for") ?? undefined,

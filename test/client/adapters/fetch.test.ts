@@ -32,8 +32,8 @@ function ask(path: string, cookie?: string, headers: Record<string, string> = {}
   return new Request(`${SHOP}${path}`, { headers: cookie === undefined ? headers : { ...headers, cookie } });
 }
 
-async function make(entries: Record<string, unknown>): Promise<string> {
-  const handle = worker.create({ prefix: "10.0.0.1" });
+async function make(entries: Record<string, unknown>, prefix = "10.0.0.1"): Promise<string> {
+  const handle = worker.create({ prefix });
   for (const [key, value] of Object.entries(entries)) handle.set(key, value);
   await handle.save();
   return handle.id ?? "";
@@ -78,6 +78,19 @@ describe("a handler with a session", () => {
     expect(await connections()).toBe(before + 1);
     await serve(begin, { cacheBytes: 2_000_000 })(ask("/"));
     expect(await connections()).toBe(before + 2);
+  });
+
+  it("knows its session by a cookie that the framework has encoded, and adopts nothing else", async () => {
+    const id = await make({ user: "ann" });
+    const zone = await make({ user: "bob" }, "fe80::1%eth0");
+    const who = serve(() => new Response(String(Session.user)));
+    const seen = async (cookie: string): Promise<string> => (await who(ask("/", cookie))).text();
+    expect(await seen(`theme=%3A%; SESSION=${encodeURIComponent(id)}; a=b`)).toBe("ann");
+    expect(await seen(`SESSION=${encodeURIComponent(id).toLowerCase()}`)).toBe("undefined");
+    expect([await seen(`SESSION=${zone}`), await seen(`SESSION=${encodeURIComponent(zone)}`)]).toEqual(["bob", "bob"]);
+    for (const hostile of [`x%3B${id}`, `../session/${id}`, `${id}\0`, `SESSION=${id}`]) {
+      expect(await seen(`SESSION=${encodeURIComponent(hostile)}`)).toBe("undefined");
+    }
   });
 
   it("that uses none answers with the very response, if that has no body", async () => {

@@ -1,9 +1,10 @@
-// connect 3: node:http with middleware.
-import { createServer, type ServerResponse } from "node:http";
+// connect 3 and polka 0.5: node:http with middleware.
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { json } from "node:stream/consumers";
-import connect, { type IncomingMessage, type NextFunction } from "connect";
+import connect, { type NextFunction } from "connect";
 import { session } from "gambas-session";
+import polka, { type Request } from "polka";
 import { announce, apologize, OPTIONS, type Page, visit } from "./pages.ts";
 
 function send(res: ServerResponse, { status = 200, headers = {}, body, chunks }: Page): void {
@@ -12,9 +13,7 @@ function send(res: ServerResponse, { status = 200, headers = {}, body, chunks }:
   else Readable.from(chunks()).pipe(res);
 }
 
-const app = connect();
-app.use(session(OPTIONS));
-const handle = async (req: IncomingMessage, res: ServerResponse, next: NextFunction): Promise<void> => {
+const handle = async (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): Promise<void> => {
   try {
     const body = req.method === "POST" ? await json(req) : undefined;
     send(res, await visit(req.url, body));
@@ -22,10 +21,23 @@ const handle = async (req: IncomingMessage, res: ServerResponse, next: NextFunct
     next(error);
   }
 };
-app.use("/nested", (req, res, next) => void handle(req, res, next));
-app.use((req, res, next) => void handle(req, res, next));
-app.use((error: unknown, _req: IncomingMessage, res: ServerResponse, _next: NextFunction) =>
-  send(res, apologize(error)),
-);
+const onError = (error: unknown, res: ServerResponse): void => send(res, apologize(error));
 
-await announce(createServer(app));
+function ofConnect(): RequestListener {
+  const app = connect();
+  app.use(session(OPTIONS));
+  app.use("/nested", (req, res, next) => void handle(req, res, next));
+  app.use((req, res, next) => void handle(req, res, next));
+  app.use((error: unknown, _req: IncomingMessage, res: ServerResponse, _next: NextFunction) => onError(error, res));
+  return app;
+}
+
+function ofPolka(): RequestListener {
+  const app = polka({ onError: (error, _req, res) => onError(error, res) });
+  app.use(session(OPTIONS));
+  app.use("/nested", handle);
+  app.use(handle);
+  return (req, res) => app.handler(req as Request, res);
+}
+
+await announce(createServer(process.argv[2] === "polka" ? ofPolka() : ofConnect()));
