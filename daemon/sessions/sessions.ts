@@ -16,7 +16,7 @@ import { Leases } from "./leases.ts";
 import { NO_LOCKS } from "./lock-wait.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
-import { type CommitTurn, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
+import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
 export { Tombstones } from "./tombstones.ts";
@@ -109,9 +109,20 @@ export class Sessions {
       lockWaitMs,
       limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
       leases: this.#leases,
-      succeed: (id, turn) => this.#cache.wake(id).enter(turn),
+      succeed: (id, turn) => this.#succeed(id, turn),
       schedule: (session) => this.#schedule(session),
     };
+  }
+
+  /** An id that is or was in use is not waited for: two sessions that are to go on as each other would wait for ever. */
+  #succeed(id: string, turn: CommitTurn): void {
+    const { store, tombstones } = this.#parts;
+    try {
+      if (tombstones.has(id) || store.stat(id) !== undefined) throw idTaken(id);
+      this.#cache.wake(id).enter(turn);
+    } catch (error) {
+      turn.fail(error);
+    }
   }
 
   get count(): number {

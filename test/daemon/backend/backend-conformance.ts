@@ -357,6 +357,18 @@ export function describeBackend(name: string, engine: Engine): void {
         for (const values of left) expect([undefined, 1, 2, 3]).toContain(values?.n);
       });
 
+      test("waits for no session that is there: of two that ask for each other's id both stay", async () => {
+        const other = newId();
+        await Promise.all([anna.create(id, { n: 1 }), anna.create(other, { n: 2 })]);
+        const calls = [anna.commit(id, {}, { successor: other }), bert.commit(other, {}, { successor: id })];
+        expect(await Promise.all(calls.map(codeOf))).toEqual(["ERR_ID_TAKEN", "ERR_ID_TAKEN"]);
+        const { fence } = await bert.lease(other);
+        expect(await codeOf(anna.commit(id, {}, { successor: other }))).toBe("ERR_ID_TAKEN");
+        await bert.commit(other, { n: 3 }, { fence, release: true });
+        await anna.commit(id, { n: 4 });
+        expect([await anna.values(id), await anna.values(other)]).toEqual([{ n: 4 }, { n: 3 }]);
+      });
+
       test("goes under a lease, which ends with it; not under one that is over", async () => {
         await anna.create(id, { n: 0 });
         const { fence } = await anna.lease(id);
