@@ -179,9 +179,12 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       const { id } = this.#draft;
       if (id === null) return;
-      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
+      const [isInside, contents] = this.#endLease ? [true, this.#begun] : [false, await this.#client.load(id)];
+      // A touch tells how it has ended.
+      if (contents === undefined && !isInside)
+        await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
       // Abandoned meanwhile: what was read is nobody's.
-      if (this.#draft.id === id) this.#draft.reload(contents);
+      else if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }
 
