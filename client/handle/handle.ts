@@ -179,11 +179,10 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       const { id } = this.#draft;
       if (id === null) return;
-      const [isInside, contents] = this.#endLease ? [true, this.#begun] : [false, await this.#client.load(id)];
-      // A touch tells how it has ended.
-      if (contents === undefined && !isInside)
-        await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
-      // Abandoned meanwhile: what was read is nobody's.
+      const asks = this.#endLease === undefined;
+      const contents = asks ? await this.#client.load(id) : this.#begun;
+      // A touch tells how it has ended. Abandoned meanwhile: what was read is nobody's.
+      if (contents === undefined && asks) await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
       else if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }

@@ -103,6 +103,7 @@ class LocalBackend implements Backend {
 
   forget(owner: object): void {
     this.#sessions.forget(owner);
+    this.#listing.forget(owner);
   }
 
   flush(): void {
