@@ -1,7 +1,7 @@
-// What a process has one of: the defaults of its new sessions, and the client that Session.Run uses.
+// What a process has one of: the defaults of its new sessions, the client that Session.Run uses, and those that handlers share.
 
 import { Client } from "./link/client.ts";
-import { DEFAULTS } from "./options.ts";
+import { type ConnectOptions, connectOptionsOf, DEFAULTS, resolvePlaces } from "./options.ts";
 import { onePerProcess } from "./process-wide.ts";
 
 export interface ProcessDefaults {
@@ -29,4 +29,16 @@ export function clientOfProcess(): Client {
 
 export function offerAsDefault(client: Client): void {
   if (shared.client === undefined || shared.client.isClosed) shared.client = client;
+}
+
+const clients = onePerProcess("clients", () => new Map<string, Client>());
+
+/** One client for all that want the same. Handlers are many, each in a file of its own, and frameworks load such a file once more for every change. */
+export function sharedClient(options: ConnectOptions): Client {
+  const wanted = JSON.stringify([resolvePlaces(options), connectOptionsOf(options)]);
+  const known = clients.get(wanted);
+  if (known !== undefined && !known.isClosed) return known;
+  const client = new Client(options);
+  clients.set(wanted, client);
+  return client;
 }

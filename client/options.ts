@@ -105,7 +105,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   ttl: "the life time of new sessions is timeout, in seconds.",
 };
 
-const CONNECT_CHECKS: Checks<ConnectOptions> = {
+export const CONNECT_CHECKS: Checks<ConnectOptions> = {
   root: [isPath, "a path"],
   socket: [isPath, "a path"],
   spawn: BOOLEAN,
@@ -163,6 +163,12 @@ const TRANSACTION_CHECKS: Checks<TransactionOptions> = {
 export function checkConnectOptions(options: ConnectOptions): void {
   checkOptions(options, CONNECT_CHECKS, { foreign: FOREIGN });
   checkNamedOnce(options);
+}
+
+/** Those of a client, among others; each as it was given. */
+export function connectOptionsOf(options: ConnectOptions): ConnectOptions {
+  const names = new Set(Object.keys(CONNECT_CHECKS));
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.has(name)));
 }
 
 /**

@@ -58,8 +58,8 @@ export class Draft implements CookieState {
   #wasCreated = false;
   /** The id under which the session goes on with its next commit; undefined: it keeps its id. */
   successor: string | undefined;
-  /** The id that was asked for has been had. */
-  #hadGivenId = false;
+  /** The id of the last session that has ended here: no other one gets it. */
+  #formerId: string | undefined;
   /** Where the browser has the cookie, once this request has chosen another path. */
   #cookieHome: string | undefined;
   /** How long the browser keeps the cookie, once this request has chosen otherwise. */
@@ -94,7 +94,7 @@ export class Draft implements CookieState {
 
   /** The id that a session which begins here is to have. */
   get givenId(): string | undefined {
-    return this.#hadGivenId ? undefined : this.#birthplace.id;
+    return this.#birthplace.id === this.#formerId ? undefined : this.#birthplace.id;
   }
 
   /** @throws SessionError ERR_HEADERS_SENT where no cookie can be sent any more. */
@@ -213,14 +213,14 @@ export class Draft implements CookieState {
       return;
     }
     const change = this.#edits.next(key, value, this.#contents);
-    if (this.#id === null) this.#create();
+    if (this.#id === null) this.create();
     this.#edits.put(key, change);
   }
 
   /** Sets these keys and deletes all others. @throws what `set` throws; nothing is changed then. */
   replace(values: Readonly<Record<string, unknown>>): void {
     const next = this.#edits.nextAll(values, this.#contents);
-    if (this.#id === null && next.size > 0) this.#create();
+    if (this.#id === null && next.size > 0) this.create();
     this.#edits.putAll(next, this.#contents);
   }
 
@@ -235,7 +235,8 @@ export class Draft implements CookieState {
     return this.#edits.typeOf(key, this.#contents);
   }
 
-  #create(): void {
+  /** Begins a session that holds nothing yet. */
+  create(): void {
     this.#birthplace.mayCreate?.();
     this.#id = this.givenId ?? makeSessionId(this.prefix, randomBytes(ID_RANDOM_BYTES));
     this.#wasCreated = true;
@@ -329,7 +330,7 @@ export class Draft implements CookieState {
   /** The session has ended, by this request or elsewhere. The browser's cookie may be that of the session under another id by now: then it stays. */
   end(cookie: "goes" | "stays" = "goes"): void {
     if (cookie === "goes") this.#leaveCookie(this.#cookieHome ?? this.effectiveCookiePath);
-    this.#hadGivenId ||= this.#id !== null;
+    this.#formerId = this.#id ?? this.#formerId;
     this.#cookieHome = undefined;
     this.#problem = undefined;
     this.#maxAgeBefore = undefined;

@@ -138,8 +138,6 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     else this.#drop();
   }
 
-  // -- values
-
   has(key: string): boolean {
     return this.#use().has(key);
   }
@@ -179,10 +177,9 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       const { id } = this.#draft;
       if (id === null) return;
-      const asks = this.#endLease === undefined;
-      const contents = asks ? await this.#client.load(id) : this.#begun;
+      const contents = this.#endLease ? this.#begun : await this.#client.load(id);
       // A touch tells how it has ended. Abandoned meanwhile: what was read is nobody's.
-      if (contents === undefined && asks) await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
+      if (!contents && !this.#endLease) await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
       else if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }
@@ -301,6 +298,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   // -- for the owner of the handle, who saves what is changed at his own end
 
+  /** Begins a session that holds nothing, where there is none. @throws SessionError ERR_HEADERS_SENT. */
+  create(): void {
+    if (this.#use().id === null) this.#draft.create();
+  }
+
   get wasUsed(): boolean {
     return this.#wasUsed;
   }
@@ -354,8 +356,6 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   get cookie(): CookieState {
     return this.#draft;
   }
-
-  // -- below: how
 
   #use(): Draft {
     this.#wasUsed = true;

@@ -159,7 +159,7 @@ export interface Opened {
 
 /** Where a session begins, if it does: a request, a Run, a transaction. */
 export interface Birthplace extends HandleOptions {
-  /** Id of the first session that begins there. Default: each gets a new one. */
+  /** Id of the session that begins there next. Default, and where a session of this id has ended there: a new one. */
   readonly id?: string | undefined;
   /** How long browsers keep cookies of this place; null: until they end. */
   readonly cookieMaxAge?: CookieMaxAge | null | undefined;

@@ -71,6 +71,11 @@ function pathIn(path: string): string {
   return toHeader(path.split(/[\x00-\x1f\x7f;]/, 1)[0] ?? "");
 }
 
+/** What stands before the attributes of a cookie. */
+export function cookiePair(name: string, value: string): string {
+  return `${name}=${toHeader(value)}`;
+}
+
 export interface CookieAttributes {
   readonly name: string;
   readonly path: string;
@@ -90,11 +95,11 @@ export function sessionCookie(
   { maxAgeSeconds, ...cookie }: CookieAttributes & { readonly maxAgeSeconds?: number | undefined },
   nowMs = Date.now(),
 ): string {
-  if (maxAgeSeconds === undefined) return `${cookie.name}=${toHeader(id)}${attributes(cookie)}`;
+  if (maxAgeSeconds === undefined) return cookiePair(cookie.name, id) + attributes(cookie);
   const seconds = Math.min(maxAgeSeconds, MAX_SECONDS);
   // Clients that know no max-age read the date.
   const expires = `expires=${new Date(nowMs + seconds * 1000).toUTCString()};max-age=${seconds}`;
-  return `${cookie.name}=${toHeader(id)};${expires}${attributes(cookie)}`;
+  return `${cookiePair(cookie.name, id)};${expires}${attributes(cookie)}`;
 }
 
 export function removalCookie(cookie: CookieAttributes): string {

@@ -54,6 +54,17 @@ export interface Outgoing {
   readonly refusal?: string;
 }
 
+/** Who stands in for another package in an exchange, and does what that one promises. */
+export interface Deputy {
+  /** Id of the session that begins next. */
+  readonly nextId: string;
+  /** The headers or the end are about to leave: whatever is still to be changed in the session. May throw. */
+  conclude(): void;
+  /** The cookies are its own affair: whether headers must carry any, and their lines. */
+  hasCookies(): boolean;
+  takeCookies(): readonly string[];
+}
+
 /** The end of an exchange. */
 export interface Finished {
   /** Lines for Set-Cookie headers, those of an error's, too. */
@@ -86,7 +97,7 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   }
 
   /**
-   * A site with a client of its own.
+   * A site with a client of its own, or with the one that `clientOf` gives.
    *
    * @param own what the options must be that this way to serve HTTP has beyond `HttpOptions`. An option without a check is refused.
    * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
@@ -95,14 +106,22 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   static open<Options extends HttpOptions>(
     options: Options,
     own: Checks<Omit<Options, keyof HttpOptions>>,
+    clientOf?: (options: HttpOptions) => Client,
   ): Site<Options>;
-  static open<Options extends HttpOptions>(options: Options, own: Checks<object> = {}): Site<Options> {
+  static open<Options extends HttpOptions>(
+    options: Options,
+    own: Checks<object> = {},
+    clientOf = (wanted: HttpOptions): Client => new Client(wanted),
+  ): Site<Options> {
     checkHttpOptions(options, own);
-    const client = new Client(options);
+    const client = clientOf(options);
     offerAsDefault(client);
-    // A daemon is there before the first request, if it can be; if not, requests that use their session say so.
-    client.ready().catch(() => undefined);
     return new Site(client, options);
+  }
+
+  /** For who is about to serve: a daemon is there before the first request, if it can be; if not, requests that use their session say so. */
+  warmUp(): void {
+    this.client.ready().catch(() => undefined);
   }
 
   /** Finds the session of a request. A promise only where the copies of this worker do not tell; it never rejects. */
@@ -132,6 +151,9 @@ export class Exchange implements RequestContext, Birthplace {
   #state: "open" | "committing" | "committed" | "failed" = "open";
   #untold: Error | undefined;
   #addressPrefix: string | undefined;
+  #deputy: Deputy | undefined;
+  /** The deputy decides: what it begins now, the headers that are about to leave still tell. */
+  #isConcluding = false;
   #wasTouched = false;
   /** How many of the ended sessions, and the cookie of which session, the response names already. */
   #endedNamed = 0;
@@ -152,6 +174,11 @@ export class Exchange implements RequestContext, Birthplace {
     this.#untold = undefined;
     if (untold !== undefined) this.report(untold);
     return runInContext(this, fn);
+  }
+
+  /** From now on the deputy is asked what the session of this exchange begins with, and what it sends. */
+  appoint(deputy: Deputy): void {
+    this.#deputy = deputy;
   }
 
   // -- for code that has only the request
@@ -179,6 +206,10 @@ export class Exchange implements RequestContext, Birthplace {
 
   get request(): string | undefined {
     return this.incoming.name;
+  }
+
+  get id(): string | undefined {
+    return this.#deputy?.nextId;
   }
 
   get prefix(): string {
@@ -217,7 +248,7 @@ export class Exchange implements RequestContext, Birthplace {
   /** @throws SessionError ERR_HEADERS_SENT where the cookie of a new session would not reach the browser. */
   mayCreate(): void {
     const headers = this.#headers;
-    if (headers === "open") return;
+    if (headers === "open" || (headers === "written" && this.#isConcluding)) return;
     if (headers !== "none") throw new SessionError("ERR_HEADERS_SENT");
     throw new SessionError("ERR_HEADERS_SENT", this.#outgoing?.refusal ?? WITHOUT_RESPONSE);
   }
@@ -233,6 +264,7 @@ export class Exchange implements RequestContext, Birthplace {
   /** True when a response need not wait for `finish`: its session was not used, or only read, or everything is done. */
   isReady(): boolean {
     const { handle } = this;
+    this.#conclude();
     if (!handle.wasUsed) return true;
     if (handle.isBusy || this.#isModified() || this.#hasCookiesToSend()) return false;
     this.#touchOnce();
@@ -283,6 +315,7 @@ export class Exchange implements RequestContext, Birthplace {
       handle.endInVain(what);
       return;
     }
+    this.#conclude();
     try {
       if (handle.wasUsed && (handle.isBusy || this.#isModified())) await handle.settle();
       handle.end(what);
@@ -291,6 +324,19 @@ export class Exchange implements RequestContext, Birthplace {
     } catch (error) {
       handle.endInVain(what);
       if (!isCode(error, "ERR_SESSION_GONE")) this.report(error);
+    }
+  }
+
+  /** What a deputy cannot do is told here; what it has left undone may fail the commit. */
+  #conclude(): void {
+    if (this.#deputy === undefined) return;
+    this.#isConcluding = true;
+    try {
+      this.#deputy.conclude();
+    } catch (error) {
+      this.report(error);
+    } finally {
+      this.#isConcluding = false;
     }
   }
 
@@ -311,12 +357,15 @@ export class Exchange implements RequestContext, Birthplace {
   // -- cookies
 
   #hasCookiesToSend(): boolean {
-    const { cookie } = this.handle;
-    const isOwed =
-      cookie.ended.length > this.#endedNamed || (this.#isCookieDue(cookie) && this.#cookieNamed !== cookie.id);
-    if (!isOwed) return false;
+    if (!this.#owesCookies()) return false;
     const headers = this.#headers;
     return headers === "open" || headers === "written";
+  }
+
+  #owesCookies(): boolean {
+    if (this.#deputy !== undefined) return this.#deputy.hasCookies();
+    const { cookie } = this.handle;
+    return cookie.ended.length > this.#endedNamed || (this.#isCookieDue(cookie) && this.#cookieNamed !== cookie.id);
   }
 
   #isCookieDue(cookie: CookieState): boolean {
@@ -330,6 +379,7 @@ export class Exchange implements RequestContext, Birthplace {
   }
 
   #takeCookies(): readonly string[] {
+    if (this.#deputy !== undefined) return this.#deputy.takeCookies();
     const { cookie } = this.handle;
     const { cookiePath } = this.site;
     const id = this.#isCookieDue(cookie) ? cookie.id : null;

@@ -16,7 +16,7 @@ import { Leases } from "./leases.ts";
 import { NO_LOCKS } from "./lock-wait.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
-import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, type Turn } from "./turns.ts";
+import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, storeError, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
 export { Tombstones } from "./tombstones.ts";
@@ -118,10 +118,10 @@ export class Sessions {
   #succeed(id: string, turn: CommitTurn): void {
     const { store, tombstones } = this.#parts;
     try {
-      if (tombstones.has(id) || store.stat(id) !== undefined) throw idTaken(id);
-      this.#cache.wake(id).enter(turn);
+      if (tombstones.has(id) || store.stat(id) !== undefined) turn.fail(idTaken(id));
+      else this.#cache.wake(id).enter(turn);
     } catch (error) {
-      turn.fail(error);
+      turn.fail(storeError(id, error));
     }
   }
 

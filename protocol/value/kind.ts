@@ -70,6 +70,11 @@ export function kindOf(value: object): Kind {
   return kindOfForeign(value, prototype as object);
 }
 
+/** An object that no session can hold as what it is: most often an instance of a class. */
+export function isInstance(value: object): boolean {
+  return kindOf(value) === KIND.NONE;
+}
+
 /** The name of the built-in class whose internal slots the object has; "" for none. */
 function builtInOf(value: object): string {
   const type = arrayTypeOf(value);

@@ -22,9 +22,17 @@ const STRICT = {
   types: ["node"],
 };
 /** Programs of users: each is compiled for itself, since what it declares holds for all of its project. */
-const PROGRAMS = ["application", "typed", "frameworks"];
+const PROGRAMS = ["application", "typed", "frameworks", "express-session"];
 /** Their own declarations need not compile under every compiler; ours must, with them. */
-const FRAMEWORKS = ["express@5.3.0", "@types/express@5.0.6", "fastify@5.12.8"];
+const FRAMEWORKS = [
+  "express@5.3.0",
+  "@types/express@5.0.6",
+  "express-session@1.19.0",
+  "@types/express-session@1.19.0",
+  "fastify@5.12.8",
+];
+/** Programs that need the declarations of others. */
+const WITH_OTHERS = ["frameworks", "express-session"];
 /** Packages are fetched, and compilers that are not native take their time. */
 const PATIENCE_MS = 600_000;
 
@@ -52,7 +60,7 @@ function makeProject(folder: string, node: string): void {
 }
 
 function writeProgram(folder: string, program: string, options: Readonly<Record<string, string>>): void {
-  const ofFrameworks = program === "frameworks" ? { skipLibCheck: true, esModuleInterop: true } : {};
+  const ofFrameworks = WITH_OTHERS.includes(program) ? { skipLibCheck: true, esModuleInterop: true } : {};
   const config = { compilerOptions: { ...STRICT, ...ofFrameworks, ...options }, files: [`${program}.ts`] };
   copyFileSync(join(repository, `test/consumers/programs/${program}.ts`), join(folder, `${program}.ts`));
   writeFileSync(join(folder, `${program}-${options.moduleResolution}.json`), JSON.stringify(config));
@@ -95,6 +103,7 @@ for (const typescript of TYPESCRIPTS) {
       ["one that says what its keys hold", "20", "typed-nodenext"],
       ["one that says what its keys hold, and is bundled", "24", "typed-bundler"],
       ["frameworks that take the middleware", "20", "frameworks-nodenext"],
+      ["express-session with our store, and our session() beside its types", "20", "express-session-nodenext"],
     ])("so does %s", (_name, node, project) => expect(compile(typescript, node, project)).toBe(""), PATIENCE_MS);
   });
 }

@@ -11,12 +11,13 @@ import { HttpDoor } from "../support/http/http-house.ts";
 import { repository } from "../support/repository.ts";
 import { SessionHouse } from "../support/session-house.ts";
 import { begin, type Differences, itAnswersAlike, LIKE_NODE, type Site, stored } from "./cases.ts";
+import { itServesPackages } from "./packages.ts";
 import { type Application, Project } from "./project.ts";
 
 const APPS = "test/frameworks/apps";
 const EXAMPLES = "client/examples/frameworks";
 /** Applications that run under the older versions, too. */
-const HAVE_OLDER = ["bodies.ts", "express.ts", "fastify.ts", "koa.ts", "nest.ts", "pages.ts"];
+const HAVE_OLDER = ["bodies.ts", "express.ts", "fastify.ts", "koa.ts", "nest.ts", "packages.ts", "pages.ts"];
 const PATIENCE_MS = 600_000;
 
 let house: SessionHouse;
@@ -95,6 +96,17 @@ for (const [framework, project, app, args = [], differences = LIKE_NODE] of TABL
   });
 }
 
+for (const [express, project] of [
+  ["Express 5", () => newest],
+  ["Express 4", () => older],
+] as const) {
+  for (const kind of ["drop-in", "store", "control"]) {
+    describe(`${express} with packages for express-session and sessions of the ${kind}`, () => {
+      itServesPackages(served(() => project().start(`${APPS}/packages.js`, [kind], env())));
+    });
+  }
+}
+
 function rawCase(of: () => Site): void {
   it("what is written past the framework", async () => {
     const reply = await of().door.ask("/raw");
@@ -160,7 +172,7 @@ describe("a message of", () => {
 });
 
 describe("the example for", () => {
-  const COUNTING = ["fastify", "fetch", "hono", "koa"];
+  const COUNTING = ["express-session", "fastify", "fetch", "hono", "koa"];
 
   it("each framework is short, and tested", () => {
     const files = readdirSync(join(repository, EXAMPLES));

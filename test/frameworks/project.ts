@@ -2,21 +2,10 @@
 // below node_modules/.cache, with the applications and examples compiled against the types of their frameworks.
 
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { installed, installPackage, packInto } from "../support/installed.ts";
 import { repository } from "../support/repository.ts";
 
 const FOLDER = join(repository, "test/frameworks");
@@ -33,26 +22,9 @@ const COMPILER_OPTIONS = {
   skipLibCheck: true,
 };
 
-export function npm(folder: string, ...args: readonly string[]): void {
-  execFileSync("npm", [...args, "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: folder, stdio: "pipe" });
-}
-
-/** What the package.json of a folder names, installed; again only when it names something else. */
-function installed(folder: string): string {
-  const manifest = readFileSync(join(folder, "package.json"));
-  const hash = createHash("sha256").update(manifest).digest("hex").slice(0, 12);
-  const place = join(repository, "node_modules/.cache/gambas-session", `frameworks-${hash}`);
-  if (existsSync(place)) return place;
-  mkdirSync(dirname(place), { recursive: true });
-  const making = mkdtempSync(`${place}-`);
-  writeFileSync(join(making, "package.json"), manifest);
-  try {
-    npm(making, "install", "--no-package-lock");
-    renameSync(making, place);
-  } finally {
-    rmSync(making, { recursive: true, force: true });
-  }
-  return place;
+/** What the package.json of a folder names, installed. */
+function frameworksOf(folder: string): string {
+  return installed("frameworks", JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).dependencies);
 }
 
 export class Project {
@@ -64,11 +36,11 @@ export class Project {
 
   /** @param from another project, whose copy of the package is used. */
   static make(versions: "." | "older", from?: Project): Project {
-    const project = new Project(mkdtempSync(join(installed(join(FOLDER, versions)), "run-")));
+    const project = new Project(mkdtempSync(join(frameworksOf(join(FOLDER, versions)), "run-")));
     const { folder } = project;
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }));
-    if (from === undefined) installPackage(folder);
+    if (from === undefined) installPackage(folder, [packInto(folder), "--ignore-scripts"]);
     else {
+      writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }));
       mkdirSync(join(folder, "node_modules"));
       symlinkSync(join(from.folder, "node_modules/gambas-session"), join(folder, "node_modules/gambas-session"));
     }
@@ -96,12 +68,6 @@ export class Project {
   start(file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Application> {
     return Application.start(join(this.folder, file), args, env);
   }
-}
-
-export function installPackage(folder: string): void {
-  npm(repository, "pack", "--pack-destination", folder);
-  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz")) ?? "";
-  npm(folder, "install", "--no-package-lock", join(folder, tarball));
 }
 
 /** A server in a process of its own. It ends when its input does, with this process at the latest. */

@@ -2,9 +2,10 @@
 // the slowest request takes is printed, beside the same application without sessions.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freePort } from "../support/http/http-house.ts";
 import { daemonPid, daemonsOf, freshRoot, isAlive, removeRoot, until } from "../support/processes.ts";
 import { answering, Load, toText } from "./load.ts";
-import { APPLICATION, freePort, Pm2 } from "./supervisors.ts";
+import { APPLICATION, Pm2 } from "./supervisors.ts";
 
 const VISITORS = 8;
 const FEW = 50;

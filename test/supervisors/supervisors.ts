@@ -1,49 +1,18 @@
 // The supervisors that tests run, in the versions that people install: fetched once into the cache, and each PM2 with a home of its own.
 
-import { execFile, execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { installed, programOf } from "../support/installed.ts";
 import { freshRoot, removeRoot } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 
-const VERSIONS: Readonly<Record<string, string>> = { pm2: "7.0.4", nodemon: "3.1.14" };
-const HOME = join(repository, "node_modules/.cache/gambas-session/supervisors");
+const VERSIONS = { pm2: "7.0.4", nodemon: "3.1.14" };
 export const APPLICATION = join(repository, "dist/test/supervisors/application.js");
 
 /** Path of a program of the cache, whose package is fetched if it is not there in that version. */
-export function supervisor(name: "pm2" | "nodemon"): string {
-  const folder = join(HOME, name);
-  const program = join(folder, "node_modules", name, "bin", `${name}${name === "pm2" ? "" : ".js"}`);
-  if (installedVersion(folder, name) !== VERSIONS[name]) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
-    const flags = ["--save-exact", "--ignore-scripts", "--no-audit", "--no-fund"];
-    execFileSync("npm", ["install", `${name}@${VERSIONS[name]}`, ...flags], { cwd: folder, stdio: "pipe" });
-  }
-  return program;
-}
-
-function installedVersion(folder: string, name: string): string | undefined {
-  try {
-    return JSON.parse(readFileSync(join(folder, "node_modules", name, "package.json"), "utf8")).version;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** A port that is free now. The application must have it again after each restart. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+export function supervisor(name: keyof typeof VERSIONS): string {
+  return programOf(installed(name, { [name]: VERSIONS[name] }), name);
 }
 
 /** One PM2, with its own god. */

@@ -93,7 +93,7 @@ export class Browser {
     const headers = { ...init.headers, ...(this.cookie === "" ? {} : { cookie: this.cookie }) };
     const response = await fetch(new URL(path, this.#url), { redirect: "manual", ...init, headers });
     for (const line of response.headers.getSetCookie()) {
-      this.cookie = line.includes("expires=") ? "" : (line.split(";", 1)[0] ?? "");
+      this.cookie = /; ?expires=Thu, 01 Jan 1970/i.test(line) ? "" : (line.split(";", 1)[0] ?? "");
     }
     return response;
   }

@@ -4,6 +4,7 @@
 import { SessionError } from "../../../protocol/errors.ts";
 import { checkPrefix } from "../../../protocol/session-id.ts";
 import { type Checks, isText } from "../../checks.ts";
+import { sharedClient } from "../../defaults.ts";
 import type { HttpOptions } from "../../options.ts";
 import { type Exchange, Site } from "../exchange.ts";
 import { bodyWithin } from "./body.ts";
@@ -36,9 +37,13 @@ const CHECKS: Checks<Omit<FetchOptions, keyof HttpOptions>> = {
 export class FetchSite {
   readonly #site: Site<FetchOptions>;
 
-  /** @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work. */
+  /**
+   * Connects with the first request: frameworks load their handlers when they build, too, and a build needs no daemon.
+   *
+   * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work.
+   */
   constructor(options: FetchOptions) {
-    this.#site = Site.open(options, CHECKS);
+    this.#site = Site.open(options, CHECKS, sharedClient);
     if (typeof options.prefix === "string") checkPrefix(options.prefix);
     checkUnique(options);
   }

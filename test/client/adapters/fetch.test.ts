@@ -47,6 +47,11 @@ function cookieOf(response: Response): string {
   return response.headers.getSetCookie().at(-1)?.split(";", 1)[0] ?? "";
 }
 
+const begin: Handler = () => {
+  Session.n = 1;
+  return new Response(null);
+};
+
 describe("a handler with a session", () => {
   it("counts from request to request by the cookie that it gives", async () => {
     const count = serve(async () => {
@@ -59,6 +64,20 @@ describe("a handler with a session", () => {
     expect([first.status, theirs, mine]).toEqual([201, "theme=dark", expect.stringMatching(/^SESSION=.*;Secure$/)]);
     const second = await count(ask("/", cookieOf(first)));
     expect([await first.json(), await second.json(), second.headers.getSetCookie()]).toEqual([1, 2, ["theme=dark"]]);
+  });
+
+  it("connects with its first request, since a build loads it, too; and once, however often it is loaded", async () => {
+    const connections = async (): Promise<number> => (await worker.status()).connections;
+    const before = await connections();
+    const load = (): ((request: Request) => Promise<Response>) => serve(begin, { cacheBytes: 1_000_000 });
+    const first = load();
+    expect(await connections()).toBe(before);
+    await first(ask("/"));
+    expect(await connections()).toBe(before + 1);
+    await Promise.all([load()(ask("/")), load()(ask("/"))]);
+    expect(await connections()).toBe(before + 1);
+    await serve(begin, { cacheBytes: 2_000_000 })(ask("/"));
+    expect(await connections()).toBe(before + 2);
   });
 
   it("that uses none answers with the very response, if that has no body", async () => {
@@ -147,11 +166,6 @@ describe("a handler with a session", () => {
 });
 
 describe("the client's address", () => {
-  const begin: Handler = () => {
-    Session.n = 1;
-    return new Response(null);
-  };
-
   it("is what the option says", async () => {
     const reply = await serve(begin, { address: (request) => request.headers.get("x-real-ip") ?? undefined })(
       ask("/", undefined, { "x-real-ip": "203.0.113.9" }),

@@ -24,10 +24,12 @@ import {
   typed,
 } from "gambas-session";
 import { type Daemon, type DaemonOptions, startDaemon } from "gambas-session/daemon";
+import expressSession, { type ExpressSession, type ExpressSessionOptions } from "gambas-session/express-session";
 import { type FastifySessionOptions, gambasSession as fastifySession } from "gambas-session/fastify";
 import { type FetchOptions, type RequestBearer, withSession } from "gambas-session/fetch";
 import { gambasSession as honoSession } from "gambas-session/hono";
 import { gambasSession as koaSession } from "gambas-session/koa";
+import { GambasStore, type GambasStoreOptions } from "gambas-session/store";
 
 const places: ConnectOptions = { root: "/tmp/somewhere", spawn: false, waitMs: 1_000 };
 const http: HttpOptions = { ...places, cookieName: "SESSION", trustProxy: 1 };
@@ -103,3 +105,13 @@ export function inside(client: Client, handle: Handle): unknown[] {
     handle.settle,
   ];
 }
+
+const dropInOptions: ExpressSessionOptions = { ...places, secret: "x", cookie: { maxAge: 1_000, sameSite: "auto" } };
+const dropIn: Middleware = expressSession(dropInOptions);
+createServer((req, res) => dropIn(req, res, () => res.end()));
+export function leave(own: ExpressSession): void {
+  own.cookie.maxAge = 5_000;
+  own.save((error) => own.destroy(() => error));
+}
+const storeOptions: GambasStoreOptions = { ...places, ttl: 60 };
+new GambasStore(storeOptions).get("sid", (_error, values) => values?.cookie.originalMaxAge);

@@ -200,6 +200,24 @@ describe("who may have saved", () => {
     }
   });
 
+  it("may be anybody who ran at a commit since when the clock was set, however long it took to read it", async () => {
+    come(LONG);
+    const committedMs = look();
+    await tick();
+    save(come(SHORT));
+    const realNow = Date.now;
+    try {
+      Date.now = () => {
+        const beganMs = performance.now();
+        while (performance.now() - beganMs < 2);
+        return realNow() + 3_600_000;
+      };
+      expect(saver().mayHaveRunAt(committedMs)).toBe(true);
+    } finally {
+      Date.now = realNow;
+    }
+  });
+
   it("may be anybody after the root could not be looked at", async () => {
     const committedMs = look();
     renameSync(root, `${root}-elsewhere`);

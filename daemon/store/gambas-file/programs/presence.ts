@@ -22,7 +22,7 @@ const COARSE_MS = 20;
 const COARSEST_MS = 2_000;
 /** Between two looks the system's clock may drift from the steady one by so much without having been set. */
 const DRIFT_MS = 10;
-/** A comparison of the two that took longer tells nothing. */
+/** A comparison of the two that took longer is too coarse for later ones to go by. */
 const AT_ONCE_MS = 1;
 /** The system's clock is read in whole milliseconds. */
 const ROUNDING_MS = 2;
@@ -126,12 +126,15 @@ export class Presence {
     return stat !== undefined && Date.now() - stat.ctimeMs < BELIEVED_MS;
   }
 
+  /** The system's clock is read between two readings of the steady one. However long that took: if it is ahead by more or less now, it was set. */
   #compareClocks(atMs: number): void {
     const beganMs = performance.now();
-    const aheadMs = Date.now() - beganMs;
-    if (performance.now() - beganMs > AT_ONCE_MS) return;
-    if (!(Math.abs(aheadMs - this.#aheadMs) < DRIFT_MS)) this.#unsetSinceMs = atMs;
-    this.#aheadMs = aheadMs;
+    const nowMs = Date.now();
+    const endedMs = performance.now();
+    const [leastMs, mostMs] = [nowMs - endedMs - DRIFT_MS, nowMs - beganMs + DRIFT_MS];
+    const wasSet = !(this.#aheadMs > leastMs && this.#aheadMs < mostMs);
+    if (wasSet) this.#unsetSinceMs = atMs;
+    if (wasSet || endedMs - beganMs <= AT_ONCE_MS) this.#aheadMs = nowMs - beganMs;
   }
 }
 

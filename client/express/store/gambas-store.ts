@@ -1,0 +1,37 @@
+// gambas-session/store: the options of a store for express-session, and its ids.
+
+import type { Client } from "../../api.ts";
+import { type Checks, checkOptions, isAmount, isRecord, isText } from "../../checks.ts";
+import { Client as LinkedClient } from "../../link/client.ts";
+import { CONNECT_CHECKS, type ConnectOptions, DEFAULTS } from "../../options.ts";
+import { SessionStore } from "./session-store.ts";
+import { StoreSids } from "./sids.ts";
+
+export interface GambasStoreOptions extends ConnectOptions {
+  /** A client that `connect()` gave, in place of the options of one. */
+  readonly client?: Client;
+  /** The id of a session is `<prefix>.<sid>:<24 digits>`. Default "sess". */
+  readonly prefix?: string;
+  /** Life time of sessions whose cookie has no `maxAge`, in seconds since their last use. Default 86 400. */
+  readonly ttl?: number;
+}
+
+const CHECKS: Checks<Omit<GambasStoreOptions, keyof ConnectOptions>> = {
+  client: [isRecord, "a client of connect()"],
+  prefix: [(value) => isText(value) && /^[\w-]{1,32}$/.test(value), "1 to 32 letters, digits, - or _"],
+  ttl: [isAmount, "a number of seconds"],
+};
+const FOREIGN: Readonly<Record<string, string>> = {
+  url: "sessions are where Gambas keeps them, below root.",
+  disableTouch: "each use renews a session; a second use within a second costs nothing.",
+};
+
+/** Sessions of express-session in the files of this package: `session({ store: new GambasStore(), secret, … })`. */
+export class GambasStore extends SessionStore {
+  /** @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work. */
+  constructor(options: GambasStoreOptions = {}) {
+    checkOptions(options, { ...CONNECT_CHECKS, ...CHECKS }, { owner: "a store", foreign: FOREIGN });
+    const { client, prefix = "sess", ttl = DEFAULTS.timeout, ...connect } = options;
+    super({ client: client ?? new LinkedClient(connect), sids: new StoreSids(prefix), seconds: ttl });
+  }
+}
