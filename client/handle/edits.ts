@@ -160,6 +160,9 @@ export class Edits {
    * @throws SessionError ERR_BAD_KEY, ERR_BAD_VALUE.
    */
   nextAll(values: Readonly<Record<string, unknown>>, contents: Contents | undefined): ReadonlyMap<string, Changed> {
+    // What has no keys would end all keys.
+    const kind = Object.prototype.toString.call(values).slice("[object ".length, -1);
+    if (kind !== "Object") throw notKeyed(kind);
     const next = new Map<string, Changed>();
     for (const [key, value] of Object.entries(values)) {
       checkKey(key);
@@ -333,6 +336,13 @@ export class Edits {
   #shown(key: string): { readonly value: unknown; readonly origins?: Origins | undefined } | undefined {
     return this.#changes.get(key) ?? this.#objects?.live.get(key);
   }
+}
+
+function notKeyed(kind: string): SessionError {
+  return new SessionError(
+    "ERR_BAD_VALUE",
+    `All keys of a session are replaced by an object that has them, not by ${kind}.`,
+  );
 }
 
 function isRemoval(change: Changed | undefined): boolean {

@@ -177,9 +177,10 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#inTurn(async () => {
       const { id } = this.#draft;
       if (id === null) return;
-      const contents = this.#endLease === undefined ? await this.#client.load(id) : this.#begun;
-      // Abandoned meanwhile: what was read is nobody's.
-      if (this.#draft.id === id) this.#draft.reload(contents);
+      const contents = this.#endLease ? this.#begun : await this.#client.load(id);
+      // A touch tells how it has ended. Abandoned meanwhile: what was read is nobody's.
+      if (!contents && !this.#endLease) await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
+      else if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }
 

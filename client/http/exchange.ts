@@ -13,7 +13,7 @@
 //   committing  `finish` waits for the daemon; no session begins         --committed-->  committed
 //                                                                        --refused-->    failed
 //   committed   the cookies are handed out; `finish` may be called again, to commit later changes
-//   failed      the changes are lost, and `tell` was told
+//   failed      the changes are lost, and `tell` was told; cookies are of what was saved before
 
 import { randomBytes } from "node:crypto";
 import { isCode, SessionError } from "../../protocol/errors.ts";
@@ -67,7 +67,7 @@ export interface Deputy {
 
 /** The end of an exchange. */
 export interface Finished {
-  /** Lines for Set-Cookie headers. */
+  /** Lines for Set-Cookie headers, those of an error's, too. */
   readonly cookies: readonly string[];
   /** Why the changes were not saved: the response must not pretend they were. It was told already. */
   readonly failed: Error | undefined;
@@ -279,10 +279,7 @@ export class Exchange implements RequestContext, Birthplace {
     } catch (error) {
       const failed = this.report(error);
       // The session has ended elsewhere: it has no changes any more that the response could lose.
-      if (!isCode(error, "ERR_SESSION_GONE")) {
-        this.#state = "failed";
-        return { cookies: NO_COOKIES, failed };
-      }
+      if (!isCode(error, "ERR_SESSION_GONE")) return this.#fail(failed);
     }
     try {
       return this.#hasCookiesToSend() ? { cookies: this.#takeCookies(), failed: undefined } : NOTHING;
@@ -291,6 +288,14 @@ export class Exchange implements RequestContext, Birthplace {
     } finally {
       this.#state = "committed";
     }
+  }
+
+  /** What was saved before stays, and the browser must be told of it: the id that it has may be gone for ever. */
+  #fail(failed: Error): Finished {
+    this.handle.isModified = false;
+    const cookies = this.#hasCookiesToSend() ? this.#takeCookies() : NO_COOKIES;
+    this.#state = "failed";
+    return { cookies, failed };
   }
 
   /** The response was sent: from now on a change that is not saved by hand is told. */

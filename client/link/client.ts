@@ -110,7 +110,8 @@ export class Client implements ClientApi, Home {
   }
 
   create(options: CreateOptions = NO_OPTIONS): Handle {
-    if (options.id !== undefined && !isSessionId(options.id)) throw badId(options.id);
+    const id: unknown = Object(options).id;
+    if (id !== undefined && !isSessionId(id)) throw badId(id);
     if (options !== NO_OPTIONS) checkCreateOptions(options);
     return new Handle(this, { id: null }, options);
   }

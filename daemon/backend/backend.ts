@@ -64,6 +64,7 @@ export interface LeaseTurn extends Waiting {
 
 /** Asks for sessions in the order of their ids. */
 export interface ListTurn {
+  readonly caller: Caller;
   /** Only those behind this id; "": from the first one on. */
   readonly after: string;
   /** Only those of exactly this prefix; null: of any. */

@@ -103,6 +103,7 @@ class LocalBackend implements Backend {
 
   forget(owner: object): void {
     this.#sessions.forget(owner);
+    this.#listing.forget(owner);
   }
 
   flush(): void {
@@ -163,10 +164,17 @@ class LocalBackend implements Backend {
     for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
     this.#tombstones.prune(Date.now());
     const published = commits.filter(
-      ({ isLast, id, revision, replaced }) => !isLast || recovery.wasPublished(id, revision, replaced),
+      (commit) =>
+        !commit.isLast ||
+        (recovery.wasPublished(commit.id, commit.revision, commit.replaced) && !this.#wasTakenBack(commit)),
     );
     for (const { isLast, origin } of published) if (isLast && origin !== undefined) this.#endOrigin(origin);
     return withoutOldChanges(published, steadyMs() - this.#around.config.repairSeconds * 1000);
+  }
+
+  /** Not even a twin is left of it, and the kill came before the journal said so: the session whose place it was to take is still there. */
+  #wasTakenBack({ id, origin }: JournaledCommit): boolean {
+    return origin !== undefined && this.#store.stat(id) === undefined && this.#store.stat(origin) !== undefined;
   }
 
   /** Another session had just taken its place when the daemon before was killed: until it has ended, too, nobody is told of that one. */

@@ -23,13 +23,30 @@ interface ListingParts {
 
 export class Listing {
   readonly #parts: ListingParts;
+  /** However many pages are asked for, one is made at a time: other callers wait for a slice of that, and no more ids are kept. */
+  #waiting: ListTurn[] = [];
+  #isWorking = false;
 
   constructor(parts: ListingParts) {
     this.#parts = parts;
   }
 
   list(turn: ListTurn): void {
-    this.#page(turn).then(turn.answer, turn.fail);
+    this.#waiting.push(turn);
+    if (!this.#isWorking) void this.#work();
+  }
+
+  /** A connection is closed: nobody reads the pages that it has asked for. */
+  forget(owner: object): void {
+    this.#waiting = this.#waiting.filter(({ caller }) => caller.owner !== owner);
+  }
+
+  async #work(): Promise<void> {
+    this.#isWorking = true;
+    for (let turn = this.#waiting.shift(); turn !== undefined; turn = this.#waiting.shift()) {
+      await this.#page(turn).then(turn.answer, turn.fail);
+    }
+    this.#isWorking = false;
   }
 
   async #page(turn: ListTurn): Promise<ListPage> {

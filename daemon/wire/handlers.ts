@@ -76,7 +76,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     },
     list({ after, prefix, limit }, call) {
       const answer = (page: ListPage): void => call.answer(page);
-      backend.list({ after, prefix, limit, answer, fail: failing(call) });
+      backend.list({ caller: callerOf(call), after, prefix, limit, answer, fail: failing(call) });
     },
     release({ sid, fence }, call) {
       backend.release(checkedId(sid), fence, call.connection);

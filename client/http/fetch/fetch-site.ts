@@ -96,16 +96,19 @@ async function complete(exchange: Exchange, response: Response): Promise<Respons
   if (failed !== undefined) {
     exchange.end();
     await body?.cancel().catch(() => undefined);
-    return new Response(UNSAVED, { status: 500 });
+    return withCookies(new Response(UNSAVED, { status: 500 }), cookies);
   }
   // A body that nobody reads, as in the answer to HEAD, has no end.
   exchange.isReady();
   if (body === null) exchange.end();
   // The headers of a redirect, or of what fetch() has brought, cannot be changed.
   const isOwn = body === null && cookies.length === 0;
-  const answer = isOwn ? response : new Response(body && bodyOf(exchange, body), response);
-  for (const line of cookies) answer.headers.append("Set-Cookie", line);
-  return answer;
+  return withCookies(isOwn ? response : new Response(body && bodyOf(exchange, body), response), cookies);
+}
+
+function withCookies(response: Response, cookies: readonly string[]): Response {
+  for (const line of cookies) response.headers.append("Set-Cookie", line);
+  return response;
 }
 
 /** Who has read the end of the body may rely on what was changed before: it is saved by then. */

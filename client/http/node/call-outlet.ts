@@ -109,6 +109,7 @@ export class CallOutlet implements Outlet {
     res.statusMessage = "Internal Server Error";
     res.setHeader("Content-Type", CONTENT_TYPE);
     res.setHeader("Content-Length", Buffer.byteLength(text));
+    for (const line of this.#cookies.splice(0)) appendCookie(res, line);
     this.isEnded = true;
     this.#original.end.call(res, text, "utf8");
   }

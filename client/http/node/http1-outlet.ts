@@ -237,6 +237,7 @@ export class Http1Outlet implements Outlet {
     const body = res.req.method === "HEAD" ? "" : text;
     res._header = null;
     for (const name of res.getHeaderNames()) NODE.removeHeader.call(res, name);
+    if (this.#cookies.length > 0) NODE.setHeader.call(res, "Set-Cookie", this.#cookies);
     Object.assign(res, {
       _removedContLen: false,
       _removedTE: false,

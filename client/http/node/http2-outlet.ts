@@ -186,7 +186,12 @@ export class Http2Outlet implements Outlet {
   #sendFailure(text: string): void {
     const stream = this.#stream;
     this.#res.statusCode = 500;
-    const headers = { ":status": 500, "content-type": CONTENT_TYPE, "content-length": Buffer.byteLength(text) };
+    const headers = {
+      ":status": 500,
+      "content-type": CONTENT_TYPE,
+      "content-length": Buffer.byteLength(text),
+      ...(this.#cookies.length > 0 && { "set-cookie": this.#cookies }),
+    };
     this.#call("respond", [headers]);
     if (!stream.headRequest) this.#call("_write", [text, "utf8", ignore]);
     this.#call("_final", [ignore]);

@@ -121,6 +121,22 @@ describe("a handler with a session", () => {
     expect(told).toEqual([expect.objectContaining({ code: "ERR_TOO_LARGE" })]);
   });
 
+  it("answers that 500 with the cookie of a session that has got another id before", async () => {
+    const begun = await serve(() => {
+      Session.n = 1;
+      return new Response();
+    })(ask("/"));
+    const fail = serve(async () => {
+      await Session.Regenerate();
+      Session.big = TOO_BIG;
+      return new Response("all is well");
+    });
+    const reply = await fail(ask("/", cookieOf(begun)));
+    expect(reply.status).toBe(500);
+    expect(cookieOf(reply)).toMatch(/^SESSION=/);
+    expect(cookieOf(reply)).not.toBe(cookieOf(begun));
+  });
+
   it("is kept apart from others that run at the same time", async () => {
     const [a, b] = [await make({ user: "ann" }), await make({ user: "bob" })];
     const gate = deferred();

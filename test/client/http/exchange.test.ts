@@ -329,11 +329,29 @@ describe("an exchange whose session gets another id", () => {
     expect(await stored(id, "n")).toBe(1);
   });
 
+  it("hands out its cookie even where later changes cannot be saved, as the old id is gone for ever", async () => {
+    const id = await make({ n: 1 });
+    const { cookies, failed, value } = await pass(open(), { cookie: `SESSION=${id}` }, async () => {
+      await Session.Regenerate();
+      Session.CookiePath = "/unsaved";
+      Session.big = TOO_BIG;
+      return Session.Id;
+    });
+    expect(failed).toMatchObject({ code: "ERR_TOO_LARGE" });
+    expect(cookies).toEqual([`SESSION=${value};path=/;httponly;SameSite=Lax`]);
+    const again = await pass(open(), { cookie: `SESSION=${value}` }, () => {
+      Session.CookiePath = "/unsaved";
+      Session.big = TOO_BIG;
+    });
+    expect([again.failed, again.cookies]).toMatchObject([{ code: "ERR_TOO_LARGE" }, []]);
+  });
+
   it("leaves the browser its new cookie where a slower request of the old id cannot save any more", async () => {
     const id = await make({ n: 1 });
     for (const change of [
       () => Session.set("late", 1),
       () => Session.Transaction(() => Session.set("late", 1)).catch(() => 0),
+      () => Session.Load(),
     ]) {
       const current = await make({ n: 1 });
       const slow = await begin(open(), { cookie: `SESSION=${current}` });

@@ -361,6 +361,8 @@ describe("sessions of a given id", () => {
   it("must have an id that can be one", () => {
     for (const id of ["", "x", "../a:AAAAAAAAAAAAAAAAAAAAAAAA", 7 as unknown as string])
       expect(() => client.create({ id })).toThrow(expect.objectContaining({ code: "ERR_BAD_ID" }));
+    const none = null as unknown as object;
+    expect(() => client.create(none)).toThrow(expect.objectContaining({ code: "ERR_BAD_OPTION" }));
   });
 
   it("begin under it in a transaction, too", async () => {
@@ -465,6 +467,20 @@ describe("a session", () => {
     same?.replace({});
     await same?.save();
     expect([(await client.open(id))?.keys, house.has(id)]).toEqual([[], true]);
+  });
+
+  it("loses nothing to what is no object with keys", async () => {
+    const handle = client.create();
+    handle.set("a", 1);
+    for (const wrong of [null, undefined, 5, true, "text", [1], new Map([["a", 2]]), new Set(), new Date(), () => 1]) {
+      const replace = (): void => handle.replace(wrong as unknown as Record<string, unknown>);
+      expect(replace).toThrow(expect.objectContaining({ code: "ERR_BAD_VALUE" }));
+    }
+    expect([handle.keys, handle.get("a")]).toEqual([["a"], 1]);
+    handle.replace(Object.assign(Object.create(null), { b: 2 }));
+    handle.replace(JSON.parse('{ "__proto__": { "c": 3 }, "constructor": 4 }'));
+    expect(handle.keys).toEqual(["__proto__", "constructor"]);
+    expect([handle.get("__proto__"), handle.get("constructor")]).toEqual([{ c: 3 }, 4]);
   });
 
   it("begins with what replaces nothing, unless that is nothing", async () => {

@@ -122,7 +122,7 @@ class Worker {
     for (let after: string | null = ""; after !== null; ) {
       const from: string = after;
       const page = await new Promise<ListPage>((answer, fail) =>
-        this.#backend.list({ after: from, prefix, limit, answer, fail }),
+        this.#backend.list({ caller: this.#caller, after: from, prefix, limit, answer, fail }),
       );
       pages.push(page.sessions.map(({ id }) => id));
       after = page.next;

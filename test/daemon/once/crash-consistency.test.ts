@@ -2,7 +2,9 @@
 // the rest never happens. Each time the next daemon, and Gambas, must find the session as it was before or as it was to become, whole.
 
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { Journal } from "../../../daemon/once/once.ts";
 import type { DaemonOptions } from "../../../daemon/start.ts";
 import { layoutOf } from "../../../protocol/image/image.ts";
 import { codeOf, Lab, newId } from "../../support/daemon/lab.ts";
@@ -236,6 +238,24 @@ describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", 
       await lab.close();
     }
   });
+});
+
+test("a session stays whose new one was taken back, when a kill comes before the journal says so", async () => {
+  const [lab, id] = [await Lab.open(), newId("crash")];
+  const next = successorOf(id);
+  await (await lab.worker()).create(id, { n: 1 });
+  await lab.stop();
+  const journal = new Journal(join(lab.root, "sessiond.journal"), [], () => []);
+  const revision = { ino: 1, size: 100, mtimeMs: 1 };
+  journal.noteCommit({ id: next, client: "anna", sequence: 10 }, { revision, origin: id });
+  journal.append();
+  journal.close();
+  await lab.start();
+  const anna = await lab.worker("anna");
+  expect([await anna.values(id), await anna.values(next)]).toEqual([{ n: 1 }, undefined]);
+  for (let count = 0; count < 2; count++) await SUCCESSION.send(anna, id);
+  expect([await anna.values(id), await anna.values(next)]).toEqual([undefined, { n: 5 }]);
+  await lab.close();
 });
 
 test.each([

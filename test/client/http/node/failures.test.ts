@@ -48,6 +48,24 @@ describe("when something fails", () => {
     expect(errors).toEqual([expect.objectContaining({ code: "ERR_TOO_LARGE" })]);
   });
 
+  it("the cookie of a session that has got another id before goes out with the 500, once", async () => {
+    const id = await makeSession({ n: 1 });
+    let next: string | null = null;
+    const server = await serve(async (req, res) => {
+      await Session.Regenerate();
+      next = Session.Id;
+      Session.big = big;
+      res.setHeader("Set-Cookie", "theirs=1");
+      if (req.url === "/head") res.writeHead(200, { "X-A": "1" });
+      res.end("all is well");
+    });
+    for (const path of ["/", "/head"]) {
+      const reply = await server.ask(path, { cookie: `SESSION=${next ?? id}` });
+      expect([reply.status, reply.setCookies]).toEqual([500, [`SESSION=${next};path=/;httponly;SameSite=Lax`]]);
+    }
+    expect(await stored(next ?? "", "n")).toBe(1);
+  });
+
   it("an object that was made unstorable in place is such a failure", async () => {
     const id = await makeSession({ cart: { n: 1 } });
     const server = await serve((_req, res) => {
@@ -225,6 +243,29 @@ describe("when something fails", () => {
     const reply = await server.ask("/", { cookie: `SESSION=${id}` });
     expect([reply.status, reply.text, await stored(id, "a")]).toEqual([500, "Error: mine", 2]);
   });
+});
+
+it("a 500 under HTTP/2 has the cookie of a session that has got another id before", async () => {
+  const id = await makeSession({ n: 1 });
+  const bind = session({ ...house.options, onError: () => undefined });
+  const server = createHttp2Server((req, res) => {
+    bind(req as unknown as IncomingMessage, res as unknown as ServerResponse, async () => {
+      await Session.Regenerate();
+      Session.cart = { bad: 1 };
+      (Session.cart as Record<string, unknown>).bad = () => 1;
+      res.end("all is well");
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const stream = client.request({ ":path": "/", cookie: `SESSION=${id}` });
+  const [headers] = await once(stream, "response");
+  expect([headers[":status"], headers["set-cookie"]]).toEqual([500, [expect.stringMatching(/^SESSION=[^;]+;path/)]]);
+  expect(headers["set-cookie"]).not.toContain(id);
+  stream.close();
+  client.close();
+  server.close();
 });
 
 describe("a commit that fails after the headers have left", () => {
