@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  kill(-(child.pid ?? 0));
+  if (child.pid !== undefined) kill(-child.pid);
   await removeRoot(root);
   await removeRoot(folder);
 });
@@ -73,7 +73,7 @@ test.each(["SIGKILL", "SIGHUP", "SIGINT"] as const)(
     run(["application.js"], { IDLE_EXIT_MS: "1500" });
     await answering(port);
     const pid = daemonPid(root) ?? 0;
-    kill(-(child.pid ?? 0), signal);
+    kill(-(child.pid ?? Number.NaN), signal);
     await once(child, "exit");
     expect(isAlive(pid)).toBe(true);
     await until(() => !isAlive(pid));

@@ -74,6 +74,8 @@ function readQuietly(path: string): string {
 }
 
 export function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): boolean {
+  // To the system 0 is the group of whoever asks: the whole test run.
+  if (!Number.isInteger(pid) || pid === 0 || pid === -1) throw new Error(`${pid} is no process`);
   try {
     process.kill(pid, signal);
     return true;

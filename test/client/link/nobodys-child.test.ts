@@ -123,7 +123,9 @@ describe.each([
       setInterval(() => undefined, 1000);`,
     );
     expect((await startNobodysChild(process.execPath, [path], process.env, 1)).outcome).toBe("late");
-    kill(Number(await until(() => readdirSync(root).includes("pid") && readFileSync(join(root, "pid"), "utf8"))));
+    // The file is there before the number is in it.
+    const pid = (): number => (readdirSync(root).includes("pid") ? Number(readFileSync(join(root, "pid"), "utf8")) : 0);
+    kill(await until(() => pid() > 0 && pid()));
   });
 });
 
