@@ -20,20 +20,32 @@ interface Place {
   readonly path: string | undefined;
   /** For who reads that it is not there. */
   readonly words: string;
+  /** It belongs to the package that runs: whoever installs that has it. */
+  readonly isOurs?: boolean;
 }
 
 export class DaemonProgram {
   readonly #places: Places;
   readonly #settings: DaemonSettings;
   readonly #named: string | undefined;
+  readonly #own: string | undefined;
   /** Where it was when it was there last; undefined: nowhere yet. */
   #path: string | undefined;
 
-  /** @param named the option `daemonPath`. */
-  constructor(places: Places, settings: DaemonSettings, named: string | undefined) {
+  /**
+   * @param named the option `daemonPath`.
+   * @param own the path of this file, or what a bundler has put in its place.
+   */
+  constructor(
+    places: Places,
+    settings: DaemonSettings,
+    named: string | undefined,
+    own: string | undefined = ownPath(),
+  ) {
     this.#places = places;
     this.#settings = settings;
     this.#named = named;
+    this.#own = own;
     this.#path = this.#find()?.path;
   }
 
@@ -45,8 +57,9 @@ export class DaemonProgram {
     const found = this.#find();
     this.#path = found?.path;
     if (found !== undefined) return found;
-    const looked = [...placesOf(this.#named)].map(({ words }) => words);
-    return { problem: `its program was not found: ${looked.join("; ")}`, advice: ADVICE };
+    const looked = [...placesOf(this.#named, this.#own)];
+    const problem = `its program was not found: ${looked.map(({ words }) => words).join("; ")}`;
+    return looked.every(({ isOurs }) => isOurs === true) ? { problem } : { problem, advice: ADVICE };
   }
 
   /** It was there and is missing now: its release was removed while this process went on. */
@@ -67,18 +80,21 @@ export class DaemonProgram {
   }
 
   #find(): { readonly path: string } | undefined {
-    for (const { path } of placesOf(this.#named)) if (path !== undefined && existsSync(path)) return { path };
+    for (const { path } of placesOf(this.#named, this.#own))
+      if (path !== undefined && existsSync(path)) return { path };
     return undefined;
   }
 }
 
 /** Where to look, in this order. Whoever names a place means it: then nothing else is looked at. */
-function* placesOf(named: string | undefined): Generator<Place> {
+function* placesOf(named: string | undefined, own: string | undefined): Generator<Place> {
   const variable = process.env[VARIABLE];
   if (named !== undefined) yield namedPlace(named, "option daemonPath");
   else if (variable) yield namedPlace(variable, `variable ${VARIABLE}`);
   else {
-    yield besidePlace();
+    yield besidePlace(own);
+    // A package that is whole but for its daemon starts no other one.
+    if (own !== undefined && isInPackage(own) && existsSync(own)) return;
     yield installedPlace(() => join(process.cwd(), "index.js"), "the working directory");
     yield installedPlace(() => resolve(process.argv[1] ?? ""), "the script that runs");
   }
@@ -90,18 +106,23 @@ function namedPlace(named: string, by: string): Place {
   return { path, words: `${path} (${by}) is not there` };
 }
 
-/**
- * Bundlers take a URL that is made of `import.meta.url` for a file to be copied, and fail; a path is left alone. Some put the path of this file in
- * the package in its place, others nothing at all.
- */
-function besidePlace(): Place {
+/** The path of this file, or what a bundler has put in its place: the path of the bundle, that of this file at the time of the build, or nothing. */
+function ownPath(): string | undefined {
   const url: unknown = import.meta.url;
-  const own = typeof url === "string" && url.startsWith("file:") ? fileURLToPath(url) : undefined;
-  if (own === undefined || !OWN_NAME.test(own)) {
+  return typeof url === "string" && url.startsWith("file:") ? fileURLToPath(url) : undefined;
+}
+
+function isInPackage(own: string): boolean {
+  return OWN_NAME.test(own);
+}
+
+/** Bundlers take a URL that is made of `import.meta.url` for a file to be copied, and fail; a path is left alone. */
+function besidePlace(own: string | undefined): Place {
+  if (own === undefined || !isInPackage(own)) {
     return { path: undefined, words: `nothing lies beside the package, which is bundled${own ? ` into ${own}` : ""}` };
   }
   const path = join(dirname(own), "..", "..", "daemon", "main.js");
-  return { path, words: `${path} (beside the package) is not there` };
+  return { path, words: `${path} (beside the package) is not there`, isOurs: true };
 }
 
 /** The program of the package that a file would import. */

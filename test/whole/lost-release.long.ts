@@ -146,7 +146,9 @@ test("a worker from which the daemon's program was missing from the beginning is
   const beganMs = performance.now();
   await expect(worker(release).call("create", { n: 1 })).rejects.toMatchObject({
     code: "ERR_DAEMON_UNAVAILABLE",
-    message: expect.stringMatching(/dist\/daemon\/main\.js is not there\..*install the package again/s),
+    message: expect.stringMatching(
+      /dist\/daemon\/main\.js \(beside the package\) is not there\..*install the package again/s,
+    ),
   });
   expect(performance.now() - beganMs).toBeLessThan(PATIENT_MS);
 });

@@ -31,8 +31,9 @@ function install(folder: string): string {
   return join(place, "dist/daemon/main.js");
 }
 
+/** As the package in a bundle does. */
 function find(named?: string): ReturnType<DaemonProgram["get"]> {
-  return new DaemonProgram(PLACES, {}, named).get();
+  return new DaemonProgram(PLACES, {}, named, join(home, "server.js")).get();
 }
 
 describe("the program of the daemon", () => {
@@ -83,6 +84,15 @@ describe("the program of the daemon", () => {
     writeFileSync("daemon.js", "");
     vi.stubEnv("GAMBAS_SESSIOND", join(home, "daemon.js"));
     expect(program.get()).toEqual({ path: join(home, "daemon.js") });
+  });
+
+  it("is never that of another package, if its own is whole but for its daemon", () => {
+    install(home);
+    const own = join(home, "own/dist/client/link/daemon-program.js");
+    mkdirSync(join(own, ".."), { recursive: true });
+    writeFileSync(own, "");
+    const missing = { problem: expect.stringContaining(join(home, "own/dist/daemon/main.js")) };
+    expect(new DaemonProgram(PLACES, {}, undefined, own).get()).toEqual(missing);
   });
 
   it("that is nowhere is reported with every place, the option and the variable", () => {
