@@ -186,7 +186,14 @@ describe("the arrows", () => {
 
   it("keep values out of the daemon, which only knows where they end", () => {
     const decoding = daemon.filter(({ text }) => /\bdecode(?:All|Value)\b/.test(withoutComments(text)));
-    expect(decoding.map(({ name }) => name)).toEqual([]);
+    // The command that shows a session to an operator, in a process of its own: no daemon loads it.
+    const shows = "daemon/cli/sessions/show";
+    expect(decoding.map(({ name }) => name)).toEqual([shows]);
+    const users = daemon.filter(({ imports }) => imports.some(({ target }) => target === shows));
+    expect(users.map(({ name }) => name)).toEqual(["daemon/cli/commands"]);
+    expect(users.flatMap(({ text }) => text.match(/.*\/show\.ts"/g) ?? [])).toEqual([
+      '      const { show } = await import("./sessions/show.ts"',
+    ]);
   });
 
   it("keep the client and the daemon apart, and the daemon's packages out of workers", () => {

@@ -1,63 +1,46 @@
-// The command line of gambas-sessiond: finds the command, checks its flags, and says in one line why something failed.
+// The command line of gambas-sessiond: carries out the command that was typed, and says in a line or two why it failed.
 
-import { parseArgs } from "node:util";
 import { SessionError } from "../../protocol/errors.ts";
-import { COMMANDS, DEFAULT_COMMAND, type Given, usage } from "./commands.ts";
+import { VERSION } from "../../protocol/version.ts";
+import { type Asked, readArguments } from "./arguments.ts";
+import { NoDaemon, NotThere, WrongUsage } from "./terminal/refusals.ts";
 
 const DONE = 0;
 const FAILED = 1;
 const WRONG_USAGE = 2;
+const NO_DAEMON = 3;
+const OF_SILENT_DAEMON =
+  "Continue one that is stopped (kill -CONT PID), or end it (kill -KILL PID): nothing that was acknowledged is lost.";
 
 /** Resolves to the exit status. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  let asked: Asked;
   try {
-    asked = readArguments(args);
+    return await carryOut(readArguments(args));
   } catch (error) {
-    process.stderr.write(`gambas-sessiond: ${error instanceof Error ? error.message : String(error)}\n\n${usage()}`);
-    return WRONG_USAGE;
-  }
-  if (asked.wantsHelp) {
-    process.stdout.write(usage());
-    return DONE;
-  }
-  try {
-    await COMMANDS[asked.command]?.run(asked.given);
-    return DONE;
-  } catch (error) {
-    if (!(error instanceof SessionError)) throw error;
-    process.stderr.write(`gambas-sessiond: ${error.code}: ${error.message}\n`);
-    return FAILED;
+    const [status, text] = explain(error);
+    process.stderr.write(`gambas-sessiond: ${text}\n`);
+    return status;
   }
 }
 
-interface Asked {
-  readonly command: string;
-  readonly given: Given;
-  readonly wantsHelp: boolean;
+async function carryOut(asked: Asked): Promise<number> {
+  if (asked.wants === "run") return (await asked.command.run(asked.given)) ? DONE : FAILED;
+  const text = asked.wants === "help" ? (await import("./help.ts")).helpOn(asked) : `gambas-sessiond ${VERSION}\n`;
+  process.stdout.write(text);
+  return DONE;
 }
 
-/** Throws an error that says what is wrong: an unknown command or flag, or a flag of another command. */
-function readArguments(args: readonly string[]): Asked {
-  const { values, positionals } = parseArgs({ args: [...args], options: flagsOfAll(), allowPositionals: true });
-  const [command = DEFAULT_COMMAND, ...rest] = positionals;
-  const row = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (row === undefined || rest.length > 0) throw new Error(`Unknown command ${positionals.join(" ")}`);
-  const { help, ...flags } = values;
-  const given = new Map(Object.entries(flags) as [string, string | true][]);
-  for (const name of given.keys()) {
-    if (row.texts.includes(name) || row.switches.includes(name)) continue;
-    throw new Error(`The command ${command} has no flag --${name}`);
+/** Clients that start a daemon know a refusal by its code, at the beginning. */
+function explain(error: unknown): [status: number, text: string] {
+  if (error instanceof WrongUsage) {
+    const command = typeof error.cause === "string" ? `${error.cause} ` : "";
+    return [WRONG_USAGE, `${error.message}\nHelp: gambas-sessiond ${command}--help`];
   }
-  return { command, given, wantsHelp: help === true };
-}
-
-/** Flags may stand before the command. */
-function flagsOfAll(): Record<string, { type: "string" | "boolean" }> {
-  const flags: Record<string, { type: "string" | "boolean" }> = { help: { type: "boolean" } };
-  for (const { texts, switches } of Object.values(COMMANDS)) {
-    for (const name of texts) flags[name] = { type: "string" };
-    for (const name of switches) flags[name] = { type: "boolean" };
-  }
-  return flags;
+  if (error instanceof NoDaemon) return [NO_DAEMON, `ERR_DAEMON_UNAVAILABLE: ${error.message}\n${error.advice}`];
+  if (error instanceof NotThere) return [FAILED, error.message];
+  if (!(error instanceof SessionError)) throw error;
+  // The advice of its row is for applications.
+  if (error.code === "ERR_DAEMON_UNAVAILABLE") return [NO_DAEMON, `${error.code}: ${error.what}\n${OF_SILENT_DAEMON}`];
+  const text = `${error.code}: ${error.message}`;
+  return [error.code === "ERR_BAD_OPTION" ? WRONG_USAGE : FAILED, text];
 }

@@ -17,6 +17,7 @@ import {
 } from "../../protocol/wire/wire.ts";
 import { electedPid } from "./pid-file.ts";
 
+export { Conversation } from "./conversation.ts";
 export { electedPid, pathOfPid } from "./pid-file.ts";
 
 /** A status has a few KiB. */

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { status } from "../../../daemon/cli/status.ts";
+import { status as carryOut } from "../../../daemon/cli/status.ts";
 import { Peer } from "../../../daemon/peer/peer.ts";
 import { Lab } from "../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../support/processes.ts";
@@ -24,6 +24,21 @@ afterEach(async () => {
   await removeRoot(root);
 });
 
+/** What the command prints. */
+async function status(at: string, form: "text" | "json"): Promise<string> {
+  let said = "";
+  await carryOut({
+    options: { root: at },
+    operands: [],
+    form,
+    say: async (text) => {
+      said += text;
+      return true;
+    },
+  });
+  return said;
+}
+
 function retire(): Promise<number | undefined> {
   return new Peer({ root, socket: join(root, "sessiond.sock") }).retire();
 }
@@ -37,12 +52,12 @@ async function stopped(): Promise<void> {
 }
 
 test("of none is asked in vain", async () => {
-  await expect(status({ root }, false)).rejects.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
+  await expect(status(root, "text")).rejects.toThrow(`No daemon answers on ${root}/sessiond.sock.`);
   expect(await retire()).toBeUndefined();
 });
 
 test.each([
-  ["how it is", () => status({ root }, true)],
+  ["how it is", () => status(root, "json")],
   ["to leave", () => retire()],
 ])("of one that does not answer is not waited for for ever, and its pid is named: %s", async (_, ask) => {
   await stopped();
@@ -60,14 +75,14 @@ test("what answers in another language is no daemon, and is named", async () => 
   server = createServer((socket) => socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   server.listen(join(root, "sessiond.sock"));
   await once(server, "listening");
-  const refused = expect(status({ root }, false)).rejects;
+  const refused = expect(status(root, "text")).rejects;
   await refused.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE", message: expect.stringContaining("sessiond.sock") });
 });
 
 test("tells people and programs the same", async () => {
   const lab = await Lab.open();
-  const json = JSON.parse(await status({ root: lab.root }, true)) as Record<string, unknown>;
-  const text = await status({ root: lab.root }, false);
+  const json = JSON.parse(await status(lab.root, "json")) as Record<string, unknown>;
+  const text = await status(lab.root, "text");
   for (const name of Object.keys(json)) expect(text).toMatch(new RegExp(`^${name} `, "m"));
   await lab.close();
 });

@@ -1,0 +1,145 @@
+// The command `show`: what is in a session, asked of the daemon, or read from a file. The one place of this folder tree that decodes values: it
+// runs in the process of an operator, and no daemon loads it.
+
+import { readFileSync, type Stats, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { SessionError } from "../../../protocol/errors.ts";
+import {
+  decodeAll,
+  dialectOf,
+  expiryOf,
+  imageOfFile,
+  layoutOf,
+  MAX_IMAGE_BYTES,
+  startupMs,
+  timeoutSeconds,
+  typeOf,
+} from "../../../protocol/image/image.ts";
+import { isSessionId } from "../../../protocol/session-id.ts";
+import { Origins } from "../../../protocol/value/value.ts";
+import { KIND } from "../../../protocol/wire/wire.ts";
+import { resolveConfig } from "../../config.ts";
+import { Conversation } from "../../peer/peer.ts";
+import type { Errand } from "../terminal/errand.ts";
+import { bytesText, dateText } from "../terminal/figures.ts";
+import { NotThere, noDaemonOn } from "../terminal/refusals.ts";
+import { Plain, textOf } from "./plain.ts";
+
+/** A session as it was found. */
+interface Found {
+  /** Its id, or the file it was read from. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly image: Buffer;
+}
+
+interface ShownKey {
+  readonly key: string;
+  readonly type: string | undefined;
+  /** Left out where only types are asked for, and where it cannot be shown. */
+  readonly value?: unknown;
+  readonly problem?: string;
+}
+
+export async function show(errand: Errand, what: "values" | "types"): Promise<boolean> {
+  const [name = ""] = errand.operands;
+  const found = isSessionId(name) ? await foundById(errand, name) : fileNamed(name);
+  const keys = keysOf(found.image, what);
+  const text = errand.form === "json" ? jsonOf(found, keys) : textOfSession(found, keys, Date.now());
+  await errand.say(`${text}\n`);
+  return true;
+}
+
+/** The daemon knows best; where none runs, the file is the truth. */
+async function foundById({ options }: Errand, id: string): Promise<Found> {
+  const config = resolveConfig(options);
+  const daemon = await Conversation.begin(config);
+  if (daemon === undefined) {
+    const path = join(config.root, "session", id);
+    if (lookAt(path) === undefined) throw noDaemonOn(config);
+    return { ...fileNamed(path), name: id };
+  }
+  try {
+    const { kind, size, image } = await daemon.call("open", { sid: id, known: 0 });
+    if (kind === KIND.absent || image === null) throw new NotThere(`There is no session ${id} in ${config.root}.`);
+    return { name: id, bytes: size, image: Buffer.from(image) };
+  } finally {
+    daemon.close();
+  }
+}
+
+/** @throws SessionError ERR_UNREADABLE with the place that is damaged, ERR_STORE. */
+function fileNamed(path: string): Found {
+  const stat = lookAt(path);
+  if (stat === undefined) throw new NotThere(`${JSON.stringify(path)} is no session id, and there is no such file.`);
+  if (!stat.isFile() || stat.size > 2 * MAX_IMAGE_BYTES) throw unreadable(path, "this is no file of a session");
+  const image = contentOf(path);
+  try {
+    imageOfFile(image);
+    return { name: resolve(path), bytes: stat.size, image };
+  } catch (error) {
+    if (error instanceof SessionError) throw unreadable(path, error.what);
+    throw error;
+  }
+}
+
+function contentOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new SessionError("ERR_STORE", `${path} cannot be read: ${String(error)}.`, { cause: error });
+  }
+}
+
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new SessionError("ERR_STORE", `${path} cannot be looked at: ${String(error)}.`, { cause: error });
+  }
+}
+
+function unreadable(path: string, why: string): SessionError {
+  return new SessionError("ERR_UNREADABLE", `${path}: ${why}`);
+}
+
+function keysOf(image: Buffer, what: "values" | "types"): readonly ShownKey[] {
+  const layout = layoutOf(image);
+  const typed = layout.entries.keys().map((key) => ({ key, type: typeOf(image, layout, key) }));
+  if (what === "types") return typed;
+  const decoded = decodeAll(image, layout, new Origins());
+  const plain = new Plain();
+  return typed.map(({ key, type }) => {
+    const { value, error } = decoded.get(key) ?? { value: undefined };
+    return error === undefined ? { key, type, value: plain.of(value, key) } : { key, type, problem: error.what };
+  });
+}
+
+function jsonOf({ name, bytes, image }: Found, keys: readonly ShownKey[]): string {
+  return JSON.stringify({ name, bytes, dialect: dialectOf(image), ...datesOf(image), keys });
+}
+
+function datesOf(image: Buffer): { readonly lastUsed: Date; readonly expires: Date | null } {
+  const saved = startupMs(image);
+  return { lastUsed: new Date(saved), expires: expiryOf(saved, timeoutSeconds(image)) };
+}
+
+function textOfSession({ name, bytes, image }: Found, keys: readonly ShownKey[], nowMs: number): string {
+  const { lastUsed, expires } = datesOf(image);
+  const head = [
+    name,
+    `  bytes      ${bytesText(bytes)}, as Gambas ${dialectOf(image) === "3.18" ? "up to 3.18 writes" : "3.19 and later write"}`,
+    `  last use   ${dateText(lastUsed, nowMs)}`,
+    `  expires    ${dateText(expires, nowMs)}`,
+    `  keys       ${keys.length}`,
+  ];
+  const names = keys.map(({ key }) => textOf(key).slice(1, -1));
+  const widths = [names, keys.map(({ type }) => type ?? "")].map((texts) =>
+    Math.max(0, ...texts.map(({ length }) => length)),
+  );
+  const rows = keys.map(({ type = "", value, problem }, index) => {
+    const shown = problem === undefined ? (value === undefined ? "" : textOf(value)) : `(${problem})`;
+    return `  ${(names[index] ?? "").padEnd(widths[0] ?? 0)}  ${type.padEnd(widths[1] ?? 0)}  ${shown}`.trimEnd();
+  });
+  return [...head, ...(rows.length > 0 ? ["", ...rows] : [])].join("\n");
+}

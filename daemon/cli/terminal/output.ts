@@ -1,0 +1,43 @@
+// What a command says on standard output: whole to a slow reader, and quietly over where the reader has gone (`... | head`).
+
+import { once } from "node:events";
+
+/** Resolves once more may be said: to false where nobody reads any more. */
+export type Say = (text: string) => Promise<boolean>;
+
+export function openOutput(stream: NodeJS.WritableStream): Say {
+  let isRead = true;
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // The reader of the pipe has gone. Anything else is a failure, a full disk say.
+    if (error.code !== "EPIPE") throw error;
+    isRead = false;
+  });
+  return async (text) => {
+    // An error of `write` is told a turn of the event loop later.
+    if (isRead && !stream.write(text)) await Promise.race([once(stream, "drain"), once(stream, "close")]).catch(ignore);
+    return isRead;
+  };
+}
+
+function ignore(): void {
+  // The error itself: the listener above has seen it.
+}
+
+/** Prints a JSON array as it grows, an element a line. */
+export class JsonList {
+  readonly #say: Say;
+  #count = 0;
+
+  constructor(say: Say) {
+    this.#say = say;
+  }
+
+  add(element: unknown): Promise<boolean> {
+    this.#count += 1;
+    return this.#say(`${this.#count === 1 ? "[\n" : ",\n"}${JSON.stringify(element)}`);
+  }
+
+  end(): Promise<boolean> {
+    return this.#say(this.#count === 0 ? "[]\n" : "\n]\n");
+  }
+}

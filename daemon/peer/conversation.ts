@@ -1,0 +1,94 @@
+// Several calls to the daemon, one after the other, over one connection: what the commands about sessions need.
+
+import { connect, type Socket } from "node:net";
+import { SessionError } from "../../protocol/errors.ts";
+import type { Places } from "../../protocol/places.ts";
+import {
+  type CallOf,
+  FrameReader,
+  FrameWriter,
+  type OperationName,
+  PROTOCOL_VERSION,
+  type ResponseOf,
+  readAnswer,
+  readMessage,
+  writeCall,
+} from "../../protocol/wire/wire.ts";
+
+/** A session whole, whatever the daemon's limits are. */
+const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
+
+interface Waiting {
+  readonly resolve: (fields: readonly unknown[] | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Conversation {
+  readonly #socket: Socket;
+  readonly #path: string;
+  #waiting: Waiting | undefined;
+  #isOver = false;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.#socket = connect(path);
+    const reader = new FrameReader(MAX_ANSWER_BYTES);
+    this.#socket.on("error", () => this.#socket.destroy());
+    this.#socket.on("close", () => this.#end());
+    this.#socket.on("data", (chunk) => {
+      try {
+        reader.read(chunk, (frame) => this.#settle()?.resolve(readMessage(frame)));
+      } catch (error) {
+        this.#settle()?.reject(error);
+        this.#socket.destroy();
+      }
+    });
+  }
+
+  /** Undefined when nobody is there. @throws SessionError ERR_PROTOCOL_VERSION. */
+  static async begin(places: Places): Promise<Conversation | undefined> {
+    const conversation = new Conversation(places.socket);
+    const request = { version: PROTOCOL_VERSION, client: "gambas-sessiond" };
+    const fields = await conversation.#ask("hello", request);
+    if (fields === undefined) return undefined;
+    try {
+      readAnswer("hello", fields);
+      return conversation;
+    } catch (error) {
+      conversation.close();
+      throw error;
+    }
+  }
+
+  /** One at a time. @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone. */
+  async call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
+    const fields = await this.#ask(name, request);
+    if (fields !== undefined) return readAnswer(name, fields);
+    throw new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${this.#path} has left before it answered.`);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #ask<N extends OperationName>(name: N, request: CallOf<N>): Promise<readonly unknown[] | undefined> {
+    if (this.#isOver) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      const writer = new FrameWriter();
+      writeCall(writer, { number: 0, name, request });
+      this.#socket.write(writer.take());
+    });
+  }
+
+  #settle(): Waiting | undefined {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    return waiting;
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#settle()?.resolve(undefined);
+  }
+}
