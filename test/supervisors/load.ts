@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
+import { until } from "../support/processes.ts";
 
 export interface Tally {
   requests: number;
@@ -43,7 +44,7 @@ export class Load {
   /** Waits until so many more requests were made. */
   async more(requests: number): Promise<void> {
     const wanted = this.tally.requests + requests;
-    while (this.tally.requests < wanted) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => this.tally.requests >= wanted);
   }
 
   async end(): Promise<Tally> {

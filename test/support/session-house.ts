@@ -2,8 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Site } from "../../client/http/exchange.ts";
 import { Client } from "../../client/link/client.ts";
-import type { ConnectOptions } from "../../client/options.ts";
+import type { ConnectOptions, HttpOptions } from "../../client/options.ts";
 import { type Daemon, type DaemonOptions, startDaemon } from "../../daemon/start.ts";
 import { startupBytes, startupMs } from "../../protocol/image/image.ts";
 
@@ -49,6 +50,26 @@ export class SessionHouse {
     const client = new Client({ ...this.options, ...options });
     this.#clients.push(client);
     return client;
+  }
+
+  /** What serves HTTP for a worker, without a server. */
+  site(options: HttpOptions = {}): Site {
+    const site = Site.open({ ...this.options, ...options });
+    this.#clients.push(site.client);
+    return site;
+  }
+
+  /** A session of another worker, in the file. */
+  async make(entries: Readonly<Record<string, unknown>>, prefix = "10.0.0.1"): Promise<string> {
+    const handle = this.worker().create({ prefix });
+    for (const [key, value] of Object.entries(entries)) handle.set(key, value);
+    await handle.save();
+    return handle.id ?? "";
+  }
+
+  /** A value as another worker has it. */
+  async stored(id: string, key: string): Promise<unknown> {
+    return (await this.worker().open(id))?.get(key);
   }
 
   pathOf(id: string): string {

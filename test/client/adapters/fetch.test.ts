@@ -32,15 +32,12 @@ function ask(path: string, cookie?: string, headers: Record<string, string> = {}
   return new Request(`${SHOP}${path}`, { headers: cookie === undefined ? headers : { ...headers, cookie } });
 }
 
-async function make(entries: Record<string, unknown>, prefix = "10.0.0.1"): Promise<string> {
-  const handle = worker.create({ prefix });
-  for (const [key, value] of Object.entries(entries)) handle.set(key, value);
-  await handle.save();
-  return handle.id ?? "";
+function make(entries: Record<string, unknown>, prefix?: string): Promise<string> {
+  return house.make(entries, prefix);
 }
 
-async function stored(id: string, key: string): Promise<unknown> {
-  return (await house.worker().open(id))?.get(key);
+function stored(id: string, key: string): Promise<unknown> {
+  return house.stored(id, key);
 }
 
 function cookieOf(response: Response): string {

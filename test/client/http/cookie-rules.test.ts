@@ -1,24 +1,18 @@
 // The rules by which browsers drop a cookie without a word: here they are said at start.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Site } from "../../../client/http/exchange.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Site } from "../../../client/http/exchange.ts";
 import type { HttpOptions } from "../../../client/options.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 let house: SessionHouse;
-const sites: Site[] = [];
 
 beforeAll(async () => {
   house = await SessionHouse.open();
 });
-afterEach(() => {
-  for (const { client } of sites.splice(0)) client.close();
-});
 afterAll(() => house.close());
 
 function open(options: HttpOptions): Site {
-  const site = Site.open({ ...house.options, ...options });
-  sites.push(site);
-  return site;
+  return house.site(options);
 }
 
 /** The attributes of the cookie of a new session whose path is `path`. */

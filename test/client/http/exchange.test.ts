@@ -1,7 +1,7 @@
 // An exchange without any HTTP server: what comes in, and what goes out.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Exchange, type Finished, type Incoming, type Outgoing, Site } from "../../../client/http/exchange.ts";
 import type { Client } from "../../../client/index.ts";
 import type { HttpOptions } from "../../../client/options.ts";
@@ -13,7 +13,6 @@ const TOO_BIG = "x".repeat(2_000_000);
 let house: SessionHouse;
 let worker: Client;
 let told: Error[];
-const sites: Site[] = [];
 
 beforeAll(async () => {
   house = await SessionHouse.open({ maxSessionBytes: 1_000_000 });
@@ -22,15 +21,10 @@ beforeAll(async () => {
 beforeEach(() => {
   told = [];
 });
-afterEach(() => {
-  for (const { client } of sites.splice(0)) client.close();
-});
 afterAll(() => house.close());
 
-function open(options: HttpOptions = {}): Site {
-  const site = Site.open({ ...house.options, ...options });
-  sites.push(site);
-  return site;
+function open(options?: HttpOptions): Site {
+  return house.site(options);
 }
 
 function begin(site: Site, incoming: Incoming = {}, outgoing?: Outgoing): Exchange | Promise<Exchange> {
@@ -51,15 +45,12 @@ async function pass<T>(
   return { ...finished, value };
 }
 
-async function make(entries: Record<string, unknown>, prefix = "10.0.0.1"): Promise<string> {
-  const handle = worker.create({ prefix });
-  for (const [key, value] of Object.entries(entries)) handle.set(key, value);
-  await handle.save();
-  return handle.id ?? "";
+function make(entries: Record<string, unknown>, prefix?: string): Promise<string> {
+  return house.make(entries, prefix);
 }
 
-async function stored(id: string, key: string): Promise<unknown> {
-  return (await house.worker().open(id))?.get(key);
+function stored(id: string, key: string): Promise<unknown> {
+  return house.stored(id, key);
 }
 
 function sessionFiles(): readonly string[] {

@@ -1,6 +1,6 @@
 // Cookies that outlive the browser: by an option of the application, or by what one session says.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Site } from "../../../client/http/exchange.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Site } from "../../../client/http/exchange.ts";
 import type { CookieMaxAge, Handle } from "../../../client/index.ts";
 import type { HttpOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
@@ -8,20 +8,14 @@ import { MAX_AGE_KEY } from "../../../protocol/image/image.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 let house: SessionHouse;
-const sites: Site[] = [];
 
 beforeAll(async () => {
   house = await SessionHouse.open();
 });
-afterEach(() => {
-  for (const { client } of sites.splice(0)) client.close();
-});
 afterAll(() => house.close());
 
-function open(options: HttpOptions = {}): Site {
-  const site = Site.open({ ...house.options, ...options });
-  sites.push(site);
-  return site;
+function open(options?: HttpOptions): Site {
+  return house.site(options);
 }
 
 interface Visited {
