@@ -14,9 +14,19 @@ import {
   readMessage,
   writeCall,
 } from "../../protocol/wire/wire.ts";
+import { electedPid } from "./pid-file.ts";
 
 /** A session whole, whatever the daemon's limits are. */
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
+
+/** A daemon that is alive answers hello, and whoever asks how it is or asks it to leave, at once, whatever else it does. */
+export const PATIENCE_MS = 5_000;
+
+/** Why a daemon that has its place does not answer is for whoever runs it to find out: it is named. */
+export function silentDaemon({ root, socket }: Places): SessionError {
+  const what = `The daemon on ${socket} (pid ${electedPid(root) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+}
 
 interface Waiting {
   readonly resolve: (fields: readonly unknown[] | undefined) => void;
@@ -45,11 +55,12 @@ export class Conversation {
     });
   }
 
-  /** Undefined when nobody is there. @throws SessionError ERR_PROTOCOL_VERSION. */
+  /** Undefined when nobody is there. @throws SessionError ERR_PROTOCOL_VERSION; ERR_DAEMON_UNAVAILABLE when a daemon is there and does not answer. */
   static async begin(places: Places): Promise<Conversation | undefined> {
     const conversation = new Conversation(places.socket);
     const request = { version: PROTOCOL_VERSION, client: "gambas-sessiond" };
-    const fields = await conversation.#ask("hello", request);
+    const patience = setTimeout(() => conversation.#giveUp(silentDaemon(places)), PATIENCE_MS);
+    const fields = await conversation.#ask("hello", request).finally(() => clearTimeout(patience));
     if (fields === undefined) return undefined;
     try {
       readAnswer("hello", fields);
@@ -85,6 +96,11 @@ export class Conversation {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     return waiting;
+  }
+
+  #giveUp(reason: SessionError): void {
+    this.#settle()?.reject(reason);
+    this.#socket.destroy();
   }
 
   #end(): void {

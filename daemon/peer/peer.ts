@@ -15,15 +15,13 @@ import {
   readMessage,
   writeCall,
 } from "../../protocol/wire/wire.ts";
-import { electedPid } from "./pid-file.ts";
+import { PATIENCE_MS, silentDaemon } from "./conversation.ts";
 
 export { Conversation } from "./conversation.ts";
 export { electedPid, pathOfPid } from "./pid-file.ts";
 
 /** A status has a few KiB. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** A daemon that is alive answers both questions at once, whatever else it does. */
-const PATIENCE_MS = 5_000;
 /** Between two tries to reach a daemon that was just elected: it listens some milliseconds later. */
 const PAUSE_MS = 10;
 
@@ -101,7 +99,7 @@ export class Peer {
         act();
         socket.destroy();
       };
-      const patience = setTimeout(() => end(() => reject(this.#silent())), PATIENCE_MS);
+      const patience = setTimeout(() => end(() => reject(silentDaemon(this.#places))), PATIENCE_MS);
       socket.once("error", () => socket.destroy());
       socket.once("close", () => {
         clearTimeout(patience);
@@ -141,12 +139,6 @@ export class Peer {
   #stranger(error: unknown): SessionError {
     const what = `What answers on ${this.#places.socket} is no daemon of this package.`;
     return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { cause: error });
-  }
-
-  #silent(): SessionError {
-    const { root, socket } = this.#places;
-    const what = `The daemon on ${socket} (pid ${electedPid(root) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
-    return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
   }
 }
 

@@ -1,6 +1,7 @@
 // A daemon that is stopped, as a debugger, a frozen container or a starved machine may stop it: calls wait as long as for one that is
 // gone, and no longer; and one that only has nothing to say is told apart from it.
 
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -18,6 +19,7 @@ import {
   until,
   WorkerProcess,
 } from "../support/processes.ts";
+import { repository } from "../support/repository.ts";
 
 const WAIT_MS = 1_000;
 
@@ -53,7 +55,32 @@ async function set(by: Client, id: string, key: string, value: unknown): Promise
   await session?.save();
 }
 
+function sessiond(...words: readonly string[]): Promise<{ readonly code: unknown; readonly stderr: string }> {
+  const main = join(repository, "dist/daemon/main.js");
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...words, "--root", root], (error, _, stderr) => {
+      resolve({ code: error?.code ?? 0, stderr });
+    });
+  });
+}
+
 describe("when the daemon is stopped", () => {
+  test("commands about sessions say which process does not answer, and end", async () => {
+    const daemon = await startDaemonProcess(root);
+    kill(daemon.pid ?? Number.NaN, "SIGSTOP");
+    try {
+      const id = "10.0.0.1:0123456789ABCDEF01234567";
+      const commands = [["list"], ["show", id], ["end", id]];
+      for (const { code, stderr } of await Promise.all(commands.map((words) => sessiond(...words)))) {
+        expect(code).toBe(3);
+        expect(stderr).toContain(`(pid ${daemon.pid}) has not answered`);
+      }
+    } finally {
+      kill(daemon.pid ?? Number.NaN, "SIGCONT");
+      await killAndWait(daemon.pid ?? Number.NaN);
+    }
+  });
+
   test("calls fail after `waitMs` with what to do, and the same client goes on when the daemon does", async () => {
     const daemon = await startDaemonProcess(root);
     const [anna, bert] = [client(), client()];
