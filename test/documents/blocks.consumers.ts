@@ -1,0 +1,85 @@
+// The blocks of code that need frameworks: tried with the packed package beside these. Installs what it needs: `npm run test:consumers`.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Project } from "../frameworks/project.ts";
+import { PATIENCE_MS } from "../support/installed.ts";
+import { freshRoot } from "../support/processes.ts";
+import { repository } from "../support/repository.ts";
+import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
+import { type Block, readPages } from "./pages.ts";
+import { Workshop } from "./workshop.ts";
+
+const FRAMEWORKS = ["test/frameworks", "test/frameworks/next"];
+
+const home = freshRoot();
+const own = dependenciesOf("package.json");
+const blocks = readPages().flatMap((page) => page.blocks);
+
+function dependenciesOf(path: string): readonly string[] {
+  const { dependencies = {}, devDependencies = {} } = JSON.parse(readFileSync(join(repository, path), "utf8"));
+  return Object.keys({ ...dependencies, ...devDependencies });
+}
+
+function neededBy(block: Block): readonly string[] {
+  return packagesOf(moduleOf(block, home));
+}
+
+/** Those for whom these packages are the ones that are missing. */
+function blocksWith(check: string, folder: string): readonly Block[] {
+  const packages = dependenciesOf(`${folder}/package.json`);
+  return blocks.filter((block) => {
+    if (checkOf(block) !== check || block.word === BEFORE) return false;
+    const needed = neededBy(block);
+    return (
+      needed.some((name) => !own.includes(name)) &&
+      needed.every((name) => packages.includes(name) || own.includes(name))
+    );
+  });
+}
+
+let project: Project;
+let next: Project;
+let workshop: Workshop;
+
+beforeAll(() => {
+  project = Project.make(".");
+  next = Project.make("next", project);
+  workshop = new Workshop(join(project.folder, "blocks"), home);
+}, PATIENCE_MS);
+
+afterAll(async () => {
+  await workshop?.close();
+  project?.remove();
+  next?.remove();
+});
+
+describe("every block of code in the pages that needs a framework", () => {
+  it("needs one that is installed here", () => {
+    const known = [...own, ...FRAMEWORKS.flatMap((folder) => dependenciesOf(`${folder}/package.json`))];
+    const checked = blocks.filter(
+      (block) => ["run", "compile"].includes(String(checkOf(block))) && block.word !== BEFORE,
+    );
+    const stray = checked.flatMap((block) =>
+      neededBy(block)
+        .filter((name) => !known.includes(name))
+        .map((name) => `${block.page}:${block.line} needs ${name}`),
+    );
+    expect(stray).toEqual([]);
+  });
+
+  it("of JavaScript runs, and what it serves is answered", async () => {
+    expect(await workshop.run(blocksWith("run", "test/frameworks"))).toEqual([]);
+  });
+
+  it("of TypeScript compiles", async () => {
+    expect(await workshop.compile(blocksWith("compile", "test/frameworks"))).toBe("");
+  });
+
+  it("of Next.js compiles", async () => {
+    const ofNext = new Workshop(join(next.folder, "blocks"), home);
+    expect(await ofNext.compile(blocksWith("compile", "test/frameworks/next"))).toBe("");
+    expect(blocksWith("run", "test/frameworks/next")).toEqual([]);
+  });
+});

@@ -1,0 +1,115 @@
+// Every block of code of every page is tried: this is what of it needs no more than we install ourselves. blocks.consumers.ts has the others.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { freshRoot, startDaemonProcess } from "../support/processes.ts";
+import { repository } from "../support/repository.ts";
+import { complaintsOf, harmlessOf } from "./commands.ts";
+import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
+import { readPage, readPages } from "./pages.ts";
+import { Workshop } from "./workshop.ts";
+
+const manifest = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
+const OURS = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
+
+const blocks = readPages().flatMap((page) => page.blocks);
+const isHere = (text: string): boolean => packagesOf(text).every((name) => OURS.includes(name));
+const blocksFor = (check: string) => blocks.filter((block) => checkOf(block) === check && block.word !== BEFORE);
+const home = freshRoot();
+// Below the package, so that it finds itself by its name.
+const workshop = new Workshop(join(repository, `dist/test/documents/blocks-${process.pid}`), home);
+
+afterAll(() => workshop.close());
+
+describe("every block of code in the pages", () => {
+  it("is of a kind that is known here", () => {
+    expect(blocks.map(checkOf).filter((check) => check instanceof Error)).toEqual([]);
+  });
+
+  it("of JavaScript runs, and what it serves is answered", async () => {
+    const own = blocksFor("run").filter((block) => isHere(moduleOf(block, home)));
+    expect(await workshop.run(own)).toEqual([]);
+  });
+
+  it("of TypeScript compiles", async () => {
+    const own = blocksFor("compile").filter((block) => isHere(moduleOf(block, home)));
+    expect(await workshop.compile(own)).toBe("");
+  });
+
+  it("of another package, as it was before, can be read", async () => {
+    expect(await workshop.parse(blocks.filter(({ word }) => word === BEFORE))).toEqual([]);
+  });
+
+  it("of a shell is one of ours or of programs that are known, as a shell reads it", () => {
+    const commands = blocksFor("commands");
+    for (const { text } of commands) execFileSync("bash", ["-n"], { input: text });
+    expect(commands.flatMap(complaintsOf)).toEqual([]);
+  });
+
+  it("of a shell that only looks at a daemon, does so", async () => {
+    const root = join(home, "looked-at");
+    const daemon = await startDaemonProcess(root);
+    const wanted = new Set(
+      blocksFor("commands")
+        .flatMap(harmlessOf)
+        .map((words) => words.join(" ")),
+    );
+    for (const words of wanted) {
+      const args = [join(repository, "dist/daemon/main.js"), ...words.split(" ")];
+      const env = { ...process.env, GAMBAS_SESSION_ROOT: root };
+      const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: "utf8" });
+      expect({ words, status, stderr }).toEqual({ words, status: 0, stderr: "" });
+    }
+    await daemon.kill();
+  });
+
+  it("of data is well formed", () => {
+    for (const { language, text } of blocksFor("parse")) {
+      if (language === "json") JSON.parse(text);
+      else for (const line of text.split("\n")) expect(line).toMatch(/^(?:\s*[#;].*|\[\w+\]|[\w-]+\s*=.*|)$/);
+    }
+  });
+});
+
+describe("a block is not taken for good", () => {
+  const blockOf = (text: string) => readPage("page.md", text).blocks.slice(0, 1);
+
+  it.each([
+    ["without a language", "```\nx\n```"],
+    ["in a language that nobody knows", "```cobol\nx\n```"],
+    ["in a frame that is not there", "```js nowhere\nx\n```"],
+  ])("%s", (_name, text) => expect(blockOf(text).map(checkOf)).toEqual([expect.any(Error)]));
+
+  it("if it throws, warns, or answers with an error of its own", async () => {
+    const pages = [
+      '```js\nthrow new Error("thrown");\n```',
+      '```js\nprocess.emitWarning("warned");\nawait null;\n```',
+      '```js app\napp.get("/broken", () => { throw new Error("broken"); });\n```',
+      '```js\nimport { session } from "gambas-session";\nsession({ maxage: 5 });\n```',
+    ];
+    const all = pages.flatMap((text, index) => readPage(`page-${index}.md`, text).blocks);
+    expect(await workshop.run(all)).toEqual([
+      expect.stringContaining("page-0.md:2: Error: thrown"),
+      expect.stringContaining("warned"),
+      expect.stringContaining("/broken answers 500"),
+      expect.stringContaining("maxAge"),
+    ]);
+  });
+
+  it("if the compiler complains", async () => {
+    const said = await workshop.compile(blockOf("```ts request\nconst n: number = Session.Id;\n```"));
+    expect(said).toContain("TS2322");
+  });
+
+  it.each([
+    "gambas-sessiond lits",
+    "npx gambas-sessiond end --prefx x",
+    "npm run tset",
+    "frobnicate --all",
+    "FOO=1 sudo -u app rmm x",
+  ])("if nobody knows the command %s", (line) =>
+    expect(complaintsOf({ page: "page.md", line: 1, language: "sh", word: "", text: line })).toHaveLength(1),
+  );
+});
