@@ -52,20 +52,20 @@ export class Workshop {
     );
     return files.flatMap(({ file, name }) => {
       const answer = told.find((one) => one.file === file);
-      if (answer === undefined) return [`${name}: its process ended: ${told.at(-1)?.failure ?? "nothing was told"}`];
+      if (answer === undefined) return [`${name}: the process ended before it was told of: ${told.at(-1)?.failure}`];
       return answer.failure === undefined ? [] : [`${name}: ${answer.failure}`];
     });
   }
 
-  /** What the compiler says of these blocks. Those that declare something for everybody are programs of their own. */
-  async compile(blocks: readonly Block[]): Promise<string> {
+  /** The errors that the compiler finds in these blocks. Those that declare something for everybody are programs of their own. */
+  async compile(blocks: readonly Block[]): Promise<readonly string[]> {
     const files = blocks.map((block) => ({ ...this.#write(block), isAlone: AUGMENTS.test(block.text) }));
     const declarations = join(this.#folder, "session-data.d.mts");
     copyFileSync(SESSION_DATA, declarations);
     const together = [declarations, ...files.filter(({ isAlone }) => !isAlone).map(({ file }) => file)];
     const programs = [together, ...files.filter(({ isAlone }) => isAlone).map(({ file }) => [file])];
     const said = await Promise.all(programs.map((program, index) => this.#check(program, index)));
-    return said.join("");
+    return said.flatMap((text) => text.split(/\n(?=\S)/)).filter((text) => text.trim() !== "");
   }
 
   /** Whether Node can read them. */
@@ -127,8 +127,9 @@ function tellAll(files: readonly string[], home: string): Promise<readonly Told[
   child.stdout?.resume();
   child.on("message", (message) => told.push(message as Told));
   return new Promise((resolve) => {
-    child.on("close", () =>
-      resolve(said === "" || told.length === files.length ? told : [...told, { file: "", failure: said }]),
-    );
+    child.on("close", (code, signal) => {
+      const failure = `${said}with ${signal ?? code}`;
+      resolve(told.length === files.length ? told : [...told, { file: "", failure }]);
+    });
   });
 }
