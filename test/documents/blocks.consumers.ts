@@ -11,6 +11,8 @@ import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
 import { type Block, readPages } from "./pages.ts";
 import { Workshop } from "./workshop.ts";
 
+/** As Next.js has its users set it. */
+const LIKE_NEXT_CONFIG = { module: "preserve", moduleResolution: "bundler" };
 const FRAMEWORKS = ["test/frameworks", "test/frameworks/next"];
 
 const home = freshRoot();
@@ -78,7 +80,7 @@ describe("every block of code in the pages that needs a framework", () => {
   });
 
   it("of Next.js compiles", async () => {
-    const ofNext = new Workshop(join(next.folder, "blocks"), home);
+    const ofNext = new Workshop(join(next.folder, "blocks"), home, LIKE_NEXT_CONFIG);
     expect(await ofNext.compile(blocksWith("compile", "test/frameworks/next"))).toEqual([]);
     expect(blocksWith("run", "test/frameworks/next")).toEqual([]);
   });

@@ -56,8 +56,9 @@ export function moduleOf({ language, word, text }: Block, home: string): string 
 
 /** Modules of CommonJS say so by what they use. */
 export function extensionOf(language: string, code: string): string {
-  if (language === "tsx") return ".tsx";
   const isCommon = /\bmodule\.exports\b|\brequire\(/.test(code);
+  // The folder they are written to is of modules.
+  if (!isCommon && language !== "js") return `.${language}`;
   return `.${isCommon ? "c" : "m"}${language}`;
 }
 

@@ -22,6 +22,10 @@ function listenAnywhere(): void {
     const isPort = typeof place === "number" || (typeof place === "object" && place !== null && "port" in place);
     if (!isPort) return Reflect.apply(listen, this, args);
     begun.push(this);
+    // A block that tests its server ends it, too.
+    this.once("close", () => {
+      begun = begun.filter((one) => one !== this);
+    });
     const told = args.findLast((one) => typeof one === "function");
     return Reflect.apply(listen, this, [{ port: 0, host: "127.0.0.1" }, ...(told === undefined ? [] : [told])]);
   };

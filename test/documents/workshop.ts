@@ -35,11 +35,16 @@ export interface Told {
 export class Workshop {
   readonly #folder: string;
   readonly #home: string;
+  readonly #compilerOptions: object;
 
-  /** @param home where paths lead that blocks name. */
-  constructor(folder: string, home: string) {
+  /**
+   * @param home where paths lead that blocks name.
+   * @param more options of the compiler beyond those of all.
+   */
+  constructor(folder: string, home: string, more: object = {}) {
     this.#folder = folder;
     this.#home = home;
+    this.#compilerOptions = { ...COMPILER_OPTIONS, ...more };
     mkdirSync(folder, { recursive: true });
   }
 
@@ -60,7 +65,7 @@ export class Workshop {
   /** The errors that the compiler finds in these blocks. Those that declare something for everybody are programs of their own. */
   async compile(blocks: readonly Block[]): Promise<readonly string[]> {
     const files = blocks.map((block) => ({ ...this.#write(block), isAlone: AUGMENTS.test(block.text) }));
-    const declarations = join(this.#folder, "session-data.d.mts");
+    const declarations = join(this.#folder, "session-data.d.ts");
     copyFileSync(SESSION_DATA, declarations);
     const together = [declarations, ...files.filter(({ isAlone }) => !isAlone).map(({ file }) => file)];
     const programs = [together, ...files.filter(({ isAlone }) => isAlone).map(({ file }) => [file])];
@@ -90,14 +95,14 @@ export class Workshop {
     const name = `${block.page}:${block.line}`;
     const file = join(this.#folder, `${name.replace(/[/:]/g, "-")}${extensionOf(block.language, code)}`);
     // A file without an import would be a script, whose names are everybody's.
-    const isModule = file.endsWith(".mts") && !/^(?:import|export)\b/m.test(code);
+    const isModule = file.endsWith(".ts") && !/^(?:import|export)\b/m.test(code);
     writeFileSync(file, isModule ? `${code}export {};\n` : code);
     return { file, name };
   }
 
   async #check(files: readonly string[], index: number): Promise<string> {
     const config = join(this.#folder, `tsconfig-${index}.json`);
-    writeFileSync(config, JSON.stringify({ compilerOptions: COMPILER_OPTIONS, files }));
+    writeFileSync(config, JSON.stringify({ compilerOptions: this.#compilerOptions, files }));
     return outputOf([COMPILER, "-p", config]);
   }
 }
