@@ -139,6 +139,17 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       });
     },
   },
+  sweep: {
+    meaning: "ends sessions whose time is over, now",
+    forms: ["sweep [--dry-run] [--json]"],
+    operands: [0, 0],
+    flags: [DRY_RUN, JSON_FLAG, ...PLACES],
+    examples: [["sweep --dry-run", "say how many would end"]],
+    async run(given) {
+      const { sweep } = await import("./sessions/sweep.ts");
+      return sweep(errandOf(given), given.flags.has("dry-run") ? "look" : "end");
+    },
+  },
   stop: {
     meaning: "asks the daemon to leave, and waits until it has",
     forms: ["stop [--json]"],
