@@ -150,6 +150,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return sweep(errandOf(given), given.flags.has("dry-run") ? "look" : "end");
     },
   },
+  doctor: {
+    meaning: "looks for what is wrong, says what to do, and changes nothing",
+    forms: ["doctor [--json]"],
+    operands: [0, 0],
+    flags: [JSON_FLAG, ...PLACES],
+    examples: [["doctor --root /var/lib/app/sessions", "look at the root of an application"]],
+    run: async (given) => (await import("./doctor.ts")).doctor(errandOf(given), process),
+  },
   stop: {
     meaning: "asks the daemon to leave, and waits until it has",
     forms: ["stop [--json]"],
