@@ -3,7 +3,7 @@
 import { quoted } from "../../cli/terminal/shell.ts";
 import type { Facts } from "./facts.ts";
 import type { Check, Remedy } from "./finding.ts";
-import { octal } from "./root.ts";
+import { isForeign, octal } from "./root.ts";
 
 const FOR_OTHERS = 0o077;
 
@@ -24,8 +24,10 @@ export const SOCKET: Check = {
     {
       name: "unseen",
       state: "problem",
-      look: ({ socket, places }) =>
-        socket.kind === "unknown" ? `${places.socket} cannot be looked at: ${socket.problem}.` : undefined,
+      look: (facts) =>
+        facts.socket.kind === "unknown" && !isForeign(facts)
+          ? `${facts.places.socket} cannot be looked at: ${facts.socket.problem}.`
+          : undefined,
       remedy: () => ({ advice: "Mend what the system says, or name another one: --socket PATH." }),
     },
     {

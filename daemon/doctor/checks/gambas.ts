@@ -4,19 +4,21 @@ import { countOf } from "../../cli/terminal/figures.ts";
 import { quoted } from "../../cli/terminal/shell.ts";
 import type { Facts, Interpreter } from "./facts.ts";
 import type { Check } from "./finding.ts";
+import { isForeign } from "./root.ts";
 
 /** So many are named. */
 const MAX_NAMED = 3;
 
 export const GAMBAS: Check = {
   name: "gambas",
-  fine: ({ gambas, daemon }) => {
+  fine: (facts) => {
+    const { gambas, daemon } = facts;
     const { installed, programs, isTheirRoot } = gambas;
     if (installed.length === 0 && programs.length === 0) return "no Gambas was found here";
     const versions = installed.map(
       ({ path, version }) => `${version === "" ? "of unknown version" : version} (${path})`,
     );
-    const running = isTheirRoot && programs.length === 0 ? ", no program of this user runs" : "";
+    const running = isTheirRoot && programs.length === 0 && !isForeign(facts) ? ", no program of this user runs" : "";
     const told = daemon.kind === "answers" ? daemon.told.gambas : undefined;
     const dialect = told === undefined ? "" : `; sessions with references are written for ${told}`;
     return `${versions.join(", ") || "no interpreter in PATH"}${running}${dialect}`;

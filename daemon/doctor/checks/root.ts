@@ -113,7 +113,8 @@ export const UMASK: Check = {
   ],
 };
 
-function isForeign({ root, uid }: Facts): boolean {
+/** Then what cannot be looked at in it follows from that, and is not told. */
+export function isForeign({ root, uid }: Facts): boolean {
   return root.kind === "directory" && uid !== undefined && root.uid !== uid;
 }
 

@@ -5,6 +5,7 @@ import { quoted } from "../../cli/terminal/shell.ts";
 import type { Application, ApplicationFacts, Facts, Oddity, SessionFacts } from "./facts.ts";
 import type { Check } from "./finding.ts";
 import { named } from "./gambas.ts";
+import { isForeign } from "./root.ts";
 
 /** So many are named with what is wrong with them. */
 const MAX_TOLD = 2;
@@ -21,7 +22,10 @@ export const SESSIONS: Check = {
     {
       name: "unseen",
       state: "problem",
-      look: ({ sessions }) => (sessions.problem === "" ? undefined : `session/ cannot be listed: ${sessions.problem}.`),
+      look: (facts) =>
+        facts.sessions.problem === "" || isForeign(facts)
+          ? undefined
+          : `session/ cannot be listed: ${facts.sessions.problem}.`,
       remedy: () => ({ advice: "Mend what the system says." }),
     },
     {
@@ -91,9 +95,10 @@ export const SESSIONS: Check = {
 export const APPLICATIONS: Check = {
   name: "applications",
   fine: ({ applications, daemon }) => {
-    const connections = daemon.kind === "answers" ? daemon.told.connections : 0;
     const [only] = applications.seen;
     if (only !== undefined && applications.seen.length === 1) return `one, it seems: ${appText(only)}`;
+    if (daemon.kind !== "answers") return undefined;
+    const { connections } = daemon.told;
     return connections > 0
       ? `${countOf(connections, "connection")}; whose they are cannot be seen`
       : "none is connected";

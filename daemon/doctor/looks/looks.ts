@@ -15,6 +15,8 @@ import { applicationsOf, type Crowd, lookAtProcesses, lookAtWatches } from "./pr
 import { lookAtDisk, lookAtRoot } from "./root.ts";
 import { lookAtSessions, NO_DIRECTORY } from "./sessions.ts";
 
+/** May look at the processes of others. */
+const ADMINISTRATOR = 0;
 const NOBODY: Asked = { facts: { kind: "none" }, features: undefined };
 
 /** @param tooLong why the socket's path is none that a system takes; undefined where it is. */
@@ -41,7 +43,7 @@ export async function lookAround(places: Places, tooLong: string | undefined): P
     features: lookAtFeatures(places.root, asked.features, engine),
     cleaners: lookForCleaners(),
     process: lookAtProcess(daemon, election),
-    watches: lookAtWatches(crowd),
+    watches: uid === owner || uid === ADMINISTRATOR ? lookAtWatches(crowd) : undefined,
     clock: lookAtClock(daemon, election, nowMs),
     here: {
       version: VERSION,

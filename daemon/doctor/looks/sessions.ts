@@ -121,7 +121,7 @@ class Visitor {
       if (aheadMs > FUTURE_MS) this.found.future.push({ name, why: `in ${spanText(aheadMs / 1000)}` });
       return undefined;
     } catch (error) {
-      if (error instanceof SessionError) return error.what;
+      if (error instanceof SessionError) return error.what.replace(/^The stored session cannot be read: /, "");
       throw error;
     }
   }

@@ -20,6 +20,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { examine, type Finding } from "../../../daemon/doctor/doctor.ts";
+import { lookForCleaners } from "../../../daemon/doctor/looks/cleaners.ts";
+import { interpreters, leftDirectories } from "../../../daemon/doctor/looks/gambas.ts";
 import { type DaemonOptions, startDaemon } from "../../../daemon/start.ts";
 import { applyDelta, newImage } from "../../../protocol/image/image.ts";
 import { newId } from "../../support/daemon/lab.ts";
@@ -189,6 +191,15 @@ describe("a daemon", () => {
     await daemon.stop();
   });
 
+  test("that takes permissions from its own files is told so", async () => {
+    makeRoot();
+    const daemon = await startDaemon({ root, logLevel: "silent" });
+    const umask = process.umask(0o277);
+    expect((await found()).get("umask/takes-owner's-bits")?.seen).toContain("umask 0277");
+    process.umask(umask);
+    await daemon.stop();
+  });
+
   test("is not what answers in its place, or lies there", async () => {
     makeRoot();
     const socket = join(root, "sessiond.sock");
@@ -232,6 +243,44 @@ function bytesOf(path: string): string {
     closeSync(fd);
   }
 }
+
+describe("the machine", () => {
+  test("has its cleaners told by their settings, of which those in /etc replace others of the same name", () => {
+    const folders = ["etc/tmpfiles.d", "usr/lib/tmpfiles.d", "run/systemd/system"];
+    for (const folder of folders) mkdirSync(join(place, folder), { recursive: true });
+    writeFileSync(join(place, "usr/lib/tmpfiles.d/tmp.conf"), "q /tmp 1777 root root 10d\n");
+    writeFileSync(join(place, "usr/lib/tmpfiles.d/other.conf"), "# nothing\n");
+    writeFileSync(join(place, "usr/lib/tmpfiles.d/README"), "d /tmp - - - 1d\n");
+    symlinkSync("/dev/null", join(place, "etc/tmpfiles.d/tmp.conf"));
+    writeFileSync(join(place, "etc/tmpreaper.conf"), "TMPREAPER_TIME=7d\n");
+    expect(lookForCleaners(place)).toEqual({
+      tmpfiles: [
+        { path: join(place, "etc/tmpfiles.d/tmp.conf"), text: "" },
+        { path: join(place, "usr/lib/tmpfiles.d/other.conf"), text: "# nothing\n" },
+      ],
+      hasSystemd: true,
+      reapers: [{ path: join(place, "etc/tmpreaper.conf"), text: "TMPREAPER_TIME=7d\n" }],
+    });
+  });
+
+  test("has the directories told that killed Gambas programs have left, once they are old", () => {
+    makeRoot();
+    for (const pid of [4_194_305, process.pid]) mkdirSync(join(root, String(pid)));
+    expect(leftDirectories(root, Date.now())).toEqual([]);
+    expect(leftDirectories(root, Date.now() + 600_000)).toEqual(["4194305"]);
+  });
+
+  test("has its interpreters told with their versions, each once", async () => {
+    for (const folder of ["a", "b"]) mkdirSync(join(place, folder));
+    writeFileSync(join(place, "a/gbx3"), "#!/bin/sh\necho 3.22.1\n", { mode: 0o755 });
+    writeFileSync(join(place, "b/gbx3"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const found = await interpreters({ PATH: `${place}/a:relative:${place}/a:${place}/b` });
+    expect(found.slice(0, 2)).toEqual([
+      { path: join(place, "a/gbx3"), version: "3.22.1" },
+      { path: join(place, "b/gbx3"), version: "" },
+    ]);
+  });
+});
 
 describe("a look", () => {
   test("leaves a root without a daemon byte for byte and stamp for stamp as it was", async () => {
