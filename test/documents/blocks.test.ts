@@ -1,7 +1,7 @@
 // Every block of code of every page is tried: this is what of it needs no more than we install ourselves. blocks.consumers.ts has the others.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freshRoot, startDaemonProcess } from "../support/processes.ts";
@@ -47,6 +47,12 @@ const isOfBad = (complaint: string): boolean => complaint.includes("bad-");
 describe("every block of code in the pages", () => {
   it("is of a kind that is known here", () => {
     expect(blocks.map(checkOf).filter((check) => check instanceof Error)).toEqual([]);
+  });
+
+  it("uses the frames that there are", () => {
+    const names = readdirSync(join(repository, "test/documents/frames")).filter((name) => !name.endsWith(".d.ts"));
+    const used = new Set([...blocks, ...BAD].map(({ word, language }) => `${word}.${language}`));
+    expect(names.filter((name) => !used.has(name))).toEqual([]);
   });
 
   it("of JavaScript runs, and what it serves is answered", () => {

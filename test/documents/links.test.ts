@@ -27,7 +27,8 @@ function isPacked(path: string): boolean {
 function isThere(path: string, anchor: string | undefined): boolean {
   if (!existsSync(join(repository, path))) return false;
   if (anchor === undefined) return true;
-  return readPage(path, readFileSync(join(repository, path), "utf8")).anchors.has(anchor);
+  const page = pages.find((one) => one.path === path);
+  return (page ?? readPage(path, readFileSync(join(repository, path), "utf8"))).anchors.has(anchor);
 }
 
 function linksOf(page: (typeof pages)[number]): readonly { where: string; path: string; anchor: string | undefined }[] {

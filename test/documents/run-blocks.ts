@@ -8,6 +8,8 @@ import type { Told } from "./workshop.ts";
 
 const PATHS = /\.(?:get|all|use)\(\s*["'](\/[^"':*]*)["']/g;
 const OWN_FAULT = 500;
+/** It bounds what hangs, and never what is slow. */
+const PATIENCE_MS = 60_000;
 
 let begun: Server[] = [];
 let failures: string[] = [];
@@ -40,7 +42,11 @@ async function visit(port: number, paths: readonly string[]): Promise<void> {
   const cookies = new Map<string, string>();
   for (const path of [...paths, ...paths]) {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const reply = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { cookie }, redirect: "manual" });
+    const reply = await fetch(`http://127.0.0.1:${port}${path}`, {
+      headers: { cookie },
+      redirect: "manual",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
     for (const line of reply.headers.getSetCookie()) {
       const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
       cookies.set(name, value);
