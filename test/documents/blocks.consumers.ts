@@ -1,12 +1,14 @@
-// The blocks of code that need frameworks: tried with the packed package beside these. Installs what it needs: `npm run test:consumers`.
+// The blocks of code that need frameworks, tried with the packed package beside these; and commands, in processes of their own. Installs what it needs: `npm run test:consumers`.
 
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Project } from "../frameworks/project.ts";
 import { PATIENCE_MS } from "../support/installed.ts";
-import { freshRoot } from "../support/processes.ts";
+import { freshRoot, startDaemonProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
+import { harmlessOf } from "./commands.ts";
 import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
 import { type Block, readPages } from "./pages.ts";
 import { Workshop } from "./workshop.ts";
@@ -83,5 +85,25 @@ describe("every block of code in the pages that needs a framework", () => {
     const ofNext = new Workshop(join(next.folder, "blocks"), home, LIKE_NEXT_CONFIG);
     expect(await ofNext.compile(blocksWith("compile", "test/frameworks/next"))).toEqual([]);
     expect(blocksWith("run", "test/frameworks/next")).toEqual([]);
+  });
+});
+
+describe("every command in the pages", () => {
+  it("that only looks at a daemon does so", async () => {
+    const root = join(home, "looked-at");
+    const daemon = await startDaemonProcess(root);
+    const wanted = new Set(
+      blocks
+        .filter((block) => checkOf(block) === "commands")
+        .flatMap(harmlessOf)
+        .map((words) => words.join(" ")),
+    );
+    for (const words of wanted) {
+      const args = [join(repository, "dist/daemon/main.js"), ...words.split(" ")];
+      const env = { ...process.env, GAMBAS_SESSION_ROOT: root };
+      const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: "utf8" });
+      expect({ words, status, stderr }).toEqual({ words, status: 0, stderr: "" });
+    }
+    await daemon.kill();
   });
 });

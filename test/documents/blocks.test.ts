@@ -1,12 +1,12 @@
 // Every block of code of every page is tried: this is what of it needs no more than we install ourselves. blocks.consumers.ts has the others.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freshRoot, startDaemonProcess } from "../support/processes.ts";
+import { freshRoot } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
-import { complaintsOf, harmlessOf } from "./commands.ts";
+import { complaintsOf } from "./commands.ts";
 import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
 import { readPage, readPages } from "./pages.ts";
 import { Workshop } from "./workshop.ts";
@@ -73,28 +73,15 @@ describe("every block of code in the pages", () => {
     expect(commands.flatMap(complaintsOf)).toEqual([]);
   });
 
-  it("of a shell that only looks at a daemon, does so", async () => {
-    const root = join(home, "looked-at");
-    const daemon = await startDaemonProcess(root);
-    const wanted = new Set(
-      blocksFor("commands")
-        .flatMap(harmlessOf)
-        .map((words) => words.join(" ")),
-    );
-    for (const words of wanted) {
-      const args = [join(repository, "dist/daemon/main.js"), ...words.split(" ")];
-      const env = { ...process.env, GAMBAS_SESSION_ROOT: root };
-      const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: "utf8" });
-      expect({ words, status, stderr }).toEqual({ words, status: 0, stderr: "" });
-    }
-    await daemon.kill();
+  it("of data is well formed", () => {
+    for (const { text } of blocksFor("parse").filter(({ language }) => language === "json")) JSON.parse(text);
   });
 
-  it("of data is well formed", () => {
-    for (const { language, text } of blocksFor("parse")) {
-      if (language === "json") JSON.parse(text);
-      else for (const line of text.split("\n")) expect(line).toMatch(/^(?:\s*[#;].*|\[\w+\]|[\w-]+\s*=.*|)$/);
-    }
+  it("of a unit of systemd is of those that are in the package", () => {
+    const folder = join(repository, "client/examples/systemd");
+    const lines = readdirSync(folder).flatMap((name) => readFileSync(join(folder, name), "utf8").split("\n"));
+    const units = blocksFor("parse").filter(({ language }) => language === "ini");
+    expect(units.flatMap(({ text }) => text.split("\n")).filter((line) => !lines.includes(line))).toEqual([]);
   });
 });
 
