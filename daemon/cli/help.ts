@@ -1,7 +1,8 @@
 // The help, printed from the table of commands for a terminal of 80 columns.
 
-import { type Asked, GENERAL_FLAGS } from "./arguments.ts";
-import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag } from "./commands.ts";
+import type { Asked } from "./arguments.ts";
+import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag, GENERAL_FLAGS } from "./commands.ts";
+import { wrapped } from "./terminal/wrapping.ts";
 
 const COLUMNS = 80;
 const INDENT = "  ";
@@ -36,11 +37,11 @@ function generalHelp(): string {
   ]);
 }
 
-function helpOnCommand({ forms, meaning, flags, examples: rows }: Command): string {
+function helpOnCommand({ forms, meaning, more, flags, examples: rows }: Command): string {
   const typed = forms.map((form) => `gambas-sessiond ${form}`).join("\n       ");
   return joined([
     `Usage: ${typed}\n`,
-    `${capital(meaning)}.\n`,
+    `${wrapped(`${capital(meaning)}.${more === undefined ? "" : ` ${more}`}`, COLUMNS).join("\n")}\n`,
     `Flags:\n${table([...flags, ...GENERAL_FLAGS].map(flagRow))}`,
     `Examples:\n${examples(rows)}`,
     `Exit codes:\n${table(EXIT_CODES)}`,
@@ -75,18 +76,6 @@ function table(rows: readonly Row[]): string {
     return head.length + GAP > column ? `${head}\n${blank}${text}\n` : `${head.padEnd(column)}${text}\n`;
   });
   return lines.join("");
-}
-
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 function capital(text: string): string {

@@ -34,6 +34,8 @@ export interface HandlerParts {
   readonly retire: () => void;
 }
 
+/** Sessions that one watch names: more than a terminal has lines. */
+const MAX_MOST_USED = 200;
 const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
@@ -84,6 +86,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     },
     status(_request, call) {
       call.answer({ json: JSON.stringify(parts.report()) });
+    },
+    watch({ limit }, call) {
+      const window = metrics.watches.take(call.connection, Math.min(limit, MAX_MOST_USED));
+      call.answer({ json: JSON.stringify({ ...parts.report(), window }) });
     },
     retire(_request, call) {
       call.answer({ pid: process.pid });
