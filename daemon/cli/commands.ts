@@ -187,6 +187,21 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     examples: [["stop", "nothing that was acknowledged is lost"]],
     run: async (given) => (await import("./stop.ts")).stop(errandOf(given)),
   },
+  completion: {
+    meaning: "prints what a shell needs to complete commands and flags",
+    forms: ["completion bash|zsh|fish"],
+    operands: [1, 1],
+    flags: [],
+    examples: [
+      ["completion bash >> ~/.bash_completion", "for every bash from now on"],
+      ["completion fish | source", "for this fish"],
+    ],
+    async run({ operands }) {
+      const table = { commands: COMMANDS, generalFlags: GENERAL_FLAGS, defaultCommand: DEFAULT_COMMAND };
+      const { completion } = await import("./completion/completion.ts");
+      return completion({ operands, say: openOutput(process.stdout) }, table);
+    },
+  },
 };
 
 export const DEFAULT_COMMAND = "run";

@@ -8,8 +8,8 @@ import { type Line, type Look, lookOf, piece, rendered } from "./drawing.ts";
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
-const REST_OF_LINE = "\x1b[K";
-const REST_OF_SCREEN = "\x1b[J";
+/** Before a line is drawn: behind one that fills its row it would erase the last letter. */
+const BLANK_LINE = "\x1b[K";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what keys send.
 const KEYS = /\x1b\[[0-9;]*[A-Za-z~]|\x1bO[A-Z]|[\s\S]/g;
@@ -197,7 +197,7 @@ export class Screen {
     const where = `lines ${this.#firstLine + 1} to ${this.#firstLine + seen.length} of ${lines.length}, arrow keys move  `;
     const last = lines.length > room ? [piece(where, "dim"), ...foot] : foot;
     const { look, output } = this.#terminal;
-    const text = [...seen, ...blank, last].map((line) => `${rendered(line, size.columns, look)}${REST_OF_LINE}`);
-    output.write(`${HOME}${text.join("\r\n")}${REST_OF_SCREEN}`);
+    const text = [...seen, ...blank, last].map((line) => `${BLANK_LINE}${rendered(line, size.columns, look)}`);
+    output.write(`${HOME}${text.join("\r\n")}`);
   };
 }

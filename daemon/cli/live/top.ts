@@ -71,9 +71,9 @@ function jsonOf(sight: Sight | Nobody): string | undefined {
   return `${JSON.stringify(shown)}\n`;
 }
 
-const HEAD = ["TIME", "COMMITS/s", "OPENS/s", "TRANS./s", "P50", "P99", "CPU", "MEMORY", "WAITING", "MOST USED"];
+const HEAD = ["TIME", "COMMITS/s", "OPENS/s", "TRANS./s", "P50", "P99", "CPU", "MEMORY", "WAITING", "HOTTEST"];
 /** The session that is used most is last: its id may have any length. */
-const WIDTHS = [8, 10, 9, 9, 8, 8, 6, 8, 8];
+const WIDTHS = [8, 10, 8, 9, 7, 7, 6, 7, 8];
 
 function rowOf(columns: readonly string[]): string {
   const cells = columns.map((text, at) => text.padStart(WIDTHS[at] ?? 0));

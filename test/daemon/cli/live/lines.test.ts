@@ -27,7 +27,7 @@ describe("top without a terminal", () => {
     const hear = async (line: string): Promise<boolean> => rows.push(line) < 0;
     expect(await top(errand("text", hear), { everyMs: 1, times: 2 }, undefined)).toBe(true);
     expect(rows).toHaveLength(3);
-    expect(rows[0]).toMatch(/^ {4}TIME COMMITS\/s .* MOST USED\n$/);
+    expect(rows[0]).toMatch(/^ {4}TIME COMMITS\/s .* HOTTEST\n$/);
     expect(rows[1]).toMatch(/^\d\d:\d\d:\d\d +0 +0 +0 +- +- +\d+ % +[\d.]+ MB +0 {2}-\n$/);
   });
 

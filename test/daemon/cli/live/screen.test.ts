@@ -44,7 +44,7 @@ class Display extends EventEmitter {
   /** The lines of the last picture. */
   get lines(): string[] {
     const last = this.told.slice(this.told.lastIndexOf("\x1b[H") + 3);
-    return last.replace("\x1b[J", "").replaceAll("\x1b[K", "").split("\r\n");
+    return last.replaceAll("\x1b[K", "").split("\r\n");
   }
 }
 
@@ -104,6 +104,11 @@ describe("a screen", () => {
       [2, 4, 3, 5, 3].map((line) => `line ${line}`),
     );
     expect([press("G"), press("j"), press("g"), press("\x1b[A")]).toEqual(["line 7", "line 7", "line 1", "line 1"]);
+  });
+
+  test("erases nothing behind what it has drawn, which may fill its row", () => {
+    screen.show(({ columns }) => ({ lines: [plainLine("x".repeat(columns))], foot: [] }));
+    expect(display.told).toContain(`\x1b[K${"x".repeat(20)}\r\n`);
   });
 
   test("is drawn anew when the terminal changes its size", () => {
