@@ -179,6 +179,27 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       });
     },
   },
+  sweep: {
+    meaning: "ends sessions whose time is over, now",
+    more: "The daemon does so every sweepMs by itself. Says how many; damaged ones are left.",
+    forms: ["sweep [--dry-run] [--json]"],
+    operands: [0, 0],
+    flags: [DRY_RUN, JSON_FLAG, ...PLACES],
+    examples: [["sweep --dry-run", "say how many would end"]],
+    async run(given) {
+      const { sweep } = await import("./sessions/sweep.ts");
+      return sweep(errandOf(given), given.flags.has("dry-run") ? "look" : "end");
+    },
+  },
+  doctor: {
+    meaning: "looks for what is wrong, says what to do, and changes nothing",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications. Needs no daemon, and ends with 1 where there is a problem.",
+    forms: ["doctor [--json]"],
+    operands: [0, 0],
+    flags: [JSON_FLAG, ...PLACES],
+    examples: [["doctor --root /var/lib/app/sessions", "look at the root of an application"]],
+    run: async (given) => (await import("./doctor.ts")).doctor(errandOf(given), process),
+  },
   stop: {
     meaning: "asks the daemon to leave, and waits until it has",
     forms: ["stop [--json]"],

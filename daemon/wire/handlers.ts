@@ -18,6 +18,7 @@ import {
   type ListPage,
   MAX_COMMITS_IN_FLIGHT,
   type SessionCalls,
+  type SweepCount,
 } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { Metrics } from "../report/report.ts";
@@ -80,6 +81,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       const answer = (page: ListPage): void => call.answer(page);
       backend.list({ caller: callerOf(call), after, prefix, limit, answer, fail: failing(call) });
     },
+    sweep({ isDry }, call) {
+      const answer = (count: SweepCount): void => call.answer(count);
+      backend.sweep({ caller: callerOf(call), does: isDry ? "look" : "end", answer, fail: failing(call) });
+    },
     release({ sid, fence }, call) {
       backend.release(checkedId(sid), fence, call.connection);
       call.answer({});
@@ -87,10 +92,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     status(_request, call) {
       call.answer({ json: JSON.stringify(parts.report()) });
     },
-    watch({ limit }, call) {
-      const window = metrics.watches.take(call.connection, Math.min(limit, MAX_MOST_USED));
-      call.answer({ json: JSON.stringify({ ...parts.report(), window }) });
-    },
+    watch: (request, call) => watch(parts, request, call),
     retire(_request, call) {
       call.answer({ pid: process.pid });
       parts.retire();
@@ -116,6 +118,11 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   const { directory } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
   call.answer({ version: PROTOCOL_VERSION, pid: process.pid, instance, directory, ...limits });
+}
+
+function watch({ metrics, report }: HandlerParts, { limit }: RequestOf<"watch">, call: Call<"watch">): void {
+  const window = metrics.watches.take(call.connection, Math.min(limit, MAX_MOST_USED));
+  call.answer({ json: JSON.stringify({ ...report(), window }) });
 }
 
 /** A commit that is refused before it gets to its session ends its lease all the same. */

@@ -1,5 +1,7 @@
-// Lines of a screen as pieces of text in some style, and what can be drawn with letters: bars and sparklines. Pure: a terminal is only what its
+// Lines of a screen as pieces of text in some colour, and what can be drawn with letters: bars and sparklines. Pure: a terminal is only what its
 // look says.
+
+import { areColoursWanted, type Paint, painted } from "../terminal/paint.ts";
 
 /** Whether a terminal takes colours, and has the letters to draw with. */
 export interface Look {
@@ -7,16 +9,13 @@ export interface Look {
   readonly letters: "unicode" | "ascii";
 }
 
-type Style = "dim" | "strong" | "good" | "fair" | "bad" | "graph";
-
 export interface Piece {
   readonly text: string;
-  readonly style: Style | undefined;
+  readonly paint: Paint;
 }
 
 export type Line = readonly Piece[];
 
-const CODES: Readonly<Record<Style, number>> = { dim: 2, strong: 1, good: 32, fair: 33, bad: 31, graph: 36 };
 const SPARKS = { unicode: "▁▂▃▄▅▆▇█", ascii: ".:-=+*#@" } as const;
 const BARS = { unicode: ["█", "░"], ascii: ["#", "-"] } as const;
 const CUT = { unicode: "…", ascii: "~" } as const;
@@ -27,13 +26,13 @@ const BAD_SHARE = 0.85;
 export function lookOf(env: NodeJS.ProcessEnv): Look {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || "";
   return {
-    colours: (env.NO_COLOR ?? "") === "" ? "many" : "none",
+    colours: areColoursWanted(env) ? "many" : "none",
     letters: /utf-?8/i.test(locale) ? "unicode" : "ascii",
   };
 }
 
-export function piece(text: string, style?: Style): Piece {
-  return { text, style };
+export function piece(text: string, paint: Paint = "plain"): Piece {
+  return { text, paint };
 }
 
 export function plainLine(text: string): Line {
@@ -44,10 +43,10 @@ export function plainLine(text: string): Line {
 export function rendered(line: Line, columns: number, look: Look): string {
   let left = columns;
   let shown = "";
-  for (const { text, style } of line) {
+  for (const { text, paint } of line) {
     const cut = cutTo(text, left, look);
     left -= lengthOf(cut);
-    shown += style === undefined || look.colours === "none" ? cut : `\x1b[${CODES[style]}m${cut}\x1b[0m`;
+    shown += look.colours === "none" ? cut : painted(paint, cut);
     if (left <= 0) break;
   }
   return shown;

@@ -1,4 +1,4 @@
-// Text in lines of a width, broken between words.
+// Breaks text into lines, between words. A word that is wider has a line to itself.
 
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
