@@ -271,5 +271,7 @@ function placeFlag({ name }: Flag): { name: string; setting: string; isNumber: b
 /** An empty text is no number, whatever JavaScript says. */
 function numberOf({ flags }: Given, name: string): number {
   const text = String(flags.get(name));
-  return text.trim() === "" ? Number.NaN : Number(text);
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (!Number.isNaN(number)) return number;
+  throw new WrongUsage(`The flag --${name} takes a number, not ${JSON.stringify(text)}.`, { cause: DEFAULT_COMMAND });
 }
