@@ -6,13 +6,14 @@ import { expect, test } from "vitest";
 import { COMMANDS } from "../../../daemon/cli/commands.ts";
 import { repository } from "../../support/repository.ts";
 
-const PAGE = join(repository, "README.md");
+const PAGE = join(repository, "daemon/OPERATING.md");
 const [BEGIN, END] = ["<!-- commands -->", "<!-- /commands -->"];
 
 /** Every command as a Markdown table. */
 function describeCommands(): string {
   const rows = Object.values(COMMANDS).map(({ forms, meaning, more }) => {
-    const typed = forms.map((form) => `\`${form.replaceAll("|", "\\|")}\``).join("<br>");
+    // The row of the default command has its name, too.
+    const typed = forms.map((form) => `\`${form.replace(/^\[(\w+)\]/, "$1").replaceAll("|", "\\|")}\``).join("<br>");
     return `| ${typed} | ${meaning}.${more === undefined ? "" : ` ${more}`} |`;
   });
   return ["| command | what it does |", "|---|---|", ...rows].join("\n");
