@@ -231,6 +231,8 @@ export interface DaemonStatus {
   readonly sessionsCached: number;
   readonly sessionsAwake: number;
   readonly bytesCached: number;
+  /** The setting: what `bytesCached` may become. */
+  readonly cacheBytes: number;
   /** As of the last sweep; null before the first. */
   readonly sessionsOnDisk: number | null;
   readonly tombstones: number;
@@ -238,7 +240,8 @@ export interface DaemonStatus {
   readonly memoryBytes: number | null;
   readonly opens: number;
   readonly hits: number;
-  readonly hitRate: number;
+  /** Null before the first open. */
+  readonly hitRate: number | null;
   readonly commits: number;
   readonly writes: number;
   readonly touches: number;

@@ -108,6 +108,8 @@ interface Flag {
   readonly name: string;
   readonly setting: string;
   readonly isNumber: boolean;
+  /** Undefined: any number or text. */
+  readonly choices: readonly string[] | undefined;
 }
 
 /** The flag of every setting. */
@@ -116,5 +118,6 @@ export function settingFlags(): Flag[] {
     name: setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
     setting,
     isNumber: typeof row.default === "number",
+    choices: CHOICES[setting as SettingName],
   }));
 }

@@ -2,14 +2,9 @@
 
 import { parseArgs } from "node:util";
 import { nearName } from "../../protocol/names.ts";
-import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag, type Given } from "./commands.ts";
+import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag, GENERAL_FLAGS, type Given } from "./commands.ts";
 import { WrongUsage } from "./terminal/refusals.ts";
 
-/** Of every command. */
-export const GENERAL_FLAGS: readonly Flag[] = [
-  { name: "help", meaning: "this text; behind a command, that of the command" },
-  { name: "version", meaning: "which version this is" },
-];
 const SHORT_FLAGS: Readonly<Record<string, string>> = { h: "help" };
 
 export interface Asked {

@@ -3,6 +3,7 @@
 
 import { SETTINGS } from "../../protocol/settings.ts";
 import { type DaemonOptions, settingFlags } from "../config.ts";
+import type { Rhythm } from "./live/rhythm.ts";
 import { listenToSignals } from "./signals.ts";
 import type { Errand } from "./terminal/errand.ts";
 import { openOutput } from "./terminal/output.ts";
@@ -24,7 +25,10 @@ export interface Flag {
 }
 
 export interface Command {
+  /** A line of the general help. */
   readonly meaning: string;
+  /** What else its own help says. */
+  readonly more?: string;
   /** How it is typed, without the general flags. */
   readonly forms: readonly string[];
   /** Operands at least and at most. */
@@ -35,6 +39,11 @@ export interface Command {
   run(given: Given): Promise<boolean>;
 }
 
+/** Of every command. */
+export const GENERAL_FLAGS: readonly Flag[] = [
+  { name: "help", meaning: "this text; behind a command, that of the command" },
+  { name: "version", meaning: "which version this is" },
+];
 const PLACES: readonly Flag[] = [
   {
     name: "root",
@@ -51,6 +60,12 @@ const PLACES: readonly Flag[] = [
 ];
 const JSON_FLAG: Flag = { name: "json", meaning: "raw figures, for programs" };
 const DRY_RUN: Flag = { name: "dry-run", meaning: "only say what would be done" };
+const RHYTHM: readonly Flag[] = [
+  { name: "interval", value: "S", default: "2", meaning: "seconds from one look to the next" },
+  { name: "count", value: "N", meaning: "leave after so many" },
+];
+const MIN_INTERVAL_S = 0.1;
+const MAX_INTERVAL_S = 86_400;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const SETTING_FLAGS = settingFlags();
 const ID = "192.0.2.7:0123456789ABCDEF01234567";
@@ -86,14 +101,37 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   status: {
     meaning: "tells how the daemon is",
-    forms: ["status [--json]"],
+    more: "Once, or with --watch again and again.",
+    forms: ["status [--json]", "status --watch [--interval S] [--count N] [--json]"],
     operands: [0, 0],
-    flags: [JSON_FLAG, ...PLACES],
-    examples: [["status --json", "every figure, raw"]],
-    run: async (given) => (await import("./status.ts")).status(errandOf(given)),
+    flags: [{ name: "watch", meaning: "again and again" }, ...RHYTHM, JSON_FLAG, ...PLACES],
+    examples: [
+      ["status --json", "every figure, raw"],
+      ["status --watch", "every figure, as it changes"],
+    ],
+    async run(given) {
+      if (given.flags.has("watch"))
+        return (await import("./live/watch-status.ts")).watchStatus(errandOf(given), rhythmOf(given, "status"));
+      for (const { name } of RHYTHM)
+        if (given.flags.has(name)) throw new WrongUsage(`The flag --${name} is for --watch.`, { cause: "status" });
+      return (await import("./status.ts")).status(errandOf(given));
+    },
+  },
+  top: {
+    meaning: "shows what the daemon does, live",
+    more: "Rates, latencies, load, and the sessions that are used most, on a terminal as a screen that q leaves, else a line for each look. Reads that workers answer from their own copies never reach the daemon and are not counted. A daemon that goes away is waited for.",
+    forms: ["top [--interval S] [--count N] [--json]"],
+    operands: [0, 0],
+    flags: [...RHYTHM, JSON_FLAG, ...PLACES],
+    examples: [
+      ["top", "live, in a terminal; q leaves"],
+      ["top --json --interval 10 >> top.log", "a line of JSON every ten seconds"],
+    ],
+    run: async (given) => (await import("./live/top.ts")).top(errandOf(given), rhythmOf(given, "top")),
   },
   list: {
     meaning: "lists sessions: bytes, last use, expiry, id",
+    more: "With a prefix it lists those of exactly this one.",
     forms: ["list [PREFIX] [--json]"],
     operands: [0, 1],
     flags: [JSON_FLAG, ...PLACES],
@@ -102,6 +140,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   show: {
     meaning: "shows what is in a session, or in a file of one",
+    more: "Keys, exact types, values, bytes, last use, expiry. Reads a file of either dialect without a daemon, and says of a damaged one where.",
     forms: ["show ID|FILE [--no-values] [--json]"],
     operands: [1, 1],
     flags: [{ name: "no-values", meaning: "keys and types only: values may be secrets" }, JSON_FLAG, ...PLACES],
@@ -116,6 +155,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   end: {
     meaning: "ends sessions for good",
+    more: "Says of each what became of it.",
     forms: ["end ID... [--dry-run] [--json]", "end --prefix PREFIX [--dry-run] [--json]"],
     operands: [0, NO_LIMIT],
     flags: [
@@ -141,6 +181,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   sweep: {
     meaning: "ends sessions whose time is over, now",
+    more: "The daemon does so every sweepMs by itself. Says how many; damaged ones are left.",
     forms: ["sweep [--dry-run] [--json]"],
     operands: [0, 0],
     flags: [DRY_RUN, JSON_FLAG, ...PLACES],
@@ -152,6 +193,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications. Needs no daemon, and ends with 1 where there is a problem.",
     forms: ["doctor [--json]"],
     operands: [0, 0],
     flags: [JSON_FLAG, ...PLACES],
@@ -166,18 +208,51 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     examples: [["stop", "nothing that was acknowledged is lost"]],
     run: async (given) => (await import("./stop.ts")).stop(errandOf(given)),
   },
+  completion: {
+    meaning: "prints what a shell needs to complete commands and flags",
+    forms: ["completion bash|zsh|fish"],
+    operands: [1, 1],
+    flags: [],
+    examples: [
+      ["completion bash >> ~/.bash_completion", "for every bash from now on"],
+      ["completion fish | source", "for this fish"],
+    ],
+    async run({ operands }) {
+      const table = { commands: COMMANDS, generalFlags: GENERAL_FLAGS, defaultCommand: DEFAULT_COMMAND };
+      const { completion } = await import("./completion/completion.ts");
+      return completion({ operands, say: openOutput(process.stdout) }, table);
+    },
+  },
 };
 
 export const DEFAULT_COMMAND = "run";
 
-function settingFlag({ name, setting, isNumber }: (typeof SETTING_FLAGS)[number]): Flag {
+function settingFlag({ name, setting, isNumber, choices }: (typeof SETTING_FLAGS)[number]): Flag {
   const row = SETTINGS[setting as keyof typeof SETTINGS];
-  return { name, value: isNumber ? "N" : "TEXT", default: String(row.default), meaning: row.meaning };
+  const text = setting.endsWith("File") ? "PATH" : "TEXT";
+  return {
+    name,
+    value: choices?.join("|") ?? (isNumber ? "N" : text),
+    default: String(row.default),
+    meaning: row.meaning,
+  };
 }
 
 function errandOf(given: Given): Errand {
   const form = given.flags.has("json") ? "json" : "text";
   return { options: optionsOf(given), operands: given.operands, form, say: openOutput(process.stdout) };
+}
+
+function rhythmOf(given: Given, command: string): Rhythm {
+  const [interval, count] = RHYTHM.map(({ name, default: fallback }) => given.flags.get(name) ?? fallback);
+  const seconds = Number(interval || Number.NaN);
+  const times = count === undefined ? NO_LIMIT : Number(count || Number.NaN);
+  const isWhole = count === undefined || (Number.isInteger(times) && times > 0);
+  if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S && isWhole) return { everyMs: seconds * 1000, times };
+  const what = isWhole
+    ? `--interval takes seconds from ${MIN_INTERVAL_S} to ${MAX_INTERVAL_S}, not ${JSON.stringify(interval)}.`
+    : `--count takes a whole number above 0, not ${JSON.stringify(count)}.`;
+  throw new WrongUsage(`The flag ${what}`, { cause: command });
 }
 
 function optionsOf(given: Given): DaemonOptions {
@@ -196,5 +271,7 @@ function placeFlag({ name }: Flag): { name: string; setting: string; isNumber: b
 /** An empty text is no number, whatever JavaScript says. */
 function numberOf({ flags }: Given, name: string): number {
   const text = String(flags.get(name));
-  return text.trim() === "" ? Number.NaN : Number(text);
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (!Number.isNaN(number)) return number;
+  throw new WrongUsage(`The flag --${name} takes a number, not ${JSON.stringify(text)}.`, { cause: DEFAULT_COMMAND });
 }

@@ -1,7 +1,7 @@
 // The help, printed from the table of commands for a terminal of 80 columns.
 
-import { type Asked, GENERAL_FLAGS } from "./arguments.ts";
-import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag } from "./commands.ts";
+import type { Asked } from "./arguments.ts";
+import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag, GENERAL_FLAGS } from "./commands.ts";
 import { wrapped } from "./terminal/wrapping.ts";
 
 const COLUMNS = 80;
@@ -37,11 +37,11 @@ function generalHelp(): string {
   ]);
 }
 
-function helpOnCommand({ forms, meaning, flags, examples: rows }: Command): string {
+function helpOnCommand({ forms, meaning, more, flags, examples: rows }: Command): string {
   const typed = forms.map((form) => `gambas-sessiond ${form}`).join("\n       ");
   return joined([
     `Usage: ${typed}\n`,
-    `${capital(meaning)}.\n`,
+    `${wrapped(`${capital(meaning)}.${more === undefined ? "" : ` ${more}`}`, COLUMNS).join("\n")}\n`,
     `Flags:\n${table([...flags, ...GENERAL_FLAGS].map(flagRow))}`,
     `Examples:\n${examples(rows)}`,
     `Exit codes:\n${table(EXIT_CODES)}`,

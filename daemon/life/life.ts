@@ -156,7 +156,8 @@ export class Life implements Daemon {
   }
 
   #checkIdle(idleExitMs: number): void {
-    if (this.#server?.connectionCount !== 0) this.#idleSinceMs = performance.now();
+    // An operator who only watches keeps no daemon from leaving.
+    if (this.#server?.connectionCount !== this.#metrics.watches.count) this.#idleSinceMs = performance.now();
     else if (performance.now() - this.#idleSinceMs > idleExitMs) void this.stop();
   }
 

@@ -22,9 +22,9 @@ export function describeDaemon({ config, backend, server, metrics }: StatusParts
     root: config.root,
     engine: config.engine,
     durability: config.durability,
-    connections: server.connectionCount,
-    ...server.waiting,
+    ...server.load,
     ...backend.report(),
+    cacheBytes: config.cacheBytes,
     memoryBytes: memoryBytes(),
     ...metrics.report(),
   };

@@ -7,6 +7,7 @@ import {
   type CallOf,
   FrameReader,
   FrameWriter,
+  OPERATOR,
   type OperationName,
   PROTOCOL_VERSION,
   type ResponseOf,
@@ -35,13 +36,13 @@ interface Waiting {
 
 export class Conversation {
   readonly #socket: Socket;
-  readonly #path: string;
+  readonly #places: Places;
   #waiting: Waiting | undefined;
   #isOver = false;
 
-  private constructor(path: string) {
-    this.#path = path;
-    this.#socket = connect(path);
+  private constructor(places: Places) {
+    this.#places = places;
+    this.#socket = connect(places.socket);
     const reader = new FrameReader(MAX_ANSWER_BYTES);
     this.#socket.on("error", () => this.#socket.destroy());
     this.#socket.on("close", () => this.#end());
@@ -55,12 +56,12 @@ export class Conversation {
     });
   }
 
-  /** Undefined when nobody is there. @throws SessionError ERR_PROTOCOL_VERSION; ERR_DAEMON_UNAVAILABLE when a daemon is there and does not answer. */
-  static async begin(places: Places): Promise<Conversation | undefined> {
-    const conversation = new Conversation(places.socket);
-    const request = { version: PROTOCOL_VERSION, client: "gambas-sessiond" };
-    const patience = setTimeout(() => conversation.#giveUp(silentDaemon(places)), PATIENCE_MS);
-    const fields = await conversation.#ask("hello", request).finally(() => clearTimeout(patience));
+  /** Undefined when nobody is there, or whoever asks has left meanwhile. @throws SessionError ERR_PROTOCOL_VERSION; ERR_DAEMON_UNAVAILABLE when a daemon is there and does not answer. */
+  static async begin(places: Places, leaving?: AbortSignal): Promise<Conversation | undefined> {
+    const conversation = new Conversation(places);
+    conversation.#closeAt(leaving);
+    const request = { version: PROTOCOL_VERSION, client: OPERATOR };
+    const fields = await conversation.#askAlive("hello", request);
     if (fields === undefined) return undefined;
     try {
       readAnswer("hello", fields);
@@ -73,13 +74,40 @@ export class Conversation {
 
   /** One at a time. @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone. */
   async call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
-    const fields = await this.#ask(name, request);
-    if (fields !== undefined) return readAnswer(name, fields);
-    throw new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${this.#path} has left before it answered.`);
+    return this.#answer(name, await this.#ask(name, request));
+  }
+
+  /** The same, for what a daemon that is alive answers at once. Throws ERR_DAEMON_UNAVAILABLE also where it does not. */
+  async callAlive<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
+    return this.#answer(name, await this.#askAlive(name, request));
+  }
+
+  /** The other side has gone, or this one. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #closeAt(leaving: AbortSignal | undefined): void {
+    if (leaving === undefined) return;
+    const close = (): void => this.close();
+    leaving.addEventListener("abort", close);
+    this.#socket.once("close", () => leaving.removeEventListener("abort", close));
+    if (leaving.aborted) close();
+  }
+
+  #answer<N extends OperationName>(name: N, fields: readonly unknown[] | undefined): ResponseOf<N> {
+    if (fields !== undefined) return readAnswer(name, fields);
+    const what = `The daemon on ${this.#places.socket} has left before it answered.`;
+    throw new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+  }
+
+  #askAlive<N extends OperationName>(name: N, request: CallOf<N>): Promise<readonly unknown[] | undefined> {
+    const patience = setTimeout(() => this.#giveUp(silentDaemon(this.#places)), PATIENCE_MS);
+    return this.#ask(name, request).finally(() => clearTimeout(patience));
   }
 
   #ask<N extends OperationName>(name: N, request: CallOf<N>): Promise<readonly unknown[] | undefined> {

@@ -8,6 +8,7 @@ import {
   FrameWriter,
   failureOf,
   isFailure,
+  OPERATOR,
   olderVersion,
   PROTOCOL_VERSION,
   type ResponseOf,
@@ -45,12 +46,12 @@ export class Peer {
   }
 
   /**
-   * What the daemon says of itself, as one JSON text; undefined when there is none.
+   * What the daemon says of itself, as one JSON text; undefined when there is none, or whoever asks has left meanwhile.
    *
    * @throws SessionError ERR_DAEMON_UNAVAILABLE when there is one that does not answer, ERR_PROTOCOL_VERSION when it is newer.
    */
-  async status(): Promise<string | undefined> {
-    return (await this.#ask("status"))?.json;
+  async status(leaving?: AbortSignal): Promise<string | undefined> {
+    return (await this.#ask("status", leaving))?.json;
   }
 
   /** The root that a daemon of our version serves; undefined when none answers. */
@@ -83,15 +84,15 @@ export class Peer {
     return false;
   }
 
-  async #ask<Q extends Question>(question: Q): Promise<ResponseOf<Q> | undefined> {
-    const first = await this.#askOnce(question, PROTOCOL_VERSION);
+  async #ask<Q extends Question>(question: Q, leaving?: AbortSignal): Promise<ResponseOf<Q> | undefined> {
+    const first = await this.#askOnce(question, PROTOCOL_VERSION, leaving);
     const version = first.kind === "failure" ? olderVersion(first.fields) : undefined;
-    const answered = version === undefined ? first : await this.#askOnce(question, version);
+    const answered = version === undefined ? first : await this.#askOnce(question, version, leaving);
     if (answered.kind === "failure") throw failureOf(answered.fields);
     return answered.kind === "answer" ? answered.answer : undefined;
   }
 
-  #askOnce<Q extends Question>(question: Q, version: number): Promise<Answered<Q>> {
+  #askOnce<Q extends Question>(question: Q, version: number, leaving?: AbortSignal): Promise<Answered<Q>> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#places.socket);
       socket.write(framesOf(question, version));
@@ -100,9 +101,12 @@ export class Peer {
         socket.destroy();
       };
       const patience = setTimeout(() => end(() => reject(silentDaemon(this.#places))), PATIENCE_MS);
-      socket.once("error", () => socket.destroy());
+      const leave = (): void => void socket.destroy();
+      leaving?.addEventListener("abort", leave);
+      socket.once("error", leave);
       socket.once("close", () => {
         clearTimeout(patience);
+        leaving?.removeEventListener("abort", leave);
         resolve({ kind: "nobody" });
       });
       const reader = new FrameReader(MAX_ANSWER_BYTES);
@@ -144,7 +148,7 @@ export class Peer {
 
 function framesOf(question: Question, version: number): Buffer {
   const writer = new FrameWriter();
-  writeCall(writer, { number: 0, name: "hello", request: { version, client: question } });
+  writeCall(writer, { number: 0, name: "hello", request: { version, client: OPERATOR } });
   writeCall(writer, { number: QUESTION_NUMBER, name: question, request: {} });
   return writer.take();
 }

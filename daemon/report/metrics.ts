@@ -1,11 +1,8 @@
 // Counters and histograms of the daemon's work. All parts of the daemon write them; the status operation reads them.
 
-import {
-  createHistogram,
-  type IntervalHistogram,
-  monitorEventLoopDelay,
-  type RecordableHistogram,
-} from "node:perf_hooks";
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import { Latencies, microsOf, type Timed } from "./latencies.ts";
+import { Watches } from "./watches.ts";
 
 /** The pause between two samples of the event loop. The delay of the loop is the time by which a sample comes late. */
 const LOOP_TICK_MS = 20;
@@ -28,10 +25,8 @@ export class Metrics {
   expired = 0;
   duplicates = 0;
   readonly errors = new Map<string, number>();
-  /** From the arrival of a call to its answer, in nanoseconds. */
-  readonly #openNs: RecordableHistogram = createHistogram();
-  readonly #commitNs: RecordableHistogram = createHistogram();
-  readonly #leaseNs: RecordableHistogram = createHistogram();
+  readonly watches: Watches = new Watches();
+  readonly #latencies = new Latencies();
   readonly #loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_TICK_MS });
 
   constructor() {
@@ -43,16 +38,16 @@ export class Metrics {
   }
 
   noteOpen(ms: number): void {
-    record(this.#openNs, ms);
+    this.#record("open", ms);
   }
 
   noteCommit(ms: number): void {
-    record(this.#commitNs, ms);
+    this.#record("commit", ms);
   }
 
   /** How long a transaction waited for the transactions before it. */
   noteLease(ms: number): void {
-    record(this.#leaseNs, ms);
+    this.#record("lease", ms);
   }
 
   stop(): void {
@@ -64,25 +59,17 @@ export class Metrics {
     const { successions, repairs, resurrectionsUndone, foreignSaves, expired, duplicates } = this;
     return {
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
-      ...{ opens, hits, hitRate: opens === 0 ? 1 : hits / opens, commits, writes, touches, abandons, successions },
+      ...{ opens, hits, hitRate: opens === 0 ? null : hits / opens, commits, writes, touches, abandons, successions },
       ...{ leases, leasesLost, conflicts, repairs, resurrectionsUndone, foreignSaves, expired, duplicates },
       errors: Object.fromEntries(this.errors),
-      openMicros: microsOf(this.#openNs),
-      commitMicros: microsOf(this.#commitNs),
-      leaseMicros: microsOf(this.#leaseNs),
+      ...this.#latencies.report(),
       loopDelayMicros: microsOf(this.#loopDelay, LOOP_TICK_MS * 1000),
     };
   }
-}
 
-function record(histogram: RecordableHistogram, ms: number): void {
-  histogram.record(Math.max(1, Math.round(ms * 1e6)));
-}
-
-/** @param base microseconds that an idle daemon shows by this measure: subtracted from every value. */
-function microsOf(histogram: RecordableHistogram | IntervalHistogram, base = 0): Record<string, number> {
-  if (histogram.count === 0) return { count: 0 };
-  const micros = (ns: number): number => Math.max(0, ns / 1000 - base);
-  const percentiles = [50, 90, 99, 99.9].map((part) => [`p${part}`, micros(histogram.percentile(part))]);
-  return { count: histogram.count, ...Object.fromEntries(percentiles), max: micros(histogram.max) };
+  #record(timed: Timed, ms: number): void {
+    const ns = Math.max(1, Math.round(ms * 1e6));
+    this.#latencies.record(timed, ns);
+    if (this.watches.count > 0) this.watches.record(timed, ns);
+  }
 }

@@ -2,9 +2,15 @@
 // Takes what else becomes of connections to those who must know: the backend of one that is closed, the log of one that is cut off.
 
 import { SessionError } from "../../protocol/errors.ts";
-import { type OperationName, operationName, readMessage, readRequest } from "../../protocol/wire/wire.ts";
+import {
+  type OperationName,
+  operationName,
+  type RequestOf,
+  readMessage,
+  readRequest,
+} from "../../protocol/wire/wire.ts";
 import type { SessionCalls } from "../backend/backend.ts";
-import type { Log } from "../report/report.ts";
+import type { Log, Metrics } from "../report/report.ts";
 import { Call, type Failures } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import type { Handlers } from "./handlers.ts";
@@ -20,6 +26,7 @@ interface DispatchParts {
   readonly failures: Failures;
   readonly backend: Pick<SessionCalls, "forget">;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 export class Dispatch implements ServerEvents {
@@ -27,12 +34,14 @@ export class Dispatch implements ServerEvents {
   readonly #failures: Failures;
   readonly #backend: Pick<SessionCalls, "forget">;
   readonly #log: Log;
+  readonly #metrics: Metrics;
 
-  constructor({ handlers, failures, backend, log }: DispatchParts) {
+  constructor({ handlers, failures, backend, log, metrics }: DispatchParts) {
     this.#handlers = handlers;
     this.#failures = failures;
     this.#backend = backend;
     this.#log = log;
+    this.#metrics = metrics;
   }
 
   /** A frame without a call number cannot be answered: it ends the connection, as does anything before hello. */
@@ -53,7 +62,9 @@ export class Dispatch implements ServerEvents {
 
   /** A connection that never said hello has nothing anywhere. */
   noteClosed(connection: Connection): void {
-    if (connection.client !== undefined) this.#backend.forget(connection);
+    if (connection.client === undefined) return;
+    this.#backend.forget(connection);
+    this.#metrics.watches.forget(connection);
   }
 
   noteCut({ client }: Connection, reason: string): void {
@@ -65,7 +76,11 @@ export class Dispatch implements ServerEvents {
   }
 
   #run<N extends OperationName>(fields: readonly unknown[], call: Call<N>): void {
-    this.#handlers[call.name](readRequest(call.name, fields), call);
+    const request: { readonly sid?: string } & RequestOf<N> = readRequest(call.name, fields);
+    this.#handlers[call.name](request, call);
+    const { watches } = this.#metrics;
+    // The handler has let the id through.
+    if (watches.count > 0 && request.sid !== undefined) watches.noteUse(call.name, request.sid);
   }
 }
 

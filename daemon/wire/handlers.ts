@@ -35,6 +35,8 @@ export interface HandlerParts {
   readonly retire: () => void;
 }
 
+/** Sessions that one watch names: more than a terminal has lines. */
+const MAX_MOST_USED = 200;
 const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
@@ -90,6 +92,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     status(_request, call) {
       call.answer({ json: JSON.stringify(parts.report()) });
     },
+    watch: (request, call) => watch(parts, request, call),
     retire(_request, call) {
       call.answer({ pid: process.pid });
       parts.retire();
@@ -115,6 +118,11 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   const { directory } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
   call.answer({ version: PROTOCOL_VERSION, pid: process.pid, instance, directory, ...limits });
+}
+
+function watch({ metrics, report }: HandlerParts, { limit }: RequestOf<"watch">, call: Call<"watch">): void {
+  const window = metrics.watches.take(call.connection, Math.min(limit, MAX_MOST_USED));
+  call.answer({ json: JSON.stringify({ ...report(), window }) });
 }
 
 /** A commit that is refused before it gets to its session ends its lease all the same. */

@@ -5,6 +5,7 @@ import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../../protocol/places.ts";
+import { OPERATOR } from "../../protocol/wire/wire.ts";
 import { isSystemError, removeFile } from "../files/files.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { TurnEnd } from "./turn-end.ts";
@@ -56,14 +57,16 @@ export class Server implements ConnectionEvents {
     return this.#connections.size;
   }
 
-  /** What all connections together wait for. Counts. */
-  get waiting(): { readonly waitingCalls: number; readonly waitingBytes: number } {
-    let [waitingCalls, waitingBytes] = [0, 0];
+  /** The connections of workers, and what they wait for together. Counts. An operator who asks is no worker. */
+  get load(): { readonly connections: number; readonly waitingCalls: number; readonly waitingBytes: number } {
+    let [connections, waitingCalls, waitingBytes] = [0, 0, 0];
     for (const connection of this.#connections) {
+      if (connection.client === OPERATOR) continue;
+      connections += 1;
       waitingCalls += connection.waitingCalls;
       waitingBytes += connection.waitingBytes;
     }
-    return { waitingCalls, waitingBytes };
+    return { connections, waitingCalls, waitingBytes };
   }
 
   /** False when the socket's name has gone to somebody else, or is gone: then nobody new finds us. */

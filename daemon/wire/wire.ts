@@ -23,9 +23,9 @@ const FRAME_OVERHEAD_BYTES = 64 * 1024;
 
 /** A server that does not listen yet. */
 export function makeServer(parts: WireParts): Server {
-  const { config, backend, log, turnEnd } = parts;
+  const { config, backend, log, metrics, turnEnd } = parts;
   const failures = new Failures(parts);
-  const dispatch = new Dispatch({ handlers: makeHandlers(parts), failures, backend, log });
+  const dispatch = new Dispatch({ handlers: makeHandlers(parts), failures, backend, log, metrics });
   const { socket, maxSessionBytes } = config;
   const server = new Server({ socket, maxFrameBytes: maxSessionBytes + FRAME_OVERHEAD_BYTES }, dispatch, turnEnd);
   turnEnd.begin(backend, server);

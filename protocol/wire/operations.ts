@@ -19,6 +19,9 @@ import {
 /** Raised with every change that an older peer could misunderstand. `hello` carries it as its first field, in every version. */
 export const PROTOCOL_VERSION: number = 3;
 
+/** The client name of the command line: an operator, and no worker. */
+export const OPERATOR = "gambas-sessiond";
+
 interface Operation {
   readonly number: number;
   readonly since: number;
@@ -193,6 +196,15 @@ export const OPERATIONS = {
     request: { isDry: bool },
     response: { seen: uint, ended: uint, unreadable: uint, failed: uint },
     errors: ["ERR_STORE", "ERR_DAEMON_UNAVAILABLE"],
+  },
+  watch: {
+    number: 11,
+    since: 3,
+    meaning:
+      "The status, and as its member `window` what has been since this connection asked last: latencies, the processor's time, and the `limit` sessions that were used most. The first time it only begins. Ends with the connection; `ERR_OVERLOADED` where too many watch.",
+    request: { limit: uint },
+    response: { json: text },
+    errors: [],
   },
 } as const satisfies Record<string, Operation>;
 

@@ -17,6 +17,7 @@ export {
   type CommitOptions,
   KIND,
   type ListedSession,
+  OPERATOR,
   type OperationName,
   operationName,
   PROTOCOL_VERSION,

@@ -8,6 +8,7 @@ import type { Errand } from "../terminal/errand.ts";
 import { countOf } from "../terminal/figures.ts";
 import { JsonList } from "../terminal/output.ts";
 import { WrongUsage } from "../terminal/refusals.ts";
+import { safeText } from "../terminal/safe-text.ts";
 import { pagesOf, withDaemon } from "./asking.ts";
 
 export interface How {
@@ -74,7 +75,7 @@ class Told {
   async add(id: string, fate: Fate): Promise<void> {
     this.counts[fate] += 1;
     if (this.#errand.form === "json") await this.#json.add({ id, fate });
-    else await this.#errand.say(`${WORDS[fate].padEnd(11)}${id}\n`);
+    else await this.#errand.say(`${WORDS[fate].padEnd(11)}${safeText(id)}\n`);
   }
 
   async end(): Promise<void> {

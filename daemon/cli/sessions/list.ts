@@ -6,6 +6,7 @@ import type { ListedSession } from "../../../protocol/wire/wire.ts";
 import type { Errand } from "../terminal/errand.ts";
 import { bytesText, fromNow } from "../terminal/figures.ts";
 import { JsonList } from "../terminal/output.ts";
+import { safeText } from "../terminal/safe-text.ts";
 import { pagesOf, withDaemon } from "./asking.ts";
 
 /** Wide enough for every figure, so that columns stand still from page to page. The id is last: it may have any length. */
@@ -51,7 +52,7 @@ function printText({ say }: Errand): Print {
 
 function lineOf({ id, size, startupMs, timeoutSeconds }: ListedSession, nowMs: number): string {
   const expires = fromNow(expiryOf(startupMs, timeoutSeconds), nowMs);
-  return rowOf(bytesText(size), fromNow(new Date(Math.min(startupMs, nowMs)), nowMs), expires, id);
+  return rowOf(bytesText(size), fromNow(new Date(Math.min(startupMs, nowMs)), nowMs), expires, safeText(id));
 }
 
 function rowOf(bytes: string, lastUse: string, expires: string, id: string): string {

@@ -1,11 +1,11 @@
 // Values of a session as plain JSON, and as one line of text for a terminal. Decodes nothing: it is given what was decoded.
 
+import { safeText } from "../terminal/safe-text.ts";
+
 /** What a line has room for. */
 const MAX_TEXT = 200;
 /** A deeper value says so instead. Nobody reads further, and JSON.stringify would run out of stack. */
 const MAX_LEVELS = 200;
-/** What a terminal would obey, or show in another order than it is. */
-const UNSHOWN = /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Turns the values of one session. An object that occurs again is told by where it was first: `{ "@": "cart.items" }`. */
 export class Plain {
@@ -49,7 +49,7 @@ class Binary {
 /** One line, safe for a terminal, and cut where it is long. */
 export function textOf(plain: unknown): string {
   const text = plain instanceof Binary ? String(plain) : (JSON.stringify(plain) ?? "");
-  const shown = text.replace(UNSHOWN, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const shown = safeText(text);
   if (shown.length <= MAX_TEXT) return shown;
   return `${shown.slice(0, MAX_TEXT).toWellFormed()}... (${text.length} characters)`;
 }

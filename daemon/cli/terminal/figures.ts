@@ -48,6 +48,11 @@ export function dateText(date: Date | null, nowMs: number): string {
   return `${date.toISOString().slice(0, 19).replace("T", " ")} UTC (${fromNow(date, nowMs)})`;
 }
 
+/** Of the place where the operator sits. */
+export function clockText(atMs: number): string {
+  return new Date(atMs).toTimeString().slice(0, 8);
+}
+
 function inUnits(value: number, units: readonly string[]): string {
   let [figure, unit] = [value, 0];
   // What would be rounded to 1000 is 1.0 of the next unit.

@@ -49,6 +49,14 @@ describe("the command line", () => {
     [["run", "--json"], "The command run has no flag --json.", "run "],
     [["status", "--json=yes"], "The flag --json takes no value.", "status "],
     [["status", "--root", "--json"], "The flag --root needs a value: --root=DIR.", "status "],
+    [["top", "--interval", "0"], 'The flag --interval takes seconds from 0.1 to 86400, not "0".', "top "],
+    [["top", "--count", "1.5"], 'The flag --count takes a whole number above 0, not "1.5".', "top "],
+    [["status", "--watch", "--interval="], 'The flag --interval takes seconds from 0.1 to 86400, not "".', "status "],
+    [["status", "--count", "2"], "The flag --count is for --watch.", "status "],
+    [["completion"], "The command completion needs more: completion bash|zsh|fish", "completion "],
+    [["completion", "tcsh"], 'There is no completion for "tcsh"; there is one for bash, zsh, fish.', "completion "],
+    [["--lease-ms", "abc"], 'The flag --lease-ms takes a number, not "abc".', "run "],
+    [["run", "--cache-bytes="], 'The flag --cache-bytes takes a number, not "".', "run "],
     [["list", "--root"], "The flag --root needs a value: --root=DIR.", "list "],
   ])("refuses %j in two lines, the second of which says where help is", async (args, why, command) => {
     expect(await runCommandLine(args)).toBe(2);
@@ -58,8 +66,8 @@ describe("the command line", () => {
   });
 
   test("refuses a setting of the wrong kind before it starts anything", async () => {
-    expect(await runCommandLine(["--root", root, "--cache-bytes", "much"])).toBe(2);
-    expect(said).toContain("ERR_BAD_OPTION");
+    expect(await runCommandLine(["--root", root, "--engine", "steam"])).toBe(2);
+    expect(said).toContain("ERR_BAD_OPTION: The setting engine must be one of gambas-file, memory, not steam.");
   });
 
   test("takes flags before the command as well, and says where it has found no daemon, and how to start one", async () => {
@@ -68,14 +76,19 @@ describe("the command line", () => {
     expect(said).toContain(`Start one: gambas-sessiond --root ${root}\n`);
   });
 
-  test.each([["status"], ["list"], ["end", "--prefix", "x"], ["stop"], ["show", "x:0123456789ABCDEF01234567"]])(
-    "says of a root that is not there that it is not there: %j",
-    async (...args) => {
-      expect(await runCommandLine([...args, "--root", join(root, "it's not")])).toBe(3);
-      expect(said).toContain(`There is no root directory ${root}/it's not`);
-      expect(said).toContain(`gambas-sessiond --root '${root}/it'\\''s not'\n`);
-    },
-  );
+  test.each([
+    ["status"],
+    ["status", "--watch"],
+    ["top"],
+    ["list"],
+    ["end", "--prefix", "x"],
+    ["stop"],
+    ["show", "x:0123456789ABCDEF01234567"],
+  ])("says of a root that is not there that it is not there: %j", async (...args) => {
+    expect(await runCommandLine([...args, "--root", join(root, "it's not")])).toBe(3);
+    expect(said).toContain(`There is no root directory ${root}/it's not`);
+    expect(said).toContain(`gambas-sessiond --root '${root}/it'\\''s not'\n`);
+  });
 
   test("says of a root that is none what it is", async () => {
     const file = join(root, "file");
