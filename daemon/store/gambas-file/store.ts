@@ -56,6 +56,7 @@ const MAX_MISSES = 1_000;
 const FLEETING_MS = 50;
 
 interface StagedFile extends Staged {
+  revision: Revision;
   readonly existing: Revision | undefined;
   /** Stays open while the session is locked. */
   readonly hot: HotSession;
@@ -199,8 +200,9 @@ export class GambasFileStore implements Store<StagedFile> {
     return { revision, checksum: crc32(bytes), existing, hot, inPlace: { into, bytes, micros } };
   }
 
-  publish(id: string, { existing, hot, inPlace }: StagedFile): boolean {
-    if (inPlace !== undefined) return this.#overwrite(inPlace);
+  publish(id: string, staged: StagedFile): boolean {
+    const { existing, hot, inPlace } = staged;
+    if (inPlace !== undefined) return this.#overwrite(staged, inPlace);
     try {
       if (existing === undefined || !this.fileSystem.has("exchange")) return this.#replace(id, hot, existing);
       return this.#exchange(id, hot, existing);
@@ -213,10 +215,16 @@ export class GambasFileStore implements Store<StagedFile> {
   }
 
   /** A kill before the stamp leaves the new bytes under the kernel's time: the journal has their checksum. */
-  #overwrite({ into, bytes, micros }: InPlaceWrite): true {
+  #overwrite(staged: StagedFile, { into, bytes, micros }: InPlaceWrite): true {
     writeAll(into.fd, bytes);
-    this.#stamps.set(into.fd, micros);
     into.wasRead = false;
+    try {
+      this.#stamps.set(into.fd, micros);
+    } catch (error) {
+      // The bytes are there: under the time that they have.
+      staged.revision = this.fileSystem.revisionOf(fstatSync(into.fd));
+      if (isUnsupported(error)) this.fileSystem.lack("times", error);
+    }
     return true;
   }
 
