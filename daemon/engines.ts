@@ -21,7 +21,8 @@ function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore
   const { root, gambas } = config;
   if (nativeProblem !== undefined) log.warn("no-record-locks", { reason: nativeProblem });
   const openSessions = Math.min(config.openSessions, affordableSessions());
-  return new GambasFileStore({ root, gambas, openSessions, log, onLack });
+  const inPlace = config.durability === "file";
+  return new GambasFileStore({ root, gambas, inPlace, openSessions, log, onLack });
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */

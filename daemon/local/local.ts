@@ -170,9 +170,7 @@ class LocalBackend implements Backend {
     for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
     this.#tombstones.prune(Date.now());
     const published = commits.filter(
-      (commit) =>
-        !commit.isLast ||
-        (recovery.wasPublished(commit.id, commit.revision, commit.replaced) && !this.#wasTakenBack(commit)),
+      (commit) => !commit.isLast || (recovery.wasPublished(commit) && !this.#wasTakenBack(commit)),
     );
     for (const { isLast, origin } of published) if (isLast && origin !== undefined) this.#endOrigin(origin);
     return withoutOldChanges(published, steadyMs() - this.#around.config.repairSeconds * 1000);

@@ -132,12 +132,13 @@ export class CommitBatch {
     const { foreign, journal } = this.#parts;
     const { isAnybodyThere } = foreign.look();
     if (journal === undefined) return staged;
+    const writes = isAnybodyThere ? asideAlone(staged) : staged;
     try {
-      for (const write of staged) noteCommits(journal, write, isAnybodyThere);
+      for (const write of writes) noteCommits(journal, write, isAnybodyThere);
       journal.append();
-      return staged;
+      return writes;
     } catch (error) {
-      for (const write of staged) this.#abort(write, error);
+      for (const write of writes) this.#abort(write, error);
       return NOTHING;
     }
   }
@@ -208,6 +209,15 @@ export class CommitBatch {
   }
 }
 
+/** A program has come since the look before: what was to be written over the old bytes is written aside, in another turn. */
+function asideAlone(staged: readonly Prepared[]): readonly Prepared[] {
+  return staged.filter((write) => {
+    if (write.staged.checksum === undefined) return true;
+    write.session.comeAgain(write);
+    return false;
+  });
+}
+
 function nameOf({ caller, sequence }: CommitTurn): string {
   return `${sequence} ${caller.client}`;
 }
@@ -227,7 +237,13 @@ function noteCommits(
     if (turn.type !== "commit") continue;
     const change = isObserved ? changes[at] : undefined;
     at += 1;
-    const written = { revision: staged.revision, replaced: before?.revision, change, origin: origin?.id };
+    const written = {
+      revision: staged.revision,
+      replaced: before?.revision,
+      checksum: staged.checksum,
+      change,
+      origin: origin?.id,
+    };
     journal.noteCommit(markOf(session.id, turn), written);
   }
 }

@@ -205,11 +205,20 @@ export class Session implements Awake, LockUser {
         this.#adoptWritten(prepared);
         return true;
       }
-      this.#comeAgain(prepared);
+      this.comeAgain(prepared);
     } catch (error) {
       this.#undo(prepared, error);
     }
     return false;
+  }
+
+  /** Another program has saved or come between our look and our step: our turns come again. */
+  comeAgain(prepared: Prepared): void {
+    this.#isWriting = false;
+    this.#look.keep(prepared.unwritten);
+    // A lease may be over by now: while the disk worked, say.
+    for (const turn of this.#turns.putBack(prepared.turns)) turn.fail(leaseLost(this.id));
+    this.#finishTurn();
   }
 
   /** A write that `publish` made visible counts now: answers its turns. Apart from it for the flush to disk in between. */
@@ -395,15 +404,6 @@ export class Session implements Awake, LockUser {
   }
 
   // -- failures
-
-  /** Another program saved between our look and our step: its save stands, and our turns come again. */
-  #comeAgain(prepared: Prepared): void {
-    this.#isWriting = false;
-    this.#look.keep(prepared.unwritten);
-    // A lease may be over by now: while the disk worked, say.
-    for (const turn of this.#turns.putBack(prepared.turns)) turn.fail(leaseLost(this.id));
-    this.#finishTurn();
-  }
 
   #undo({ before, unwritten, turns, isRepair }: Prepared, error: unknown): void {
     const { contents } = this.#look;

@@ -24,9 +24,23 @@ export interface Loaded {
   readonly changedMs: number;
 }
 
-/** A new state that is written and not yet visible. Exactly one of `publish` and `Recovery.discard` must follow. */
+/** A new state that is not yet visible. Exactly one of `publish` and `Recovery.discard` must follow. */
 export interface Staged {
   readonly revision: Revision;
+  /**
+   * Of the new bytes, where `publish` will write them over the old ones instead of aside: only for as long as no other program is there. A
+   * kill before they are stamped leaves another revision; then this tells that they were written. Undefined: the new state is written aside.
+   */
+  readonly checksum?: number | undefined;
+}
+
+/** A change of a session that an earlier daemon was about to make visible. */
+export interface Attempt {
+  readonly id: string;
+  readonly revision: Revision;
+  readonly replaced?: Revision | undefined;
+  /** As `Staged` had it. */
+  readonly checksum?: number | undefined;
 }
 
 /** The sessions themselves. One is read and changed only while its lock is held, where the engine has locks. */
@@ -39,7 +53,7 @@ export interface SessionFiles<S extends Staged = Staged> {
   header(id: string): Buffer | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
-  /** Writes `image` aside. `existing` is the revision it will replace, undefined for a new session. */
+  /** Writes `image` aside, or prepares to write it over the old bytes. `existing` is the revision it will replace, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Revision | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
   publish(id: string, staged: S): boolean;
@@ -116,9 +130,10 @@ export interface Recovery {
   discard(id: string): void;
   /**
    * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
-   * something else, namely another program's save: that has its name back then.
+   * something else, namely another program's save: that has its name back then. Of one that was to be written over the old bytes: false, too,
+   * if another program has saved since. Nobody was told of it, and whoever asked for it asks again.
    */
-  wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean;
+  wasPublished(attempt: Attempt): boolean;
   /** Deletes all that an earlier daemon left lying aside, after `wasPublished` has been asked of it. */
   removeLeftovers(): void;
   /** After `close`: nothing of ours stays aside. */

@@ -78,7 +78,13 @@ function idOf(count: number): string {
 
 /** What a sweep does, without its rests and without removing anything. */
 async function cpuOfOneSweep(): Promise<number> {
-  const store = new GambasFileStore({ root, openSessions: 10, gambas: "3.18", log: new Log("silent", "") });
+  const store = new GambasFileStore({
+    root,
+    openSessions: 10,
+    inPlace: true,
+    gambas: "3.18",
+    log: new Log("silent", ""),
+  });
   const before = process.cpuUsage();
   for await (const id of store.ids()) {
     const header = store.header(id);

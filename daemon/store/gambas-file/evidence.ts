@@ -25,6 +25,7 @@ export class Evidence implements ForeignPrograms {
   readonly #hot: HotSessions;
   readonly #presence: Presence;
   readonly #dialect: DialectInUse;
+  #attendance: Attendance | undefined;
 
   constructor({ root, sessions, fileSystem, hot, gambas, log }: EvidenceParts) {
     this.#fileSystem = fileSystem;
@@ -34,7 +35,13 @@ export class Evidence implements ForeignPrograms {
   }
 
   look(clock: Clock): Attendance {
-    return this.#presence.look(clock);
+    this.#attendance = this.#presence.look(clock);
+    return this.#attendance;
+  }
+
+  /** At the last look no program was there. */
+  get isNobodyThere(): boolean {
+    return this.#attendance?.isAnybodyThere === false;
   }
 
   whoReplaced(id: string, revision: Revision, clock: Clock): Saver {

@@ -19,6 +19,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   writeSync,
 } from "node:fs";
@@ -33,6 +34,11 @@ const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | cons
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
+/**
+ * `f_type` of ext2 to ext4, XFS, Btrfs, tmpfs, and of overlayfs, which writes into one of them. They copy a write into the page cache a page at
+ * a time, and a kill ends it only between two pages.
+ */
+const WRITES_PAGES: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]);
 /** Times that are tried, since a coarse clock or rounding shows at some of them only. */
 const TIME_TRIES = 64;
 
@@ -46,6 +52,8 @@ const WORDS = {
   fineTimes: "times of files are too coarse to tell revisions apart: workers ask the daemon at every read",
   inodes: "inode numbers do not stay with their files: workers ask the daemon at every read",
   unlinks: "an open file does not tell that it was deleted: its name is looked at",
+  wholeWrites:
+    "it is not known that a kill cannot cut a short write: a session is never written in place, which takes longer",
   sameMount: "session/ is a mount of its own: what is being written lies in session/.sessiond.twins",
 } as const;
 
@@ -143,6 +151,7 @@ export class FileSystem {
 
   #try(): void {
     prepareDirectory(this.#places.sessions, true);
+    this.#tryWholeWrites();
     if (this.#tryNames() === "elsewhere") {
       this.#places.moveTwinsInside();
       this.#note("sameMount", "EXDEV");
@@ -153,6 +162,16 @@ export class FileSystem {
     checkTakesNames(twins);
     onFile(`${twins}/modification-time`, (fd) => this.#tryTimes(fd));
     onFile(`${twins}/access-time`, (fd) => this.#tryReads(fd, `${twins}/access-time`));
+  }
+
+  /** A kill cannot be tried. */
+  #tryWholeWrites(): void {
+    try {
+      const { type } = statfsSync(this.#places.sessions);
+      if (!WRITES_PAGES.has(type)) this.#note("wholeWrites", `file system 0x${type.toString(16)}`);
+    } catch (error) {
+      this.#note("wholeWrites", error);
+    }
   }
 
   /**

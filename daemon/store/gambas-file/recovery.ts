@@ -3,10 +3,11 @@
 
 import { constants, fdatasync, fsync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { promisify } from "node:util";
+import { crc32 } from "node:zlib";
 import { SessionError } from "../../../protocol/errors.ts";
 import { imageOfFile } from "../../../protocol/image/image.ts";
-import { closeDescriptor, native } from "../../files/files.ts";
-import { type Flushes, isSameRevision, type Recovery, type Revision } from "../store.ts";
+import { closeDescriptor, isSystemError, native } from "../../files/files.ts";
+import { type Attempt, type Flushes, isSameRevision, type Recovery, type Revision } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { HotSessions } from "./hot-sessions.ts";
 import type { Places } from "./layout.ts";
@@ -36,7 +37,9 @@ export class FileRecovery implements Recovery {
     this.#twins.drop(id);
   }
 
-  wasPublished(id: string, revision: Revision, replaced: Revision | undefined): boolean {
+  wasPublished(attempt: Attempt): boolean {
+    if (attempt.checksum !== undefined) return this.#wasOverwritten(attempt, attempt.checksum);
+    const { id, revision, replaced } = attempt;
     const session = this.#places.session(id);
     for (const directory of this.#places.allTwins) {
       const path = this.#places.twin(id, directory);
@@ -52,6 +55,14 @@ export class FileRecovery implements Recovery {
       return false;
     }
     return true;
+  }
+
+  /** The kill came before the new bytes, or before their stamp, or after it. */
+  #wasOverwritten({ id, revision, replaced }: Attempt, checksum: number): boolean {
+    const path = this.#places.session(id);
+    const found = this.#revisionAt(path);
+    if (found === undefined || isSameRevision(found, replaced)) return false;
+    return isSameRevision(found, revision) || (found.ino === revision.ino && checksumOf(path) === checksum);
   }
 
   removeLeftovers(): void {
@@ -97,6 +108,16 @@ export class FileFlushes implements Flushes {
     } finally {
       closeDescriptor(fd);
     }
+  }
+}
+
+/** Undefined where the file cannot be read. */
+function checksumOf(path: string): number | undefined {
+  try {
+    return crc32(readFileSync(path));
+  } catch (error) {
+    if (isSystemError(error)) return undefined;
+    throw error;
   }
 }
 

@@ -28,11 +28,24 @@ export class Stamps {
 
   /** Gives the file a modification time younger than every one given before, and than that of `existing`. Returns it as stat tells it. */
   stamp(fd: number, existing: Revision | undefined): number {
-    const afterMs = existing === undefined ? 0 : Math.ceil(existing.mtimeMs * 1000) + 1;
-    const stamp = Math.max(this.#last + 1, afterMs, Date.now() * 1000 - STAMP_LAG_MICROS);
-    if (this.#fileSystem.has("times")) setMicros(fd, stamp);
-    this.#last = stamp;
-    const isExact = this.#fileSystem.givesWholeMicros;
-    return isExact ? Math.floor(stamp / 1e6) * 1e3 + ((stamp % 1e6) * 1e3) / 1e6 : fstatSync(fd).mtimeMs;
+    const micros = this.next(existing);
+    this.set(fd, micros);
+    return this.#fileSystem.givesWholeMicros ? toMs(micros) : fstatSync(fd).mtimeMs;
   }
+
+  /** Such a time, in µs, for a file that is to get it later. */
+  next(existing: Revision | undefined): number {
+    const afterMicros = existing === undefined ? 0 : Math.ceil(existing.mtimeMs * 1000) + 1;
+    this.#last = Math.max(this.#last + 1, afterMicros, Date.now() * 1000 - STAMP_LAG_MICROS);
+    return this.#last;
+  }
+
+  set(fd: number, micros: number): void {
+    if (this.#fileSystem.has("times")) setMicros(fd, micros);
+  }
+}
+
+/** As stat tells it where the file system gives whole microseconds. */
+export function toMs(micros: number): number {
+  return Math.floor(micros / 1e6) * 1e3 + ((micros % 1e6) * 1e3) / 1e6;
 }

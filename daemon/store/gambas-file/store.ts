@@ -7,6 +7,7 @@
 
 import { fstatSync, ftruncateSync, readSync, statSync } from "node:fs";
 import { opendir } from "node:fs/promises";
+import { crc32 } from "node:zlib";
 import { SessionError } from "../../../protocol/errors.ts";
 import { type Dialect, fileOfImage, HEADER_BYTES, imageOfFile } from "../../../protocol/image/image.ts";
 import { isSessionId } from "../../../protocol/session-id.ts";
@@ -16,6 +17,7 @@ import {
   isOnlyOurs,
   isSystemError,
   isUnsupported,
+  type OpenFile,
   openToRead,
   openToStamp,
   readAll,
@@ -38,10 +40,11 @@ import {
 import { Evidence } from "./evidence.ts";
 import { FileSystem, wasReadSinceStamp } from "./file-system.ts";
 import { closeFile, type HotSession, HotSessions } from "./hot-sessions.ts";
+import { InPlace } from "./in-place.ts";
 import { Places } from "./layout.ts";
 import { exchangeBack, exchangeIfThere, lookAtReplaced, renameIfThere } from "./names.ts";
 import { FileFlushes, FileRecovery } from "./recovery.ts";
-import { Stamps } from "./stamps.ts";
+import { Stamps, toMs } from "./stamps.ts";
 import { Twins } from "./twins.ts";
 import { Watch } from "./watch.ts";
 
@@ -53,9 +56,19 @@ const MAX_MISSES = 1_000;
 const FLEETING_MS = 50;
 
 interface StagedFile extends Staged {
+  revision: Revision;
   readonly existing: Revision | undefined;
   /** Stays open while the session is locked. */
   readonly hot: HotSession;
+  /** What is still to be written, and where and when; undefined: the image lies aside. */
+  readonly inPlace?: InPlaceWrite;
+}
+
+interface InPlaceWrite {
+  readonly into: OpenFile;
+  readonly bytes: Buffer;
+  /** Modification time that the file gets. */
+  readonly micros: number;
 }
 
 export interface GambasFileOptions {
@@ -63,6 +76,8 @@ export interface GambasFileOptions {
   /** Sessions whose files are kept open; each takes up to three descriptors. */
   readonly openSessions: number;
   readonly gambas: "auto" | Dialect;
+  /** Whether an image may be written into a session's file itself, where nobody can see that. */
+  readonly inPlace: boolean;
   readonly log: Pick<Log, "info" | "warn">;
   /** Told in words of what the file system turns out to lack after the start. */
   readonly onLack?: (words: string) => void;
@@ -82,9 +97,10 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly #hot: HotSessions;
   readonly #twins: Twins;
   readonly #stamps: Stamps;
+  readonly #inPlace: InPlace;
   readonly #uid = process.getuid?.();
 
-  constructor({ root, gambas, log, onLack, ...options }: GambasFileOptions) {
+  constructor({ root, gambas, inPlace, log, onLack, ...options }: GambasFileOptions) {
     const openSessions = Math.max(1, options.openSessions);
     const places = new Places(root);
     const fileSystem = new FileSystem(places, onLack);
@@ -98,6 +114,7 @@ export class GambasFileStore implements Store<StagedFile> {
     this.locks = hot;
     this.open = hot;
     this.programs = new Evidence({ root, sessions: places.sessions, fileSystem, hot, gambas, log });
+    this.#inPlace = new InPlace({ fileSystem, programs: this.programs, isAllowed: inPlace });
     this.recovery = new FileRecovery({ places, fileSystem, twins });
     this.flushes = new FileFlushes({ places, fileSystem, hot });
     this.watch = (events) => new Watch(places.sessions, events, log);
@@ -159,6 +176,8 @@ export class GambasFileStore implements Store<StagedFile> {
 
   stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
     const hot = this.#hot.heat(id);
+    const into = this.#inPlace.fileFor({ hot, bytes: image.length, existing });
+    if (into !== undefined && existing !== undefined) return this.#stageInPlace(hot, image, { into, existing });
     const twin = this.#twins.open(id, hot);
     // Before it is so: a write that fails half way leaves bytes that the next one must cut off.
     twin.size = Math.max(twin.size, image.length);
@@ -170,7 +189,20 @@ export class GambasFileStore implements Store<StagedFile> {
     return { revision: this.fileSystem.revisionOf({ ino: twin.ino, size: image.length, mtimeMs }), existing, hot };
   }
 
-  publish(id: string, { existing, hot }: StagedFile): boolean {
+  #stageInPlace(
+    hot: HotSession,
+    image: Buffer,
+    { into, existing }: { readonly into: OpenFile; readonly existing: Revision },
+  ): StagedFile {
+    const bytes = fileOfImage(image);
+    const micros = this.#stamps.next(existing);
+    const revision = { ...existing, mtimeMs: toMs(micros) };
+    return { revision, checksum: crc32(bytes), existing, hot, inPlace: { into, bytes, micros } };
+  }
+
+  publish(id: string, staged: StagedFile): boolean {
+    const { existing, hot, inPlace } = staged;
+    if (inPlace !== undefined) return this.#overwrite(staged, inPlace);
     try {
       if (existing === undefined || !this.fileSystem.has("exchange")) return this.#replace(id, hot, existing);
       return this.#exchange(id, hot, existing);
@@ -180,6 +212,20 @@ export class GambasFileStore implements Store<StagedFile> {
       this.fileSystem.lack("exchange", error);
       return this.#replace(id, hot, existing);
     }
+  }
+
+  /** A kill before the stamp leaves the new bytes under the kernel's time: the journal has their checksum. */
+  #overwrite(staged: StagedFile, { into, bytes, micros }: InPlaceWrite): true {
+    writeAll(into.fd, bytes);
+    into.wasRead = false;
+    try {
+      this.#stamps.set(into.fd, micros);
+    } catch (error) {
+      // The bytes are there: under the time that they have.
+      staged.revision = this.fileSystem.revisionOf(fstatSync(into.fd));
+      if (isUnsupported(error)) this.fileSystem.lack("times", error);
+    }
+    return true;
   }
 
   #exchange(id: string, hot: HotSession, existing: Revision): boolean {

@@ -3,7 +3,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { Journal, replayJournal } from "../../../daemon/once/journal.ts";
+import { Journal, replayJournal } from "../../../daemon/once/once.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import { SessionError } from "../../../protocol/errors.ts";
 import { newId } from "../../support/daemon/lab.ts";

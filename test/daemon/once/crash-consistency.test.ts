@@ -1,15 +1,23 @@
 // The daemon is cut off before each of its system calls, and in the middle of each write: whatever had been done by then is on the disk,
 // the rest never happens. Each time the next daemon, and Gambas, must find the session as it was before or as it was to become, whole.
 
-import { existsSync } from "node:fs";
+import { existsSync, fstatSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Journal } from "../../../daemon/once/once.ts";
 import type { DaemonOptions } from "../../../daemon/start.ts";
+import { FileRecovery } from "../../../daemon/store/gambas-file/recovery.ts";
 import { layoutOf } from "../../../protocol/image/image.ts";
 import { codeOf, Lab, newId } from "../../support/daemon/lab.ts";
 import { type RawWorker, valuesIn, valuesOf } from "../../support/daemon/raw-worker.ts";
-import { CHANGES, failure, intercept, letThrough, type SystemCall } from "../../support/daemon/system-calls.ts";
+import {
+  asAnotherProgram,
+  CHANGES,
+  failure,
+  intercept,
+  letThrough,
+  type SystemCall,
+} from "../../support/daemon/system-calls.ts";
 import { describeGambas, GambasHouse, stampedNow } from "../../support/gambas/gambas.ts";
 
 vi.mock("node:fs", async (original) =>
@@ -87,6 +95,13 @@ const WRITES: Readonly<Record<string, Write>> = {
   },
 };
 
+const KEEPS_SIZE: Write = {
+  prepare: (_, worker, id) => commits(worker, id, [{ n: 1 }, { n: 2 }]),
+  send: (worker, id) => worker.commit(id, { n: 5 }, { sequence: 10 }),
+  before: { n: 2 },
+  after: { n: 5 },
+};
+
 async function commits(worker: RawWorker, id: string, changes: readonly Values[]): Promise<void> {
   await worker.create(id, { n: 0 });
   for (const change of changes) await worker.commit(id, change);
@@ -125,15 +140,23 @@ class Crash {
   }
 
   /** All calls of the write that change anything, when nothing keeps it from them. */
-  async record(write: Pick<Write, "send">): Promise<SystemCall[]> {
-    const calls: SystemCall[] = [];
+  async record(write: Pick<Write, "send">): Promise<Step[]> {
+    const calls: Step[] = [];
     intercept((call) => {
-      if (CHANGES.has(call.name)) calls.push(call);
+      if (CHANGES.has(call.name)) calls.push({ ...call, isInPlace: this.#isInPlace(call) });
       return "do";
     });
     await write.send(this.#anna, this.id);
     letThrough();
     return calls;
+  }
+
+  /** Whether a call writes to the very file that has the session's name now. */
+  #isInPlace({ name, args }: SystemCall): boolean {
+    return asAnotherProgram(() => {
+      if (name !== "writeSync" || !this.lab.hasFile(this.id)) return false;
+      return fstatSync(Number(args[0])).ino === statSync(this.lab.path(this.id)).ino;
+    });
   }
 
   /** Lets the write go on for so many changes and then no further; nothing the daemon does afterwards happens. */
@@ -179,25 +202,32 @@ class Crash {
   }
 }
 
-/** Before each call, in the middle of each that writes, and after the last one. */
+interface Step extends Pick<SystemCall, "name" | "path"> {
+  readonly isInPlace: boolean;
+}
+
+const THE_END: Step = { name: "the end", path: "", isInPlace: false };
+
+/** Before each call, in the middle of each that writes aside, and after the last one. No kill comes in the middle of a write within one page. */
 function* crashesWithin(
-  calls: readonly SystemCall[],
+  calls: readonly Step[],
 ): Generator<{ readonly place: number; readonly isHalfWay: boolean; readonly where: string }> {
-  for (const [place, { name, path }] of [...calls, { name: "the end", path: "" }].entries()) {
-    for (const isHalfWay of name === "writeSync" ? [false, true] : [false])
+  for (const [place, { name, path, isInPlace }] of [...calls, THE_END].entries()) {
+    for (const isHalfWay of name === "writeSync" && !isInPlace ? [false, true] : [false])
       yield { place, isHalfWay, where: `${isHalfWay ? "in the middle of" : "before"} call ${place}, ${name} ${path}` };
   }
 }
 
-describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", a crash within', (durability) => {
-  test.each(Object.entries(WRITES))("%s leaves the old or the new, and the retry happens once", async (_, write) => {
-    const options = { durability };
-    const rehearsal = await Crash.prepare(write, options);
-    const calls = await rehearsal.record(write);
-    await rehearsal.lab.close();
-    expect(calls.length).toBeGreaterThan(1);
-    for (const { place, isHalfWay, where } of crashesWithin(calls)) {
-      const crash = await Crash.prepare(write, options);
+/** Cuts the daemon off at each place of a write, and looks what is left and what becomes of it. */
+async function crashEverywhere(write: Write, durability: "file" | "fsync"): Promise<readonly Step[]> {
+  const options = { durability };
+  const rehearsal = await Crash.prepare(write, options);
+  const calls = await rehearsal.record(write);
+  await rehearsal.lab.close();
+  expect(calls.length).toBeGreaterThan(1);
+  for (const { place, isHalfWay, where } of crashesWithin(calls)) {
+    const crash = await Crash.prepare(write, options);
+    try {
       await crash.at(write, place, isHalfWay);
       const left = crash.look();
       expect([write.before, write.after, write.meanwhile], where).toContainEqual(left);
@@ -208,8 +238,16 @@ describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", 
       const isPutRight = write.meanwhile !== undefined && !("theirs" in (left ?? {}));
       if (!isEnded && !isPutRight) expect(read, where).toEqual(left);
       await crash.expectOnce(write, read);
+    } finally {
       await crash.lab.close();
     }
+  }
+  return calls;
+}
+
+describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", a crash within', (durability) => {
+  test.each(Object.entries(WRITES))("%s leaves the old or the new, and the retry happens once", async (_, write) => {
+    await crashEverywhere(write, durability);
   });
 
   test("a commit that gives a session another id leaves one of the two, and the retry happens once", async () => {
@@ -237,6 +275,25 @@ describe.each<["file" | "fsync"]>([["file"], ["fsync"]])('with durability "%s", 
       expect([await bert.values(id), lab.hasFile(id), lockOf(id)], where).toEqual([undefined, false, false]);
       await lab.close();
     }
+  });
+});
+
+describe("a commit that keeps the size", () => {
+  test.each([
+    ["file", true],
+    ["fsync", false],
+  ] as const)('is written in place with durability "%s": %s', async (durability, isInPlace) => {
+    const calls = await crashEverywhere(KEEPS_SIZE, durability);
+    expect(calls.some((call) => call.isInPlace)).toBe(isInPlace);
+  });
+
+  test("would be lost or done twice if the journal did not have its checksum: so that would be found", async () => {
+    const { wasPublished } = FileRecovery.prototype;
+    vi.spyOn(FileRecovery.prototype, "wasPublished").mockImplementation(function (this: FileRecovery, attempt) {
+      return wasPublished.call(this, { ...attempt, checksum: undefined });
+    });
+    await expect(crashEverywhere(KEEPS_SIZE, "file")).rejects.toThrow("{ n: 5 }");
+    vi.restoreAllMocks();
   });
 });
 

@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InheritedChanges } from "../../../daemon/foreign/inherited-changes.ts";
-import { Journal, replayJournal } from "../../../daemon/once/journal.ts";
+import { Journal, replayJournal } from "../../../daemon/once/once.ts";
 import { Log } from "../../../daemon/report/log.ts";
 import { startDaemon } from "../../../daemon/start.ts";
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
@@ -249,7 +249,13 @@ describe("a kill between the journal and the file", () => {
 
   /** Does what a daemon does up to the kill, on a session that holds n = 0 and then n = 5. */
   function leave(id: string, isPublished: boolean): void {
-    const store = new GambasFileStore({ root, openSessions: 10, gambas: "3.18", log: new Log("silent", "") });
+    const store = new GambasFileStore({
+      root,
+      openSessions: 10,
+      inPlace: true,
+      gambas: "3.18",
+      log: new Log("silent", ""),
+    });
     const journal = new Journal(join(root, "sessiond.journal"), [], () => []);
     store.locks.take(id, true);
     const before = store.load(id, 1_000_000);

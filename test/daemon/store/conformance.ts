@@ -201,9 +201,10 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
         store.locks?.take(id, true);
         const existing = store.stat(id);
         const staged = store.stage(id, image(n), existing);
-        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(false);
+        const attempt = { id, ...staged, replaced: existing };
+        expect(recovery.wasPublished(attempt)).toBe(false);
         store.publish(id, staged);
-        expect(recovery.wasPublished(id, staged.revision, existing)).toBe(true);
+        expect(recovery.wasPublished(attempt)).toBe(true);
         store.locks?.release(id);
       }
     });

@@ -178,6 +178,11 @@ async function live(house: Lab, [anna, bert]: readonly [Client, Client]): Promis
   expect(await readBy(anna, id, "n")).toBe(41);
   asAnotherProgram(() => house.saveAsGambas(id, house.changed(house.image(id), { n: 50 })));
   for (const reader of [anna, bert]) expect(await readBy(reader, id, "n")).toBe(50);
+  // And of another size each time.
+  for (let n = 1; n < 6; n++) {
+    await put(n % 2 === 0 ? anna : bert, id, "text", "x".repeat(n));
+    for (const reader of [anna, bert]) expect(await readBy(reader, id, "text")).toHaveLength(n);
+  }
   await put(bert, id, "theirs", true);
   expect(house.values(id)).toMatchObject({ n: 50, theirs: true });
   await anna.abandon(other);
@@ -265,10 +270,11 @@ describe("what a running daemon falls back from", () => {
     const id = await created(anna, { n: 0 });
     await put(bert, id, "n", 1);
     intercept(how);
+    // Of equal size each time, and then of another.
     for (let n = 2; n < 10; n++) await put(n % 2 === 0 ? anna : bert, id, "n", n);
     const created2 = await created(bert, { m: 1 });
-    await put(anna, created2, "m", 2);
-    expect([lab?.values(id), lab?.values(created2)]).toMatchObject([{ n: 9 }, { m: 2 }]);
+    await put(anna, created2, "m", "another size");
+    expect([lab?.values(id), lab?.values(created2)]).toMatchObject([{ n: 9 }, { m: "another size" }]);
     expect(await lackingOf(anna)).toEqual([feature]);
     const lines = readFileSync(logFile, "utf8")
       .split("\n")
@@ -388,7 +394,7 @@ test("what an earlier daemon left inside a mount is removed by one that has its 
   intercept(acrossMounts);
   const [anna] = await open();
   const id = await created(anna, { n: 1 });
-  for (let n = 2; n < 5; n++) await put(anna, id, "n", n);
+  for (let n = 2; n < 5; n++) await put(anna, id, "n", "x".repeat(n));
   const inside = join(lab?.root ?? "", "session/.sessiond.twins");
   expect(readdirSync(inside)).toHaveLength(1);
   await lab?.stop();

@@ -16,7 +16,7 @@ const roots: string[] = [];
 function open(openSessions: number): GambasFileStore {
   const root = freshRoot();
   roots.push(root);
-  return new GambasFileStore({ root, openSessions, gambas: "3.18", log: new Log("silent", "") });
+  return new GambasFileStore({ root, openSessions, inPlace: true, gambas: "3.18", log: new Log("silent", "") });
 }
 
 afterEach(() => {
