@@ -87,6 +87,16 @@ describe("a root", () => {
     expect(await wrongs()).toEqual([]);
   });
 
+  test("in which temporary files are made is not tried at all", async () => {
+    makeRoot();
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = join(root, "session");
+    const { seen } = (await found()).get("file system/untried") ?? {};
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    expect(seen).toContain("is in the root");
+  });
+
   test("is told for what it is where no daemon takes it", async () => {
     makeRoot();
     symlinkSync(root, join(place, "link"));
