@@ -123,7 +123,7 @@ export interface ElectionFacts {
 
 export interface ProcessFacts {
   readonly pid: number;
-  readonly openFiles: number | undefined;
+  readonly openFiles: number;
   readonly maxFiles: number | undefined;
   readonly umask: number | undefined;
 }

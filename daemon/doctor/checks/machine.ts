@@ -57,20 +57,14 @@ export const WATCHES: Check = {
 
 export const DESCRIPTORS: Check = {
   name: "descriptors",
-  fine: ({ process }) => {
-    if (process?.maxFiles === undefined) return undefined;
-    return process.openFiles === undefined
-      ? `the daemon may have ${countText(process.maxFiles)}`
-      : `the daemon has ${used(process.openFiles, process.maxFiles)}`;
-  },
+  fine: ({ process }) =>
+    process?.maxFiles === undefined ? undefined : `the daemon has ${used(process.openFiles, process.maxFiles)}`,
   rows: [
     {
       name: "running-out",
       state: "warning",
       look: ({ process }) =>
-        process?.openFiles !== undefined &&
-        process.maxFiles !== undefined &&
-        process.openFiles >= HIGH_PART * process.maxFiles
+        process?.maxFiles !== undefined && process.openFiles >= HIGH_PART * process.maxFiles
           ? `The daemon has ${used(process.openFiles, process.maxFiles)} descriptors open: soon it takes no new workers.`
           : undefined,
       remedy: raiseFiles,

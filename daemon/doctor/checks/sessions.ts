@@ -15,8 +15,10 @@ export const SESSIONS: Check = {
   fine: ({ sessions, root }) => {
     if (sessions.problem !== "" || root.kind !== "directory") return undefined;
     if (sessions.count === 0) return "none yet";
-    const part = sessions.read < sessions.count ? ` (of which ${countText(sessions.read)} were read)` : "";
-    return `${countOf(sessions.count, "session")}${part}, all of them whole`;
+    const all = countOf(sessions.count, "session");
+    if (sessions.read < sessions.count)
+      return `${all}; of the ${countText(sessions.read)} that were read all are whole`;
+    return `${all}, all of them whole`;
   },
   rows: [
     {

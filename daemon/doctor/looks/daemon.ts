@@ -14,7 +14,7 @@ import type {
   SocketFacts,
   Told,
 } from "../checks/checks.ts";
-import { attempt, isSystemError, namesIn, readQuietly, reasonOf, statAt, textOf } from "./quietly.ts";
+import { attempt, isSystemError, linkAt, namesIn, readQuietly, reasonOf, statAt, textOf } from "./quietly.ts";
 
 /** Their files have another device number than stat tells. */
 const LAYERED: readonly string[] = ["overlay", "btrfs"];
@@ -89,14 +89,19 @@ function holderOf(pid: number): ElectionFacts["holder"] {
   return /[Tt]/.test(state) ? "stopped" : "runs";
 }
 
-export function lookAtProcess(daemon: DaemonFacts, { isHeld, pid: elected }: ElectionFacts): ProcessFacts | undefined {
+/** Undefined also for a process of that number that is another one: the daemon's may be in a container. The daemon keeps its pid file open. */
+export function lookAtProcess(
+  root: string,
+  daemon: DaemonFacts,
+  { isHeld, pid: elected }: ElectionFacts,
+): ProcessFacts | undefined {
   const pid = daemon.kind === "answers" ? daemon.told.pid : isHeld === true ? elected : undefined;
-  if (pid === undefined || statAt(`/proc/${pid}`) === undefined) return undefined;
+  const open = pid === undefined ? [] : namesIn(`/proc/${pid}/fd`);
+  if (pid === undefined || !open.some((fd) => linkAt(`/proc/${pid}/fd/${fd}`) === pathOfPid(root))) return undefined;
   const [, umask] = /^Umask:\s*([0-7]+)/m.exec(textOf(`/proc/${pid}/status`) ?? "") ?? [];
-  const open = namesIn(`/proc/${pid}/fd`).length;
   return {
     pid,
-    openFiles: open === 0 ? undefined : open,
+    openFiles: open.length,
     maxFiles: maxOpenFiles(() => textOf(`/proc/${pid}/limits`) ?? ""),
     umask: umask === undefined ? undefined : Number.parseInt(umask, 8),
   };

@@ -1,11 +1,11 @@
 // What the file system of a root can do: as the daemon has found out at its start, or by the same trials now, in a temporary folder of the same
 // file system. Never in the root itself, where nothing is to change.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FeatureFacts } from "../checks/checks.ts";
-import { reasonOf, statAt } from "./quietly.ts";
+import { attempt, reasonOf, statAt } from "./quietly.ts";
 
 export interface Engine {
   /** Why record locks do not load; undefined where they do. */
@@ -38,11 +38,15 @@ export function lookAtFeatures(
   if (told !== undefined) return { ...none, source: "daemon", lacks: engine.lacksIn(told) };
   const folder = tmpdir();
   const [here, there] = [statAt(root)?.dev, statAt(join(folder, "."))?.dev];
-  if (here === undefined || here !== there) {
-    const reason = `no daemon runs that has, and the folder for temporary files, ${folder}, is on another file system`;
-    return { ...none, source: "unknown", reason };
-  }
-  return tryIn(folder, engine.lacksOf);
+  const where = isWithin(folder, root) ? "in the root" : here === there ? undefined : "on another file system";
+  if (where === undefined) return tryIn(folder, engine.lacksOf);
+  const reason = `no daemon runs that has, and the folder for temporary files, ${folder}, is ${where}`;
+  return { ...none, source: "unknown", reason };
+}
+
+function isWithin(folder: string, root: string): boolean {
+  const [inner, outer] = [folder, root].map((path) => attempt(() => realpathSync(path)) ?? path);
+  return `${inner}/`.startsWith(`${outer}/`);
 }
 
 function tryIn(parent: string, lacksOf: (folder: string) => FeatureFacts["lacks"]): FeatureFacts {

@@ -42,7 +42,7 @@ export async function lookAround(places: Places, tooLong: string | undefined): P
     ...{ places, uid, nowMs, root, disk, socket, daemon, election, sessions },
     features: lookAtFeatures(places.root, asked.features, engine),
     cleaners: lookForCleaners(),
-    process: lookAtProcess(daemon, election),
+    process: lookAtProcess(places.root, daemon, election),
     watches: uid === owner || uid === ADMINISTRATOR ? lookAtWatches(crowd) : undefined,
     clock: lookAtClock(daemon, election, nowMs),
     here: {
