@@ -209,7 +209,7 @@ export interface Latencies {
   readonly max?: number;
 }
 
-/** Counters begin with the daemon. README says of each what it means. */
+/** Counters begin with the daemon. daemon/OPERATING.md says of each what it means. */
 export interface DaemonStatus {
   readonly version: string;
   /** Version of the protocol. */

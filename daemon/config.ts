@@ -95,7 +95,7 @@ function badRoot(root: string, reason: string): SessionError {
   return new SessionError("ERR_BAD_ROOT", `The root ${root} ${reason}.`);
 }
 
-/** Every setting as a Markdown table, for README. */
+/** Every setting as a Markdown table, for OPERATING.md. */
 export function describeSettings(): string {
   const rows = Object.entries(SETTINGS).map(
     ([name, row]) => `| \`${name}\` | \`${row.default === "" ? '""' : row.default}\` | ${row.meaning} |`,

@@ -1,5 +1,5 @@
 // Question: what do a worker and its daemon take after many operations on many sessions, with their default settings? Resident size as
-// the kernel sees it, beside what README says that all bounds add up to.
+// the kernel sees it, beside what OPERATING says that all bounds add up to.
 
 import { contenderNamed } from "../contenders/list.ts";
 import { Forked } from "../crew/calls.ts";

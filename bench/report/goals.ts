@@ -14,7 +14,7 @@ export interface Goal {
 
 const OURS = "gambas-session";
 const IOREDIS = "connect-redis/ioredis";
-/** README, "Memory": of a worker twice what is bounded, besides the process; of the daemon all, which so few operations do not fill. */
+/** OPERATING, "Memory": of a worker twice what is bounded, besides the process; of the daemon all, which so few operations do not fill. */
 const [SOAK_WORKER_MB, SOAK_DAEMON_MB] = [222, 388];
 
 interface Where {

@@ -82,6 +82,26 @@ export interface ListPage {
   readonly next: string | null;
 }
 
+/** Asks for a look at every session, now. */
+export interface SweepTurn {
+  readonly caller: Caller;
+  /** What becomes of those whose time is over: "look" leaves them alone. */
+  readonly does: "end" | "look";
+  readonly answer: (count: SweepCount) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** Those of `seen` that are none of the others are kept. */
+export interface SweepCount {
+  readonly seen: number;
+  /** Their time was over. With "look": they would end. */
+  readonly ended: number;
+  /** They are damaged, or may not be read, and are left as they are. */
+  readonly unreadable: number;
+  /** Their time is over, and they could not be ended. */
+  readonly failed: number;
+}
+
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
 /** What the calls of workers need. Ids have passed `isSessionId`. */
@@ -98,6 +118,8 @@ export interface SessionCalls {
   commitUnique(id: string, turn: CommitTurn): void;
   /** Wakes no session and touches none. One that is there all the time is in exactly one page. */
   list(turn: ListTurn): void;
+  /** Besides what the backend does by itself. Takes its time: other calls go first, and what all have asked for is done once. */
+  sweep(turn: SweepTurn): void;
   /** Ends a lease of this owner without a commit. Ending one that is over is no error. */
   release(id: string, fence: number, owner: object): void;
   /** A connection is closed: its turns and leases end. */

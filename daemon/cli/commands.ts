@@ -139,6 +139,25 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       });
     },
   },
+  sweep: {
+    meaning: "ends sessions whose time is over, now",
+    forms: ["sweep [--dry-run] [--json]"],
+    operands: [0, 0],
+    flags: [DRY_RUN, JSON_FLAG, ...PLACES],
+    examples: [["sweep --dry-run", "say how many would end"]],
+    async run(given) {
+      const { sweep } = await import("./sessions/sweep.ts");
+      return sweep(errandOf(given), given.flags.has("dry-run") ? "look" : "end");
+    },
+  },
+  doctor: {
+    meaning: "looks for what is wrong, says what to do, and changes nothing",
+    forms: ["doctor [--json]"],
+    operands: [0, 0],
+    flags: [JSON_FLAG, ...PLACES],
+    examples: [["doctor --root /var/lib/app/sessions", "look at the root of an application"]],
+    run: async (given) => (await import("./doctor.ts")).doctor(errandOf(given), process),
+  },
   stop: {
     meaning: "asks the daemon to leave, and waits until it has",
     forms: ["stop [--json]"],

@@ -2,6 +2,7 @@
 
 import { type Asked, GENERAL_FLAGS } from "./arguments.ts";
 import { COMMANDS, type Command, DEFAULT_COMMAND, type Flag } from "./commands.ts";
+import { wrapped } from "./terminal/wrapping.ts";
 
 const COLUMNS = 80;
 const INDENT = "  ";
@@ -75,18 +76,6 @@ function table(rows: readonly Row[]): string {
     return head.length + GAP > column ? `${head}\n${blank}${text}\n` : `${head.padEnd(column)}${text}\n`;
   });
   return lines.join("");
-}
-
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 function capital(text: string): string {

@@ -2,7 +2,7 @@
 // replaced values, sweep, looks for changes of other programs) and takes it apart again. Which of these an engine needs says its store.
 
 import { join } from "node:path";
-import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, Turn } from "../backend/backend.ts";
+import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
 import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
@@ -67,8 +67,9 @@ class LocalBackend implements Backend {
     this.#sessions = this.#makeSessions();
     this.#sessions.recall(applied);
     this.#removeLeftovers();
-    const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, log };
-    this.#sweep = new Sweep({ ...parts, now: () => Date.now() }, config.sweepMs);
+    const { maxSessionBytes, sweepMs } = config;
+    const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, maxSessionBytes, log };
+    this.#sweep = new Sweep({ ...parts, now: () => Date.now() }, sweepMs);
     this.#listing = new Listing({ store, tombstones: this.#tombstones, log, now: () => Date.now() });
     this.#reconcile = new Reconcile(this.#sessions);
     this.#watch = store.watch?.({
@@ -97,6 +98,10 @@ class LocalBackend implements Backend {
     this.#listing.list(turn);
   }
 
+  sweep(turn: SweepTurn): void {
+    this.#sweep.request(turn);
+  }
+
   release(id: string, fence: number, owner: object): void {
     this.#sessions.release(id, fence, owner);
   }
@@ -104,6 +109,7 @@ class LocalBackend implements Backend {
   forget(owner: object): void {
     this.#sessions.forget(owner);
     this.#listing.forget(owner);
+    this.#sweep.forget(owner);
   }
 
   flush(): void {

@@ -3,6 +3,7 @@
 //
 // All sessions that have work at the end of one turn of the event loop take their turns together.
 
+import { KIND, type State } from "../../protocol/wire/wire.ts";
 import { endLeaseOf } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { ForeignWriters } from "../foreign/foreign.ts";
@@ -237,9 +238,16 @@ export class Sessions {
     return this.#cache.lookAgainAtAll();
   }
 
-  /** Ends the session if its time is over. */
-  endIfExpired(id: string): void {
-    this.#cache.wake(id).read(nobodyReads);
+  /**
+   * Ends the session if its time is over. Resolves to whether there is none afterwards.
+   *
+   * @throws SessionError ERR_UNREADABLE, ERR_STORE; ERR_SESSION_BUSY when another program has kept it locked.
+   */
+  endIfExpired(id: string): Promise<boolean> {
+    return new Promise((resolve, fail) => {
+      const answer = ({ kind }: State): void => resolve(kind === KIND.absent);
+      this.#cache.wake(id).read({ ...nobodyReads, answer, fail });
+    });
   }
 
   /** Called once, with the commits of the daemon before, as the journal tells them. */

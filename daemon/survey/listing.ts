@@ -9,6 +9,7 @@ import type { ListedSession } from "../../protocol/wire/wire.ts";
 import { type ListPage, type ListTurn, MAX_LISTED } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import type { SessionFiles } from "../store/store.ts";
+import { namesIn } from "./names.ts";
 
 /** Headers that are read at once: other callers wait no longer. */
 const HEADERS_PER_SLICE = 32;
@@ -64,7 +65,7 @@ export class Listing {
   /** The first `limit` ids of those that are asked for; never more than twice as many are kept. */
   async #firstIds({ after, prefix }: ListTurn, limit: number): Promise<string[]> {
     let first: string[] = [];
-    for await (const id of this.#parts.store.ids()) {
+    for await (const id of namesIn(this.#parts.store)) {
       if (id <= after || (prefix !== null && prefixOf(id) !== prefix)) continue;
       first.push(id);
       if (first.length === 2 * limit) first = first.sort().slice(0, limit);

@@ -18,6 +18,7 @@ import {
   type ListPage,
   MAX_COMMITS_IN_FLIGHT,
   type SessionCalls,
+  type SweepCount,
 } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import type { Metrics } from "../report/report.ts";
@@ -77,6 +78,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
     list({ after, prefix, limit }, call) {
       const answer = (page: ListPage): void => call.answer(page);
       backend.list({ caller: callerOf(call), after, prefix, limit, answer, fail: failing(call) });
+    },
+    sweep({ isDry }, call) {
+      const answer = (count: SweepCount): void => call.answer(count);
+      backend.sweep({ caller: callerOf(call), does: isDry ? "look" : "end", answer, fail: failing(call) });
     },
     release({ sid, fence }, call) {
       backend.release(checkedId(sid), fence, call.connection);

@@ -80,7 +80,7 @@ export function bodyStartOf(count: number): number {
   return HEADER_BYTES + 1 + (count < 0x80 ? 1 : count < 0x4000 ? 2 : 4);
 }
 
-/** Whether Gambas drops the entry: it has no key or no value. An empty string is a value here (README, "Values"). */
+/** Whether Gambas drops the entry: it has no key or no value. An empty string is a value here (client/SESSION.md, "Values"). */
 export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
   return key === "" || isDeadValue(image[valueStart]);
 }

@@ -185,6 +185,15 @@ export const OPERATIONS = {
     response: { sessions: listOf(LISTED), next: optional(text) },
     errors: ["ERR_STORE"],
   },
+  sweep: {
+    number: 10,
+    since: 3,
+    meaning:
+      "Looks at every session once, at the daemon's leisure, and ends those whose time is over; with `isDry` it only says how many would end. Answers when all were looked at since it was asked. Of `seen` so many `ended`, are `unreadable` and left as they are, or `failed`: their time is over, and they could not be ended. The others are kept.",
+    request: { isDry: bool },
+    response: { seen: uint, ended: uint, unreadable: uint, failed: uint },
+    errors: ["ERR_STORE", "ERR_DAEMON_UNAVAILABLE"],
+  },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -46,7 +46,7 @@ export class Project {
   }
 
   /** @param from another project, whose copy of the package is used. */
-  static make(versions: "." | "older", from?: Project): Project {
+  static make(versions: "." | "older" | "next", from?: Project): Project {
     const project = new Project(mkdtempSync(join(frameworksOf(join(FOLDER, versions)), "run-")));
     const { folder } = project;
     if (from === undefined) installPackage(folder, [packInto(folder), "--ignore-scripts"]);

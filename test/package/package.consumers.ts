@@ -12,7 +12,11 @@ import { repository } from "../support/repository.ts";
 const LINTERS = { publint: "0.3.25", "@arethetypeswrong/cli": "0.18.5" };
 /** Of the tarball. More than this is worth a thought, and then another number. */
 const MAX_PACKED_BYTES = 400_000;
-const DOCUMENTS = ["ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "protocol/PROTOCOL.md"];
+const DOCUMENTS = [
+  ...["ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "protocol/PROTOCOL.md"],
+  ...["FAQ", "FRAMEWORKS", "MIGRATING", "SESSION", "TYPESCRIPT"].map((page) => `client/${page}.md`),
+  ...["daemon/OPERATING.md", "daemon/SECURITY.md"],
+];
 const OTHERS = [
   /^package\.json$/,
   /^dist\/(?:client|daemon|protocol)\/(?!examples\/)[\w/-]+\.js$/,

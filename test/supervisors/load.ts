@@ -47,6 +47,11 @@ export class Load {
     await until(() => this.tally.requests >= wanted);
   }
 
+  /** What is slow from now on counts: the start of the application is over. */
+  forgetSlowest(): void {
+    this.tally.slowestMs = 0;
+  }
+
   async end(): Promise<Tally> {
     this.#isOver = true;
     await Promise.all(this.#visitors);

@@ -34,6 +34,7 @@ async function measure(
   const before = daemonPid(root);
   const load = new Load(port, VISITORS, control);
   await load.more(BEFORE);
+  load.forgetSlowest();
   if (action !== "nothing") await pm2.run([action, "app"]);
   await load.more(AFTER);
   const tally = await load.end();

@@ -1,5 +1,5 @@
 // What the settings come to in memory, beyond a Node process: what can be held for each thing that a setting counts. Measured; a test
-// compares it with README, and another one a daemon with it.
+// compares it with OPERATING, and another one a daemon with it.
 
 import type { Settings } from "../../daemon/config.ts";
 

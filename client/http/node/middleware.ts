@@ -32,6 +32,7 @@ export function session<Request = IncomingMessage>(
 ): Middleware<IncomingMessage extends Request ? Request | Http2ServerRequest : Request>;
 export function session(options: SessionOptions = {}): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
   const site = Site.open(options, SESSION_CHECKS);
+  site.warmUp();
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already, and its context, unless that was lost on the way.

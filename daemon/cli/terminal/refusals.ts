@@ -3,6 +3,7 @@
 
 import { lstatSync, type Stats } from "node:fs";
 import type { Places } from "../../../protocol/places.ts";
+import { quoted } from "./shell.ts";
 
 /** The command was not understood. */
 export class WrongUsage extends Error {}
@@ -46,9 +47,4 @@ function lookAt(path: string): Stats | undefined {
     // Whatever the system error: for this user nothing is there.
     return undefined;
   }
-}
-
-/** For a shell. */
-function quoted(path: string): string {
-  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -25,7 +25,7 @@ import {
 import { SessionError } from "../../../protocol/errors.ts";
 import { closeDescriptor, isSystemError, isUnsupported, native, nativeProblem, removeFile } from "../../files/files.ts";
 import type { Revision } from "../store.ts";
-import type { Places } from "./layout.ts";
+import { Places } from "./layout.ts";
 
 /** Absent outside Linux. */
 const O_NOATIME: number = constants.O_NOATIME ?? 0;
@@ -270,6 +270,22 @@ export class FileSystem {
     readOnce(path, 0);
     if (!wasReadSinceStamp(fd)) this.#note("accessTimes", "reading does not move them");
   }
+}
+
+/** A feature that a file system lacks, with the consequence. */
+export interface Lack {
+  readonly feature: string;
+  readonly words: string;
+}
+
+/** Those that a report of a daemon says are lacking. */
+export function lacksIn(report: Readonly<Record<string, boolean>>): readonly Lack[] {
+  return Object.entries(WORDS).flatMap(([feature, words]) => (report[feature] === false ? [{ feature, words }] : []));
+}
+
+/** What the file system of this folder lacks: makes files in it, and leaves directories behind. */
+export function lacksOf(folder: string): readonly Lack[] {
+  return lacksIn(new FileSystem(new Places(folder)).report);
 }
 
 /**

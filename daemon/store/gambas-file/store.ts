@@ -45,6 +45,8 @@ import { Stamps } from "./stamps.ts";
 import { Twins } from "./twins.ts";
 import { Watch } from "./watch.ts";
 
+export { lacksIn, lacksOf } from "./file-system.ts";
+
 /** So many saves between look and step, one after the other, are no saves: the exchange does not do what it should. */
 const MAX_MISSES = 1_000;
 /** A file younger than this could be saved again within the same tick: its revision names it only for now. */

@@ -1,7 +1,7 @@
 // What every backend does alike: this suite is the specification of `Backend`. One line for each engine in backend.test.ts.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Backend, Caller, Engine, ListPage } from "../../../daemon/backend/backend.ts";
+import type { Backend, Caller, Engine, ListPage, SweepCount } from "../../../daemon/backend/backend.ts";
 import { prepareRoot, resolveConfig } from "../../../daemon/config.ts";
 import { Log } from "../../../daemon/report/log.ts";
 import { Metrics } from "../../../daemon/report/metrics.ts";
@@ -9,7 +9,7 @@ import { parseDelta } from "../../../protocol/image/image.ts";
 import { type CommitOptions, KIND, type State } from "../../../protocol/wire/operations.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { deltaOf, valuesOf } from "../../support/daemon/raw-worker.ts";
-import { freshRoot, removeRoot } from "../../support/processes.ts";
+import { freshRoot, removeRoot, until } from "../../support/processes.ts";
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -128,6 +128,10 @@ class Worker {
       after = page.next;
     }
     return pages;
+  }
+
+  sweep(does: "end" | "look"): Promise<SweepCount> {
+    return new Promise((answer, fail) => this.#backend.sweep({ caller: this.#caller, does, answer, fail }));
   }
 
   release(id: string, fence: number): void {
@@ -411,6 +415,30 @@ export function describeBackend(name: string, engine: Engine): void {
       expect((await bert.list(null, 1000)).flat()).toHaveLength(left.length + 2);
       expect(await bert.list("*", 1000)).toEqual([[]]);
       expect(house.backend.report().sessionsAwake).toBe(sessionsAwake);
+    });
+
+    test("looks at all sessions when it is asked to, says how many are over, and ends these", async () => {
+      await Promise.all([id, newId("sweep")].map((one, n) => anna.create(one, { n })));
+      await anna.create(newId("sweep"), {}, { timeoutSeconds: 0.000_001 });
+      const createdMs = Date.now();
+      await until(() => Date.now() > createdMs);
+      const looks = await Promise.all([anna.sweep("look"), bert.sweep("look")]);
+      const none = { ended: 0, unreadable: 0, failed: 0 };
+      expect(looks).toEqual([
+        { ...none, seen: 3, ended: 1 },
+        { ...none, seen: 3, ended: 1 },
+      ]);
+      expect(await anna.sweep("end")).toEqual({ ...none, seen: 3, ended: 1 });
+      expect(await bert.sweep("end")).toEqual({ ...none, seen: 2 });
+    });
+
+    test("ends a sweep that nobody waits for any more, or that it does not come to, before it stops", async () => {
+      void anna.sweep("end");
+      const refused = expect(bert.sweep("end")).rejects.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
+      anna.leave();
+      await house.backend.stop();
+      await refused;
+      await expect(bert.sweep("look")).rejects.toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
     });
 
     test("answers what is under way before it stops", async () => {

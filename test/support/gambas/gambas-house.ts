@@ -10,8 +10,8 @@ import { enterArguments, makeStage, uidInside, unshareArguments } from "../priva
 import { repository } from "../repository.ts";
 import { asWritten, imageIn } from "./gambas-dialect.ts";
 import { interpreter, interpreterAsked, locale } from "./gambas-version.ts";
-import { oracleProgram } from "./oracle-build.ts";
 import { type OracleAnswer, type OracleCommand, OracleProcess } from "./oracle-process.ts";
+import { oracleProgram } from "./program-build.ts";
 
 export interface OracleOptions {
   /** Id of the session, sent as the GBSESSIONID cookie. */

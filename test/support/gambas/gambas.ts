@@ -5,7 +5,7 @@ import { describe, it } from "vitest";
 import { hasPrivateTmp, makeStage, unshareArguments } from "../private-tmp.ts";
 import { interpreter } from "./gambas-version.ts";
 import { gambasPackages, interopName, requireGambas } from "./interop-name.ts";
-import { oracleProgram } from "./oracle-build.ts";
+import { oracleProgram } from "./program-build.ts";
 
 export { canonical, canonicalEntry, type TypedEntry, type TypedJson, type TypedKey } from "../values/typed-json.ts";
 export { asWritten, bodyOf, dialect, imageIn } from "./gambas-dialect.ts";

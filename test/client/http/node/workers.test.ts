@@ -1,10 +1,32 @@
 // Several workers that serve one session at once.
 import { describe, expect, it } from "vitest";
+import { session as expressSession } from "../../../../client/express/drop-in.ts";
+import { session } from "../../../../client/http/node/middleware.ts";
 import { Session } from "../../../../client/static/session.ts";
 import { deferred } from "../../../support/deferred.ts";
-import { type Handler, makeSession, openSite, serve, setAndShow, stored } from "../../../support/http/session-site.ts";
+import {
+  type Handler,
+  house,
+  makeSession,
+  openSite,
+  serve,
+  setAndShow,
+  stored,
+  worker,
+} from "../../../support/http/session-site.ts";
 
 openSite();
+
+describe("a worker that has just started", () => {
+  it.each([
+    ["session()", () => session(house.options)],
+    ["the drop-in for express-session", () => expressSession(house.options)],
+  ])("is connected by %s before its first request", async (_, call) => {
+    const { connections } = await worker.status();
+    call();
+    await expect.poll(async () => (await worker.status()).connections).toBe(connections + 1);
+  });
+});
 
 describe("several workers at once", () => {
   it("requests of one session that change different keys lose nothing", async () => {

@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { show } from "../../../../daemon/cli/sessions/show.ts";
@@ -15,7 +15,7 @@ import { repository } from "../../../support/repository.ts";
 const main = join(repository, "dist/daemon/main.js");
 const shown = newId("192.0.2.1");
 const many = Array.from({ length: 1_200 }, () => newId("192.0.2.2"));
-const old = newId("192.0.2.3");
+const [old, late] = [newId("192.0.2.3"), newId("192.0.2.3")];
 const [ended, kept] = [newId("192.0.2.4"), newId("192.0.2.4")];
 let root: string;
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
     long: "x".repeat(1_000),
   });
   for (const id of [...many, ended, kept]) write(id, { n: 1 });
-  write(old, { n: 1 }, Date.now() - 1_000_000_000);
+  for (const id of [old, late]) write(id, { n: 1 }, Date.now() - 1_000_000_000);
   await startDaemonProcess(root, ["--sweep-ms", "0"]);
 });
 
@@ -171,6 +171,21 @@ test("sessions end by id and by prefix, and it is said what became of each, or w
   expect(rest.code).toBe(0);
   expect(JSON.parse(rest.stdout)).toEqual([{ id: kept, fate: "ended" }]);
   expect(existsSync(join(root, "session", kept))).toBe(false);
+});
+
+test("sessions whose time is over are swept, damaged ones are left, and it is said how many, or would be", async () => {
+  const damaged = join(root, "session", newId("192.0.2.5"));
+  writeFileSync(damaged, "short");
+  const dry = await sessiond("sweep", "--dry-run", "--json");
+  const count = { seen: many.length + 3, ended: 1, unreadable: 1, failed: 0, kept: many.length + 1, does: "look" };
+  expect([dry.code, JSON.parse(dry.stdout)]).toEqual([0, count]);
+  expect(existsSync(join(root, "session", late))).toBe(true);
+  const swept = await sessiond("sweep");
+  const said = "1,203 sessions looked at: 1 ended, 1,201 kept, 1 cannot be read and is left.\n";
+  expect(swept).toMatchObject({ code: 0, stdout: said });
+  expect(existsSync(join(root, "session", late))).toBe(false);
+  expect(readFileSync(damaged, "utf8")).toBe("short");
+  rmSync(damaged);
 });
 
 test("the status has figures for people, the daemon leaves when it is asked to, and then a file still shows", async () => {

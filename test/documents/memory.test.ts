@@ -1,24 +1,24 @@
-// README's table of what bounds memory is computed from the settings. `npx vitest run test/daemon/life/readme-memory.test.ts -u` writes it.
+// OPERATING's table of what bounds memory is computed from the settings. `npx vitest run test/documents/memory.test.ts -u` writes it.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { MAX_TEMPLATE_BYTES } from "../../../client/copies/original.ts";
-import { DEFAULTS } from "../../../client/options.ts";
-import { resolveConfig } from "../../../daemon/config.ts";
-import { boundBytes, MEMORY_BOUNDS } from "../../support/memory-bounds.ts";
-import { repository } from "../../support/repository.ts";
+import { MAX_TEMPLATE_BYTES } from "../../client/copies/original.ts";
+import { DEFAULTS } from "../../client/options.ts";
+import { resolveConfig } from "../../daemon/config.ts";
+import { boundBytes, MEMORY_BOUNDS } from "../support/memory-bounds.ts";
+import { repository } from "../support/repository.ts";
 
-const README = join(repository, "README.md");
+const PAGE = join(repository, "daemon/OPERATING.md");
 const [BEGIN, END] = ["<!-- memory -->", "<!-- /memory -->"];
 /** Under load: code, stacks, and garbage that is not collected yet. */
 const NODE_BYTES = 110 * 1024 * 1024;
 
-test("README says what bounds the memory of workers and daemon, and what it adds up to", async () => {
-  const [before, rest] = readFileSync(README, "utf8").split(BEGIN);
+test("OPERATING says what bounds the memory of workers and daemon, and what it adds up to", async () => {
+  const [before, rest] = readFileSync(PAGE, "utf8").split(BEGIN);
   const [, after] = rest?.split(END) ?? [];
-  if (before === undefined || after === undefined) throw new Error(`README.md has no ${BEGIN} … ${END}`);
-  await expect(`${before}${BEGIN}\n${table()}\n${END}${after}`).toMatchFileSnapshot(README);
+  if (before === undefined || after === undefined) throw new Error(`daemon/OPERATING.md has no ${BEGIN} … ${END}`);
+  await expect(`${before}${BEGIN}\n${table()}\n${END}${after}`).toMatchFileSnapshot(PAGE);
 });
 
 function table(): string {

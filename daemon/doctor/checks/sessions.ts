@@ -1,0 +1,152 @@
+// The sessions themselves, as far as a look at their files tells, and who uses them.
+
+import { countOf, countText } from "../../cli/terminal/figures.ts";
+import { quoted } from "../../cli/terminal/shell.ts";
+import type { Application, ApplicationFacts, Facts, Oddity, SessionFacts } from "./facts.ts";
+import type { Check } from "./finding.ts";
+import { named } from "./gambas.ts";
+import { isForeign } from "./root.ts";
+
+/** So many are named with what is wrong with them. */
+const MAX_TOLD = 2;
+
+export const SESSIONS: Check = {
+  name: "sessions",
+  fine: ({ sessions, root }) => {
+    if (sessions.problem !== "" || root.kind !== "directory") return undefined;
+    if (sessions.count === 0) return "none yet";
+    const part = sessions.read < sessions.count ? ` (of which ${countText(sessions.read)} were read)` : "";
+    return `${countOf(sessions.count, "session")}${part}, all of them whole`;
+  },
+  rows: [
+    {
+      name: "unseen",
+      state: "problem",
+      look: (facts) =>
+        facts.sessions.problem === "" || isForeign(facts)
+          ? undefined
+          : `session/ cannot be listed: ${facts.sessions.problem}.`,
+      remedy: () => ({ advice: "Mend what the system says." }),
+    },
+    {
+      name: "damaged",
+      state: "warning",
+      look: ({ sessions }) => told(sessions.damaged, "session cannot be read", "sessions cannot be read"),
+      remedy: (facts) => ({
+        advice: `Put a copy from a backup in its place, or end it: gambas-sessiond end ID. What is wrong says`,
+        command: `gambas-sessiond show ${pathOf(facts, facts.sessions.damaged)}`,
+      }),
+    },
+    {
+      name: "foreign",
+      state: "warning",
+      look: ({ sessions }) => told(sessions.foreign, "session is another user's", "sessions are other users'"),
+      remedy: (facts) => ({
+        advice: "Give it to the root's user, as after a restored backup.",
+        command: `sudo chown ${facts.root.uid} ${pathOf(facts, facts.sessions.foreign)}`,
+      }),
+    },
+    {
+      name: "barred",
+      state: "warning",
+      look: ({ sessions }) =>
+        told(sessions.barred, "session may not be read by its own user", "sessions may not be read by their own user"),
+      remedy: (facts) => ({
+        advice: "Mend the mode.",
+        command: `chmod 600 ${pathOf(facts, facts.sessions.barred)}`,
+      }),
+    },
+    {
+      name: "no-files",
+      state: "warning",
+      look: ({ sessions }) =>
+        told(
+          sessions.noFiles,
+          "thing has the name of a session and is no file",
+          "things have the name of a session and are no files",
+        ),
+      remedy: (facts) => ({
+        advice: "Look what it is, and move it away: Gambas' Unique may loop on a directory for ever.",
+        command: `ls -ld ${pathOf(facts, facts.sessions.noFiles)}`,
+      }),
+    },
+    {
+      name: "future",
+      state: "warning",
+      look: ({ sessions }) =>
+        told(sessions.future, "session was used in the future", "sessions were used in the future"),
+      remedy: () => ({
+        advice:
+          "The clock was set back since, or is wrong now. They live longer by as much: gambas-sessiond end ID ends one.",
+        command: "date -u",
+      }),
+    },
+    {
+      name: "strays",
+      state: "note",
+      look: ({ sessions }) =>
+        sessions.strays.length === 0
+          ? undefined
+          : `In session/ there is what no session is: ${named(sessions.strays.map(({ name }) => name))}.`,
+    },
+  ],
+};
+
+export const APPLICATIONS: Check = {
+  name: "applications",
+  fine: ({ applications, daemon }) => {
+    const [only] = applications.seen;
+    if (only !== undefined && applications.seen.length === 1) return `one, it seems: ${appText(only)}`;
+    if (daemon.kind !== "answers") return undefined;
+    const { connections } = daemon.told;
+    return connections > 0
+      ? `${countOf(connections, "connection")}; whose they are cannot be seen`
+      : "none is connected";
+  },
+  rows: [
+    {
+      name: "several",
+      state: "warning",
+      look: ({ applications }) =>
+        applications.seen.length > 1
+          ? `${applications.seen.length} applications seem to use this root, by the folders they run in (a guess${sourceText(applications)}): ${named(applications.seen.map(appText))}. A cookie of one is a session of the other.`
+          : undefined,
+      remedy: () => ({
+        advice: "Unless they are one, give each a root of its own.",
+        command: "export GAMBAS_SESSION_ROOT=/var/lib/APPLICATION/sessions",
+      }),
+    },
+    {
+      name: "cookie-paths",
+      state: "note",
+      look: ({ sessions, applications }) =>
+        sessions.cookiePaths.length > 1 && applications.seen.length <= 1
+          ? `Sessions have different cookie paths (${named(sessions.cookiePaths)}): more than one application may use this root, which is a guess.`
+          : undefined,
+      remedy: () => ({
+        advice: "Unless they are one, give each a root of its own.",
+        command: "export GAMBAS_SESSION_ROOT=/var/lib/APPLICATION/sessions",
+      }),
+    },
+  ],
+};
+
+function told(odd: readonly Oddity[], one: string, many: string): string | undefined {
+  if (odd.length === 0) return undefined;
+  return `${countOf(odd.length, one, many)}: ${named(
+    odd.map(({ name, why }) => `${name} (${why})`),
+    MAX_TOLD,
+  )}.`;
+}
+
+function pathOf({ places }: Facts, [first]: SessionFacts["damaged"]): string {
+  return quoted(`${places.root}/session/${first?.name ?? ""}`);
+}
+
+function appText({ folder, pids }: Application): string {
+  return `${folder} (${countOf(pids.length, "process", "processes")})`;
+}
+
+function sourceText({ source }: ApplicationFacts): string {
+  return source === "files" ? ", of those that have read a session just now" : "";
+}

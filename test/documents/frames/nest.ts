@@ -1,0 +1,2 @@
+declare const AppModule: new () => object;
+// block
