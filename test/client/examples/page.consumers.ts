@@ -1,5 +1,5 @@
 // The page of `npm start` in a headless Chromium: wide and narrow, light and dark, by keyboard alone, while workers and the daemon are killed.
-// GAMBAS_SESSION_PICTURES names a folder for pictures of it. Needs Chromium, and installs axe-core: `npm run test:consumers`.
+// GAMBAS_SESSION_TEST_PICTURES names a folder for pictures of it. Needs Chromium, and installs axe-core: `npm run test:consumers`.
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { Example } from "../../support/example.ts";
 import { installed, PATIENCE_MS } from "../../support/installed.ts";
 import { daemonPid, freshRoot, isAlive, killAndWait, removeRoot } from "../../support/processes.ts";
 
-const PICTURES = process.env.GAMBAS_SESSION_PICTURES;
+const PICTURES = process.env.GAMBAS_SESSION_TEST_PICTURES;
 const SMALLEST_TARGET = 44;
 const NAME = "Ana <b>x</b>";
 const MAX_TABS = 60;
