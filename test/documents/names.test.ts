@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { DEFAULTS } from "../../client/options.ts";
 import { GENERAL_FLAGS } from "../../daemon/cli/arguments.ts";
 import { COMMANDS } from "../../daemon/cli/commands.ts";
 import { settingFlags } from "../../daemon/config.ts";
@@ -68,6 +69,14 @@ function undocumented(known: Iterable<string>, isHead: (head: string) => boolean
   return [...known].filter((name) => !named.has(name));
 }
 
+/** A default as pages write it. */
+function shown(value: string | number | boolean): string {
+  if (typeof value === "string") return `\`"${value}"\``;
+  if (typeof value === "boolean") return `\`${value}\``;
+  const MIB = 1024 * 1024;
+  return value % MIB === 0 ? `${value / MIB} MiB` : String(value).replace(/(?=(?:\d{3})+$)/g, " ");
+}
+
 describe("of the command line", () => {
   const all = [...Object.values(COMMANDS).flatMap(({ flags }) => flags), ...GENERAL_FLAGS].map(
     ({ name }) => `--${name}`,
@@ -77,6 +86,9 @@ describe("of the command line", () => {
   it("every flag in the pages is one, and every flag is in them", () => {
     const known = new Set([...all, ...Object.keys(FLAGS_OF_OTHERS)]);
     expect(strays(pages, /(?<![\w-])(--[a-z][a-z-]*)/g, known)).toEqual([]);
+    const bench = readFileSync(join(repository, "bench/options.ts"), "utf8");
+    const ofBench = Object.keys(FLAGS_OF_OTHERS).filter((flag) => FLAGS_OF_OTHERS[flag] === "npm run bench");
+    expect(ofBench.filter((flag) => !bench.includes(flag))).toEqual([]);
     // Those of settings are said once, for all of them; one is for clients alone.
     const quiet = [...ofSettings, "--ready-fd"];
     expect([...new Set(all)].filter((flag) => !quiet.includes(flag) && !everything.includes(flag))).toEqual([]);
@@ -110,6 +122,18 @@ describe("of the options", () => {
     ).toEqual([]);
     expect(undocumented(ofSession, isHead)).toEqual([]);
     expect(ofOthers.filter((name) => !everything.includes(`\`${name}`))).toEqual([]);
+  });
+
+  it("the defaults in the pages are those of the code", () => {
+    const rows = tables
+      .filter(({ heads }) => heads[0] === "option" && heads[1] === "default")
+      .flatMap((table) => table.rows);
+    const told = rows.map(([cell = "", text = ""]) => [codeWordsOf(cell)[0] ?? "", text] as const);
+    // This one is a property of the process, which has the default.
+    const known = Object.entries(DEFAULTS).filter(([name]) => name !== "timeout");
+    expect(told.length).toBeGreaterThan(known.length);
+    const wrong = known.filter(([name, value]) => !told.some(([one, text]) => one === name && text === shown(value)));
+    expect(wrong).toEqual([]);
   });
 
   it("those in examples of a few words are some, too", () => {
