@@ -12,6 +12,8 @@ export interface Options {
   /** Contenders to measure; empty: all. */
   readonly contenders: readonly string[];
   readonly json: string | undefined;
+  /** Measures nothing. */
+  readonly draws: boolean;
   readonly wantsHelp: boolean;
 }
 
@@ -22,10 +24,11 @@ export const USAGE: string = `npm run bench -- [options]
   --only CASE          only this case (may be repeated): ${CASES.map(({ name }) => name).join(", ")}
   --contender NAME     only this contender (may be repeated): ${CONTENDERS.map(({ name }) => name).join("; ")}
   --json FILE          also writes the rows there
+  --draw               measures nothing: draws the picture of the run that was recorded last once more
   --rounds N, --round-ms MS, --warm-ms MS, --sessions N    other lengths
   --help               this
 
-Without --only and --contender the results also go to bench/results/.
+Without --only and --contender the results also go to bench/results/, whose README.md is a picture of them.
 `;
 
 /** @throws Error for anything it does not know. */
@@ -36,7 +39,7 @@ export function readOptions(args: readonly string[]): Options {
   const lengths = { rounds: text, "round-ms": text, "warm-ms": text, sessions: text };
   const { values } = parseArgs({
     args: [...args],
-    options: { quick: flag, full: flag, only: many, contender: many, json: text, help: flag, ...lengths },
+    options: { quick: flag, full: flag, only: many, contender: many, json: text, draw: flag, help: flag, ...lengths },
   });
   const mode = values.full ? "full" : values.quick ? "quick" : "normal";
   const plan = PLANS[mode];
@@ -51,6 +54,7 @@ export function readOptions(args: readonly string[]): Options {
     cases: known("case", values.only, CASES),
     contenders: known("contender", values.contender, CONTENDERS),
     json: values.json,
+    draws: values.draw,
     wantsHelp: values.help,
   };
 }

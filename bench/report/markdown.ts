@@ -19,12 +19,17 @@ export function markdownOf(result: Result): string {
   ].join("\n");
 }
 
-function intro({ mode, machine }: Result): string {
-  const { cores, cpu, memory_gb, kernel, node, disk, redis, memcached } = machine;
-  const hardware = `${cores} cores (${cpu}), ${memory_gb} GB, Linux ${kernel}, Node ${node}`;
-  return `Mode ${mode}; ${hardware}; temporary directory on ${disk}; Redis ${redis}, memcached ${memcached}.
+function intro(result: Result): string {
+  return `${machineText(result)}
 Ratios within one run count, absolute figures do not. "CPU" is that of the processes that use the store (for HTTP: that serve the pages),
 "server CPU" that of the store's own process. Latencies are those of one operation among all that run at once.`;
+}
+
+/** How long was measured, and on what. */
+export function machineText({ mode, machine }: Result): string {
+  const { cores, cpu, memory_gb, kernel, node, disk, redis, memcached } = machine;
+  const hardware = `${cores} cores (${cpu}), ${memory_gb} GB, Linux ${kernel}, Node ${node}`;
+  return `Mode ${mode}; ${hardware}; temporary directory on ${disk}; Redis ${redis}, memcached ${memcached}.`;
 }
 
 function sectionOf(result: Result, name: string, question: string): string[] {

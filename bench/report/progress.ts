@@ -4,9 +4,15 @@ export class Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #began = performance.now();
   #shown = "";
+  #place = "";
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
+  }
+
+  /** How far the run is, from now on. */
+  reach(place: string): void {
+    this.#place = place;
   }
 
   /** What is going on now. */
@@ -14,7 +20,9 @@ export class Progress {
     if (!this.#stream.isTTY || text === this.#shown) return;
     this.#shown = text;
     const seconds = Math.round((performance.now() - this.#began) / 1000);
-    this.#stream.write(`\r\x1b[K${`${seconds} s  ${text}`.slice(0, this.#stream.columns - 1)}`);
+    this.#stream.write(
+      `\r\x1b[K${`${seconds} s  ${this.#place && `${this.#place}  `}${text}`.slice(0, this.#stream.columns - 1)}`,
+    );
   }
 
   /** A line that stays. */

@@ -3,6 +3,7 @@
 import type { Skipped } from "../lab.ts";
 import type { Plan } from "../plan.ts";
 import type { Row } from "../row.ts";
+import type { Seconds } from "./course.ts";
 import type { Goal } from "./goals.ts";
 import type { Machine } from "./machine.ts";
 
@@ -12,4 +13,6 @@ export interface Result {
   readonly rows: readonly Row[];
   readonly goals: readonly Goal[];
   readonly skipped: readonly Skipped[];
+  /** What the cases took, for the next run to guess by. */
+  readonly seconds?: Seconds;
 }

@@ -1,11 +1,13 @@
 // What `npm start` runs: four HTTP workers that share sessions, and the daemon behind them. Ctrl-C ends all of it.
 
 import cluster from "node:cluster";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Client, connect, SessionError } from "gambas-session";
-import { Team } from "./team.ts";
+import { Team } from "./crew/team.ts";
+import { type Daemon, type Grants, grantWishes } from "./crew/wishes.ts";
 import { runWorker } from "./worker.ts";
 
 const WORKERS = 4;
@@ -35,7 +37,10 @@ async function runPrimary(): Promise<number> {
 async function serve(asked: Promise<false>): Promise<void> {
   const port = await freePort(process.env.PORT);
   const daemon = await ensureDaemon();
-  const team = new Team(WORKERS, { PORT: String(port), WORKERS: String(WORKERS) });
+  // What workers make tokens with: forms that kill processes are taken from pages of this run only.
+  const TOKEN_KEY = randomBytes(32).toString("hex");
+  const team = new Team(WORKERS, { PORT: String(port), WORKERS: String(WORKERS), TOKEN_KEY });
+  grantWishes(grantsOf(team, daemon));
   try {
     const isReady = await Promise.race([team.start().then(() => true), asked]);
     if (isReady) announce(port, daemon.client);
@@ -58,6 +63,24 @@ interface DaemonOfRoot {
   readonly isOurs: boolean;
 }
 
+/** What a worker may ask for: it ends nothing but what the example has started. */
+function grantsOf(team: Team, daemon: DaemonOfRoot): Grants {
+  const whichDaemon = async (): Promise<Daemon> => {
+    const { pid } = await daemon.client.status();
+    return { pid, isOurs: daemon.isOurs };
+  };
+  return {
+    "which daemon": whichDaemon,
+    "kill the daemon": async () => {
+      if (!daemon.isOurs) return null;
+      const { pid } = await daemon.client.status();
+      process.kill(pid, "SIGKILL");
+      return { pid, isOurs: true };
+    },
+    "kill a worker": (mortal) => team.kill(mortal),
+  };
+}
+
 /** An application needs none of this, since `session()` starts a daemon by itself. The example wants to know whether the daemon is its own to end. */
 async function ensureDaemon(): Promise<DaemonOfRoot> {
   try {
@@ -71,12 +94,17 @@ async function ensureDaemon(): Promise<DaemonOfRoot> {
 /** Ends the daemon that serves now: if the first one died meanwhile, the workers have started another. */
 async function leaveDaemon({ client, isOurs }: DaemonOfRoot): Promise<void> {
   if (isOurs) {
-    const pid = Number((await client.status()).pid);
+    const { pid } = await client.status();
     process.kill(pid, "SIGTERM");
-    const deadlineMs = performance.now() + DAEMON_LEAVES_MS;
-    while (isRunning(pid) && performance.now() < deadlineMs) await delay(LOOK_AGAIN_MS);
+    await hasEnded(pid);
   }
   client.close();
+}
+
+/** Resolves when the process is gone, or has had time enough. */
+async function hasEnded(pid: number): Promise<void> {
+  const deadlineMs = performance.now() + DAEMON_LEAVES_MS;
+  while (isRunning(pid) && performance.now() < deadlineMs) await delay(LOOK_AGAIN_MS);
 }
 
 function isRunning(pid: number): boolean {

@@ -2,6 +2,7 @@
 
 import { inspect } from "node:util";
 import { Session, SessionError } from "gambas-session";
+import { timeText } from "./look/figures.ts";
 import { type Cart, cartOf, MAX_QUANTITY } from "./menu.ts";
 
 export interface Entry {
@@ -14,6 +15,16 @@ export interface Entry {
   readonly text: string;
 }
 
+/** What an experiment has shown. */
+export interface Report {
+  readonly kind: ReportKind;
+  /** By their labels. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+const REPORT_KINDS = ["visits", "worker", "daemon"] as const;
+export type ReportKind = (typeof REPORT_KINDS)[number];
+
 /** Everything of the session that is shown. */
 export interface View {
   readonly id: string | null;
@@ -25,6 +36,8 @@ export interface View {
   readonly answers: readonly number[];
   readonly user: string | undefined;
   readonly cart: Cart;
+  /** Of the last experiment. */
+  readonly report: Report | undefined;
   readonly entries: readonly Entry[];
 }
 
@@ -36,8 +49,9 @@ export function countVisit(worker: number, workers: number): Promise<void> {
     const answers = countsOf(Session.answers, workers);
     Session.visits = countOf(Session.visits) + 1;
     Session.answers = answers.with(worker - 1, countOf(answers[worker - 1]) + 1);
-    Session.firstVisit ??= new Date();
-    Session.lastVisit = new Date();
+    const now = new Date();
+    Session.firstVisit ??= now;
+    Session.lastVisit = now;
   });
 }
 
@@ -60,6 +74,11 @@ export function signOut(): void {
   delete Session.user;
 }
 
+/** For the next page, whichever worker makes it. */
+export function tell({ kind, facts }: Report): void {
+  Session.report = { kind, ...facts };
+}
+
 export function look(workers: number): View {
   return {
     id: Session.Id,
@@ -70,6 +89,7 @@ export function look(workers: number): View {
     answers: countsOf(Session.answers, workers),
     user: typeof Session.user === "string" ? Session.user : undefined,
     cart: cartOf(Session.cart),
+    report: reportOf(Session.report),
     entries: Session.Keys.map(entryOf),
   };
 }
@@ -77,15 +97,28 @@ export function look(workers: number): View {
 function entryOf(key: string): Entry {
   try {
     const value = Session.get(key);
-    return { key, type: Session.TypeOf(key) ?? "", value, text: inspect(value, MAX_SHOWN) };
+    return { key, type: Session.TypeOf(key) ?? "", value, text: textOf(value) };
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
     return { key, type: "", value: undefined, text: error.message };
   }
 }
 
+function textOf(value: unknown): string {
+  return value instanceof Date ? timeText(value) : inspect(value, MAX_SHOWN);
+}
+
+/** What other programs have left under our key is no report. */
+function reportOf(stored: unknown): Report | undefined {
+  if (typeof stored !== "object" || stored === null) return undefined;
+  const texts = Object.entries(stored).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  const { kind, ...facts } = Object.fromEntries(texts);
+  const known = REPORT_KINDS.find((one) => one === kind);
+  return known === undefined ? undefined : { kind: known, facts };
+}
+
 /** Other programs share the session, and may have left something under our key that is no count. */
-function countOf(stored: unknown): number {
+export function countOf(stored: unknown): number {
   return typeof stored === "number" && Number.isSafeInteger(stored) && stored >= 0 ? stored : 0;
 }
 

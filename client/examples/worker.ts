@@ -3,10 +3,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { inspect } from "node:util";
 import { Session, SessionError, session } from "gambas-session";
+import { type Mortal, wish } from "./crew/wishes.ts";
+import { killDaemon, killWorker, type Visit, type Visitor, visitAtOnce } from "./experiments.ts";
 import { Refusal, readForm } from "./form.ts";
 import { MENU, totalCents } from "./menu.ts";
-import { CONTENT_SECURITY_POLICY, type Problem, renderPage, renderProblem, type Worker } from "./page.ts";
+import { CONTENT_SECURITY_POLICY, type Problem, renderPage, renderProblem } from "./page.ts";
+import { printed } from "./printed.ts";
+import type { Worker } from "./sections.ts";
 import { countVisit, type Entry, look, order, signIn, signOut } from "./shop.ts";
+import { checkToken, tokenOf } from "./tokens.ts";
 
 interface Call {
   readonly req: IncomingMessage;
@@ -22,11 +27,16 @@ type Action = (call: Call) => Promise<void> | void;
 
 const ROUTES: ReadonlyMap<string, Readonly<Record<string, Action>>> = new Map<string, Record<string, Action>>([
   ["/", { GET: showPage, HEAD: showPage }],
+  ["/visit", { GET: answerVisit }],
   ["/session.json", { GET: showJson, HEAD: showJson }],
+  ["/session.txt", { GET: printSession }],
   ["/cart", { POST: changeCart }],
   ["/sign-in", { POST: enter }],
   ["/sign-out", { POST: leave }],
   ["/abandon", { POST: abandon }],
+  ["/twenty-visits", { POST: experiment(visitAtOnce) }],
+  ["/kill-worker", { POST: experiment((visitor, form) => killWorker(visitor, mortalOf(form))) }],
+  ["/kill-daemon", { POST: experiment(killDaemon) }],
 ]);
 
 /** Serves until SIGTERM, then answers what has been accepted and ends. */
@@ -91,7 +101,21 @@ function problemOf(error: unknown): Problem {
 
 async function showPage({ res, me }: Call): Promise<void> {
   await countVisit(me.number, me.workers);
-  sendHtml(res, 200, renderPage(look(me.workers), me));
+  const daemon = await wish("which daemon", null);
+  sendHtml(res, 200, renderPage(look(me.workers), { me, daemon, token: tokenOf(Session.Id) }));
+}
+
+/** One of twenty. */
+async function answerVisit({ res, me }: Call): Promise<void> {
+  await countVisit(me.number, me.workers);
+  const visit: Visit = { worker: me.number, visits: look(me.workers).visits };
+  res.setHeader("Content-Type", "application/json; charset=utf-8");
+  send(res, 200, JSON.stringify(visit));
+}
+
+async function printSession({ res }: Call): Promise<void> {
+  res.setHeader("Content-Type", "text/plain; charset=utf-8");
+  send(res, 200, Session.Id === null ? "There is no session yet.\n" : await printed(Session.Id));
 }
 
 function showJson({ res, me }: Call): void {
@@ -108,20 +132,21 @@ async function changeCart({ req, res }: Call): Promise<void> {
   if (!MENU.has(dish)) throw new Refusal(400, "That is not on the menu.");
   if (change !== "1" && change !== "-1") throw new Refusal(400, "A change is 1 or -1.");
   await order(dish, Number(change));
-  redirect(res, "/#cart");
+  // There the keyboard goes on where it was.
+  redirect(res, `/#${change === "1" ? "add" : "less"}-${dish}`);
 }
 
 async function enter({ req, res }: Call): Promise<void> {
   const name = (await readForm(req)).get("name")?.trim() ?? "";
   if (!/^[^\p{Cc}\p{Cs}]{1,40}$/u.test(name)) throw new Refusal(400, "A name has 1 to 40 characters.");
   signIn(name);
-  redirect(res, "/#you");
+  redirect(res, "/#sign");
 }
 
 function leave({ req, res }: Call): void {
   req.resume();
   signOut();
-  redirect(res, "/#you");
+  redirect(res, "/#sign");
 }
 
 async function abandon({ req, res }: Call): Promise<void> {
@@ -130,11 +155,31 @@ async function abandon({ req, res }: Call): Promise<void> {
   redirect(res, "/");
 }
 
+/** What comes from a button of the page, and shows there what happened. */
+function experiment(run: (visitor: Visitor, form: URLSearchParams) => Promise<void>): Action {
+  return async ({ req, res, me }) => {
+    const form = await readForm(req);
+    checkToken(req, form, Session.Id);
+    if (mortalOf(form).pid === me.pid) {
+      // No worker tells of its own death: the browser sends the form again, and the next worker gets it.
+      redirect(res, req.url ?? "/", 307);
+      return;
+    }
+    await run({ url: me.url, cookie: req.headers.cookie ?? "", workers: me.workers }, form);
+    redirect(res, `/#${(req.url ?? "").slice(1)}`);
+  };
+}
+
+/** The worker that a form names, if it does. */
+function mortalOf(form: URLSearchParams): Mortal {
+  return { number: Number(form.get("number")), pid: Number(form.get("pid")) };
+}
+
 // -- answers
 
-function redirect(res: ServerResponse, location: string): void {
+function redirect(res: ServerResponse, location: string, status: 303 | 307 = 303): void {
   res.setHeader("Location", location);
-  send(res, 303, "");
+  send(res, status, "");
 }
 
 function sendHtml(res: ServerResponse, status: number, page: string): void {

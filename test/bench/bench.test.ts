@@ -8,7 +8,6 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { goalsOf } from "../../bench/report/goals.ts";
 import type { Result } from "../../bench/report/result.ts";
-import { barChart } from "../../bench/report/svg.ts";
 import type { Row } from "../../bench/row.ts";
 import { repository } from "../support/repository.ts";
 
@@ -75,14 +74,6 @@ test("a goal says what was reached, and that it was missed", () => {
   const rows = [rowOf("get-miss", "gambas-session", 150), rowOf("get-miss", "connect-redis/ioredis", 100)];
   const goal = goalsOf(rows).find((one) => one.case === "get-miss");
   expect(goal).toMatchObject({ target: 1.6, reached: 1.5, isMet: false });
-});
-
-test("a chart names every contender and draws the floor through", () => {
-  const floor = { ...rowOf("set", "floor: socket <echo>", 300), is_floor: true };
-  const chart = barChart("set", "how fast?", [rowOf("set", "gambas-session", 150), floor]);
-  expect(chart).toContain(">gambas-session<");
-  expect(chart).toContain("floor: socket &lt;echo&gt; 300/s");
-  expect(chart).toContain('<line class="floor"');
 });
 
 function rowOf(name: string, contender: string, rate: number): Row {

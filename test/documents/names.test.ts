@@ -19,6 +19,7 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   "--exclude": "tar",
   "--quick": "npm run bench",
   "--full": "npm run bench",
+  "--draw": "npm run bench",
   "--watch": "node",
 };
 /** The users' pages: what is about the inside has names of its own. */

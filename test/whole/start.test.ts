@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Browser, Example } from "../support/example.ts";
@@ -26,6 +27,15 @@ afterEach(async () => {
 function leftOf(root: string, pids: readonly number[]): readonly (string | number)[] {
   const files = readdirSync(root).filter((name) => /\.(?:sock|lock|pid)$/.test(name));
   return [...files, ...daemonsOf(root), ...pids.filter(isAlive)];
+}
+
+/** As a browser would be led here by a site whose name is somebody else's. */
+async function statusUnderAnotherName(url: string, cookie: string, form: string): Promise<number | undefined> {
+  const headers = { cookie, host: "elsewhere.example", "content-type": "application/x-www-form-urlencoded" };
+  const asked = request(url, { method: "POST", headers }).end(form);
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
 }
 
 describe("npm start", () => {
@@ -120,13 +130,44 @@ describe("npm start", () => {
     expect((await browser.session()).keys).toEqual(before.keys);
   });
 
+  test("kills for the page of a session only, and nothing but its own workers and daemon", async () => {
+    example = await Example.start(root);
+    const browser = new Browser(example.url);
+    const other = new Browser(example.url);
+    const tokenOf = async (of: Browser): Promise<string> =>
+      /name="token" value="(\w+)"/.exec(await of.page())?.[1] ?? "";
+    const [token, foreign] = [await tokenOf(browser), await tokenOf(other)];
+    const daemon = daemonPid(root);
+    const kill = async (path: string, fields: Record<string, string>): Promise<number> =>
+      (await browser.ask(path, { method: "POST", body: new URLSearchParams(fields) })).status;
+    expect(await kill("/kill-daemon", {})).toBe(403);
+    expect(await kill("/kill-daemon", { token: "" })).toBe(403);
+    expect(await kill("/kill-daemon", { token: foreign })).toBe(403);
+    expect(await statusUnderAnotherName(`${example.url}kill-daemon`, browser.cookie, `token=${token}`)).toBe(403);
+    expect((await browser.ask(`/kill-daemon?token=${token}`)).status).toBe(405);
+    for (const pid of [example.pid, daemon, process.pid, -1, 0, Number.NaN])
+      expect(await kill("/kill-worker", { token, number: "1", pid: String(pid) })).toBe(409);
+    expect([daemonPid(root), isAlive(example.pid)]).toEqual([daemon, true]);
+    expect((await browser.sessionByWorker()).length).toBe(4);
+
+    expect(await kill("/kill-daemon", { token })).toBe(303);
+    expect(isAlive(daemon ?? 0)).toBe(false);
+    expect(await browser.session()).toMatchObject({ visits: 21, report: { facts: { Lost: "0" } } });
+    expect(await example.signalAll("SIGINT")).toBe(0);
+    expect(leftOf(root, [])).toEqual([]);
+  });
+
   test("leaves a daemon running that was there before", async () => {
     const daemon = spawn(process.execPath, [join(repository, "dist/daemon/main.js"), "--root", root], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     await once(daemon.stdout, "data");
     example = await Example.start(root);
-    await new Browser(example.url).page();
+    const browser = new Browser(example.url);
+    const page = await browser.page();
+    expect(page).not.toContain('action="/kill-daemon"');
+    const body = new URLSearchParams({ token: /name="token" value="(\w+)"/.exec(page)?.[1] ?? "" });
+    expect((await browser.ask("/kill-daemon", { method: "POST", body })).status).toBe(403);
     expect(await example.signal("SIGTERM")).toBe(0);
     expect(daemonPid(root)).toBe(daemon.pid);
   });

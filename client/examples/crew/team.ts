@@ -1,6 +1,8 @@
 // Keeps a number of cluster workers running: starts them, replaces those that end, and ends them all.
 
 import cluster, { type Worker } from "node:cluster";
+import { once } from "node:events";
+import type { Mortal, Succession } from "./wishes.ts";
 
 /** A worker that lives this long has not failed at its start: its successor follows at once. */
 const HEALTHY_MS = 10_000;
@@ -60,6 +62,21 @@ export class Team {
     await Promise.all(this.#places.map(endOf));
   }
 
+  /** Kills a worker of the team as the system would, and resolves when its successor listens: to null where it is not there any more. */
+  async kill({ number, pid }: Mortal): Promise<Succession | null> {
+    const place = this.#places[number - 1];
+    const worker = place?.worker;
+    if (place === undefined || worker === undefined || worker.process.pid !== pid) return null;
+    // It has not failed: its successor follows at once.
+    place.startedMs = Number.NEGATIVE_INFINITY;
+    const died = once(worker, "exit").then(() => performance.now());
+    const successor = successorIn(place, worker);
+    worker.process.kill("SIGKILL");
+    const diedMs = await died;
+    const { process } = await successor;
+    return { pid: process.pid ?? 0, ms: performance.now() - diedMs };
+  }
+
   #fill(place: Place): Worker {
     const worker = cluster.fork({ ...this.#env, WORKER: String(place.number) });
     place.worker = worker;
@@ -78,6 +95,18 @@ export class Team {
     console.error(`Worker ${place.number} ended (${end}); another starts in ${pauseMs} ms.`);
     place.timer = setTimeout(() => this.#fill(place), pauseMs);
   }
+}
+
+/** The worker that listens at this place after `old`. */
+function successorIn(place: Place, old: Worker): Promise<Worker> {
+  return new Promise((resolve) => {
+    const look = (worker: Worker): void => {
+      if (worker === old || worker !== place.worker) return;
+      cluster.off("listening", look);
+      resolve(worker);
+    };
+    cluster.on("listening", look);
+  });
 }
 
 function endOf(place: Place): Promise<void> {
