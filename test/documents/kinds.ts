@@ -14,16 +14,17 @@ const CHECKS: Readonly<Record<string, Check>> = {
   sh: "commands",
   json: "parse",
   ini: "parse",
+  gambas: "program",
+  php: "program",
+  nginx: "program",
+  lighttpd: "program",
 };
-export type Check = "run" | "compile" | "commands" | "parse" | "none";
+/** "program": by the one that reads it, in the second suite. */
+export type Check = "run" | "compile" | "commands" | "parse" | "program" | "none";
 
 /** Languages that are not checked, and why. */
 const UNCHECKED: Readonly<Record<string, string>> = {
   text: "what a program prints, a drawing, the shape of bytes",
-  gambas: "needs the compiler: what the pages say of Gambas is tried with the real one in test/gambas",
-  php: "what somebody comes from, and we have no PHP",
-  lighttpd: "the configuration of a server that we do not bring",
-  nginx: "the same",
 };
 /** Behind a language: code of another package, as it was before. It is only parsed. */
 export const BEFORE = "before";
