@@ -66,7 +66,7 @@ const MOUNTINGS: readonly Mounting[] = [
     mount: `${image("mkfs.ext4 -q -I 128")}; mount -o loop "$S/image" "$R"`,
     lacking: ["fineTimes"],
   },
-  { name: "FUSE (bindfs)", mount: 'bindfs "$S" "$R"', unmount: fuse, lacking: ["exchange"] },
+  { name: "FUSE (bindfs)", mount: 'bindfs "$S" "$R"', unmount: fuse, lacking: ["exchange", "wholeWrites"] },
   {
     name: "FAT (fusefat)",
     mount: `${image("mkfs.vfat")}; fusefat -o rw+ "$S/image" "$R" >"$S/made" 2>&1`,
