@@ -47,8 +47,10 @@ test("counts sessions in memory and on disk, their bytes, reads that found them 
   for (const id of ids) await worker.open(id);
   await worker.open(newId());
   await worker.abandon(ids[0] ?? "");
+  // A sweep that has met the one just ended looks at it once more, in its turn.
+  await expect.poll(async () => (await report()).sessionsCached).toBe(4);
   const figures = await report();
-  expect(figures).toMatchObject({ sessionsCached: 4, commits: 5, writes: 5, opens: 6, hits: 5, abandons: 1 });
+  expect(figures).toMatchObject({ commits: 5, writes: 5, opens: 6, hits: 5, abandons: 1 });
   expect(figures).toMatchObject({ hitRate: 5 / 6, repairs: 0, tombstones: 1 });
   expect(figures.bytesCached).toBeGreaterThan(4000);
   expect(figures.memoryBytes).toBeGreaterThan(1_000_000);
