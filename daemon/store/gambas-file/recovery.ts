@@ -3,13 +3,13 @@
 
 import { constants, fdatasync, fsync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { promisify } from "node:util";
-import { crc32 } from "node:zlib";
 import { SessionError } from "../../../protocol/errors.ts";
 import { imageOfFile } from "../../../protocol/image/image.ts";
 import { closeDescriptor, isSystemError, native } from "../../files/files.ts";
 import { type Attempt, type Flushes, isSameRevision, type Recovery, type Revision } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { HotSessions } from "./hot-sessions.ts";
+import { checksumOf } from "./in-place.ts";
 import type { Places } from "./layout.ts";
 import type { Twins } from "./twins.ts";
 
@@ -62,7 +62,7 @@ export class FileRecovery implements Recovery {
     const path = this.#places.session(id);
     const found = this.#revisionAt(path);
     if (found === undefined || isSameRevision(found, replaced)) return false;
-    return isSameRevision(found, revision) || (found.ino === revision.ino && checksumOf(path) === checksum);
+    return isSameRevision(found, revision) || (found.ino === revision.ino && checksumAt(path) === checksum);
   }
 
   removeLeftovers(): void {
@@ -112,9 +112,9 @@ export class FileFlushes implements Flushes {
 }
 
 /** Undefined where the file cannot be read. */
-function checksumOf(path: string): number | undefined {
+function checksumAt(path: string): number | undefined {
   try {
-    return crc32(readFileSync(path));
+    return checksumOf(readFileSync(path));
   } catch (error) {
     if (isSystemError(error)) return undefined;
     throw error;

@@ -7,7 +7,6 @@
 
 import { fstatSync, ftruncateSync, readSync, statSync } from "node:fs";
 import { opendir } from "node:fs/promises";
-import { crc32 } from "node:zlib";
 import { SessionError } from "../../../protocol/errors.ts";
 import { type Dialect, fileOfImage, HEADER_BYTES, imageOfFile } from "../../../protocol/image/image.ts";
 import { isSessionId } from "../../../protocol/session-id.ts";
@@ -40,7 +39,7 @@ import {
 import { Evidence } from "./evidence.ts";
 import { FileSystem, wasReadSinceStamp } from "./file-system.ts";
 import { closeFile, type HotSession, HotSessions } from "./hot-sessions.ts";
-import { InPlace } from "./in-place.ts";
+import { checksumOf, InPlace } from "./in-place.ts";
 import { Places } from "./layout.ts";
 import { exchangeBack, exchangeIfThere, lookAtReplaced, renameIfThere } from "./names.ts";
 import { FileFlushes, FileRecovery } from "./recovery.ts";
@@ -197,7 +196,7 @@ export class GambasFileStore implements Store<StagedFile> {
     const bytes = fileOfImage(image);
     const micros = this.#stamps.next(existing);
     const revision = { ...existing, mtimeMs: toMs(micros) };
-    return { revision, checksum: crc32(bytes), existing, hot, inPlace: { into, bytes, micros } };
+    return { revision, checksum: checksumOf(bytes), existing, hot, inPlace: { into, bytes, micros } };
   }
 
   publish(id: string, staged: StagedFile): boolean {
