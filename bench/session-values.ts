@@ -20,12 +20,15 @@ const REALISTIC: Values = {
 
 const LARGE: Values = { ...REALISTIC, cart: Array.from({ length: 40 }, (_, index) => cartItem(index)) };
 
+/** What makes a session longer. */
+export const LONGER = ", with its pictures";
+
 export const SIZES: Readonly<Record<SizeName, Values>> = { realistic: REALISTIC, large: LARGE };
 
-/** What a session is like after `visit` more requests: two values differ, the size does not. */
-export function changedValues(visit: number): { readonly visits: number; readonly flash: string } {
+/** What a session is like after `visit` more requests: two values differ, and the size where `isLong` does. */
+export function changedValues(visit: number, isLong = false): { readonly visits: number; readonly flash: string } {
   const number = 1000 + (visit % 9000);
-  return { visits: number, flash: `Change ${number} to the article is saved now.` };
+  return { visits: number, flash: `Change ${number} to the article is saved now${isLong ? LONGER : ""}.` };
 }
 
 export function sizeOf(values: Values): number {

@@ -3,11 +3,11 @@
 import { getMiss } from "./get-miss.ts";
 import { getWarm } from "./get-warm.ts";
 import { increment } from "./increment.ts";
-import { set } from "./set.ts";
+import { set, setSizes } from "./set.ts";
 import type { StoreCase } from "./store-case.ts";
 import { touch } from "./touch.ts";
 
-export const STORE_CASES: readonly StoreCase[] = [getWarm, getMiss, set, touch, increment];
+export const STORE_CASES: readonly StoreCase[] = [getWarm, getMiss, set, setSizes, touch, increment];
 
 export function storeCaseNamed(name: string): StoreCase {
   const found = STORE_CASES.find((definition) => definition.name === name);

@@ -50,8 +50,8 @@ export interface Subject {
 }
 
 export interface Held {
-  /** Changes two values; resolves when the store has acknowledged them. */
-  change(visit: number): Promise<void> | void;
+  /** Changes two values, to longer ones if that is asked for; resolves when the store has acknowledged them. */
+  change(visit: number, isLong?: boolean): Promise<void> | void;
   touch?(): Promise<void> | void;
   /** Adds one to `n`; resolves when the store has acknowledged it. */
   increment?(): Promise<void>;

@@ -58,8 +58,8 @@ class HeldSession implements Held {
     this.#session = withCookie(session);
   }
 
-  change(visit: number): Promise<void> {
-    Object.assign(this.#session, changedValues(visit));
+  change(visit: number, isLong?: boolean): Promise<void> {
+    Object.assign(this.#session, changedValues(visit, isLong));
     return setIn(this.#store, this.#id, this.#session);
   }
 

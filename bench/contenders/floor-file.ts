@@ -1,18 +1,20 @@
-// Floor of writing to the file system: new bytes into a twin that is kept open, then the exchange of the two names (ARCHITECTURE.md, "How a file is replaced"). No
-// lock, no time stamp, no other process.
+// Floors of writing to the file system: new bytes into a twin that is kept open, then the exchange of the two names; or over the old bytes, in the
+// file itself (daemon/store/gambas-file/README.md). No lock, no time stamp, no other process.
 
 import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { swapSync } from "fs-native-extensions";
-import { sizeOf, type Values } from "../session-values.ts";
+import { LONGER, sizeOf, type Values } from "../session-values.ts";
 import type { Entry, Held, Subject } from "./contender.ts";
 
 class FileSubject implements Subject {
   readonly #directory: string;
+  readonly #isInPlace: boolean;
   readonly #open: number[] = [];
   #count = 0;
 
-  constructor(directory: string) {
+  constructor(directory: string, isInPlace: boolean) {
     this.#directory = directory;
+    this.#isInPlace = isInPlace;
   }
 
   async create(values: Values): Promise<string> {
@@ -28,13 +30,14 @@ class FileSubject implements Subject {
 
   async hold(id: string): Promise<Held> {
     const [path, twin] = [this.#path(id), this.#twin(id)];
-    const bytes = readFileSync(path);
+    const short = readFileSync(path);
+    const long = Buffer.concat([short, Buffer.from(LONGER)]);
     let current = this.#opened(path);
+    if (this.#isInPlace) return { change: (_, isLong) => write(current, isLong ? long : short) };
     let other = this.#opened(twin);
     return {
-      change() {
-        writeSync(other, bytes, 0, bytes.length, 0);
-        ftruncateSync(other, bytes.length);
+      change(_, isLong) {
+        write(other, isLong ? long : short);
         swapSync(twin, path);
         [current, other] = [other, current];
       },
@@ -60,4 +63,10 @@ class FileSubject implements Subject {
   }
 }
 
-export const floorFile: Entry = { open: async (places) => new FileSubject(places.directory) };
+function write(fd: number, bytes: Buffer): void {
+  writeSync(fd, bytes, 0, bytes.length, 0);
+  ftruncateSync(fd, bytes.length);
+}
+
+export const fileExchange: Entry = { open: async (places) => new FileSubject(places.directory, false) };
+export const fileInPlace: Entry = { open: async (places) => new FileSubject(places.directory, true) };

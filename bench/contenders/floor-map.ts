@@ -21,7 +21,7 @@ class MapSubject implements Subject {
 
   async hold(id: string): Promise<Held> {
     const session = this.#session(id);
-    return { change: (visit) => void Object.assign(session, changedValues(visit)) };
+    return { change: (visit, isLong) => void Object.assign(session, changedValues(visit, isLong)) };
   }
 
   close(): void {

@@ -64,9 +64,9 @@ class HeldHandle implements Held {
     this.#rest = setsEveryKey ? Object.fromEntries(handle.keys.map((key) => [key, handle.get(key)])) : {};
   }
 
-  change(visit: number): Promise<void> {
+  change(visit: number, isLong?: boolean): Promise<void> {
     setAll(this.#handle, this.#rest);
-    setAll(this.#handle, changedValues(visit));
+    setAll(this.#handle, changedValues(visit, isLong));
     return this.#client.commit(this.#handle);
   }
 

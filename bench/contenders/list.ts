@@ -7,7 +7,8 @@ const everyKey = async (): Promise<Entry> => (await import("./gambas-session.ts"
 const fileStore = async (): Promise<Entry> => (await import("./session-file-store.ts")).sessionFileStore;
 const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain;
 const nodeRedis = async (): Promise<Entry> => (await import("./node-redis.ts")).plain;
-const exchange = async (): Promise<Entry> => (await import("./floor-file.ts")).floorFile;
+const exchange = async (): Promise<Entry> => (await import("./floor-file.ts")).fileExchange;
+const inPlace = async (): Promise<Entry> => (await import("./floor-file.ts")).fileInPlace;
 
 export const CONTENDERS: readonly Contender[] = [
   { name: "gambas-session", server: "daemon", load: gambas },
@@ -52,6 +53,8 @@ export const CONTENDERS: readonly Contender[] = [
   },
   { name: "floor: file exchange", isFloor: true, load: exchange },
   { name: "floor: file exchange tmpfs", fileSystem: "tmpfs", isFloor: true, load: exchange },
+  { name: "floor: file in place", isFloor: true, load: inPlace },
+  { name: "floor: file in place tmpfs", fileSystem: "tmpfs", isFloor: true, load: inPlace },
 ];
 
 export function contenderNamed(name: string): Contender {
