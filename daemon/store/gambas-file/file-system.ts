@@ -41,6 +41,8 @@ const DIRECTORY_MODE = 0o700;
 const WRITES_PAGES: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630]);
 /** Times that are tried, since a coarse clock or rounding shows at some of them only. */
 const TIME_TRIES = 64;
+/** A time that is set to the first second of 1970 is not later, rounded to whatever a file system keeps. */
+const LONG_AGO_MS = 10_000;
 
 /** For each feature, the consequence of its lack in words for the operator. */
 const WORDS = {
@@ -276,6 +278,10 @@ export class FileSystem {
     }
     writeSync(fd, "x");
     futimesSync(fd, 1, 1);
+    if (fstatSync(fd).mtimeMs > LONG_AGO_MS) {
+      this.#note("accessTimes", "setting them has no effect");
+      return;
+    }
     try {
       readOnce(path, O_NOATIME);
       if (wasReadSinceStamp(fd)) this.#note("quietReads", "O_NOATIME has no effect");

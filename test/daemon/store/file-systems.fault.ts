@@ -111,7 +111,11 @@ const LACKS: readonly (readonly [name: string, how: Decide, lacking: readonly st
   ),
   ["times are kept to one second", keepingSeconds(1), ["fineTimes"]],
   ["times are kept to two seconds", keepingSeconds(2), ["fineTimes"]],
-  ["times are set without effect", (call) => (call.name === "futimesSync" ? "skip" : "do"), ["fineTimes"]],
+  [
+    "times are set without effect",
+    (call) => (call.name === "futimesSync" ? "skip" : "do"),
+    ["accessTimes", "fineTimes"],
+  ],
   ["inode numbers belong to names", inodesOfNames, ["exchange", "inodes"]],
   ["deleted files keep a name", deletedFilesKeepTheirName, ["unlinks"]],
   ["session/ is another mount", acrossMounts, ["sameMount"]],
