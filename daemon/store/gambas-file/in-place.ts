@@ -12,6 +12,8 @@ import type { HotSession } from "./hot-sessions.ts";
 
 /** The smallest page of the kernels there are. */
 const PAGE_BYTES = 4096;
+/** A session begins with the time of its last use (GAMBAS.md 4.3). */
+const STAMP_BYTES = 8;
 
 interface InPlaceParts {
   readonly fileSystem: FileSystem;
@@ -78,7 +80,10 @@ function keepsSize(bytes: number, existing: Revision): boolean {
   return bytes === existing.size;
 }
 
-/** Tells of bytes whether they were written. Not imported by its name: a Node that is too old has none, and must get as far as saying so. */
+/**
+ * Tells of the bytes of a file whether they were written. Without the stamp, which a touch changes and no journal notes.
+ * `crc32` is not imported by its name: a Node that is too old has none, and must get as far as saying so.
+ */
 export function checksumOf(bytes: Buffer): number {
-  return zlib.crc32(bytes);
+  return zlib.crc32(bytes.subarray(STAMP_BYTES));
 }

@@ -11,7 +11,7 @@ import { FileSystem } from "../../../daemon/store/gambas-file/file-system.ts";
 import { Presence } from "../../../daemon/store/gambas-file/programs/programs.ts";
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
 import type { Staged } from "../../../daemon/store/store.ts";
-import { newImage } from "../../../protocol/image/image.ts";
+import { newImage, startupBytes } from "../../../protocol/image/image.ts";
 import { Lab, newId } from "../../support/daemon/lab.ts";
 import { valuesIn } from "../../support/daemon/raw-worker.ts";
 import { freshRoot } from "../../support/processes.ts";
@@ -172,6 +172,15 @@ describe("a new image", () => {
       const next = open();
       expect(next.recovery.wasPublished(told)).toBe(expected);
       next.close();
+    });
+
+    test("after a touch that came later is there: that changes nothing but the time in the file", () => {
+      store.locks.take(id, true);
+      const staged = stage(image("new"));
+      const told = attempt(staged);
+      store.publish(id, staged);
+      expect(store.stamp(id, startupBytes(Date.now()), staged.revision)).toBeDefined();
+      expect(store.recovery.wasPublished(told)).toBe(true);
     });
 
     test("after its time is there", () => {
