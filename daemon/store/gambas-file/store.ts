@@ -220,9 +220,9 @@ export class GambasFileStore implements Store<StagedFile> {
     try {
       this.#stamps.set(into.fd, micros);
     } catch (error) {
-      // The bytes are there: under the time that they have.
+      // Whatever the system error, the bytes are there, under the kernel's time. That may be the time of other bytes, too: no revision counts.
       staged.revision = this.fileSystem.revisionOf(fstatSync(into.fd));
-      if (isUnsupported(error)) this.fileSystem.lack("times", error);
+      this.fileSystem.lack("times", error);
     }
     return true;
   }

@@ -267,6 +267,8 @@ describe("what a running daemon falls back from", () => {
     ["the exchange of names", failing("EINVAL", "exchange"), "exchange"],
     ["record locks", failing("ENOSYS", "tryLock"), "recordLocks"],
     ["one mount for all", acrossMounts, "sameMount"],
+    ["times that can be set, once it was forbidden", failing("EPERM", "futimesSync"), "times"],
+    ["times that can be set, once the disk fails", failing("EIO", "futimesSync"), "times"],
   ])("%s costs no commit, is in the status, and once in the log", async (_, how, feature) => {
     const root = freshRoot();
     const logFile = join(root, "log");
