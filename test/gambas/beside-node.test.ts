@@ -4,23 +4,13 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Browser } from "../support/example.ts";
+import { Browser, readyUrl } from "../support/example.ts";
 import { describeGambas, GambasHouse } from "../support/gambas/gambas.ts";
 import { interpreter } from "../support/gambas/gambas-version.ts";
 import { compiledProgram } from "../support/gambas/program-build.ts";
 import { repository } from "../support/repository.ts";
 
 const FOLDER = "client/examples/gambas-beside-node";
-
-async function readyUrl(output: Readable): Promise<string> {
-  let said = "";
-  for await (const text of output.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-    said += text;
-    const url = /^Ready: (\S+)/m.exec(said)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error(`the example ended: ${said}`);
-}
 
 describeGambas("the example of a Gambas page beside Node", () => {
   let house: GambasHouse;

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { readyUrl } from "../support/example.ts";
 import { describeGambas, GambasHouse } from "../support/gambas/gambas.ts";
 import { repository } from "../support/repository.ts";
 
@@ -13,16 +14,6 @@ interface SessionJson {
   readonly id: string;
   readonly path: string;
   readonly keys: Readonly<Record<string, { readonly type: string; readonly value: unknown }>>;
-}
-
-async function readyUrl(output: Readable): Promise<string> {
-  let said = "";
-  for await (const text of output.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-    said += text;
-    const url = /^Ready: (\S+)/m.exec(said)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error(`the example ended: ${said}`);
 }
 
 describeGambas("the page of npm start", () => {

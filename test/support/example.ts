@@ -26,6 +26,19 @@ export interface SessionJson {
   readonly keys: Readonly<Record<string, { readonly type: string; readonly value: unknown }>>;
 }
 
+/** The URL that an example says when it serves. What it says later is let go. */
+export async function readyUrl(output: Readable): Promise<string> {
+  let said = "";
+  for await (const text of output.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
+    said += text;
+    const url = /^Ready: (\S+)/m.exec(said)?.[1];
+    if (url === undefined) continue;
+    output.resume();
+    return url;
+  }
+  throw new Error(`the example ended: ${said}`);
+}
+
 export class Example {
   readonly exited: Promise<number | string>;
   url = "";
@@ -49,13 +62,7 @@ export class Example {
   }
 
   async ready(): Promise<void> {
-    let said = "";
-    for await (const text of this.#process.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-      said += text;
-      this.url = /^Ready: (\S+)/m.exec(said)?.[1] ?? "";
-      if (this.url !== "") break;
-    }
-    this.#process.stdout.resume();
+    this.url = await readyUrl(this.#process.stdout);
   }
 
   /**
