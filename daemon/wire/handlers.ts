@@ -150,6 +150,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
+    floor: request.floor,
     base: request.base,
     held: request.options?.held,
     delta: request.delta,
