@@ -2,7 +2,11 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { describeRedis, parseRedisUrl, type RedisTarget } from "../../../protocol/redis-url.ts";
-import { Connection, type Endpoint } from "./connection.ts";
+import type { Log } from "../../report/report.ts";
+import { type Admitted, admit, type Wanted } from "./admission.ts";
+import type { ConnectionOptions } from "./connection.ts";
+import { serverAt } from "./endpoint.ts";
+import { masterOf } from "./sentinel.ts";
 import { RedisServer, type Server } from "./server.ts";
 import { ServerError } from "./server-error.ts";
 
@@ -13,10 +17,15 @@ export { ServerError } from "./server-error.ts";
 export interface LinkOptions {
   /** The option `redis`. */
   readonly url: string;
-  /** How long a call waits for a server that is away or busy. */
+  /** The beginnings of all keys: the user's rights to them are tried. */
+  readonly keyPrefixes: readonly string[];
+  /** How long a call waits for a server that is away or busy, and a start for one that is not there. */
   readonly waitMs: number;
   /** How long one answer may take before the connection is cut; less than `waitMs`. */
   readonly answerMs: number;
+  readonly acceptEviction: boolean;
+  readonly acceptLoss: boolean;
+  readonly log: Log;
 }
 
 /** `keys` may differ from copies that were read over `server`; null: everything that was, for example because the connection broke. */
@@ -34,7 +43,13 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** @throws SessionError before the first session: ERR_BAD_OPTION or ERR_STORE with what to do. */
+/** A busy server is asked this often how it is. */
+const LOOK_MS = 5_000;
+
+/**
+ * @throws SessionError before the first session: ERR_BAD_REDIS for a server that must not keep any, ERR_BAD_OPTION, or ERR_STORE when there is
+ *   none after `waitMs`.
+ */
 export async function connectLink(options: LinkOptions): Promise<Link> {
   const target = parseRedisUrl(options.url);
   const link = new SingleLink(target, options);
@@ -44,22 +59,25 @@ export async function connectLink(options: LinkOptions): Promise<Link> {
   } catch (error) {
     await link.close();
     if (!(error instanceof ServerError)) throw error;
-    throw new SessionError("ERR_STORE", `Redis at ${describeRedis(target)} cannot be used: ${error.message}`, {
-      cause: error,
-    });
+    const what = `Redis at ${describeRedis(target)} cannot be used: ${error.message}`;
+    throw new SessionError("ERR_STORE", what, { cause: error });
   }
 }
 
+/** One server, named or found by Sentinels. */
 class SingleLink implements Link {
   readonly #target: RedisTarget;
   readonly #server: RedisServer;
   readonly #listeners: StaleListener[] = [];
 
-  constructor(target: RedisTarget, { waitMs, answerMs }: LinkOptions) {
+  constructor(target: RedisTarget, options: LinkOptions) {
     this.#target = target;
-    this.#server = new RedisServer((options) => Connection.open(endpointOf(target), options), {
-      waitMs,
-      answerMs,
+    const { waitMs, answerMs, acceptEviction, acceptLoss, keyPrefixes } = options;
+    const isMoving = target.kind === "sentinel";
+    const wanted = { acceptEviction, acceptLoss, keyPrefixes, isCluster: false, mayMove: isMoving, tag: "" };
+    const find = isMoving ? admitMaster : admitNamed;
+    this.#server = new RedisServer((connection) => find(target, connection, wanted), {
+      ...{ waitMs, answerMs, lookMs: LOOK_MS },
       onStale: (keys) => {
         for (const listener of this.#listeners) listener(keys, this.#server);
       },
@@ -82,22 +100,12 @@ class SingleLink implements Link {
     this.#listeners.push(listener);
   }
 
-  async *scan(pattern: string): AsyncIterable<string> {
-    let cursor = "0";
-    do {
-      const answer = await this.#server.call(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
-      const [next, keys] = answer as [Buffer, Buffer[]];
-      for (const key of keys) yield String(key);
-      cursor = String(next);
-    } while (cursor !== "0");
+  scan(pattern: string): AsyncIterable<string> {
+    return this.#server.scan(pattern);
   }
 
   report(): Record<string, unknown> {
-    return {
-      redis: describeRedis(this.#target),
-      isConnected: this.#server.isConnected,
-      reconnects: this.#server.reconnects,
-    };
+    return { redis: describeRedis(this.#target), ...this.#server.report() };
   }
 
   close(): Promise<void> {
@@ -105,8 +113,12 @@ class SingleLink implements Link {
   }
 }
 
-function endpointOf({ addresses, credentials, database }: RedisTarget): Endpoint {
-  const [socket] = addresses;
-  if (socket === undefined) throw new SessionError("ERR_BAD_OPTION", "The option redis names no server.");
-  return { socket, tls: undefined, username: credentials.username, password: credentials.password, database };
+async function admitNamed(target: RedisTarget, connection: ConnectionOptions, wanted: Wanted): Promise<Admitted> {
+  const [address] = target.addresses;
+  if (address === undefined) throw new SessionError("ERR_BAD_OPTION", "The option redis names no server.");
+  return admit(await serverAt(address, target), connection, wanted);
+}
+
+async function admitMaster(target: RedisTarget, connection: ConnectionOptions, wanted: Wanted): Promise<Admitted> {
+  return admit(await serverAt(await masterOf(target, connection.answerMs), target), connection, wanted);
 }
