@@ -2,9 +2,7 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { describeAddress, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
-import { Connection } from "./connection.ts";
-import { sentinelAt } from "./endpoint.ts";
-import { ServerError } from "./server-error.ts";
+import { Connection, ServerError, sentinelAt } from "../server/server.ts";
 
 /** One that is away must not keep the others from being asked. */
 const MAX_ANSWER_MS = 1_000;

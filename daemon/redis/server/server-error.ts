@@ -20,7 +20,7 @@ export class ServerError extends Error {
 }
 
 /** Codes of a server that may do the same call a moment later, and has done nothing of it. */
-const LATER = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"];
+const LATER = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
 /** Codes of a server that is the wrong one for every call, and perhaps was the right one a moment ago. */
 const ELSEWHERE = ["READONLY", "NOAUTH"];
 

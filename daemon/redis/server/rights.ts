@@ -41,7 +41,7 @@ redis.pcall('DEL',k) return o`,
 export function neededRights(prefixes: readonly string[], isCluster: boolean, hasDatabase: boolean): string {
   const commands = [
     ...["hello", "client|tracking", "info", "eval", "evalsha", ...Object.keys(IN_SCRIPTS), "scan", "wait"],
-    ...(isCluster ? ["cluster|slots", "asking"] : []),
+    ...(isCluster ? ["cluster|nodes", "asking"] : []),
     ...(hasDatabase ? ["select"] : []),
   ];
   return [...prefixes.map((prefix) => `~${prefix}*`), ...commands.map((command) => `+${command}`)].join(" ");

@@ -37,6 +37,12 @@ export interface ServerOptions {
   /** Pause between two looks at what the server says of itself. */
   readonly lookMs: number;
   readonly onStale: (keys: readonly string[] | null) => void;
+  /** Whenever there is no connection: it broke, or an attempt failed. */
+  readonly onAway: (reason: Error) => void;
+  /** Whenever there is one again. */
+  readonly onConnected: (facts: Facts) => void;
+  /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
+  readonly witness?: () => string | undefined;
 }
 
 export interface ServerReport extends Partial<Facts> {
@@ -59,6 +65,7 @@ export class RedisServer implements Server {
   /** Called whenever there is a connection, or will never be one. */
   readonly #waiting = new Set<() => void>();
   readonly #closing = new AbortController();
+  #isOpening = false;
   #life: Promise<void> | undefined;
   #connects = 0;
   /** Of the last barriers, the younger the more. */
@@ -93,22 +100,40 @@ export class RedisServer implements Server {
    */
   async open(): Promise<void> {
     const until = performance.now() + this.#options.waitMs;
+    this.#isOpening = true;
     for (let attempt = 0; ; attempt++) {
       const failure = await this.#connect();
       if (failure === undefined) break;
       if (failure instanceof SessionError || performance.now() >= until) throw failure;
       await this.#pause(attempt);
     }
-    this.#life = this.#live();
+    this.#isOpening = false;
+    this.start();
   }
 
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    return this.#try((connection) => connection.run(script, keys, args), "once");
+  /** As `open`, without waiting for the first connection. */
+  start(): void {
+    if (!this.#isOpening) this.#life ??= this.#live();
+  }
+
+  /** @param before see `Connection.run` */
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    before: readonly Argument[] = [],
+  ): Promise<unknown> {
+    return this.#try((connection) => connection.run(script, keys, args, before), "once");
   }
 
   async barrier(): Promise<number> {
     const sentMs = performance.now();
-    const [seconds, micros] = (await this.call(["TIME"])) as [unknown, unknown];
+    const key = this.#options.witness?.();
+    const ask = async (connection: Connection): Promise<unknown> => {
+      const checks = key === undefined ? [] : [connection.call(["GETRANGE", key, "0", "0"])];
+      return (await Promise.all([connection.call(["TIME"]), ...checks]))[0];
+    };
+    const [seconds, micros] = (await this.#try(ask, "again")) as [unknown, unknown];
     const tookMs = performance.now() - sentMs;
     this.#barrierMs = this.#barrierMs === undefined ? tookMs : this.#barrierMs * 0.9 + tookMs * 0.1;
     return Number(seconds) * 1000 + Number(micros) / 1000;
@@ -186,6 +211,7 @@ export class RedisServer implements Server {
         clearInterval(watch);
         this.#connection = undefined;
         this.#options.onStale(null);
+        this.#tellAway(this.#lastFailure);
         attempt = 0;
       } else if ((await this.#connect()) !== undefined) await this.#pause(attempt++);
     }
@@ -213,12 +239,18 @@ export class RedisServer implements Server {
       this.#facts = facts;
       this.#connection = connection;
       this.#connects++;
+      this.#options.onConnected(facts);
       this.#wake();
       return undefined;
     } catch (error) {
       this.#lastFailure = error as Error;
+      this.#tellAway(this.#lastFailure);
       return this.#lastFailure;
     }
+  }
+
+  #tellAway(reason: Error): void {
+    if (!this.#closing.signal.aborted) this.#options.onAway(reason);
   }
 
   #wake(): void {

@@ -126,14 +126,26 @@ export class Connection {
     }
   }
 
-  /** @throws ServerError */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  /**
+   * @param before a command that goes out directly before the script.
+   * @throws ServerError
+   */
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    before: readonly Argument[] = [],
+  ): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
+    const send = async (...call: readonly Argument[]): Promise<unknown> => {
+      const [, answer] = await Promise.all([before.length === 0 ? undefined : this.call(before), this.call(call)]);
+      return answer;
+    };
     try {
-      return await this.call(["EVALSHA", script.digest, ...rest]);
+      return await send("EVALSHA", script.digest, ...rest);
     } catch (error) {
       if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
-      return this.call(["EVAL", script.text, ...rest]);
+      return send("EVAL", script.text, ...rest);
     }
   }
 
