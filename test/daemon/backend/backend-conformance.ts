@@ -406,6 +406,8 @@ export function describeBackend(name: string, engine: Engine): void {
       const ids = Array.from({ length: 7 }, () => newId("list"));
       await Promise.all([...ids, newId("list:x"), newId("lis")].map((one, n) => anna.create(one, { n })));
       await anna.create(newId("list"), {}, { timeoutSeconds: 0.000_001 });
+      const createdMs = Date.now();
+      await until(() => Date.now() > createdMs);
       await anna.end(ids[3] ?? "");
       const left = ids.filter((_, n) => n !== 3).sort();
       const { sessionsAwake } = house.backend.report();
