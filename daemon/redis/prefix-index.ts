@@ -2,8 +2,8 @@
 // does no harm: some are looked at by chance, as the set grows, and those of no session go.
 
 import { prefixOf } from "../../protocol/session-id.ts";
-import type { Calls } from "./calls.ts";
-import { MEMBERS } from "./scripts.ts";
+import type { Calls } from "./calls/calls.ts";
+import { MEMBERS } from "./calls/calls.ts";
 
 /** An index is kept so many times the life time of a session that was used lately: longer than any in it can live without being used. */
 const LIFE_TIMES = 2;

@@ -2,9 +2,9 @@
 // apart again. README.md of this folder says why it is so.
 
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
-import { Index } from "./index-of-prefix.ts";
 import { connectLink, type Link } from "./link/link.ts";
-import { Sessions } from "./sessions.ts";
+import { PrefixIndex } from "./prefix-index.ts";
+import { Sessions } from "./sessions/sessions.ts";
 import { Survey } from "./survey.ts";
 import { UniqueCommits } from "./unique.ts";
 
@@ -64,9 +64,15 @@ class RedisBackend implements Backend {
     const calls = { replicas, replicaWaitMs: ANSWER_MS / 2, requestFlush: requestWork };
     this.#around = around;
     this.#link = link;
-    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys });
-    const index = new Index(this.#sessions.calls, `${PREFIX}!`, keys);
-    this.#unique = new UniqueCommits({ sessions: this.#sessions, index, log });
+    const noteUsed = (id: string, seconds: number): Promise<void> => this.#unique.keep(id, seconds);
+    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys, noteUsed });
+    const index = new PrefixIndex({
+      calls: this.#sessions.calls,
+      keyOf: keys.of,
+      indexOf: (prefix) => `${PREFIX}!${prefix}`,
+    });
+    const { timeoutSeconds } = config;
+    this.#unique = new UniqueCommits({ sessions: this.#sessions, index, timeoutSeconds, log });
     this.#survey = new Survey({ sessions: this.#sessions, link, keys, log });
   }
 
@@ -137,7 +143,7 @@ class RedisBackend implements Backend {
 
   async stop(): Promise<void> {
     await this.#survey.stop();
-    await this.#unique.settled();
+    while (this.#unique.count > 0) await Promise.all(this.#unique.underWay);
     await this.#sessions.stop();
   }
 

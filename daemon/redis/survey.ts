@@ -8,10 +8,10 @@ import type { ListedSession } from "../../protocol/wire/wire.ts";
 import { type ListPage, type ListTurn, MAX_LISTED, type SweepCount, type SweepTurn } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import { storeError } from "../turns/turns.ts";
-import type { Answer } from "./calls.ts";
+import type { Answer } from "./calls/calls.ts";
 import type { Link } from "./link/link.ts";
-import type { Keys, Sessions } from "./sessions.ts";
-import { HEAD_BYTES, isSessionSummary, marksLengthOf, SUMMARY_BYTES, VERSION_BYTES } from "./value.ts";
+import type { Keys, Sessions } from "./sessions/sessions.ts";
+import { headerIn, imageBytesOf, kindOf, VERSION_BYTES } from "./value/value.ts";
 
 /** Sessions that are looked at together. */
 const KEYS_PER_LOOK = 240;
@@ -127,36 +127,40 @@ export class Survey {
 
   async #sweep(does: SweepTurn["does"]): Promise<SweepCount> {
     const count = { seen: 0, ended: 0, unreadable: 0, failed: 0 };
-    const seen = new Set<string>();
-    let some: string[] = [];
+    let some = new Set<string>();
     for await (const id of this.#ids(null)) {
-      some.push(id);
-      if (some.length < KEYS_PER_LOOK) continue;
-      await this.#sweepSome(some.splice(0), does, { count, seen });
+      some.add(id);
+      if (some.size < KEYS_PER_LOOK) continue;
+      await this.#sweepSome([...some], does, count);
+      some = new Set();
     }
-    await this.#sweepSome(some, does, { count, seen });
+    await this.#sweepSome([...some], does, count);
     return count;
   }
 
   async #sweepSome(
     ids: readonly string[],
     does: SweepTurn["does"],
-    { count }: { readonly count: { -readonly [K in keyof SweepCount]: number }; readonly seen: Set<string> },
+    count: { -readonly [K in keyof SweepCount]: number },
   ): Promise<void> {
     for (const found of await this.#look(ids)) {
       if (found === undefined) continue;
       count.seen += 1;
       if (found === "unreadable") count.unreadable += 1;
-      else if (found.isOver) count[does === "look" ? "ended" : await this.#end(found)] += 1;
+      else if (found.isOver) {
+        const fate = does === "look" ? "ended" : await this.#end(found);
+        if (fate !== "kept") count[fate] += 1;
+      }
     }
   }
 
-  async #end({ id, version }: Found): Promise<"ended" | "failed" | "seen"> {
+  async #end({ id, version }: Found): Promise<"ended" | "failed" | "kept"> {
     try {
       await this.#parts.sessions.endVersion(id, version, { caller: { owner: this, client: "" }, held: undefined });
       return "ended";
     } catch (error) {
-      if (!isCode(error, "ERR_CONFLICT")) this.#parts.log.warn("sweep-failed", { session: id, error: String(error) });
+      if (isCode(error, "ERR_CONFLICT")) return "kept";
+      this.#parts.log.warn("sweep-failed", { session: id, error: String(error) });
       return "failed";
     }
   }
@@ -171,12 +175,12 @@ export class Survey {
   #found(id: string, summary: Answer, length: number): Found | "unreadable" | undefined {
     if (!Buffer.isBuffer(summary)) return "unreadable";
     if (summary.length === 0) return undefined;
-    const kind = isSessionSummary(summary);
+    const kind = kindOf(summary);
     if (kind !== "session") return kind === "other" ? undefined : "unreadable";
-    const header = summary.subarray(HEAD_BYTES, SUMMARY_BYTES);
+    const header = headerIn(summary);
     const [stamp, seconds] = [startupMs(header), timeoutSeconds(header)];
     const isOver = isPast(stamp, seconds, this.#parts.sessions.calls.clockOf(this.#parts.keys.of(id)).nowMs);
-    const size = length - HEAD_BYTES - marksLengthOf(summary);
+    const size = imageBytesOf(summary, length);
     const version = summary.subarray(0, VERSION_BYTES);
     return { id, size, startupMs: stamp, timeoutSeconds: seconds, version, isOver };
   }

@@ -13,11 +13,11 @@ import { timeoutSeconds } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
 import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
-import { unstored } from "./failures.ts";
-import { isMarked } from "./marks.ts";
-import { markOf } from "./plan.ts";
+import { unstored } from "./sessions/sessions.ts";
+import { isMarked } from "./value/value.ts";
+import { markOf } from "./sessions/sessions.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
-import type { Sessions } from "./sessions.ts";
+import type { Sessions } from "./sessions/sessions.ts";
 
 export interface UniqueParts {
   readonly sessions: Pick<Sessions, "commit" | "look" | "endVersion">;

@@ -9,8 +9,6 @@ import { isElsewhere, isLater, ServerError } from "./server-error.ts";
 
 /** One server, or one shard of a cluster. Calls go out in the order in which they are made; one that the server put off goes out again later. */
 export interface Server {
-  /** Calls with several keys are refused, as a node of a cluster does. */
-  readonly takesOneKey?: boolean;
   /**
    * One call of a script. An element of its answer that is an error is a `ServerError`.
    *

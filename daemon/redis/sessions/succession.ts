@@ -10,12 +10,12 @@
 // Step 2 is the one that counts: it compares the version, as any commit does. A value in a tombstone whose time is over is never put in its place: the
 // new session may have been there, and have ended.
 
-import { isExpired, startupMs } from "../../protocol/image/image.ts";
-import { KIND, type State } from "../../protocol/wire/wire.ts";
-import { type CommitTurn, gone, idTaken } from "../turns/turns.ts";
-import type { Answer, Argument, Calls } from "./calls.ts";
-import { ServerError } from "./link/link.ts";
-import { withMark } from "./marks.ts";
+import { isExpired, startupMs } from "../../../protocol/image/image.ts";
+import { KIND, type State } from "../../../protocol/wire/wire.ts";
+import { type CommitTurn, gone, idTaken } from "../../turns/turns.ts";
+import type { Answer, Argument, Calls } from "../calls/calls.ts";
+import { ServerError } from "../link/link.ts";
+import { withMark } from "../value/value.ts";
 import { forgetAt, type Limits, markOf, successorImage } from "./plan.ts";
 import {
   departingValue,
@@ -30,7 +30,7 @@ import {
   type StoredEnd,
   sessionValue,
   VERSION_BYTES,
-} from "./value.ts";
+} from "../value/value.ts";
 
 /** How long an id is kept for a session that is about to go on under it. */
 const RESERVE_MS = 60_000;

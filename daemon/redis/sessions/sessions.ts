@@ -5,17 +5,20 @@
 //   1. It waits for the end of the turn. 2. The barrier goes out, behind everything else that Redis was asked. 3. Whatever was acknowledged to anybody
 //   before the read began is pushed to this connection before the barrier is answered. 4. The copy is still current: it is the answer. Else it is asked for.
 
-import { KIND, type State } from "../../protocol/wire/wire.ts";
-import { type Caller, endLeaseOf } from "../backend/backend.ts";
-import type { Config } from "../config.ts";
-import type { Log, Metrics } from "../report/report.ts";
-import { type CommitTurn, Leases, type ReadTurn, storeError, type Turn } from "../turns/turns.ts";
-import { Calls, type CallsOptions } from "./calls.ts";
+import { KIND, type State } from "../../../protocol/wire/wire.ts";
+import { type Caller, endLeaseOf } from "../../backend/backend.ts";
+import type { Config } from "../../config.ts";
+import type { Log, Metrics } from "../../report/report.ts";
+import { type CommitTurn, Leases, type ReadTurn, storeError, type Turn } from "../../turns/turns.ts";
+import { Calls, type CallsOptions } from "../calls/calls.ts";
 import { unanswered } from "./failures.ts";
-import type { Link, Server } from "./link/link.ts";
+import type { Link, Server } from "../link/link.ts";
 import { type ConditionalEnd, type House, Session, type Verification } from "./session.ts";
 import { complete } from "./succession.ts";
-import type { Stored, StoredEnd } from "./value.ts";
+import type { Stored, StoredEnd } from "../value/value.ts";
+
+export { unstored } from "./failures.ts";
+export { markOf } from "./plan.ts";
 
 /** The memory of a session besides its image, about. */
 const SESSION_BYTES = 1_200;

@@ -11,11 +11,11 @@
 // which is all that makes it safe. After a conflict the next leases lie in the value too, so that the other hosts wait for them.
 
 import { randomBytes } from "node:crypto";
-import { startupBytes, timeoutSeconds } from "../../protocol/image/image.ts";
-import { KIND, type State } from "../../protocol/wire/wire.ts";
-import { isCode, type SessionError } from "../../protocol/errors.ts";
-import { ABSENT, type Contents, stateOf } from "../memory/cache.ts";
-import type { Log, Metrics } from "../report/report.ts";
+import { startupBytes, timeoutSeconds } from "../../../protocol/image/image.ts";
+import { KIND, type State } from "../../../protocol/wire/wire.ts";
+import { isCode, type SessionError } from "../../../protocol/errors.ts";
+import { ABSENT, type Contents, stateOf } from "../../memory/cache.ts";
+import type { Log, Metrics } from "../../report/report.ts";
 import {
   answerWritten,
   type CommitTurn,
@@ -32,12 +32,12 @@ import {
   type TouchTurn,
   type Turn,
   Turns,
-} from "../turns/turns.ts";
-import type { Answer, Argument } from "./calls.ts";
+} from "../../turns/turns.ts";
+import { type Answer, type Argument, UNREPLICATED } from "../calls/calls.ts";
 import { Copy } from "./copy.ts";
-import { UNREPLICATED, unanswered, unstored } from "./failures.ts";
-import { ServerError } from "./link/link.ts";
-import { isMarked } from "./marks.ts";
+import { unanswered, unstored } from "./failures.ts";
+import { ServerError } from "../link/link.ts";
+import { isMarked } from "../value/value.ts";
 import { endsLease, forgetAt, markOf, type Plan, planTurn } from "./plan.ts";
 import { type Roads, succeed } from "./succession.ts";
 import {
@@ -51,7 +51,7 @@ import {
   NOBODY,
   type StoredEnd,
   sessionValue,
-} from "./value.ts";
+} from "../value/value.ts";
 
 /** The parts of the backend that a session uses. */
 export interface House extends Roads {

@@ -4,8 +4,8 @@
 // A script ends with a read of each key: a connection that is told of changes, but not of its own (NOLOOP), forgets a key that it changes itself,
 // and would not be told when others do (as Redis 7.0 does, `trackingInvalidateKey`).
 
-import { Script } from "./link/link.ts";
-import { HEAD_BYTES, SUMMARY_BYTES } from "./value.ts";
+import { Script } from "../link/link.ts";
+import { HEAD_BYTES, SUMMARY_BYTES } from "../value/value.ts";
 
 /** ARGV: the version that is known of each, or nothing. Answers, for each: the summary where it is that version, else the value, or nothing. */
 export const READ: Script = new Script(`

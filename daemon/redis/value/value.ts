@@ -13,8 +13,10 @@
 // The first bytes of an image are its stamp and its life time: they lie at fixed places, where scripts find them.
 
 import { randomFillSync } from "node:crypto";
-import { SessionError } from "../../protocol/errors.ts";
-import { HEADER_BYTES } from "../../protocol/image/image.ts";
+import { SessionError } from "../../../protocol/errors.ts";
+import { HEADER_BYTES } from "../../../protocol/image/image.ts";
+
+export { isMarked, type Mark, withMark } from "./marks.ts";
 
 export const VERSION_BYTES = 8;
 const HOLDER_AT: number = VERSION_BYTES;
@@ -178,4 +180,20 @@ export function withSummary(stored: StoredSession, summary: Buffer): StoredSessi
 
 export function unreadable(id: string, why = "it is nothing that this program has written"): SessionError {
   return new SessionError("ERR_UNREADABLE", `What Redis holds for session ${id} cannot be read: ${why}.`);
+}
+
+/** What the summary of a value says: "other" is a tombstone, or an id that is kept; undefined nothing of ours. */
+export function kindOf(summary: Buffer): "session" | "other" | undefined {
+  if (summary[0] === KIND.session) return summary.length === SUMMARY_BYTES ? "session" : undefined;
+  return summary.length >= HEAD_BYTES && (summary[0] === KIND.ended || summary[0] === KIND.reserved) ? "other" : undefined;
+}
+
+/** Bytes of an image in a value of so many bytes. */
+export function imageBytesOf(summary: Buffer, valueBytes: number): number {
+  return valueBytes - HEAD_BYTES - summary.readUInt32BE(MARKS_LENGTH_AT);
+}
+
+/** Stamp and life time, which stand where an image has them. */
+export function headerIn(summary: Buffer): Buffer {
+  return summary.subarray(HEAD_BYTES, SUMMARY_BYTES);
 }

@@ -2,12 +2,12 @@
 // are refused, and what comes last. Pure. Commits and touches of one turn are stored together; a lease, an end and a successor as for files
 // (`sessions/plan.ts`): the first and the last begin with a value that is stored, and nobody comes after the last two.
 
-import type { SessionError } from "../../protocol/errors.ts";
-import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../protocol/image/image.ts";
-import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
-import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../turns/turns.ts";
-import { gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
-import { isMarked, type Mark, withMark } from "./marks.ts";
+import type { SessionError } from "../../../protocol/errors.ts";
+import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
+import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
+import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
+import { gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
+import { isMarked, type Mark, withMark } from "../value/value.ts";
 
 /** What is stored of a session when its turn begins. */
 export interface Standing {

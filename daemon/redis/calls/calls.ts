@@ -2,14 +2,18 @@
 // first while the next is being written. Also the barrier, which all reads of a turn share. Knows no session.
 
 import { Clock } from "./clock.ts";
-import { UNREPLICATED } from "./failures.ts";
-import { type Link, type Script, type Server, ServerError } from "./link/link.ts";
+import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
 import { INDEX, LOOK, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
 const KEYS_PER_CALL = 24;
 /** Bytes of arguments of one call, beyond which no other key is added to it. */
 const BYTES_PER_CALL = 256 * 1024;
+
+export { MEMBERS } from "./scripts.ts";
+
+/** The code of a change that is stored, and not on as many replicas as were asked for. */
+export const UNREPLICATED = "UNREPLICATED";
 
 export type Argument = string | Buffer;
 /** A number, a value or summary, an empty buffer for nothing, or an error of this key alone. */
@@ -61,6 +65,11 @@ export class Calls {
     this.#options = options;
   }
 
+  /** A node of a cluster takes no two keys in one call. */
+  get #keysPerCall(): number {
+    return this.#link.isSharded ? 1 : KEYS_PER_CALL;
+  }
+
   get isWorking(): boolean {
     return this.#underWay.size > 0 || this.#gathered.size > 0;
   }
@@ -89,7 +98,7 @@ export class Calls {
     for (const [server, { reads, writes, indexes }] of this.#gathered) {
       this.counts.keysRead += reads.length;
       this.counts.keysWritten += writes.length;
-      const most = keysPerCall(server);
+      const most = this.#keysPerCall;
       for (const call of callsOf(reads, most)) this.#run(server, READ, call);
       for (const call of callsOf(writes, most)) this.#run(server, WRITE, call);
       for (const call of callsOf(indexes, most)) this.#run(server, INDEX, call);
@@ -116,7 +125,7 @@ export class Calls {
     const found = new Map<string, readonly [Answer, number]>();
     const calls = this.#link.servers.flatMap((server) => {
       const own = keys.filter((key) => this.#link.serverOf(key) === server);
-      return slicesOf(own, keysPerCall(server)).map((some) => ({ server, some }));
+      return slicesOf(own, this.#keysPerCall).map((some) => ({ server, some }));
     });
     await Promise.all(
       calls.map(async ({ server, some }) => {
@@ -186,9 +195,13 @@ export class Calls {
   }
 
   #clock(server: Server): Clock {
-    const known = this.#clocks.get(server) ?? new Clock();
-    this.#clocks.set(server, known);
-    return known;
+    const known = this.#clocks.get(server);
+    if (known !== undefined) return known;
+    const clock = new Clock();
+    this.#clocks.set(server, clock);
+    // Until it is answered the host's own clock counts. Whatever the reason: whoever needs an answer is told it.
+    this.barrier(server).catch(() => undefined);
+    return clock;
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -197,11 +210,6 @@ export class Calls {
     done.catch(() => undefined);
     return done;
   }
-}
-
-/** A node of a cluster takes no two keys in one call. */
-function keysPerCall({ takesOneKey }: Server): number {
-  return takesOneKey === true ? 1 : KEYS_PER_CALL;
 }
 
 function callsOf(wanted: readonly Wanted[], most: number): Wanted[][] {

@@ -6,9 +6,9 @@
 //
 // Even a current copy answers no reader before a barrier (`sessions.ts`): a push may be on its way.
 
-import { isExpired } from "../../protocol/image/image.ts";
-import type { Contents } from "../memory/cache.ts";
-import { contentsOf } from "../memory/cache.ts";
+import { isExpired } from "../../../protocol/image/image.ts";
+import type { Contents } from "../../memory/cache.ts";
+import { contentsOf } from "../../memory/cache.ts";
 import {
   isVersion,
   NO_MARKS,
@@ -20,7 +20,7 @@ import {
   unreadable,
   VERSION_BYTES,
   withSummary,
-} from "./value.ts";
+} from "../value/value.ts";
 
 export class Copy {
   readonly #id: string;

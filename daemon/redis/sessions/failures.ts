@@ -1,12 +1,9 @@
 // What a caller is told when Redis could not be asked, or did not do what it was asked for: whether anything was written, and why not.
 
-import { SessionError } from "../../protocol/errors.ts";
-import { storeError } from "../turns/turns.ts";
-import { ServerError } from "./link/link.ts";
-import { unreadable } from "./value.ts";
-
-/** The code of a change that is stored, and not on as many replicas as were asked for. */
-export const UNREPLICATED = "UNREPLICATED";
+import { SessionError } from "../../../protocol/errors.ts";
+import { storeError } from "../../turns/turns.ts";
+import { ServerError } from "../link/link.ts";
+import { unreadable } from "../value/value.ts";
 
 /** Of a read. */
 export function unanswered(id: string, error: unknown): SessionError {
