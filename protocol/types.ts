@@ -13,6 +13,8 @@ interface TypeRow {
   /** Settings that mean something to this type and not to every other one. */
   readonly own: readonly string[];
   readonly durabilities: readonly string[];
+  /** How long a daemon that is started may take until it is ready, or says why not, at least: on a busy machine a start takes seconds. */
+  readonly startMs: number;
 }
 
 /** Of Gambas' locks, of files that others write, and of what the daemon alone remembers. */
@@ -33,6 +35,7 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
   redis: {
     use: "sessions",
@@ -40,6 +43,8 @@ export const TYPES = {
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
     durabilities: ["file", "fsync", "replica"],
+    // For a server that is away it looks for 10 s before it says so.
+    startMs: 15_000,
   },
   memory: {
     use: "tests",
@@ -47,6 +52,7 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
 } as const satisfies Record<string, TypeRow>;
 

@@ -9,6 +9,7 @@ import { runCommandLine } from "../../daemon/cli/command-line.ts";
 import { electedPid } from "../../daemon/peer/peer.ts";
 import { daemonsOf, freshRoot, killAndWait, removeRoot, until, WorkerProcess } from "../support/processes.ts";
 import { describeWithRedis, KEEPING, RedisProcess } from "../support/redis/redis-server.ts";
+import { repository } from "../support/repository.ts";
 
 const SECRET = "kept-from-everybody";
 
@@ -170,12 +171,16 @@ describeWithRedis("two hosts on one Redis", () => {
     const elsewhere = freshRoot();
     const refusal = connect({
       root: elsewhere,
+      daemonPath: join(repository, "dist/daemon/main.js"),
       type: "redis",
       redis: `redis://app:${SECRET}x@127.0.0.1:${redis.port}`,
     });
     const error = await refusal.catch((reason: Error) => reason);
     await removeRoot(elsewhere);
     expect(error).toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
+    expect(String(error)).toMatch(
+      /could not be started: it ended. gambas-sessiond: ERR_BAD_REDIS: Redis at 127.0.0.1:\d+ refuses the user/,
+    );
     const shown = [
       readFileSync(`/proc/${daemon}/cmdline`, "utf8"),
       readFileSync(join(one.root, "sessiond-redis.log"), "utf8"),
