@@ -120,6 +120,7 @@ export class Client implements ClientApi, Home {
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
+        this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
     });
@@ -225,6 +226,7 @@ export class Client implements ClientApi, Home {
     this.#isClosed = true;
     this.#connection.close();
     this.#cache.clear();
+    this.#cache.versions = undefined;
   }
 
   // -- for handles and the middleware
