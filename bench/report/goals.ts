@@ -144,7 +144,7 @@ function priceGoals(rows: readonly Row[]): Goal[] {
       prices.filter(({ contender }) => CONNECT_REDIS.test(contender)),
       ({ sessionUs }) => sessionUs,
     );
-    const text = `CPU that the session costs: <= ${target} x the best express-session + connect-redis`;
+    const text = `CPU of the session: <= ${target} x express-session + connect-redis`;
     const beside = [ours, best].flatMap((price): Figure[] =>
       price === undefined ? [] : [{ contender: price.contender, value: price.sessionUs, unit: "µs" }],
     );
@@ -156,7 +156,7 @@ function priceGoals(rows: readonly Row[]): Goal[] {
 function scaleGoals(rows: readonly Row[]): Goal[] {
   const cpu = (contender: string): number | undefined =>
     find(rows, { case: "write-scale", procs: 4, contender })?.server_cpu_us_per_op ?? undefined;
-  const text = "4 x 16, CPU of the daemon for a commit: <= 1.8 x the same system calls in C";
+  const text = "4 x 16, daemon's CPU: <= 1.8 x the same system calls in C";
   const where = { case: "write-scale", procs: 4, contender: OURS };
   return [
     {
