@@ -1,0 +1,203 @@
+// One connection to one server, by the package @redis/client, and all that is known of that package. Calls and what the server pushes share it:
+// their order is what a barrier relies on. A connection that broke, or was silent for too long, is never used again.
+
+import type { ErrorReply } from "@redis/client";
+import { SessionError } from "../../../protocol/errors.ts";
+import type { Script } from "./script.ts";
+import { refusalOf, ServerError } from "./server-error.ts";
+
+export type Argument = string | Buffer;
+
+/** Where to connect, and as whom. */
+export interface Endpoint {
+  readonly socket: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** Undefined: no TLS. */
+  readonly tls: TlsFiles | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly database: number;
+}
+
+interface TlsFiles {
+  readonly ca: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  readonly servername: string | undefined;
+}
+
+export interface ConnectionOptions {
+  /** How long it may take until the connection is there, and how long one answer may take. */
+  readonly answerMs: number;
+  /** Keys that another connection has changed; null: all may have. Called before any answer that came later is given. */
+  readonly onInvalidated: (keys: readonly string[] | null) => void;
+}
+
+type Package = typeof import("@redis/client");
+type Client = ReturnType<Package["createClient"]>;
+
+let loaded: Promise<Package> | undefined;
+
+/** @throws SessionError ERR_BAD_OPTION where the package is not installed. */
+async function loadPackage(): Promise<Package> {
+  loaded ??= import("@redis/client");
+  try {
+    return await loaded;
+  } catch (error) {
+    loaded = undefined;
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    const what =
+      "Sessions of type redis need the package @redis/client, which is not installed: npm install @redis/client@6.";
+    throw new SessionError("ERR_BAD_OPTION", what, { cause: error });
+  }
+}
+
+export class Connection {
+  readonly #client: Client;
+  readonly #typed: Client;
+  readonly #options: ConnectionOptions;
+  readonly #isReply: (error: unknown) => error is ErrorReply;
+  readonly #watch: NodeJS.Timeout;
+  #sent = 0;
+  #answered = 0;
+  /** What had been sent at the last two ticks of the watch, the older one first. */
+  #marks: readonly [number, number] = [0, 0];
+  #end: ServerError | undefined;
+  #tellEnd: (reason: ServerError) => void = () => {};
+  /** Resolves when it is over, with the reason. Calls without an answer fail as "unsure" in the same turn. */
+  readonly closed: Promise<ServerError> = new Promise((resolve) => {
+    this.#tellEnd = resolve;
+  });
+
+  private constructor(redis: Package, client: Client, options: ConnectionOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#isReply = (error): error is ErrorReply => error instanceof redis.ErrorReply;
+    const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
+    this.#typed = client.withTypeMapping(types) as unknown as Client;
+    this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
+    client.on("error", (error: Error) => this.#close(new ServerError("unsure", "CUT", causeOf(error))));
+    client.on("invalidate", (key: Buffer | string | null) => {
+      if (this.#end === undefined) options.onInvalidated(key === null ? null : [String(key)]);
+    });
+  }
+
+  /** @throws ServerError "refused": what the server, or the way there, said. */
+  static async open(endpoint: Endpoint, options: ConnectionOptions): Promise<Connection> {
+    const redis = await loadPackage();
+    const { username, password, database, socket, tls } = endpoint;
+    const client = redis.createClient({
+      RESP: 3,
+      database,
+      disableClientInfo: true,
+      disableOfflineQueue: true,
+      emitInvalidate: true,
+      maintNotifications: "disabled",
+      // Its own deadline is a timer for each call, and gives up the call, not the connection.
+      commandOptions: { timeout: 0 },
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      socket: { ...socket, ...tlsOptions(tls), connectTimeout: options.answerMs, reconnectStrategy: false },
+    } as Parameters<Package["createClient"]>[0]) as unknown as Client;
+    const connection = new Connection(redis, client, options);
+    try {
+      await connection.#connect();
+      return connection;
+    } catch (error) {
+      const reason = connection.#end ?? connection.#failureOf(error, "refused");
+      connection.close();
+      throw new ServerError("refused", reason.code, reason.message);
+    }
+  }
+
+  /** The package waits for ever for a server that accepts and says nothing. */
+  async #connect(): Promise<void> {
+    const timer = setTimeout(() => this.#stall(), this.#options.answerMs);
+    try {
+      await this.#client.connect();
+      // Again, because the package asks without NOLOOP: what this connection changes itself need not be pushed to it.
+      await this.call(["CLIENT", "TRACKING", "ON", "NOLOOP"]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** @throws ServerError, never anything else. */
+  async call(args: readonly Argument[]): Promise<unknown> {
+    if (this.#end !== undefined) throw new ServerError("refused", this.#end.code, this.#end.message);
+    this.#sent++;
+    try {
+      return this.#plain(await this.#typed.sendCommand(args as Argument[]));
+    } catch (error) {
+      throw this.#failureOf(error, "unsure");
+    } finally {
+      this.#answered++;
+    }
+  }
+
+  /** @throws ServerError */
+  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await this.call(["EVALSHA", script.digest, ...rest]);
+    } catch (error) {
+      if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
+      return this.call(["EVAL", script.text, ...rest]);
+    }
+  }
+
+  /** Cuts it at once; what is under way fails as "unsure". */
+  close(reason: ServerError = new ServerError("unsure", "CLOSED", "The connection to Redis was closed.")): void {
+    this.#close(reason);
+  }
+
+  #close(reason: ServerError): void {
+    if (this.#end !== undefined) return;
+    this.#end = reason;
+    clearInterval(this.#watch);
+    this.#client.destroy();
+    this.#tellEnd(reason);
+  }
+
+  /** Answers come in the order of the calls, so a count of them tells the age of the oldest. */
+  #look(): void {
+    const [old, recent] = this.#marks;
+    this.#marks = [recent, this.#sent];
+    if (this.#answered >= old) return;
+    // After a stop of this process answers may wait to be read: they come first.
+    setImmediate(() => {
+      if (this.#answered < old) this.#stall();
+    });
+  }
+
+  #stall(): void {
+    const what = `Redis did not answer for ${this.#options.answerMs} ms; the connection was cut.`;
+    this.#close(new ServerError("unsure", "STALLED", what));
+  }
+
+  /** An error among the answers of a script belongs to one of its keys. */
+  #plain(reply: unknown): unknown {
+    if (!Array.isArray(reply)) return reply;
+    return reply.map((element) => (this.#isReply(element) ? refusalOf(element) : element));
+  }
+
+  #failureOf(error: unknown, outcome: "refused" | "unsure"): ServerError {
+    if (error instanceof ServerError) return error;
+    if (this.#isReply(error)) return refusalOf(error);
+    if (this.#end !== undefined) return new ServerError(outcome, this.#end.code, this.#end.message);
+    return new ServerError(outcome, "CUT", causeOf(error));
+  }
+}
+
+function tlsOptions(tls: TlsFiles | undefined): object {
+  if (tls === undefined) return {};
+  return { tls: true, ...Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) };
+}
+
+function causeOf(error: unknown): string {
+  const { message, code } = error as NodeJS.ErrnoException;
+  return `The connection to Redis broke: ${message || code || "no reason given"}.`;
+}

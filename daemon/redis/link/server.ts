@@ -1,0 +1,194 @@
+// One server as the backend meets it: there is a connection or there will be one, calls wait for it, and each ends in its time.
+
+import { SessionError } from "../../../protocol/errors.ts";
+import type { Argument, Connection, ConnectionOptions } from "./connection.ts";
+import type { Script } from "./script.ts";
+import { isElsewhere, isLater, ServerError } from "./server-error.ts";
+
+/** One server, or one shard of a cluster. Calls go out in the order in which they are made; one that the server put off goes out again later. */
+export interface Server {
+  /**
+   * One call of a script. An element of its answer that is an error is a `ServerError`.
+   *
+   * @throws ServerError with its outcome; a call that waits for a server ends when its time is over.
+   */
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  /**
+   * The server's time, in ms. What was acknowledged to anybody before this call has been pushed here when it is answered.
+   *
+   * @throws ServerError "refused"
+   */
+  barrier(): Promise<number>;
+  /**
+   * How many replicas have all that this connection wrote before; at most `ms` long. Calls behind it wait as well.
+   *
+   * @throws ServerError
+   */
+  waitForReplicas(count: number, ms: number): Promise<number>;
+}
+
+export interface ServerOptions {
+  /** How long a call waits for a server that is away or busy. */
+  readonly waitMs: number;
+  /** How long one answer may take before the connection is cut. */
+  readonly answerMs: number;
+  readonly onStale: (keys: readonly string[] | null) => void;
+}
+
+const FIRST_PAUSE_MS = 10;
+const LAST_PAUSE_MS = 1_000;
+
+export class RedisServer implements Server {
+  readonly #open: (options: ConnectionOptions) => Promise<Connection>;
+  readonly #options: ServerOptions;
+  #connection: Connection | undefined;
+  #lastFailure: Error = new ServerError("refused", "AWAY", "Redis has not been reached yet.");
+  /** Called whenever there is a connection, or will never be one. */
+  readonly #waiting = new Set<() => void>();
+  readonly #closing = new AbortController();
+  #life: Promise<void> | undefined;
+  #connects = 0;
+
+  /** @param open makes a connection that may be used, or throws. Called again and again. */
+  constructor(open: (options: ConnectionOptions) => Promise<Connection>, options: ServerOptions) {
+    this.#open = open;
+    this.#options = options;
+  }
+
+  get reconnects(): number {
+    return Math.max(0, this.#connects - 1);
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /**
+   * Connects, and from then on again whenever the connection breaks, until `close`.
+   *
+   * @throws whatever the last attempt within `waitMs` failed with; SessionError at once, for that will not change by itself.
+   */
+  async open(): Promise<void> {
+    const until = performance.now() + this.#options.waitMs;
+    for (let attempt = 0; ; attempt++) {
+      const failure = await this.#connect();
+      if (failure === undefined) break;
+      if (failure instanceof SessionError || performance.now() >= until) throw failure;
+      await this.#pause(attempt);
+    }
+    this.#life = this.#live();
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#try((connection) => connection.run(script, keys, args), "once");
+  }
+
+  async barrier(): Promise<number> {
+    const [seconds, micros] = (await this.call(["TIME"])) as [unknown, unknown];
+    return Number(seconds) * 1000 + Number(micros) / 1000;
+  }
+
+  async waitForReplicas(count: number, ms: number): Promise<number> {
+    return (await this.#try((connection) => connection.call(["WAIT", String(count), String(ms)]), "once")) as number;
+  }
+
+  /** A command that may be done twice. @throws ServerError */
+  call(args: readonly Argument[]): Promise<unknown> {
+    return this.#try((connection) => connection.call(args), "again");
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#connection?.close();
+    this.#wake();
+    await this.#life;
+  }
+
+  async #try(step: (connection: Connection) => Promise<unknown>, when: "once" | "again"): Promise<unknown> {
+    const until = performance.now() + this.#options.waitMs;
+    for (let attempt = 0; ; attempt++) {
+      // Without an await where there is a connection: calls keep their order.
+      const connection = this.#connection ?? (await this.#connected(until));
+      try {
+        return await step(connection);
+      } catch (error) {
+        if (isElsewhere(error)) connection.close(error);
+        else if (!isLater(error) && (when === "once" || connection.isOpen)) throw error;
+        if (performance.now() >= until || this.#closing.signal.aborted) throw error;
+        if (connection.isOpen) await this.#pause(attempt);
+      }
+    }
+  }
+
+  async #connected(until: number): Promise<Connection> {
+    while (this.#connection === undefined && !this.#closing.signal.aborted) {
+      const leftMs = until - performance.now();
+      if (leftMs <= 0) throw new ServerError("refused", "AWAY", this.#lastFailure.message);
+      await this.#nextConnection(leftMs);
+    }
+    if (this.#connection !== undefined) return this.#connection;
+    throw new ServerError("refused", "CLOSED", "The link to Redis was closed.");
+  }
+
+  async #nextConnection(ms: number): Promise<void> {
+    const { promise, resolve } = withResolvers();
+    const timer = setTimeout(resolve, ms);
+    this.#waiting.add(resolve);
+    await promise;
+    clearTimeout(timer);
+    this.#waiting.delete(resolve);
+  }
+
+  /** As long as it is open: a connection, and after it the next one. */
+  async #live(): Promise<void> {
+    for (let attempt = 0; !this.#closing.signal.aborted; ) {
+      const connection = this.#connection;
+      if (connection !== undefined) {
+        this.#lastFailure = await connection.closed;
+        this.#connection = undefined;
+        this.#options.onStale(null);
+        attempt = 0;
+      } else if ((await this.#connect()) !== undefined) await this.#pause(attempt++);
+    }
+  }
+
+  /** Why there is no connection, or undefined when there is. */
+  async #connect(): Promise<Error | undefined> {
+    try {
+      const connection = await this.#open({ answerMs: this.#options.answerMs, onInvalidated: this.#options.onStale });
+      if (this.#closing.signal.aborted) connection.close();
+      // What was answered over the last connection may have been taken for current since it broke.
+      this.#options.onStale(null);
+      this.#connection = connection;
+      this.#connects++;
+      this.#wake();
+      return undefined;
+    } catch (error) {
+      this.#lastFailure = error as Error;
+      return this.#lastFailure;
+    }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+  }
+
+  /** Longer each time, and by chance, so that many hosts do not come at once. */
+  async #pause(attempt: number): Promise<void> {
+    const longest = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
+    const { promise, resolve } = withResolvers();
+    const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));
+    this.#closing.signal.addEventListener("abort", resolve, { once: true });
+    await promise;
+    clearTimeout(timer);
+    this.#closing.signal.removeEventListener("abort", resolve);
+  }
+}
+
+function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
