@@ -1,6 +1,8 @@
-// The engines by the names that the setting `engine` gives them. Nothing else knows an engine by its name.
+// What keeps the sessions of each type. Nothing else knows an engine by its name. One that needs more than files is loaded by the daemon that uses it
+// alone.
 
 import { readFileSync } from "node:fs";
+import { SessionError } from "../protocol/errors.ts";
 import { maxOpenFiles } from "../protocol/places.ts";
 import type { Engine } from "./backend/backend.ts";
 import type { Config } from "./config.ts";
@@ -12,9 +14,12 @@ import { MemoryStore } from "./store/memory/store.ts";
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
 
-export const ENGINES: { readonly [N in Config["engine"]]: Engine } = {
-  "gambas-file": onStore(openGambasFiles),
-  memory: onStore(() => new MemoryStore()),
+export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } = {
+  file: async () => onStore(openGambasFiles),
+  memory: async () => onStore(() => new MemoryStore()),
+  redis: () => {
+    throw new SessionError("ERR_BAD_OPTION", 'Sessions of type "redis" are not available in this version yet.');
+  },
 };
 
 function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {

@@ -86,7 +86,7 @@ export const OPERATIONS = {
     number: 0,
     since: 1,
     meaning:
-      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once.",
+      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files.",
     request: { version: uint, client: text },
     response: {
       version: uint,
@@ -96,6 +96,7 @@ export const OPERATIONS = {
       leaseMs: uint,
       maxLeaseMs: uint,
       maxSessionBytes: uint,
+      backend: omittable(text),
     },
     errors: ["ERR_PROTOCOL_VERSION"],
   },
@@ -215,6 +216,8 @@ export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]
 export type CallOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["request"]>;
 export type State = Message<typeof STATE>;
 export type ListedSession = ResponseOf<"list">["sessions"][number];
+/** The fields of an answer as its handler gives them. */
+export type AnswerOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["response"]>;
 export type CommitOptions = NonNullable<RequestOf<"commit">["options"]>;
 
 const NAMES: ReadonlyMap<number, OperationName> = new Map(
