@@ -86,11 +86,11 @@ export function groupsOf(rows: readonly Row[]): ReadonlyMap<string, readonly Row
 }
 
 function isOfMemory({ case: name }: Row): boolean {
-  return name === "memory" || name === "soak";
+  return name === "memory" || name === "redis-memory" || name === "soak";
 }
 
 function titleOf({ case: name, procs, concurrency, size }: Row): string {
-  if (name === "start" || name === "memory") return name;
+  if (name === "start" || name === "memory" || name === "redis-memory") return name;
   if (name === "soak") return `${name}, ${size} operations`;
   return `${name} ${procs} x ${concurrency}, ${size} bytes`;
 }
