@@ -20,6 +20,11 @@ export function find(rows: readonly Row[], where: Where): Row | undefined {
   return where.size === "large" ? found.find(({ size }) => size > (found[0]?.size ?? 0)) : found[0];
 }
 
+/** The contender of ours that others are compared with. */
+export function oursIn(name: string): string {
+  return name.startsWith("redis-") ? "gambas-session redis" : "gambas-session";
+}
+
 export function rateOf(rows: readonly Row[], where: Where): number | undefined {
   return find(rows, where)?.ops_per_s ?? undefined;
 }
