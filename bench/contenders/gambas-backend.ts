@@ -32,7 +32,8 @@ class BackendSubject implements Subject {
 
   async create(values: Values): Promise<string> {
     const id = `bench:${randomBytes(12).toString("hex").toUpperCase()}`;
-    this.#keep(id, await this.#commit(id, values, { create: true }));
+    const { mtimeMs } = await this.#commit(id, values, { create: true });
+    this.#copies.set(id, { mtimeMs, count: Object.keys(values).length });
     return id;
   }
 
