@@ -82,7 +82,7 @@ export class Life implements Daemon {
     const place = await this.#takePlace();
     try {
       await this.#checkSocketIsFree();
-      const backend = this.#makeBackend(engine, place);
+      const backend = await this.#makeBackend(engine, place);
       await this.#serve(backend).listen();
       backend.start();
       this.#startTimers(place);
@@ -124,8 +124,8 @@ export class Life implements Daemon {
     throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${nameOf(served)} serves on ${socket} already.`);
   }
 
-  #makeBackend(engine: Engine, place: Place): Backend {
-    this.#backend = engine({
+  async #makeBackend(engine: Engine, place: Place): Promise<Backend> {
+    this.#backend = await engine({
       config: this.#config,
       log: this.#log,
       metrics: this.#metrics,

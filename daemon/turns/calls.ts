@@ -62,6 +62,10 @@ export class Turns {
     return this.#queue.length + this.#reads.length + (this.#lease?.turns.length ?? 0);
   }
 
+  get readCount(): number {
+    return this.#reads.length;
+  }
+
   get hasWork(): boolean {
     return this.#reads.length > 0 || this.due.length > 0;
   }

@@ -159,6 +159,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
+    floor: request.floor,
     base: request.base,
     held: request.options?.held,
     delta: request.delta,

@@ -1,7 +1,9 @@
 // One server as the backend meets it: there is a connection or there will be one, calls wait for it, and each ends in its time.
 
 import { SessionError } from "../../../protocol/errors.ts";
+import type { Admitted } from "./admission.ts";
 import type { Argument, Connection, ConnectionOptions } from "./connection.ts";
+import { type Facts, factsIn, isMaster } from "./facts.ts";
 import type { Script } from "./script.ts";
 import { isElsewhere, isLater, ServerError } from "./server-error.ts";
 
@@ -32,35 +34,63 @@ export interface ServerOptions {
   readonly waitMs: number;
   /** How long one answer may take before the connection is cut. */
   readonly answerMs: number;
+  /** Pause between two looks at what the server says of itself. */
+  readonly lookMs: number;
   readonly onStale: (keys: readonly string[] | null) => void;
+  /** Whenever there is no connection: it broke, or an attempt failed. */
+  readonly onAway: (reason: Error) => void;
+  /** Whenever there is one again. */
+  readonly onConnected: (facts: Facts) => void;
+  /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
+  readonly witness?: () => string | undefined;
+}
+
+export interface ServerReport extends Partial<Facts> {
+  readonly isConnected: boolean;
+  /** Why it is not connected. */
+  readonly reason?: string;
+  readonly reconnects: number;
+  readonly barrierMs?: number;
 }
 
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 1_000;
 
 export class RedisServer implements Server {
-  readonly #open: (options: ConnectionOptions) => Promise<Connection>;
+  readonly #admit: (options: ConnectionOptions) => Promise<Admitted>;
   readonly #options: ServerOptions;
   #connection: Connection | undefined;
+  #facts: Facts | undefined;
   #lastFailure: Error = new ServerError("refused", "AWAY", "Redis has not been reached yet.");
   /** Called whenever there is a connection, or will never be one. */
   readonly #waiting = new Set<() => void>();
   readonly #closing = new AbortController();
+  #isOpening = false;
   #life: Promise<void> | undefined;
   #connects = 0;
+  /** Of the last barriers, the younger the more. */
+  #barrierMs: number | undefined;
 
-  /** @param open makes a connection that may be used, or throws. Called again and again. */
-  constructor(open: (options: ConnectionOptions) => Promise<Connection>, options: ServerOptions) {
-    this.#open = open;
+  /** @param admit makes a connection that may be used, or throws. Called again and again. */
+  constructor(admit: (options: ConnectionOptions) => Promise<Admitted>, options: ServerOptions) {
+    this.#admit = admit;
     this.#options = options;
-  }
-
-  get reconnects(): number {
-    return Math.max(0, this.#connects - 1);
   }
 
   get isConnected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** For an operator. */
+  report(): ServerReport {
+    const facts = this.#facts;
+    return {
+      isConnected: this.isConnected,
+      ...(this.isConnected ? {} : { reason: this.#lastFailure.message }),
+      reconnects: Math.max(0, this.#connects - 1),
+      ...(this.#barrierMs === undefined ? {} : { barrierMs: Math.round(this.#barrierMs * 1000) / 1000 }),
+      ...(facts === undefined ? {} : facts),
+    };
   }
 
   /**
@@ -70,21 +100,42 @@ export class RedisServer implements Server {
    */
   async open(): Promise<void> {
     const until = performance.now() + this.#options.waitMs;
+    this.#isOpening = true;
     for (let attempt = 0; ; attempt++) {
       const failure = await this.#connect();
       if (failure === undefined) break;
       if (failure instanceof SessionError || performance.now() >= until) throw failure;
       await this.#pause(attempt);
     }
-    this.#life = this.#live();
+    this.#isOpening = false;
+    this.start();
   }
 
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    return this.#try((connection) => connection.run(script, keys, args), "once");
+  /** As `open`, without waiting for the first connection. */
+  start(): void {
+    if (!this.#isOpening) this.#life ??= this.#live();
+  }
+
+  /** @param before see `Connection.run` */
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    before: readonly Argument[] = [],
+  ): Promise<unknown> {
+    return this.#try((connection) => connection.run(script, keys, args, before), "once");
   }
 
   async barrier(): Promise<number> {
-    const [seconds, micros] = (await this.call(["TIME"])) as [unknown, unknown];
+    const sentMs = performance.now();
+    const key = this.#options.witness?.();
+    const ask = async (connection: Connection): Promise<unknown> => {
+      const checks = key === undefined ? [] : [connection.call(["GETRANGE", key, "0", "0"])];
+      return (await Promise.all([connection.call(["TIME"]), ...checks]))[0];
+    };
+    const [seconds, micros] = (await this.#try(ask, "again")) as [unknown, unknown];
+    const tookMs = performance.now() - sentMs;
+    this.#barrierMs = this.#barrierMs === undefined ? tookMs : this.#barrierMs * 0.9 + tookMs * 0.1;
     return Number(seconds) * 1000 + Number(micros) / 1000;
   }
 
@@ -95,6 +146,17 @@ export class RedisServer implements Server {
   /** A command that may be done twice. @throws ServerError */
   call(args: readonly Argument[]): Promise<unknown> {
     return this.#try((connection) => connection.call(args), "again");
+  }
+
+  /** Keys that match: each that is there all the time at least once. @throws ServerError */
+  async *scan(pattern: string): AsyncIterable<string> {
+    let cursor = "0";
+    do {
+      const answer = await this.call(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
+      const [next, keys] = answer as [Buffer, Buffer[]];
+      for (const key of keys) yield String(key);
+      cursor = String(next);
+    } while (cursor !== "0");
   }
 
   async close(): Promise<void> {
@@ -144,29 +206,51 @@ export class RedisServer implements Server {
     for (let attempt = 0; !this.#closing.signal.aborted; ) {
       const connection = this.#connection;
       if (connection !== undefined) {
+        const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
         this.#lastFailure = await connection.closed;
+        clearInterval(watch);
         this.#connection = undefined;
         this.#options.onStale(null);
+        this.#tellAway(this.#lastFailure);
         attempt = 0;
       } else if ((await this.#connect()) !== undefined) await this.#pause(attempt++);
+    }
+  }
+
+  /** A connection that nobody uses breaks in silence, and a master may be made a replica. */
+  async #look(connection: Connection): Promise<void> {
+    try {
+      this.#facts = factsIn(String(await connection.call(["INFO"])));
+      if (!isMaster(this.#facts)) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
+    } catch (error) {
+      // It has broken, which ends the watch, or is busy, which calls find out themselves.
+      if (!(error instanceof ServerError)) throw error;
     }
   }
 
   /** Why there is no connection, or undefined when there is. */
   async #connect(): Promise<Error | undefined> {
     try {
-      const connection = await this.#open({ answerMs: this.#options.answerMs, onInvalidated: this.#options.onStale });
+      const { answerMs, onStale } = this.#options;
+      const { connection, facts } = await this.#admit({ answerMs, onInvalidated: onStale, tracks: true });
       if (this.#closing.signal.aborted) connection.close();
       // What was answered over the last connection may have been taken for current since it broke.
-      this.#options.onStale(null);
+      onStale(null);
+      this.#facts = facts;
       this.#connection = connection;
       this.#connects++;
+      this.#options.onConnected(facts);
       this.#wake();
       return undefined;
     } catch (error) {
       this.#lastFailure = error as Error;
+      this.#tellAway(this.#lastFailure);
       return this.#lastFailure;
     }
+  }
+
+  #tellAway(reason: Error): void {
+    if (!this.#closing.signal.aborted) this.#options.onAway(reason);
   }
 
   #wake(): void {

@@ -3,31 +3,17 @@
 
 import type { ErrorReply } from "@redis/client";
 import { SessionError } from "../../../protocol/errors.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Script } from "./script.ts";
 import { refusalOf, ServerError } from "./server-error.ts";
 
 export type Argument = string | Buffer;
 
-/** Where to connect, and as whom. */
-export interface Endpoint {
-  readonly socket: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** Undefined: no TLS. */
-  readonly tls: TlsFiles | undefined;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly database: number;
-}
-
-interface TlsFiles {
-  readonly ca: Buffer | undefined;
-  readonly cert: Buffer | undefined;
-  readonly key: Buffer | undefined;
-  readonly servername: string | undefined;
-}
-
 export interface ConnectionOptions {
   /** How long it may take until the connection is there, and how long one answer may take. */
   readonly answerMs: number;
+  /** Whether the server is to tell what changes: a Sentinel cannot. */
+  readonly tracks: boolean;
   /** Keys that another connection has changed; null: all may have. Called before any answer that came later is given. */
   readonly onInvalidated: (keys: readonly string[] | null) => void;
 }
@@ -75,7 +61,9 @@ export class Connection {
     const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
     this.#typed = client.withTypeMapping(types) as unknown as Client;
     this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
-    client.on("error", (error: Error) => this.#close(new ServerError("unsure", "CUT", causeOf(error))));
+    client.on("error", (error: Error) =>
+      this.#close(new ServerError("unsure", "CUT", causeOf(error), { cause: error })),
+    );
     client.on("invalidate", (key: Buffer | string | null) => {
       if (this.#end === undefined) options.onInvalidated(key === null ? null : [String(key)]);
     });
@@ -84,19 +72,19 @@ export class Connection {
   /** @throws ServerError "refused": what the server, or the way there, said. */
   static async open(endpoint: Endpoint, options: ConnectionOptions): Promise<Connection> {
     const redis = await loadPackage();
-    const { username, password, database, socket, tls } = endpoint;
+    const { username, password, database, address, tls } = endpoint;
     const client = redis.createClient({
       RESP: 3,
       database,
       disableClientInfo: true,
       disableOfflineQueue: true,
-      emitInvalidate: true,
+      emitInvalidate: options.tracks,
       maintNotifications: "disabled",
       // Its own deadline is a timer for each call, and gives up the call, not the connection.
       commandOptions: { timeout: 0 },
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
-      socket: { ...socket, ...tlsOptions(tls), connectTimeout: options.answerMs, reconnectStrategy: false },
+      socket: { ...address, ...tlsOptions(tls), connectTimeout: options.answerMs, reconnectStrategy: false },
     } as Parameters<Package["createClient"]>[0]) as unknown as Client;
     const connection = new Connection(redis, client, options);
     try {
@@ -105,7 +93,7 @@ export class Connection {
     } catch (error) {
       const reason = connection.#end ?? connection.#failureOf(error, "refused");
       connection.close();
-      throw new ServerError("refused", reason.code, reason.message);
+      throw new ServerError("refused", reason.code, reason.message, { cause: reason.cause });
     }
   }
 
@@ -115,7 +103,7 @@ export class Connection {
     try {
       await this.#client.connect();
       // Again, because the package asks without NOLOOP: what this connection changes itself need not be pushed to it.
-      await this.call(["CLIENT", "TRACKING", "ON", "NOLOOP"]);
+      if (this.#options.tracks) await this.call(["CLIENT", "TRACKING", "ON", "NOLOOP"]);
     } finally {
       clearTimeout(timer);
     }
@@ -138,14 +126,26 @@ export class Connection {
     }
   }
 
-  /** @throws ServerError */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  /**
+   * @param before a command that goes out directly before the script.
+   * @throws ServerError
+   */
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    before: readonly Argument[] = [],
+  ): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
+    const send = async (...call: readonly Argument[]): Promise<unknown> => {
+      const [, answer] = await Promise.all([before.length === 0 ? undefined : this.call(before), this.call(call)]);
+      return answer;
+    };
     try {
-      return await this.call(["EVALSHA", script.digest, ...rest]);
+      return await send("EVALSHA", script.digest, ...rest);
     } catch (error) {
       if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
-      return this.call(["EVAL", script.text, ...rest]);
+      return send("EVAL", script.text, ...rest);
     }
   }
 
@@ -188,11 +188,11 @@ export class Connection {
     if (error instanceof ServerError) return error;
     if (this.#isReply(error)) return refusalOf(error);
     if (this.#end !== undefined) return new ServerError(outcome, this.#end.code, this.#end.message);
-    return new ServerError(outcome, "CUT", causeOf(error));
+    return new ServerError(outcome, "CUT", causeOf(error), { cause: error });
   }
 }
 
-function tlsOptions(tls: TlsFiles | undefined): object {
+function tlsOptions(tls: Endpoint["tls"]): object {
   if (tls === undefined) return {};
   return { tls: true, ...Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) };
 }
