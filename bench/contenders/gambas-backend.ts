@@ -12,6 +12,8 @@ import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.t
 import { changedValues, type Values } from "../session-values.ts";
 import type { Entry, Held, Subject } from "./contender.ts";
 
+const NO_OPTIONS: CommitOptions = {};
+
 /** What a worker knows of a session that it has a copy of. */
 interface Copy {
   readonly mtimeMs: number;
@@ -69,29 +71,33 @@ class BackendSubject implements Subject {
     return copy;
   }
 
-  async #commit(id: string, values: Values, options: CommitOptions = {}): Promise<State> {
+  #commit(id: string, values: Values, options: CommitOptions = NO_OPTIONS): Promise<State> {
     const delta = deltaOf(values);
     const sequence = ++this.#sequence;
     this.#waiting.add(sequence);
     const [floor = sequence] = this.#waiting;
     const base = this.#copies.get(id)?.mtimeMs ?? 0;
-    const about = {
-      type: "commit",
-      caller: this.#caller,
-      sequence,
-      floor,
-      base,
-      delta,
-      parsed: parseDelta(delta),
-    } as const;
-    try {
-      return await new Promise<State>((answer, fail) => {
-        const way = { arrivedMs: performance.now(), answer, fail };
-        this.#house.backend.commit(id, { ...about, options, ...way });
+    return new Promise<State>((resolve, reject) => {
+      this.#house.backend.commit(id, {
+        type: "commit",
+        caller: this.#caller,
+        sequence,
+        floor,
+        base,
+        delta,
+        parsed: parseDelta(delta),
+        options,
+        arrivedMs: performance.now(),
+        answer: (state) => {
+          this.#waiting.delete(sequence);
+          resolve(state);
+        },
+        fail: (error) => {
+          this.#waiting.delete(sequence);
+          reject(error);
+        },
       });
-    } finally {
-      this.#waiting.delete(sequence);
-    }
+    });
   }
 }
 
