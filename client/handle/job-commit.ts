@@ -3,7 +3,7 @@
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
 import type { Calls, Grant } from "./calls.ts";
 import { fail, type Inside, type Job, type Ran, succeed } from "./job.ts";
-import type { Unsaved } from "./unsaved.ts";
+import { requestOf, type Unsaved } from "./unsaved.ts";
 
 /** A Gambas program that saves all the time does so for ever: somebody has to be told. */
 const MAX_CONFLICTS = 10;
@@ -41,21 +41,8 @@ async function apply<H extends Inside>(
   calls: Calls,
   { grant, ran, unsaved, keepsLease }: JobCommit<H> & { readonly unsaved: Unsaved },
 ): Promise<void> {
-  const { entries, moved, shares, isUnique, properties, successor } = unsaved;
   const { id, contents: base, fence } = grant;
-  const request = {
-    id,
-    base,
-    isNew: false,
-    isUnique,
-    entries,
-    moved,
-    shares,
-    fence,
-    keepsLease,
-    successor,
-    ...properties,
-  };
+  const request = requestOf(unsaved, { id, base, isNew: false, fence, keepsLease });
   const contents = await calls.apply(request);
   if (!keepsLease) grant.isOver = true;
   if (contents !== undefined) for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
