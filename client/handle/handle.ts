@@ -19,7 +19,7 @@ import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
 import type { Watched } from "./late-changes.ts";
 import { type Birthplace, type CookieState, type Ended, isTouchDue, type Opened } from "./properties.ts";
 import type { Transactions } from "./transactions.ts";
-import { requestOf, type Unsaved } from "./unsaved.ts";
+import type { Unsaved } from "./unsaved.ts";
 
 export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
@@ -375,6 +375,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     const deadlock = this.#waiting > 0 ? waitForItself(this, this.#draft.id) : undefined;
     if (deadlock !== undefined) return Promise.reject(deadlock);
     try {
+      // Nothing to wait for: no turn of the event loop is lost.
       const result = this.#waiting === 0 ? action() : this.#turn.then(action);
       this.#waiting += 1;
       const end = (): void => {
@@ -400,13 +401,12 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     const { id, contents: base } = this.#draft;
     const unsaved = this.#draft.unsaved();
     if (id === null || unsaved === undefined) return Promise.resolve();
-    const request = requestOf(unsaved, { id, base, isNew: base === undefined });
     this.#draft.noteSent(unsaved);
     const fail = (error: unknown): never => {
       if (isCode(error, "ERR_SESSION_GONE")) this.noteGone(id, error);
       throw error;
     };
-    return this.#client.apply(request).then((contents) => {
+    return this.#client.apply({ id, base, unsaved }).then((contents) => {
       if (this.#draft.id !== id) return;
       if (contents === undefined) fail(new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`));
       else this.#draft.noteSaved(contents, unsaved);

@@ -3,7 +3,7 @@
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
 import type { Calls, Grant } from "./calls.ts";
 import { fail, type Inside, type Job, type Ran, succeed } from "./job.ts";
-import { requestOf, type Unsaved } from "./unsaved.ts";
+import type { Unsaved } from "./unsaved.ts";
 
 /** A Gambas program that saves all the time does so for ever: somebody has to be told. */
 const MAX_CONFLICTS = 10;
@@ -42,8 +42,7 @@ async function apply<H extends Inside>(
   { grant, ran, unsaved, keepsLease }: JobCommit<H> & { readonly unsaved: Unsaved },
 ): Promise<void> {
   const { id, contents: base, fence } = grant;
-  const request = requestOf(unsaved, { id, base, isNew: false, fence, keepsLease });
-  const contents = await calls.apply(request);
+  const contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
   if (!keepsLease) grant.isOver = true;
   if (contents !== undefined) for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
 }

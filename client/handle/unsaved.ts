@@ -2,7 +2,6 @@
 
 import type { Share } from "../../protocol/image/image.ts";
 import { isGambasObject, type Origins } from "../../protocol/value/value.ts";
-import type { CommitRequest } from "./calls.ts";
 import type { Properties } from "./properties.ts";
 
 /** A key set or deleted since the last save. */
@@ -41,18 +40,10 @@ export interface Sent {
 export interface Unsaved extends Collected, Sent {
   readonly isUnique: boolean;
   readonly properties: Properties;
-  /** The id under which the session is to go on. */
+  /** The id under which the session is to go on; under which it begins, if it is new. */
   readonly successor: string | undefined;
   /** Must be committed on its own: it says more than single keys can. */
   readonly isApart: boolean;
-}
-
-/** The save of it. */
-export function requestOf(
-  { entries, moved, shares, isUnique, properties, successor }: Unsaved,
-  target: Pick<CommitRequest, "id" | "base" | "isNew" | "fence" | "keepsLease">,
-): CommitRequest {
-  return { ...target, isUnique, entries, moved, shares, successor, ...properties };
 }
 
 /** No key was removed and set again. Never filled. */
