@@ -207,13 +207,13 @@ export class ClusterLink implements Link {
   }
 
   #serverOf(shard: Shard): RedisServer {
-    const { waitMs, answerMs, log } = this.#options;
+    const { waitMs, answerMs, lookMs = LOOK_MS, log } = this.#options;
     const [prefix = ""] = this.#options.keyPrefixes;
     const reporter = new Reporter(log, describeAddress(shard.address));
     return new RedisServer(
       async (connection) => admit(await serverAt(shard.address, this.#target), connection, this.#wanted(shard.tag)),
       {
-        ...{ waitMs, answerMs, lookMs: LOOK_MS },
+        ...{ waitMs, answerMs, lookMs },
         onStale: (keys) => this.tell(keys, shard),
         onAway: (reason) => {
           reporter.away(reason);

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connectLink, type Link, Script } from "../../../../daemon/redis/link/link.ts";
 import { mastersIn, merged, slotOf } from "../../../../daemon/redis/link/topology.ts";
+import { until } from "../../../support/processes.ts";
 import { type RedisCluster, startCluster } from "../../../support/redis/cluster.ts";
 import { linkOptions } from "../../../support/redis/link-options.ts";
 import { describeWithRedis, type RedisProcess } from "../../../support/redis/redis-server.ts";
@@ -94,6 +95,23 @@ describeWithRedis("a link to a cluster", () => {
     await link.serverOf(key).barrier();
     expect(stale.at(-1)).toEqual([key]);
     expect(String(await run(link, GET, key))).toBe("after");
+  });
+
+  it("answers no barrier at a node that cannot know whether it is still the master", async () => {
+    const link = await connectLink(linkOptions(cluster.url, { waitMs: 300 }));
+    links.push(link);
+    const [first] = cluster.masters;
+    if (first === undefined) throw new Error("no node");
+    const mine = keys.find((key) => slotOf(key) < 5461) ?? "";
+    const server = link.serverOf(mine);
+    expect(await server.barrier()).toBeGreaterThan(1e12);
+    // It stops when a slot is nobody's, as it does when the others do not answer.
+    first.cli("CLUSTER", "DELSLOTS", "0");
+    await until(() => first.cli("CLUSTER", "INFO").includes("cluster_state:fail"));
+    await expect(server.barrier()).rejects.toMatchObject({ outcome: "refused", code: "CLUSTERDOWN" });
+    first.cli("CLUSTER", "ADDSLOTS", "0");
+    await until(() => first.cli("CLUSTER", "INFO").includes("cluster_state:ok"));
+    expect(await server.barrier()).toBeGreaterThan(1e12);
   });
 
   it("believes for each slot the node with the highest epoch", () => {
