@@ -216,7 +216,8 @@ export interface DaemonStatus {
   readonly protocol: number;
   readonly pid: number;
   readonly root: string;
-  readonly engine: string;
+  /** Where it keeps sessions: "file", "redis", "memory". */
+  readonly type: string;
   readonly durability: string;
   readonly uptimeSeconds: number;
   readonly connections: number;

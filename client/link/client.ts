@@ -3,10 +3,12 @@
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { backendName, backendTold, isBackend } from "../../protocol/backend-name.ts";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
+import { TYPES, type TypeName } from "../../protocol/types.ts";
 import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
 import type {
   Client as ClientApi,
@@ -35,6 +37,7 @@ import {
   type ConnectOptions,
   checkCreateOptions,
   checkHandleOptions,
+  checkOptionsFor,
   DEFAULTS,
   daemonSettings,
   resolvePlaces,
@@ -43,6 +46,9 @@ import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
 import { listSessions } from "./list.ts";
+import { decideType, typeOfProcess } from "./process-type.ts";
+
+export { chooseType, typeIsDecided, typeOfProcess } from "./process-type.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
@@ -58,12 +64,13 @@ const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
 export class Client implements ClientApi, Home {
-  readonly places: Places;
-  readonly #connection: Connection;
+  readonly #options: ConnectOptions;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
-  /** Where the session files are: the usual place until the daemon's hello says its own. */
-  #directory: string;
+  /** Undefined before the first call, up to which `Session.Type` may still say another type. */
+  #begun: { readonly places: Places; readonly connection: Connection } | undefined;
+  /** Where the session files are, as the daemon's hello says. */
+  #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
   #isClosed = false;
@@ -71,22 +78,52 @@ export class Client implements ClientApi, Home {
   #maxSessionBytes = 0;
 
   constructor(options: ConnectOptions) {
-    this.places = resolvePlaces(options);
-    this.#directory = join(this.places.root, "session");
+    this.#options = options;
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
+    checkOptionsFor(options, this.type);
+  }
+
+  /** Where its daemon is. */
+  get places(): Places {
+    if (this.#begun !== undefined) return this.#begun.places;
+    return resolvePlaces({ ...this.#options, type: this.#options.type ?? typeOfProcess() });
+  }
+
+  /** Its type is its own, whatever that of the process is. */
+  get hasOwnType(): boolean {
+    return this.#options.type !== undefined;
+  }
+
+  get type(): TypeName {
+    return this.places.type;
+  }
+
+  get #connection(): Connection {
+    this.#begun ??= this.#begin();
+    return this.#begun.connection;
+  }
+
+  #begin(): { readonly places: Places; readonly connection: Connection } {
+    const options = this.#options;
+    const places = resolvePlaces({ ...options, type: options.type ?? decideType() });
+    checkOptionsFor(options, places.type);
+    const settings = daemonSettings(options, places.type);
     const isStarting = options.spawn ?? DEFAULTS.spawn;
-    this.#connection = new Connection({
-      places: this.places,
-      spawn: isStarting ? new DaemonProgram(this.places, daemonSettings(options), options.daemonPath) : undefined,
+    const backend = backendName({ type: places.type, redis: settings.redis });
+    const connection = new Connection({
+      places,
+      spawn: isStarting ? new DaemonProgram(places, settings, options.daemonPath) : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
-        if (options.root !== undefined) checkServes(this.places, hello.directory);
+        checkKeeps(places, backendTold(hello.backend), backend);
+        if (options.root !== undefined) checkServes(places, hello.directory);
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
         this.#leaseMs = hello.leaseMs;
       },
     });
+    return { places, connection };
   }
 
   // -- the public members, described in `api.ts`
@@ -95,12 +132,20 @@ export class Client implements ClientApi, Home {
     return this.#isClosed;
   }
 
+  /** Directory of the session files; "" where sessions are in no files. */
   get directory(): string {
-    return this.#directory;
+    if (this.#directory !== undefined) return this.#directory;
+    const { root, type } = this.places;
+    return TYPES[type].isInFiles ? join(root, "session") : "";
   }
 
-  ready(): Promise<void> {
-    return this.#connection.ready();
+  pathOf(id: string | null): string | null {
+    const { directory } = this;
+    return id === null || directory === "" ? null : `${directory}/${id}`;
+  }
+
+  async ready(): Promise<void> {
+    await this.#connection.ready();
   }
 
   async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
@@ -227,9 +272,9 @@ export class Client implements ClientApi, Home {
     const sid = request.isNew ? (request.successor ?? request.id) : request.id;
     const delta = encodeDelta(request.entries, request.moved);
     this.#checkSize(delta.length + bytesBeside(request));
-    const sequence = this.#connection.nextSequence();
+    const options = optionsOf(request, this.#held());
     return this.#connection
-      .call("commit", { sid, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
+      .call("commit", { sid, base: base?.base ?? 0, delta, options, ...this.#connection.nextSequence() })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );
@@ -321,6 +366,13 @@ export class Client implements ClientApi, Home {
     this.#cache.keep(id, contents, state.image === null ? NONE_FRESH : [contents.image]);
     return contents;
   }
+}
+
+/** Refuses a daemon that keeps its sessions elsewhere than this worker was configured for: they would be other sessions. */
+function checkKeeps({ socket }: Places, told: string, wanted: string): void {
+  if (isBackend(told, wanted)) return;
+  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}.`;
+  throw new SessionError("ERR_BAD_OPTION", what);
 }
 
 function badId(id: unknown): SessionError {

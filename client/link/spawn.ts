@@ -36,7 +36,7 @@ export async function spawnDaemon(
   const { outcome, said } = await startNobodysChild(
     nodeProgram(),
     args,
-    environment(),
+    environment(daemon.env),
     Math.max(MIN_START_MS, patienceMs),
   );
   if (outcome === "ready") return undefined;
@@ -56,8 +56,9 @@ function lost(places: Places, what: string, advice?: string): SessionError {
   return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
 }
 
-function environment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.test(name)));
+function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !NOT_FOR_DAEMON.test(name));
+  return { ...Object.fromEntries(inherited), ...own };
 }
 
 /** The program that runs this process: Linux can start it even when its file has been removed or replaced. */

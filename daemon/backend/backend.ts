@@ -35,6 +35,8 @@ export interface ReadTurn extends Waiting {
 export interface CommitTurn extends Waiting {
   readonly type: "commit";
   readonly sequence: number;
+  /** The lowest sequence that the worker waited for when it sent this: no lower one is sent again. Null or undefined: it did not say. */
+  readonly floor?: number | null | undefined;
   readonly base: number;
   readonly delta: Buffer;
   readonly parsed: ParsedDelta;
@@ -165,5 +167,5 @@ export interface Around {
   readonly every: (ms: number, action: () => void) => void;
 }
 
-/** Makes the backend of a daemon that was elected. Throws where it cannot work, and leaves nothing open then. */
-export type Engine = (around: Around) => Backend;
+/** Makes the backend of a daemon that was elected, before the first worker can reach it. Throws where it cannot work, and leaves nothing open then. */
+export type Engine = (around: Around) => Backend | Promise<Backend>;

@@ -23,11 +23,11 @@ export async function examine(options: DaemonOptions): Promise<Examination> {
 /** A socket's path that no system takes is a finding, and keeps nobody from looking at the rest. */
 function placesOf(options: DaemonOptions): { readonly places: Places; readonly tooLong?: string } {
   try {
-    const { root, socket } = resolveConfig(options);
-    return { places: { root, socket } };
+    const { root, socket, type } = resolveConfig(options);
+    return { places: { root, socket, type } };
   } catch (error) {
     if (!isCode(error, "ERR_SOCKET_PATH")) throw error;
-    const { root, socket } = resolveConfig({ ...options, socket: "/" });
-    return { places: { root, socket }, tooLong: error.what };
+    const { root, socket, type } = resolveConfig({ ...options, socket: "/" });
+    return { places: { root, socket, type }, tooLong: error.what };
   }
 }

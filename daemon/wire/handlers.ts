@@ -1,6 +1,7 @@
 // One short function per operation; the compiler demands all of them. Checks what the shapes cannot, and hands the call to the backend.
 
 import { randomBytes } from "node:crypto";
+import { backendName, backendToTell } from "../../protocol/backend-name.ts";
 import { SessionError } from "../../protocol/errors.ts";
 import { parseDelta } from "../../protocol/image/image.ts";
 import { isSessionId, prefixOf } from "../../protocol/session-id.ts";
@@ -117,7 +118,15 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   const { instance } = request;
   const { directory } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
-  call.answer({ version: PROTOCOL_VERSION, pid: process.pid, instance, directory, ...limits });
+  const version = PROTOCOL_VERSION;
+  call.answer({
+    version,
+    pid: process.pid,
+    instance,
+    directory,
+    ...limits,
+    backend: backendToTell(backendName(config)),
+  });
 }
 
 function watch({ metrics, report }: HandlerParts, { limit }: RequestOf<"watch">, call: Call<"watch">): void {
@@ -150,6 +159,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
+    floor: request.floor,
     base: request.base,
     held: request.options?.held,
     delta: request.delta,

@@ -59,7 +59,7 @@ describe("an option that nobody knows is refused", () => {
     ["session()", { idleExitMS: 5 }, "idleExitMs"],
     ["session()", { onerror: () => undefined }, "onError"],
     ["connect()", { idleExitMS: 5 }, "idleExitMs"],
-    ["startDaemon()", { enginee: "memory" }, "engine"],
+    ["startDaemon()", { cachebytse: 5 }, "cacheBytes"],
     ["the option daemon", { cacheBytess: 5 }, "cacheBytes"],
     ["Session.Run", { remoteAdress: "10.0.0.1" }, "remoteAddress"],
     ["client.create", { timeout: 5 }, "timeoutSeconds"],
@@ -106,8 +106,8 @@ describe("the options of an adapter", () => {
 
 describe("settings for a daemon that is started", () => {
   it("are those that are given, with the client's own defaults", () => {
-    expect(daemonSettings({})).toEqual({ idleExitMs: 60_000, durability: "file" });
-    expect(daemonSettings({ daemon: { idleExitMs: 5, sweepMs: 0 }, durability: "fsync" })).toEqual({
+    expect(daemonSettings({}, "file")).toEqual({ idleExitMs: 60_000, durability: "file" });
+    expect(daemonSettings({ daemon: { idleExitMs: 5, sweepMs: 0 }, durability: "fsync" }, "file")).toEqual({
       idleExitMs: 5,
       sweepMs: 0,
       durability: "fsync",

@@ -123,7 +123,7 @@ export const SOCKET: Check = {
       name: "loses-everything",
       state: "warning",
       look: ({ daemon }) =>
-        daemon.kind === "answers" && daemon.told.engine === "memory"
+        daemon.kind === "answers" && daemon.told.type === "memory"
           ? "The daemon keeps sessions in its memory alone: they end with it, and no Gambas program sees them."
           : undefined,
       remedy: takeOver,

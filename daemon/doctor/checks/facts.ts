@@ -95,7 +95,8 @@ export interface Told {
   readonly protocol: number;
   readonly pid: number;
   readonly root: string;
-  readonly engine: string;
+  /** Left out by daemons that know files only. */
+  readonly type?: string;
   readonly connections: number;
   readonly uptimeSeconds: number;
   readonly gambas?: string;

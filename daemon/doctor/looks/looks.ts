@@ -34,7 +34,7 @@ export async function lookAround(places: Places, tooLong: string | undefined): P
   const daemon = asked.facts;
   const nowMs = Date.now();
   const disk = lookAtDisk(places.root);
-  const election = lookAtElection(places.root, disk);
+  const election = lookAtElection(places, disk);
   const crowd = lookAtProcesses(owner, places.root);
   const isDirectory = root.kind === "directory";
   const { facts: sessions, databases } = isDirectory ? lookAtSessions(places.root, owner, nowMs) : NO_DIRECTORY;
@@ -42,7 +42,7 @@ export async function lookAround(places: Places, tooLong: string | undefined): P
     ...{ places, uid, nowMs, root, disk, socket, daemon, election, sessions },
     features: lookAtFeatures(places.root, asked.features, engine),
     cleaners: lookForCleaners(),
-    process: lookAtProcess(places.root, daemon, election),
+    process: lookAtProcess(places, daemon, election),
     watches: uid === owner || uid === ADMINISTRATOR ? lookAtWatches(crowd) : undefined,
     clock: lookAtClock(daemon, election, nowMs),
     here: {

@@ -196,7 +196,7 @@ describe("a client", () => {
   });
 
   it("tells what the daemon tells about itself", async () => {
-    expect(await client.status()).toMatchObject({ pid: process.pid, root: house.root, engine: "gambas-file" });
+    expect(await client.status()).toMatchObject({ pid: process.pid, root: house.root, type: "file" });
   });
 
   it("fails everything that waits when it is closed, and says what to do", async () => {

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Backend, Caller, Engine, ListPage, SweepCount } from "../../../daemon/backend/backend.ts";
-import { prepareRoot, resolveConfig } from "../../../daemon/config.ts";
+import { type DaemonOptions, prepareRoot, resolveConfig } from "../../../daemon/config.ts";
 import { Log } from "../../../daemon/report/log.ts";
 import { Metrics } from "../../../daemon/report/metrics.ts";
 import { parseDelta } from "../../../protocol/image/image.ts";
@@ -18,25 +18,42 @@ interface Granted {
   readonly state: State;
 }
 
+interface HouseParts {
+  readonly root: string;
+  readonly backend: Backend;
+  readonly metrics: Metrics;
+  readonly timers: NodeJS.Timeout[];
+}
+
 /** A backend without a wire: the event loop ends its turns, and this process has its place for ever. */
 class House {
-  readonly root = freshRoot();
+  readonly root: string;
   readonly backend: Backend;
-  readonly #metrics = new Metrics();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #metrics: Metrics;
+  readonly #timers: NodeJS.Timeout[];
 
-  constructor(engine: Engine) {
-    const config = resolveConfig({ root: this.root, sweepMs: 0, logLevel: "silent" });
+  private constructor({ root, backend, metrics, timers }: HouseParts) {
+    this.root = root;
+    this.backend = backend;
+    this.#metrics = metrics;
+    this.#timers = timers;
+  }
+
+  static async open(engine: Engine, options: DaemonOptions): Promise<House> {
+    const [root, metrics, timers] = [freshRoot(), new Metrics(), [] as NodeJS.Timeout[]];
+    const config = resolveConfig({ root, sweepMs: 0, logLevel: "silent", ...options });
     prepareRoot(config.root);
-    this.backend = engine({
+    let backend: Backend | undefined;
+    backend = await engine({
       config,
       log: new Log("silent"),
-      metrics: this.#metrics,
-      requestWork: () => void setImmediate(() => this.backend.flush()),
+      metrics,
+      requestWork: () => void setImmediate(() => backend?.flush()),
       mayWrite: () => true,
-      every: (ms, action) => void this.#timers.push(setInterval(action, ms).unref()),
+      every: (ms, action) => void timers.push(setInterval(action, ms).unref()),
     });
-    this.backend.start();
+    backend.start();
+    return new House({ root, backend, metrics, timers });
   }
 
   worker(client: string): Worker {
@@ -148,15 +165,16 @@ class Worker {
   }
 }
 
-export function describeBackend(name: string, engine: Engine): void {
+/** @param options of the daemon, asked for before each test. */
+export function describeBackend(name: string, engine: Engine, options: () => DaemonOptions = () => ({})): void {
   describe(`the backend on ${name}`, () => {
     let house: House;
     let anna: Worker;
     let bert: Worker;
     let id: string;
 
-    beforeEach(() => {
-      house = new House(engine);
+    beforeEach(async () => {
+      house = await House.open(engine, options());
       [anna, bert] = [house.worker("anna"), house.worker("bert")];
       id = newId();
     });
@@ -406,6 +424,8 @@ export function describeBackend(name: string, engine: Engine): void {
       const ids = Array.from({ length: 7 }, () => newId("list"));
       await Promise.all([...ids, newId("list:x"), newId("lis")].map((one, n) => anna.create(one, { n })));
       await anna.create(newId("list"), {}, { timeoutSeconds: 0.000_001 });
+      const createdMs = Date.now();
+      await until(() => Date.now() > createdMs);
       await anna.end(ids[3] ?? "");
       const left = ids.filter((_, n) => n !== 3).sort();
       const { sessionsAwake } = house.backend.report();

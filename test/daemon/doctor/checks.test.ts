@@ -6,13 +6,13 @@ import { CHECKS, type Facts, type Finding, findingsIn } from "../../../daemon/do
 const ROOT = "/srv/app/sessions";
 const SOCKET = `${ROOT}/sessiond.sock`;
 const TOLD = {
-  ...{ version: "1.2.0", protocol: 3, pid: 4711, root: ROOT, engine: "gambas-file", connections: 2, uptimeSeconds: 60 },
+  ...{ version: "1.2.0", protocol: 3, pid: 4711, root: ROOT, type: "file", connections: 2, uptimeSeconds: 60 },
   ...{ gambas: "3.18 (setting)", isWatching: true },
 };
 
 /** A root on which nothing is wrong, and nothing to be noted. */
 const HEALTHY: Facts = {
-  places: { root: ROOT, socket: SOCKET },
+  places: { root: ROOT, socket: SOCKET, type: "file" },
   uid: 1000,
   nowMs: Date.UTC(2026, 5, 1),
   root: {
@@ -155,7 +155,7 @@ const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: string, reme
     "--socket PATH",
   ],
   "socket/loses-everything": [
-    { daemon: { kind: "answers", told: { ...TOLD, engine: "memory" } } },
+    { daemon: { kind: "answers", told: { ...TOLD, type: "memory" } } },
     "in its memory alone",
     `gambas-sessiond --takeover --root ${ROOT}`,
   ],
