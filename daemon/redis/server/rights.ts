@@ -5,7 +5,7 @@ import type { Connection } from "./connection.ts";
 import { Script } from "./script.ts";
 import { ServerError } from "./server-error.ts";
 
-/** What scripts do to keys, as Lua: nothing of it outlives the script. */
+/** What scripts do to keys, as Lua: nothing of it outlives the script, for a time that is over ends the key. */
 const IN_SCRIPTS: Readonly<Record<string, string>> = {
   time: "'TIME'",
   get: "'GET',k",
@@ -13,11 +13,9 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   strlen: "'STRLEN',k",
   pttl: "'PTTL',k",
   set: "'SET',k,'','PX',1000",
-  append: "'APPEND',k,''",
   setrange: "'SETRANGE',k,0,''",
   pexpire: "'PEXPIRE',k,1000",
-  pexpireat: "'PEXPIREAT',k,0",
-  del: "'DEL',k",
+  pexpireat: "'PEXPIREAT',k,1",
   zadd: "'ZADD',k,0,'m'",
   zcard: "'ZCARD',k",
   zscore: "'ZSCORE',k,'m'",
@@ -41,7 +39,7 @@ if type(r)=='table' and r.err and (r.err:find('NOPERM') or r.err:find('executing
 ${Object.entries(IN_SCRIPTS)
   .map(([name, call]) => `try('${name}',${call})`)
   .join("\n")}
-redis.pcall('DEL',k) return o`,
+redis.pcall('PEXPIRE',k,0) return o`,
 );
 
 /** For an operator: `ACL SETUSER` with exactly what is needed for keys with these beginnings. */
