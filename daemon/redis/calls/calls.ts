@@ -172,11 +172,11 @@ export class Calls {
     this.counts.scriptCalls += 1;
     const keys = wanted.map(({ key }) => key);
     const args = wanted.flatMap((one) => one.args);
-    const answers = server.run(script, keys, args) as Promise<Answer[]>;
-    const replicated = script === WRITE && this.#options.replicas > 0 ? this.#replicate(server) : undefined;
-    const done = replicated === undefined ? answers : Promise.all([answers, replicated]).then(([all]) => all);
+    const { replicas, replicaWaitMs } = this.#options;
+    const replicated = script === WRITE && replicas > 0 ? { replicas, ms: replicaWaitMs } : undefined;
+    const answers = server.run(script, keys, args, replicated) as Promise<Answer[]>;
     void this.#track(
-      done.then(
+      answers.then(
         (all) => {
           const width = all.length / wanted.length;
           for (const [n, one] of wanted.entries()) {
@@ -188,15 +188,6 @@ export class Calls {
         },
       ),
     );
-  }
-
-  /** Goes out behind the changes, and so waits for them. */
-  async #replicate(server: Server): Promise<void> {
-    const { replicas, replicaWaitMs } = this.#options;
-    const count = await server.waitForReplicas(replicas, replicaWaitMs);
-    if (count >= replicas) return;
-    const what = `Only ${count} of ${replicas} replicas had it within ${replicaWaitMs} ms.`;
-    throw new ServerError("unsure", UNREPLICATED, what);
   }
 
   async #barrier(server: Server): Promise<number> {
