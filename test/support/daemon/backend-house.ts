@@ -87,8 +87,13 @@ export class BackendWorker {
     return valuesOf(await this.read(id));
   }
 
-  /** @param sequence of a commit that is sent again. */
-  commit(id: string, changes: Values, options: CommitOptions = {}, sequence = this.#next()): Promise<State> {
+  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. */
+  commit(
+    id: string,
+    changes: Values,
+    options: CommitOptions = {},
+    ...[sequence = this.#next(), floor]: readonly number[]
+  ): Promise<State> {
     const delta = deltaOf(changes);
     return new Promise((answer, fail) => {
       const { held } = options;
@@ -97,6 +102,7 @@ export class BackendWorker {
         type: "commit",
         caller,
         sequence,
+        floor,
         base: 0,
         held,
         delta,
