@@ -137,16 +137,18 @@ class RedisBackend implements Backend {
   }
 
   report(): Record<string, unknown> {
-    const { scriptCalls, keysRead, keysWritten, barriers, barrierMs } = this.#sessions.calls.counts;
+    const { scriptCalls, keysRead, keysWritten, overtaken, barriers, barrierMs } = this.#sessions.calls.counts;
     return {
       sessionsCached: this.#sessions.count,
       sessionsAwake: this.#sessions.busyCount,
       bytesCached: this.#sessions.bytes,
       waitingTurns: this.#sessions.waitingCount,
       tombstones: this.#sessions.endedCount,
-      redis: this.#link.report(),
-      ...{ scriptCalls, keysRead, keysWritten, barriers },
-      barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
+      redis: {
+        ...this.#link.report(),
+        ...{ scriptCalls, keysRead, keysWritten, overtaken, barriers },
+        barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
+      },
     };
   }
 
