@@ -144,6 +144,8 @@ class RedisBackend implements Backend {
       bytesCached: this.#sessions.bytes,
       waitingTurns: this.#sessions.waitingCount,
       tombstones: this.#sessions.endedCount,
+      // Nobody has counted them: the server lets them expire by itself.
+      sessionsOnDisk: null,
       redis: {
         ...this.#link.report(),
         ...{ scriptCalls, keysRead, keysWritten, overtaken, barriers },
