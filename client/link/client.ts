@@ -73,6 +73,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
+  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
+  #tellsFloor = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -117,6 +119,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
+        this.#tellsFloor = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
@@ -273,8 +276,16 @@ export class Client implements ClientApi, Home {
     const delta = encodeDelta(unsaved.entries, unsaved.moved);
     this.#checkSize(delta.length + bytesBeside(request));
     const options = optionsOf(request, this.#held());
+    const { sequence, floor } = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", { sid, base: base?.base ?? 0, delta, options, ...this.#connection.nextSequence() })
+      .call("commit", {
+        sid,
+        sequence,
+        base: base?.base ?? 0,
+        delta,
+        options,
+        floor: this.#tellsFloor ? floor : undefined,
+      })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );
