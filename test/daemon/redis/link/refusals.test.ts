@@ -78,6 +78,17 @@ describeWithRedis("a Redis server", () => {
     await sentinel.remove();
   });
 
+  it("is not found where a Sentinel refuses the password, which is not the server's", async () => {
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, "requirepass geheim"];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    const url = `redis+sentinel://127.0.0.1:${sentinel.port}/m`;
+    for (const query of ["", "?sentinelPassword=falsch"]) {
+      expect(await refusalOf(`${url}${query}`)).toMatch(/^ERR_BAD_REDIS .*give sentinelUsername and sentinelPassword/);
+    }
+    expect(await refusalOf(`${url}?sentinelPassword=geheim`)).toBe("");
+    await sentinel.remove();
+  });
+
   it("that is not there is waited for, and then named", async () => {
     const url = `redis://127.0.0.1:${await freePort()}`;
     expect(await refusalOf(url, { waitMs: 50 })).toMatch(
