@@ -1,6 +1,7 @@
 // What a process has one of: the defaults of its new sessions, the client that Session.Run uses, and those that handlers share.
 
-import { Client } from "./link/client.ts";
+import type { SessionType, TypeName } from "../protocol/types.ts";
+import { Client, chooseType, typeIsDecided, typeOfProcess } from "./link/client.ts";
 import { type ConnectOptions, connectOptionsOf, DEFAULTS, resolvePlaces } from "./options.ts";
 import { onePerProcess } from "./process-wide.ts";
 
@@ -25,6 +26,19 @@ const shared = onePerProcess<{ client: Client | undefined }>("client", () => ({ 
 export function clientOfProcess(): Client {
   if (shared.client === undefined || shared.client.isClosed) shared.client = new Client({});
   return shared.client;
+}
+
+/** The type of `Session` outside of every request. */
+export function defaultType(): TypeName {
+  return shared.client === undefined || shared.client.isClosed ? typeOfProcess() : shared.client.type;
+}
+
+/** @throws SessionError ERR_BAD_OPTION once sessions of another one are in use, or the options of the process' client name another one. */
+export function setDefaultType(type: SessionType): void {
+  const { client } = shared;
+  const hasOwn = client !== undefined && !client.isClosed && client.hasOwnType;
+  if (hasOwn && client.type !== type) throw typeIsDecided(type, client.type);
+  if (!hasOwn) chooseType(type);
 }
 
 export function offerAsDefault(client: Client): void {

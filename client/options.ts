@@ -6,16 +6,37 @@ import { resolve } from "node:path";
 import { domainToASCII } from "node:url";
 import { SessionError } from "../protocol/errors.ts";
 import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
+import { parseRedisUrl } from "../protocol/redis-url.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
 import { resolveSettings, type Settings } from "../protocol/settings.ts";
+import { checkForType, checkNeeds, type TypeName, typeNamed } from "../protocol/types.ts";
 import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
 import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
   readonly root?: string;
-  /** Path of the daemon's socket; `GAMBAS_SESSION_SOCKET` or `<root>/sessiond.sock`. At most 107 bytes. */
+  /** Path of the daemon's socket; `GAMBAS_SESSION_SOCKET` or `<root>/sessiond.sock`, of other types than "file" `sessiond-<type>.sock`. At most 107 bytes. */
   readonly socket?: string;
+  /**
+   * Where sessions are kept, in letters of any case: "file", as Gambas programs have them, or "redis", for many hosts. `Session.Type`,
+   * `GAMBAS_SESSION_TYPE`, or "file". "memory" is for tests: those end with their daemon.
+   */
+  readonly type?: TypeName | Uppercase<TypeName> | Capitalize<TypeName>;
+  /**
+   * With type "redis": the URL of the server, `GAMBAS_SESSION_REDIS`; several of them for a cluster. Needed unless `spawn: false`. Secrets in it go
+   * to the daemon by its environment, and are shown nowhere.
+   */
+  readonly redis?: string | readonly string[];
+  /**
+   * With type "redis": "strict" (default): a request sees every write that was acknowledged before it began, on any host. `maxStaleMs`: on its own
+   * host; and those of others so much later at most.
+   */
+  readonly coherence?: "strict" | { readonly maxStaleMs: number };
+  /** With type "redis": use a server that may drop sessions when its memory is full. Default false: it is refused. */
+  readonly acceptEviction?: boolean;
+  /** With type "redis": use a server that writes nothing to its disk. Default false: it is refused. */
+  readonly acceptLoss?: boolean;
   /** Start a daemon when none answers. Default true. */
   readonly spawn?: boolean;
   /** How long a spawned daemon stays without any client, in ms. Default 60 000; 0: for ever. */
@@ -24,8 +45,8 @@ export interface ConnectOptions {
   readonly waitMs?: number;
   /** Contents this worker keeps, in bytes. Default 32 MiB; 0: none. */
   readonly cacheBytes?: number;
-  /** Durability a spawned daemon is started with: "file" (default) or "fsync". */
-  readonly durability?: "file" | "fsync";
+  /** Durability a spawned daemon is started with: "file" (default); "fsync" with type "file", "replica" with type "redis". */
+  readonly durability?: "file" | "fsync" | "replica";
   /** Settings of a daemon that is started; one that runs already keeps its own. */
   readonly daemon?: DaemonSettings;
   /** The daemon's program, for applications that are bundled into one file; `GAMBAS_SESSIOND`, or found beside this package. */
@@ -75,7 +96,7 @@ export interface SessionOptions<Request = IncomingMessage> extends HttpOptions {
   readonly onError?: (error: Error, req: Request, res: ServerResponse) => void;
 }
 
-/** @throws SessionError ERR_SOCKET_PATH, with the length and the limit. */
+/** @throws SessionError ERR_SOCKET_PATH, with the length and the limit; ERR_BAD_OPTION for a type that there is not. */
 export function resolvePlaces(options: ConnectOptions, env: NodeJS.ProcessEnv = process.env): Places {
   return findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
 }
@@ -112,10 +133,33 @@ export const CONNECT_CHECKS: Checks<ConnectOptions> = {
   idleExitMs: [(value) => isAmount(value) && Number(value) <= MAX_TIMER_MS, `a number from 0 to ${MAX_TIMER_MS}`],
   waitMs: [isAmount, "a number of 0 or more"],
   cacheBytes: [isAmount, "a number of 0 or more"],
-  durability: [(value) => value === "file" || value === "fsync", '"file" or "fsync"'],
+  durability: [isDurability, '"file", "fsync" or "replica"'],
+  type: [(value) => isText(value) && value !== "" && typeNamed(value) !== undefined, "a type of sessions"],
+  redis: [isRedis, "a URL, or an array of URLs"],
+  coherence: [isCoherence, '"strict" or { maxStaleMs }'],
+  acceptEviction: BOOLEAN,
+  acceptLoss: BOOLEAN,
   daemon: [(value) => isRecord(value) && resolveSettings(value) !== undefined, "an object with settings of the daemon"],
   daemonPath: [isPath, "a path"],
 };
+
+function isDurability(value: unknown): boolean {
+  return value === "file" || value === "fsync" || value === "replica";
+}
+
+/** What was given instead is shown by nobody: it may hold a password. */
+function isRedis(value: unknown): boolean {
+  const urls: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (urls.length > 0 && urls.every((url) => isText(url) && url !== ""))
+    return parseRedisUrl(urls.join(",")) !== undefined;
+  throw new SessionError("ERR_BAD_OPTION", "The option redis must be a URL, or an array of URLs.");
+}
+
+function isCoherence(value: unknown): boolean {
+  if (value === "strict") return true;
+  if (!isRecord(value) || Object.keys(value).join() !== "maxStaleMs") return false;
+  return "maxStaleMs" in value && isAmount(value.maxStaleMs) && Number(value.maxStaleMs) <= MAX_TIMER_MS;
+}
 
 const HTTP_CHECKS: Checks<Omit<HttpOptions, keyof ConnectOptions>> = {
   cookieName: [(value) => isText(value) && COOKIE_NAME.test(value), "a token of RFC 6265"],
@@ -223,23 +267,52 @@ export function checkListOptions(options: ListOptions): void {
   checkOptions(options, LIST_CHECKS, { owner: "a list" });
 }
 
-/** Two settings of the daemon have options of their own. */
+/** Some settings of the daemon have options of their own. */
 function checkNamedOnce(options: ConnectOptions): void {
-  for (const name of ["idleExitMs", "durability"] as const) {
-    const [option, setting] = [options[name], options.daemon?.[name]];
+  const own = settingsOf(options);
+  for (const name of Object.keys(own) as (keyof typeof own)[]) {
+    const [option, setting] = [own[name], options.daemon?.[name]];
     if (option === undefined || setting === undefined || option === setting) continue;
-    const what = `The option ${name} is ${said(option)}, and daemon.${name} is ${said(setting)}; one of them is enough.`;
+    const both = name === "redis" ? "are not the same" : `are ${said(option)} and ${said(setting)}`;
+    const what = `The option ${OPTION_OF[name] ?? name} and daemon.${name} ${both}; one of them is enough.`;
     throw new SessionError("ERR_BAD_OPTION", what);
   }
 }
 
-/** The settings of a daemon that is started. */
-export function daemonSettings({ daemon, idleExitMs, durability }: ConnectOptions): DaemonSettings {
+/** Where the option has another name than the setting. */
+const OPTION_OF: Readonly<Record<string, string>> = { maxStaleMs: "coherence" };
+
+/** The settings that have options of their own, as far as these are given. */
+function settingsOf({ idleExitMs, durability, redis, coherence, acceptEviction, acceptLoss }: ConnectOptions) {
   return {
-    ...daemon,
-    idleExitMs: idleExitMs ?? daemon?.idleExitMs ?? DEFAULTS.idleExitMs,
-    durability: durability ?? daemon?.durability ?? DEFAULTS.durability,
-  };
+    idleExitMs,
+    durability,
+    redis: redis === undefined || isText(redis) ? redis : redis.join(","),
+    maxStaleMs: coherence === "strict" ? 0 : coherence?.maxStaleMs,
+    acceptEviction,
+    acceptLoss,
+  } satisfies { readonly [N in keyof DaemonSettings]: DaemonSettings[N] | undefined };
+}
+
+/**
+ * Whether the options go with the type.
+ *
+ * @throws SessionError ERR_BAD_OPTION, naming the option and the type.
+ */
+export function checkOptionsFor(options: ConnectOptions, type: TypeName): void {
+  const { durability, redis, coherence, acceptEviction, acceptLoss } = options;
+  const given = { durability, redis, maxStaleMs: coherence, acceptEviction, acceptLoss };
+  checkForType(given, type, "option", OPTION_OF);
+  checkForType(options.daemon ?? {}, type, "setting");
+  if (options.spawn !== false) checkNeeds(daemonSettings(options, type), type);
+}
+
+/** The settings of a daemon that is started. */
+export function daemonSettings(options: ConnectOptions, type: TypeName): DaemonSettings {
+  const given = Object.entries(settingsOf(options)).filter(([, value]) => value !== undefined);
+  const redis = type === "redis" && process.env.GAMBAS_SESSION_REDIS ? { redis: process.env.GAMBAS_SESSION_REDIS } : {};
+  const { idleExitMs, durability } = DEFAULTS;
+  return { idleExitMs, durability, ...redis, ...options.daemon, ...Object.fromEntries(given) };
 }
 
 /** @throws SessionError ERR_BAD_OPTION for a path that would end the attribute of its cookie, or the header line. */

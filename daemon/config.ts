@@ -4,32 +4,53 @@ import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { findPlaces, type Places } from "../protocol/places.ts";
+import { parseRedisUrl } from "../protocol/redis-url.ts";
 import { resolveSettings, SETTINGS, type Settings } from "../protocol/settings.ts";
+import { checkForType, checkNeeds, type TypeName } from "../protocol/types.ts";
 
 export type { Settings } from "../protocol/settings.ts";
 export { settingFlags } from "../protocol/settings.ts";
+export { DEFAULT_TYPE, TYPES } from "../protocol/types.ts";
 
 const ROOT_MODE = 0o700;
 const FOR_OTHERS = 0o077;
-const PLACES = ["root", "socket"] as const;
+const PLACES = ["root", "socket", "type"] as const;
 
 /** What `startDaemon` takes: any setting, and the places. */
 export type DaemonOptions = Partial<Settings> & {
   /** Path of the root directory, which must be the user's own. Default `/tmp/gambas.<uid>`. */
   readonly root?: string;
-  /** Path of the Unix socket, at most 107 bytes. Default `sessiond.sock` in the root. */
+  /** Path of the Unix socket, at most 107 bytes. Default `sessiond.sock` in the root; of other types than "file" `sessiond-<type>.sock`. */
   readonly socket?: string;
+  /** Where sessions are kept. Default "file". "memory" is for tests: those end with the daemon. */
+  readonly type?: TypeName;
 };
 
 export interface Config extends Settings, Places {}
 
-/** Merges options over environment over defaults. Throws ERR_BAD_OPTION or ERR_SOCKET_PATH; touches nothing. */
+/**
+ * Merges options over environment over defaults. Whether there is all that a daemon of the type needs says `checkMayStart`. Touches nothing.
+ *
+ * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH.
+ */
 export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
   checkIsNamed(options, "root");
   checkIsNamed(options, "socket");
   const places = findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
   const settings = resolveSettings(options, PLACES);
-  return { ...settings, ...places };
+  checkForType(options, places.type, "setting");
+  return { ...settings, redis: redisOf(options, places, env), ...places };
+}
+
+/** What a daemon needs beyond what who asks one that runs does. @throws SessionError ERR_BAD_OPTION. */
+export function checkMayStart(config: Config): void {
+  checkNeeds(config, config.type);
+  if (config.redis !== "") parseRedisUrl(config.redis);
+}
+
+/** The variable may be there for others of this environment. */
+function redisOf({ redis }: DaemonOptions, { type }: Places, env: NodeJS.ProcessEnv): string {
+  return redis ?? (type === "redis" ? (env.GAMBAS_SESSION_REDIS ?? "") : "");
 }
 
 /** An empty path would be the current directory. */

@@ -1,4 +1,5 @@
-// The engines by the names that the setting `engine` gives them. Nothing else knows an engine by its name.
+// What keeps the sessions of each type. Nothing else knows an engine by its name. One that needs more than files is loaded by the daemon that uses it
+// alone.
 
 import { readFileSync } from "node:fs";
 import { maxOpenFiles } from "../protocol/places.ts";
@@ -12,9 +13,10 @@ import { MemoryStore } from "./store/memory/store.ts";
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
 
-export const ENGINES: { readonly [N in Config["engine"]]: Engine } = {
-  "gambas-file": onStore(openGambasFiles),
-  memory: onStore(() => new MemoryStore()),
+export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } = {
+  file: async () => onStore(openGambasFiles),
+  memory: async () => onStore(() => new MemoryStore()),
+  redis: async () => (await import("./redis/redis.ts")).redisEngine,
 };
 
 function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {

@@ -2,7 +2,7 @@
 
 import "./node-version.ts";
 
-import { type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
+import { checkMayStart, type DaemonOptions, prepareRoot, resolveConfig } from "./config.ts";
 import type { Daemon } from "./daemon.ts";
 import { ENGINES } from "./engines.ts";
 import { Life } from "./life/life.ts";
@@ -13,11 +13,12 @@ export type { Daemon } from "./daemon.ts";
 /**
  * Runs a daemon in this process.
  *
- * @throws SessionError ERR_DAEMON_RUNNING when one serves this root already; ERR_BAD_ROOT, ERR_SOCKET_PATH, ERR_BAD_OPTION,
+ * @throws SessionError ERR_DAEMON_RUNNING when one serves this root and type already; ERR_BAD_ROOT, ERR_SOCKET_PATH, ERR_BAD_OPTION,
  *   ERR_STORE with the system's error.
  */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const config = resolveConfig(options);
+  checkMayStart(config);
   prepareRoot(config.root);
-  return Life.begin(config, ENGINES[config.engine]);
+  return Life.begin(config, await ENGINES[config.type]());
 }

@@ -11,14 +11,25 @@ interface Setting<T> {
 
 export const SETTINGS = {
   durability: {
-    default: "file" as "file" | "fsync",
+    default: "file" as "file" | "fsync" | "replica",
     meaning:
-      '"file": in the file before acknowledged, survives the end of any program; "fsync": survives power loss too',
+      '"file": in the file before acknowledged, survives the end of any program; "fsync": survives power loss too; with type redis "file": as safe as the server keeps it, or "replica": a replica has it, too',
   },
-  engine: {
-    default: "gambas-file" as "gambas-file" | "memory",
-    meaning: "where sessions are kept; memory is for tests and floors and loses everything with the daemon",
+  redis: {
+    default: "" as string,
+    meaning:
+      "with type redis: the URL of the server, or several with commas between them; a URL with a password is given by GAMBAS_SESSION_REDIS, never as a flag",
   },
+  maxStaleMs: {
+    default: 0,
+    meaning:
+      "with type redis: how old what another host wrote may be when it is read; 0: a read sees every write acknowledged before",
+  },
+  acceptEviction: {
+    default: false as boolean,
+    meaning: "with type redis: use a server that may drop sessions when its memory is full",
+  },
+  acceptLoss: { default: false as boolean, meaning: "with type redis: use a server that writes nothing to its disk" },
   gambas: {
     default: "auto" as "auto" | "3.18" | "3.19",
     meaning:
@@ -57,17 +68,21 @@ export const SETTINGS = {
     default: "" as string,
     meaning: "where it is logged; empty: standard error. Begun anew at 1 MiB, one old one is kept",
   },
-} as const satisfies Record<string, Setting<string | number>>;
+} as const satisfies Record<string, Setting<string | number | boolean>>;
 
-type SettingName = keyof typeof SETTINGS;
-type Widen<T> = T extends number ? number : T;
+export type SettingName = keyof typeof SETTINGS;
+type Widen<T> = T extends number ? number : T extends boolean ? boolean : T;
 export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
 
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
-  durability: ["file", "fsync"],
-  engine: ["gambas-file", "memory"],
+  durability: ["file", "fsync", "replica"],
   gambas: ["auto", "3.18", "3.19"],
   logLevel: ["debug", "info", "warn", "error", "silent"],
+};
+
+/** Names that settings had once. */
+const FORMER: Readonly<Record<string, string>> = {
+  engine: 'that is the type of the sessions: type "file" or "memory", an option beside root and socket.',
 };
 
 /**
@@ -78,8 +93,8 @@ const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
  * @throws SessionError ERR_BAD_OPTION, by name.
  */
 export function resolveSettings(given: Partial<Settings>, others: readonly string[] = []): Settings {
-  checkNames(given, { kind: "setting", known: [...others, ...Object.keys(SETTINGS)] });
-  const settings: Record<string, string | number> = {};
+  checkNames(given, { kind: "setting", known: [...others, ...Object.keys(SETTINGS)], foreign: FORMER });
+  const settings: Record<string, string | number | boolean> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
     settings[name] = checkSetting(name, given[name] ?? SETTINGS[name].default);
   }
@@ -90,13 +105,21 @@ export function resolveSettings(given: Partial<Settings>, others: readonly strin
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 
-function checkSetting(name: SettingName, value: string | number): string | number {
+function checkSetting(name: SettingName, value: string | number | boolean): string | number | boolean {
   const choices = CHOICES[name];
   if (choices !== undefined) {
     if (typeof value === "string" && choices.includes(value)) return value;
     throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
   }
-  if (typeof SETTINGS[name].default === "string" && typeof value === "string") return value;
+  const kind = typeof SETTINGS[name].default;
+  if (kind !== "number") {
+    if (typeof value === kind) return value;
+    // What was given instead may be a secret.
+    throw new SessionError(
+      "ERR_BAD_OPTION",
+      `The setting ${name} must be ${kind === "string" ? "text" : "true or false"}.`,
+    );
+  }
   const max = name.endsWith("Ms") ? MAX_TIMER_MS : Number.MAX_VALUE;
   if (typeof value === "number" && value >= 0 && value <= max) return value;
   const range = max === MAX_TIMER_MS ? `a number from 0 to ${max}` : "a number of 0 or more";
@@ -107,17 +130,20 @@ interface Flag {
   /** In kebab-case, without the dashes. */
   readonly name: string;
   readonly setting: string;
-  readonly isNumber: boolean;
+  /** What its value is; one of "boolean" has none. */
+  readonly kind: "number" | "text" | "boolean";
   /** Undefined: any number or text. */
   readonly choices: readonly string[] | undefined;
 }
+
+const KINDS = { number: "number", string: "text", boolean: "boolean" } as const;
 
 /** The flag of every setting. */
 export function settingFlags(): Flag[] {
   return Object.entries(SETTINGS).map(([setting, row]) => ({
     name: setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
     setting,
-    isNumber: typeof row.default === "number",
+    kind: KINDS[typeof row.default as keyof typeof KINDS],
     choices: CHOICES[setting as SettingName],
   }));
 }

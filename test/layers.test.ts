@@ -137,14 +137,14 @@ function source(name: string, code: string): Source {
 describe("the arrows", () => {
   it("name only files and folders that exist, and packages we depend on", () => {
     const manifestOf = (path: string) => JSON.parse(readFileSync(join(repository, path), "utf8"));
-    const { name: ours, dependencies, devDependencies, exports } = manifestOf("package.json");
+    const { name: ours, dependencies, peerDependencies, devDependencies, exports } = manifestOf("package.json");
     // Those of the examples: Express, and what the second suite installs.
     const frameworks = {
       ...manifestOf("test/frameworks/package.json").dependencies,
       ...manifestOf("test/frameworks/next/package.json").dependencies,
       express: devDependencies.express,
     };
-    const packages = Object.keys({ ...dependencies, ...frameworks });
+    const packages = Object.keys({ ...dependencies, ...peerDependencies, ...frameworks });
     const files = all.map(({ name }) => name);
     const rooms = [...files, ...files.map(folderOf)];
     const known = new Set([
@@ -200,7 +200,7 @@ describe("the arrows", () => {
     const targetsOf = (sources: readonly Source[]): readonly string[] =>
       sources.flatMap(({ imports }) => imports.map(({ target }) => target));
     expect(targetsOf(daemon).filter((target) => target.startsWith("client/"))).toEqual([]);
-    const barred = /^(?:daemon\/|proper-lockfile|chokidar|fs-native-extensions)/;
+    const barred = /^(?:daemon\/|proper-lockfile|chokidar|fs-native-extensions|@redis\/client)/;
     expect(targetsOf(client).filter((target) => barred.test(target))).toEqual([]);
   });
 });

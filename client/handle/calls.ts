@@ -30,8 +30,10 @@ export interface Grant extends HeldLease {
 export type GrantedLease = Omit<Grant, "contents">;
 
 export interface Calls {
-  /** Directory of the session files; "" where sessions are in no files. */
-  readonly directory: string;
+  /** The type of the sessions. */
+  readonly type: string;
+  /** The file of a session; null without one, and where sessions are in no files. */
+  pathOf(id: string | null): string | null;
   /** The newest contents; undefined when there is no such session. */
   load(id: string): Promise<Contents | undefined>;
   /** @returns the contents after the commit; undefined when the session is gone. */

@@ -24,8 +24,7 @@ import type { Unsaved } from "./unsaved.ts";
 export type { HandleOptions } from "../api.ts";
 export type { Calls, CommitRequest, Grant, GrantedLease } from "./calls.ts";
 export { A_TRANSACTION } from "./job.ts";
-export type { Birthplace, CookieState, Ended, Opened } from "./properties.ts";
-export { isTouchDue } from "./properties.ts";
+export { type Birthplace, type CookieState, type Ended, isTouchDue, type Opened } from "./properties.ts";
 export { Transactions } from "./transactions.ts";
 
 /** What a handle needs of its client. */
@@ -69,10 +68,12 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#use().keys;
   }
 
+  get type(): string {
+    return this.#client.type;
+  }
+
   get path(): string | null {
-    const { id } = this.#use();
-    const { directory } = this.#client;
-    return id === null || directory === "" ? null : `${directory}/${id}`;
+    return this.#client.pathOf(this.#use().id);
   }
 
   get size(): number {
@@ -214,8 +215,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
   /** Renews the time stamp if the session was used, and not within the last second. */
   touch(): Promise<void> | undefined {
     const { id, contents } = this.#draft;
-    if (!this.#wasUsed || id === null || contents === undefined) return undefined;
-    if (!isTouchDue(contents)) return undefined;
+    if (!this.#wasUsed || id === null || contents === undefined || !isTouchDue(contents)) return undefined;
     return this.#client.renew(id, contents).then(
       () => undefined,
       // The next use renews the stamp where the session has ended, or its lease waits for this very code: a reader loses nothing.

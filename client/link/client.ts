@@ -1,12 +1,13 @@
 // A worker's way to its sessions: the connection to the daemon, the copies of contents, and the calls that keep the
 // copies in step with the daemon's answers.
 
-import { statSync } from "node:fs";
 import { join } from "node:path";
+import { backendName, backendTold } from "../../protocol/backend-name.ts";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
+import { TYPES, type TypeName } from "../../protocol/types.ts";
 import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
 import type {
   Client as ClientApi,
@@ -35,6 +36,7 @@ import {
   type ConnectOptions,
   checkCreateOptions,
   checkHandleOptions,
+  checkOptionsFor,
   DEFAULTS,
   daemonSettings,
   resolvePlaces,
@@ -42,7 +44,11 @@ import {
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
+import { checkKeeps, checkServes } from "./hello-checks.ts";
 import { listSessions } from "./list.ts";
+import { decideType, typeOfProcess } from "./process-type.ts";
+
+export { chooseType, typeIsDecided, typeOfProcess } from "./process-type.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
@@ -58,35 +64,70 @@ const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
 
 export class Client implements ClientApi, Home {
-  readonly places: Places;
-  readonly #connection: Connection;
+  readonly #options: ConnectOptions;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
-  /** Where the session files are: the usual place until the daemon's hello says its own. */
-  #directory: string;
+  /** Undefined before the first call, up to which `Session.Type` may still say another type. */
+  #begun: { readonly places: Places; readonly connection: Connection } | undefined;
+  /** Where the session files are, as the daemon's hello says. */
+  #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
+  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
+  #tellsFloor = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
 
   constructor(options: ConnectOptions) {
-    this.places = resolvePlaces(options);
-    this.#directory = join(this.places.root, "session");
+    this.#options = options;
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
+    checkOptionsFor(options, this.type);
+  }
+
+  /** Where its daemon is. */
+  get places(): Places {
+    if (this.#begun !== undefined) return this.#begun.places;
+    return resolvePlaces({ ...this.#options, type: this.#options.type ?? typeOfProcess() });
+  }
+
+  /** Its type is its own, whatever that of the process is. */
+  get hasOwnType(): boolean {
+    return this.#options.type !== undefined;
+  }
+
+  get type(): TypeName {
+    return this.places.type;
+  }
+
+  get #connection(): Connection {
+    this.#begun ??= this.#begin();
+    return this.#begun.connection;
+  }
+
+  #begin(): { readonly places: Places; readonly connection: Connection } {
+    const options = this.#options;
+    const places = resolvePlaces({ ...options, type: options.type ?? decideType() });
+    checkOptionsFor(options, places.type);
+    const settings = daemonSettings(options, places.type);
     const isStarting = options.spawn ?? DEFAULTS.spawn;
-    this.#connection = new Connection({
-      places: this.places,
-      spawn: isStarting ? new DaemonProgram(this.places, daemonSettings(options), options.daemonPath) : undefined,
+    const backend = backendName({ type: places.type, redis: settings.redis });
+    const connection = new Connection({
+      places,
+      spawn: isStarting ? new DaemonProgram(places, settings, options.daemonPath) : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,
       onHello: (hello) => {
-        if (options.root !== undefined) checkServes(this.places, hello.directory);
+        checkKeeps(places, backendTold(hello.backend), backend);
+        if (options.root !== undefined) checkServes(places, hello.directory);
+        this.#tellsFloor = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
+        this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
     });
+    return { places, connection };
   }
 
   // -- the public members, described in `api.ts`
@@ -95,12 +136,24 @@ export class Client implements ClientApi, Home {
     return this.#isClosed;
   }
 
+  /** Directory of the session files; "" where sessions are in no files. */
   get directory(): string {
-    return this.#directory;
+    if (this.#directory !== undefined) return this.#directory;
+    const { root, type } = this.places;
+    return TYPES[type].isInFiles ? join(root, "session") : "";
+  }
+
+  pathOf(id: string | null): string | null {
+    const { directory } = this;
+    return id === null || directory === "" ? null : `${directory}/${id}`;
   }
 
   ready(): Promise<void> {
-    return this.#connection.ready();
+    try {
+      return this.#connection.ready();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
@@ -180,6 +233,7 @@ export class Client implements ClientApi, Home {
     this.#isClosed = true;
     this.#connection.close();
     this.#cache.clear();
+    this.#cache.versions = undefined;
   }
 
   // -- for handles and the middleware
@@ -227,9 +281,17 @@ export class Client implements ClientApi, Home {
     const sid = base === undefined ? (unsaved.successor ?? id) : id;
     const delta = encodeDelta(unsaved.entries, unsaved.moved);
     this.#checkSize(delta.length + bytesBeside(request));
-    const sequence = this.#connection.nextSequence();
+    const options = optionsOf(request, this.#held());
+    const { sequence, floor } = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", { sid, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
+      .call("commit", {
+        sid,
+        sequence,
+        base: base?.base ?? 0,
+        delta,
+        options,
+        floor: this.#tellsFloor ? floor : undefined,
+      })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );
@@ -326,28 +388,6 @@ export class Client implements ClientApi, Home {
 
 function badId(id: unknown): SessionError {
   return new SessionError("ERR_BAD_ID", `${said(id)} is not a session id.`);
-}
-
-/**
- * Refuses the daemon of another root that has got hold of the socket: it would make this root's sessions in its own.
- */
-function checkServes({ root, socket }: Places, directory: string): void {
-  const wanted = join(root, "session");
-  // "": the daemon keeps its sessions in no files.
-  if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
-  const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
-  throw new SessionError("ERR_BAD_OPTION", what);
-}
-
-/** Whether two paths lead to one directory: through a symbolic link, say. */
-function isSameDirectory(one: string, other: string): boolean {
-  try {
-    const [a, b] = [statSync(one), statSync(other)];
-    return a.ino === b.ino && a.dev === b.dev;
-  } catch {
-    // Any system error: a directory that this worker cannot look at does not count as the same.
-    return false;
-  }
 }
 
 /** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */

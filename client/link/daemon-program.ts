@@ -6,8 +6,9 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Places } from "../../protocol/places.ts";
+import { daemonPath, type Places } from "../../protocol/places.ts";
 import { settingFlags } from "../../protocol/settings.ts";
+import { DEFAULT_TYPE } from "../../protocol/types.ts";
 import type { DaemonSettings } from "../options.ts";
 
 const VARIABLE = "GAMBAS_SESSIOND";
@@ -69,14 +70,21 @@ export class DaemonProgram {
 
   /** What the program is started with. Anybody can read it: nothing secret may be among it. */
   get args(): string[] {
-    const { root, socket } = this.#places;
-    const settings = { ...this.#settings, logFile: resolve(this.#settings.logFile || join(root, "sessiond.log")) };
-    const given = new Map<string, unknown>(Object.entries(settings));
-    const flags = settingFlags().flatMap(({ name, setting }) => {
+    const { root, socket, type } = this.#places;
+    const { redis: _, ...settings } = this.#settings;
+    const logFile = resolve(settings.logFile || daemonPath(this.#places, ".log"));
+    const given = new Map<string, unknown>(Object.entries({ ...settings, logFile }));
+    const flags = settingFlags().flatMap(({ name, setting, kind }) => {
       const value = given.get(setting);
+      if (kind === "boolean") return value === true ? [`--${name}`] : [];
       return value === undefined ? [] : [`--${name}=${value}`];
     });
-    return ["--root", root, "--socket", socket, ...flags];
+    return ["--root", root, "--socket", socket, ...(type === DEFAULT_TYPE ? [] : ["--type", type]), ...flags];
+  }
+
+  /** Variables of the program, instead of those that this process has: only its own user can read them. Undefined: it has none. */
+  get env(): Readonly<Record<string, string | undefined>> {
+    return { GAMBAS_SESSION_TYPE: undefined, GAMBAS_SESSION_REDIS: this.#settings.redis };
   }
 
   #find(): { readonly path: string } | undefined {

@@ -2,10 +2,12 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import { checkPrefix } from "../../protocol/session-id.ts";
+import { sessionTypeNamed } from "../../protocol/types.ts";
 import type { CookieMaxAge, Handle as HandleApi, SessionData, Settable, TransactionOptions } from "../api.ts";
 import { contextOf, currentContext, requireContext } from "../context.ts";
-import { processDefaults } from "../defaults.ts";
+import { defaultType, processDefaults, setDefaultType } from "../defaults.ts";
 import type { Handle } from "../handle/handle.ts";
+import { typeIsDecided } from "../link/client.ts";
 import { checkCookiePath, checkTimeout } from "../options.ts";
 import { run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
@@ -31,7 +33,13 @@ export interface SessionStatic extends SessionData {
   readonly Size: number;
   /** Life time in seconds since the last use. */
   Timeout: number;
-  /** The storage backend: "file". */
+  /**
+   * Where sessions are kept: "file" or "redis". Set outside of a request, in letters of any case, it is the type of the process from the first session
+   * on; afterwards, and in a request, it can only be set to what it is.
+   *
+   * @throws SessionError ERR_BAD_OPTION for a type that is unknown, that this version does not have ("sqlite", and "", which is that for Gambas), or
+   *   that comes too late; nothing is changed then.
+   */
   Type: string;
   /** Creating a session ends every other one of the same prefix. */
   Unique: boolean;
@@ -109,11 +117,13 @@ const members = {
     else processDefaults.timeoutSeconds = checkTimeout(seconds);
   },
   get Type(): string {
-    return "file";
+    return currentContext()?.handle.type ?? defaultType();
   },
   set Type(type: string) {
-    if (String(type).toLowerCase() === "file") return;
-    throw new SessionError("ERR_BAD_OPTION", `Unknown session type "${String(type)}"; there is "file".`);
+    const wanted = sessionTypeNamed(type);
+    const context = currentContext();
+    if (context === undefined) setDefaultType(wanted);
+    else if (context.handle.type !== wanted) throw typeIsDecided(wanted, context.handle.type);
   },
   get Unique(): boolean {
     return currentContext()?.handle.isUnique ?? processDefaults.isUnique ?? false;

@@ -1,8 +1,9 @@
 // The commands of gambas-sessiond, in one table: names, flags, meanings. The help is printed from it, and a flag that a command does not name
 // is refused. A command loads what it needs when it runs: `status` starts no engine.
 
+import { parseRedisUrl } from "../../protocol/redis-url.ts";
 import { SETTINGS } from "../../protocol/settings.ts";
-import { type DaemonOptions, settingFlags } from "../config.ts";
+import { type DaemonOptions, DEFAULT_TYPE, settingFlags, TYPES } from "../config.ts";
 import type { Rhythm } from "./live/rhythm.ts";
 import { listenToSignals } from "./signals.ts";
 import type { Errand } from "./terminal/errand.ts";
@@ -56,6 +57,12 @@ const PLACES: readonly Flag[] = [
     value: "PATH",
     default: "GAMBAS_SESSION_SOCKET, else sessiond.sock in the root",
     meaning: "where the daemon answers",
+  },
+  {
+    name: "type",
+    value: Object.keys(TYPES).join("|"),
+    default: `GAMBAS_SESSION_TYPE, else ${DEFAULT_TYPE}`,
+    meaning: "where sessions are kept; each type has a daemon of its own. Those in memory end with it: for tests",
   },
 ];
 const JSON_FLAG: Flag = { name: "json", meaning: "raw figures, for programs" };
@@ -193,10 +200,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
-    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications. Needs no daemon, and ends with 1 where there is a problem.",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, too. Needs no daemon, and ends with 1 where there is a problem.",
     forms: ["doctor [--json]"],
     operands: [0, 0],
-    flags: [JSON_FLAG, ...PLACES],
+    flags: [JSON_FLAG, ...PLACES, ...SETTING_FLAGS.filter(({ setting }) => setting === "redis").map(settingFlag)],
     examples: [["doctor --root /var/lib/app/sessions", "look at the root of an application"]],
     run: async (given) => (await import("./doctor.ts")).doctor(errandOf(given), process),
   },
@@ -227,15 +234,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 
 export const DEFAULT_COMMAND = "run";
 
-function settingFlag({ name, setting, isNumber, choices }: (typeof SETTING_FLAGS)[number]): Flag {
-  const row = SETTINGS[setting as keyof typeof SETTINGS];
-  const text = setting.endsWith("File") ? "PATH" : "TEXT";
-  return {
-    name,
-    value: choices?.join("|") ?? (isNumber ? "N" : text),
-    default: String(row.default),
-    meaning: row.meaning,
-  };
+function settingFlag({ name, setting, kind, choices }: (typeof SETTING_FLAGS)[number]): Flag {
+  const { meaning, default: fallback } = SETTINGS[setting as keyof typeof SETTINGS];
+  if (kind === "boolean") return { name, meaning };
+  const text = setting.endsWith("File") ? "PATH" : setting === "redis" ? "URL" : "TEXT";
+  return { name, value: choices?.join("|") ?? (kind === "number" ? "N" : text), default: String(fallback), meaning };
 }
 
 function errandOf(given: Given): Errand {
@@ -256,16 +259,27 @@ function rhythmOf(given: Given, command: string): Rhythm {
 }
 
 function optionsOf(given: Given): DaemonOptions {
-  const options: Record<string, string | number> = {};
-  for (const { name, setting, isNumber } of [...PLACES.map(placeFlag), ...SETTING_FLAGS]) {
+  const options: Record<string, string | number | boolean> = {};
+  for (const { name, setting, kind } of [...PLACES.map(placeFlag), ...SETTING_FLAGS]) {
     const value = given.flags.get(name);
-    if (value !== undefined) options[setting] = isNumber ? numberOf(given, name) : String(value);
+    if (value === undefined) continue;
+    options[setting] = kind === "number" ? numberOf(given, name) : kind === "boolean" ? true : String(value);
   }
+  if (typeof options.redis === "string") checkIsPublic(options.redis);
   return options as DaemonOptions;
 }
 
-function placeFlag({ name }: Flag): { name: string; setting: string; isNumber: boolean } {
-  return { name, setting: name, isNumber: false };
+function placeFlag({ name }: Flag): Pick<(typeof SETTING_FLAGS)[number], "name" | "setting" | "kind"> {
+  return { name, setting: name, kind: "text" };
+}
+
+/** Everybody on the machine can read the flags of a process. */
+function checkIsPublic(redis: string): void {
+  const { credentials, sentinelCredentials } = parseRedisUrl(redis);
+  if (credentials.password === undefined && sentinelCredentials.password === undefined) return;
+  const what =
+    "The flag --redis shows its password to everybody who lists the processes. Give the URL by GAMBAS_SESSION_REDIS, or leave the password in a file: redis://USER@HOST?passwordFile=PATH.";
+  throw new WrongUsage(what, { cause: DEFAULT_COMMAND });
 }
 
 /** An empty text is no number, whatever JavaScript says. */

@@ -18,7 +18,7 @@ export async function stop({ options, form, say }: Errand): Promise<boolean> {
   const pid = await new Peer(config).retire();
   if (pid === undefined) throw noDaemonOn(config);
   // Its pid file is the last thing that it removes; the next daemon may have put its own there.
-  const hasLeft = await comesTrue(() => electedPid(config.root) !== pid, MAX_LEAVE_MS);
+  const hasLeft = await comesTrue(() => electedPid(config) !== pid, MAX_LEAVE_MS);
   if (!hasLeft) {
     const what = `The daemon (pid ${pid}) on ${config.socket} was asked to leave and has not for ${MAX_LEAVE_MS / 1000} s.`;
     throw new SessionError("ERR_OVERLOADED", what);

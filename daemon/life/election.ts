@@ -1,4 +1,4 @@
-// One daemon per root. The election lock is proper-lockfile's (a directory, `<root>/sessiond.lock`); beside it the daemon keeps a record
+// One daemon per root and type. The election lock is proper-lockfile's (a directory, `<root>/sessiond.lock`); beside it the daemon keeps a record
 // lock on `<root>/sessiond.pid`, which the kernel drops the moment the process dies. So a lock directory left by a killed daemon is known
 // to be stale at once, and a lock directory whose owner is only stalled is never taken: at no time are there two daemons.
 //
@@ -9,8 +9,8 @@
 
 import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { lock as lockFile } from "proper-lockfile";
+import { daemonPath, type Places } from "../../protocol/places.ts";
 import { isMissing, isSystemError, isUnsupported, native } from "../files/files.ts";
 import { electedPid, pathOfPid } from "../peer/peer.ts";
 
@@ -34,11 +34,15 @@ export interface Election {
 }
 
 /**
- * Resolves to undefined when another daemon has the root. Waits only for a daemon that was killed and has not ended yet. `onLost` is called
+ * Resolves to undefined when another daemon of this type has the root. Waits only for a daemon that was killed and has not ended yet. `onLost` is called
  * when the lock directory is taken from this daemon afterwards: it may write nothing any more.
  */
-export async function elect(root: string, onLost: (reason: string) => void): Promise<Election | undefined> {
-  const pidPath = pathOfPid(root);
+export async function elect(
+  places: Pick<Places, "root" | "type">,
+  onLost: (reason: string) => void,
+): Promise<Election | undefined> {
+  const pidPath = pathOfPid(places);
+  const lockPath = daemonPath(places, ".lock");
   const deadlineMs = performance.now() + ENDING_MS;
   for (let before: Holder = "there"; ; ) {
     const fd = openSync(pidPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
@@ -48,11 +52,11 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
       let { ino } = fstatSync(fd);
       const isStillOurs = (): boolean => statSync(pidPath, { throwIfNoEntry: false })?.ino === ino;
       const recordLock = takeRecordLock(fd, pidPath);
-      const release = recordLock === "busy" ? undefined : await takeLock(recordLock, { root, isStillOurs, onLost });
+      const release = recordLock === "busy" ? undefined : await takeLock(recordLock, { lockPath, isStillOurs, onLost });
       unlock = release;
       if (release !== undefined && recordLock === "none") ino = renewPidFile(pidPath);
       if (release === undefined) {
-        const holder = lookAtHolder(root);
+        const holder = lookAtHolder(places);
         if (holder === "there" || performance.now() > deadlineMs) return undefined;
         // The holder went between the two looks; or it is a process that cannot be seen from here (another pid namespace) and holds its lock.
         if (holder === "gone" && before === "gone") return undefined;
@@ -76,8 +80,8 @@ export async function elect(root: string, onLost: (reason: string) => void): Pro
 /** "ending": the holder was killed. Its locks stay until the last of its threads has gone, on a busy machine some 50 ms later. */
 type Holder = "there" | "ending" | "gone";
 
-function lookAtHolder(root: string): Holder {
-  const pid = electedPid(root);
+function lookAtHolder(places: Pick<Places, "root" | "type">): Holder {
+  const pid = electedPid(places);
   if (pid === undefined) return "there";
   try {
     const status = readFileSync(`/proc/${pid}/status`, "latin1");
@@ -107,7 +111,7 @@ async function resign({ pidPath, fd, unlock, isStillOurs }: Office): Promise<voi
 }
 
 interface Candidate {
-  readonly root: string;
+  readonly lockPath: string;
   readonly isStillOurs: () => boolean;
   readonly onLost: (reason: string) => void;
 }
@@ -154,18 +158,18 @@ async function takeLock(recordLock: RecordLock, candidate: Candidate): Promise<U
   const first = await takeLockFile(candidate);
   if (first !== undefined || recordLock === "none") return first;
   // This process holds the record lock, so the daemon that made this directory is dead.
-  rmSync(lockPath(candidate.root), { recursive: true, force: true });
+  rmSync(candidate.lockPath, { recursive: true, force: true });
   return takeLockFile(candidate);
 }
 
 type Unlock = () => Promise<void>;
 
-async function takeLockFile({ root, isStillOurs, onLost }: Candidate): Promise<Unlock | undefined> {
+async function takeLockFile({ lockPath, isStillOurs, onLost }: Candidate): Promise<Unlock | undefined> {
   try {
-    const release = await lockFile(join(root, "sessiond"), {
+    const release = await lockFile(lockPath.replace(/\.lock$/, ""), {
       fs: removingOnlyIf(isStillOurs),
       realpath: false,
-      lockfilePath: lockPath(root),
+      lockfilePath: lockPath,
       stale: STALE_MS,
       update: UPDATE_MS,
       retries: 0,
@@ -192,10 +196,6 @@ function removingOnlyIf(isStillOurs: () => boolean): typeof fs {
     if (isStillOurs()) fs.rmdirSync(path);
   };
   return { ...fs, rmdir: rmdir as typeof fs.rmdir, rmdirSync: rmdirSync as typeof fs.rmdirSync };
-}
-
-function lockPath(root: string): string {
-  return join(root, "sessiond.lock");
 }
 
 /** A lock that was lost meanwhile cannot be given back; any other failure is an error. */

@@ -8,9 +8,10 @@
 //   STOPPED    nothing is left
 
 import { SessionError } from "../../protocol/errors.ts";
+import { TYPES } from "../../protocol/types.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
-import type { Config } from "../config.ts";
+import { type Config, DEFAULT_TYPE } from "../config.ts";
 import type { Daemon } from "../daemon.ts";
 import { electedPid, Peer } from "../peer/peer.ts";
 import { Log, Metrics } from "../report/report.ts";
@@ -47,7 +48,8 @@ export class Life implements Daemon {
   private constructor(config: Config) {
     this.#config = config;
     this.socket = config.socket;
-    this.#log = new Log(config.logLevel, config.logFile);
+    // Who may read the files has their names anyway.
+    this.#log = new Log(config.logLevel, config.logFile, { hidesIds: !TYPES[config.type].isInFiles });
     this.stopped = new Promise((resolve) => {
       this.#noteStopped = resolve;
     });
@@ -82,7 +84,7 @@ export class Life implements Daemon {
     const place = await this.#takePlace();
     try {
       await this.#checkSocketIsFree();
-      const backend = this.#makeBackend(engine, place);
+      const backend = await this.#makeBackend(engine, place);
       await this.#serve(backend).listen();
       backend.start();
       this.#startTimers(place);
@@ -91,15 +93,21 @@ export class Life implements Daemon {
       await this.#takeApart();
       throw error;
     }
-    this.#log.info("ready", { version: VERSION, socket: this.socket, root: this.#config.root });
+    const { root, type } = this.#config;
+    this.#log.info("ready", {
+      version: VERSION,
+      socket: this.socket,
+      root,
+      ...(type === DEFAULT_TYPE ? {} : { type }),
+    });
   }
 
   async #takePlace(): Promise<Place> {
-    const { root } = this.#config;
-    const election = await elect(root, (reason) => this.#stepDown(reason));
+    const config = this.#config;
+    const election = await elect(config, (reason) => this.#stepDown(reason));
     if (election === undefined) {
       this.#metrics.stop();
-      const what = `Another daemon (pid ${electedPid(root) ?? "unknown"}) already serves ${root}.`;
+      const what = `Another daemon (pid ${electedPid(config) ?? "unknown"}) already serves ${nameOf(config)}.`;
       throw new SessionError("ERR_DAEMON_RUNNING", what);
     }
     this.#place = new Place(election, {
@@ -110,16 +118,16 @@ export class Life implements Daemon {
     return this.#place;
   }
 
-  /** A daemon of the same root that still has the socket is one whose place was taken; so is one that does not answer any more. */
+  /** A daemon of the same root and type that still has the socket is one whose place was taken; so is one that does not answer any more. */
   async #checkSocketIsFree(): Promise<void> {
-    const { root, socket } = this.#config;
-    const served = await new Peer(this.#config).servedRoot().catch(() => undefined);
-    if (served === undefined || served === root) return;
-    throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${String(served)} serves on ${socket} already.`);
+    const { root, socket, type } = this.#config;
+    const served = await new Peer(this.#config).served().catch(() => undefined);
+    if (served === undefined || (served.root === root && served.type === type)) return;
+    throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${nameOf(served)} serves on ${socket} already.`);
   }
 
-  #makeBackend(engine: Engine, place: Place): Backend {
-    this.#backend = engine({
+  async #makeBackend(engine: Engine, place: Place): Promise<Backend> {
+    this.#backend = await engine({
       config: this.#config,
       log: this.#log,
       metrics: this.#metrics,
@@ -191,4 +199,9 @@ export class Life implements Daemon {
     this.#log.info("stopped", { socket: this.socket });
     this.#noteStopped();
   }
+}
+
+/** A root, where it has the usual type, or both. */
+function nameOf({ root, type }: { readonly root: string; readonly type: string }): string {
+  return type === DEFAULT_TYPE ? root : `${root} (type ${type})`;
 }

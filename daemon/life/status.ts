@@ -20,7 +20,7 @@ export function describeDaemon({ config, backend, server, metrics }: StatusParts
     protocol: PROTOCOL_VERSION,
     pid: process.pid,
     root: config.root,
-    engine: config.engine,
+    type: config.type,
     durability: config.durability,
     ...server.load,
     ...backend.report(),

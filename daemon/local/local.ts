@@ -1,7 +1,7 @@
 // The backend of this machine: sessions that a store of this process keeps. Puts together what they need (journal, tombstones, memory of
 // replaced values, sweep, looks for changes of other programs) and takes it apart again. Which of these an engine needs says its store.
 
-import { join } from "node:path";
+import { daemonPath } from "../../protocol/places.ts";
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
@@ -206,7 +206,7 @@ class LocalBackend implements Backend {
   }
 
   get #journalPath(): string {
-    return join(this.#around.config.root, "sessiond.journal");
+    return daemonPath(this.#around.config, ".journal");
   }
 
   #makeSessions(): Sessions {

@@ -24,8 +24,8 @@ const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
 export const PATIENCE_MS = 5_000;
 
 /** Why a daemon that has its place does not answer is for whoever runs it to find out: it is named. */
-export function silentDaemon({ root, socket }: Places): SessionError {
-  const what = `The daemon on ${socket} (pid ${electedPid(root) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
+export function silentDaemon(places: Places): SessionError {
+  const what = `The daemon on ${places.socket} (pid ${electedPid(places) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
   return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
 }
 

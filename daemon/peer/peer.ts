@@ -3,6 +3,7 @@
 import { connect } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
+import { DEFAULT_TYPE } from "../../protocol/types.ts";
 import {
   FrameReader,
   FrameWriter,
@@ -54,11 +55,12 @@ export class Peer {
     return (await this.#ask("status", leaving))?.json;
   }
 
-  /** The root that a daemon of our version serves; undefined when none answers. */
-  async servedRoot(): Promise<unknown> {
+  /** What a daemon of our version serves; undefined when none answers. One that names no type keeps files. */
+  async served(): Promise<{ readonly root: string; readonly type: string } | undefined> {
     const answered = await this.#askOnce("status", PROTOCOL_VERSION);
     if (answered.kind !== "answer") return undefined;
-    return (JSON.parse(answered.answer.json) as Record<string, unknown>).root;
+    const { root, type = DEFAULT_TYPE } = JSON.parse(answered.answer.json);
+    return { root, type };
   }
 
   /** Makes the daemon leave, whatever older version it is of. Resolves to its pid, or to undefined when there is none. Throws as `status`. */

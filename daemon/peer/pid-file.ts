@@ -1,16 +1,16 @@
-// Where the daemon of a root writes its pid. Which process that is matters to messages only: a daemon that was killed leaves the file behind.
+// Where the daemon of a root and type writes its pid. Which process that is matters to messages only: a daemon that was killed leaves the file behind.
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { daemonPath, type Places } from "../../protocol/places.ts";
 
-export function pathOfPid(root: string): string {
-  return join(root, "sessiond.pid");
+export function pathOfPid(places: Pick<Places, "root" | "type">): string {
+  return daemonPath(places, ".pid");
 }
 
 /** The pid of the daemon that was elected last; undefined where none can be read. */
-export function electedPid(root: string): number | undefined {
+export function electedPid(places: Pick<Places, "root" | "type">): number | undefined {
   try {
-    const pid = Number.parseInt(readFileSync(pathOfPid(root), "latin1"), 10);
+    const pid = Number.parseInt(readFileSync(pathOfPid(places), "latin1"), 10);
     return pid > 0 ? pid : undefined;
   } catch {
     // Whatever the system error: the message does without.

@@ -16,17 +16,13 @@ import { isCode } from "../../protocol/errors.ts";
 import type { ChangedValues, Encounters, ForeignWriters } from "../foreign/foreign.ts";
 import { ABSENT, type Awake, type Contents, type Resting, sameToo, stateOf } from "../memory/cache.ts";
 import type { Recovery, SessionFiles, Staged } from "../store/store.ts";
-import type { Leases } from "./leases.ts";
-import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
-import { Look, type LookParts } from "./look.ts";
-import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
-import { Departure } from "./succession.ts";
 import {
   answerUnwritten,
   answerWritten,
   type CommitTurn,
   closed,
   type EndTurn,
+  type Leases,
   type LeaseTurn,
   leaseLost,
   nobodyReads,
@@ -37,7 +33,11 @@ import {
   type TouchTurn,
   type Turn,
   Turns,
-} from "./turns.ts";
+} from "../turns/turns.ts";
+import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
+import { Look, type LookParts } from "./look.ts";
+import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
+import { Departure } from "./succession.ts";
 
 /** The parts of the daemon that a session uses. */
 export interface Surroundings extends LockParts, LookParts {

@@ -2,9 +2,9 @@
 
 import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import {
+  type AnswerOf,
   type FrameWriter,
   type OperationName,
-  type ResponseOf,
   writeAnswer,
   writeFailure,
 } from "../../protocol/wire/wire.ts";
@@ -52,7 +52,7 @@ export class Call<N extends OperationName = OperationName> implements Reply {
   readonly number: number;
   readonly name: N;
   readonly #failures: Failures;
-  #response: ResponseOf<N> | undefined;
+  #response: AnswerOf<N> | undefined;
 
   constructor(
     connection: Connection,
@@ -66,7 +66,7 @@ export class Call<N extends OperationName = OperationName> implements Reply {
   }
 
   /** The response is kept until there is room for its bytes, and never copied before. */
-  answer(response: ResponseOf<N>): void {
+  answer(response: AnswerOf<N>): void {
     this.#response = response;
     this.connection.send(this);
   }

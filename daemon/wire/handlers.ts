@@ -1,6 +1,7 @@
 // One short function per operation; the compiler demands all of them. Checks what the shapes cannot, and hands the call to the backend.
 
 import { randomBytes } from "node:crypto";
+import { backendName, backendToTell } from "../../protocol/backend-name.ts";
 import { SessionError } from "../../protocol/errors.ts";
 import { parseDelta } from "../../protocol/image/image.ts";
 import { isSessionId, prefixOf } from "../../protocol/session-id.ts";
@@ -12,6 +13,7 @@ import {
   type State,
 } from "../../protocol/wire/wire.ts";
 import {
+  type Backend,
   type Caller,
   type CommitTurn,
   endLeaseOf,
@@ -28,7 +30,7 @@ export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, 
 
 export interface HandlerParts {
   readonly config: Config;
-  readonly backend: SessionCalls & { readonly directory: string };
+  readonly backend: SessionCalls & Pick<Backend, "directory" | "versions">;
   readonly metrics: Metrics;
   readonly report: () => Record<string, unknown>;
   /** Makes the daemon leave, after what it has to answer. */
@@ -115,9 +117,18 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   call.connection.greet(request.client);
   const { leaseMs, maxLeaseMs, maxSessionBytes } = config;
   const { instance } = request;
-  const { directory } = backend;
+  const { directory, versions } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
-  call.answer({ version: PROTOCOL_VERSION, pid: process.pid, instance, directory, ...limits });
+  const version = PROTOCOL_VERSION;
+  call.answer({
+    version,
+    pid: process.pid,
+    instance,
+    directory,
+    ...limits,
+    backend: backendToTell(backendName(config)),
+    versions: versions || undefined,
+  });
 }
 
 function watch({ metrics, report }: HandlerParts, { limit }: RequestOf<"watch">, call: Call<"watch">): void {
@@ -150,6 +161,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
+    floor: request.floor,
     base: request.base,
     held: request.options?.held,
     delta: request.delta,

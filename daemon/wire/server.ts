@@ -31,6 +31,8 @@ const MAX_STRANGERS = 512;
 /** For a worker that does not read its answers: as long as it is waited for, no other daemon can begin. */
 const LAST_WORDS_MS = 1_000;
 
+/** Servers of this process that have begun to listen: of two in one directory each has a first name of its own. */
+let listened = 0;
 /** A socket is made 0600 from the start. */
 const SOCKET_UMASK = 0o177;
 
@@ -78,7 +80,8 @@ export class Server implements ConnectionEvents {
   async listen(): Promise<void> {
     const { socket } = this.#options;
     checkMayReplace(socket);
-    const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}`);
+    const nth = listened++;
+    const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}${nth === 0 ? "" : `-${nth}`}`);
     const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
     removeFile(path);
     const umask = process.umask(SOCKET_UMASK);

@@ -3,6 +3,7 @@
 import { isErrorCode, SessionError, SucceededError } from "../errors.ts";
 import type { FrameWriter } from "./frame.ts";
 import {
+  type AnswerOf,
   type CallOf,
   OPERATIONS,
   type OperationName,
@@ -40,7 +41,7 @@ export function readRequest<N extends OperationName>(name: N, fields: readonly u
 export function writeAnswer<N extends OperationName>(
   writer: FrameWriter,
   { number, name }: { readonly number: number; readonly name: N },
-  response: ResponseOf<N>,
+  response: AnswerOf<N>,
 ): void {
   writer.pushMessage(number, OK, OPERATIONS[name].response, response);
 }

@@ -13,6 +13,7 @@ export {
   writeFailure,
 } from "./message.ts";
 export {
+  type AnswerOf,
   type CallOf,
   type CommitOptions,
   KIND,

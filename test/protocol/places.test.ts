@@ -8,7 +8,11 @@ const alone = { env: {}, uid: 1000, toAbsolute: (path: string) => resolve("/home
 
 describe("root and socket are", () => {
   test("the user's own, where nobody names them", () => {
-    expect(findPlaces({}, alone)).toEqual({ root: "/tmp/gambas.1000", socket: "/tmp/gambas.1000/sessiond.sock" });
+    expect(findPlaces({}, alone)).toEqual({
+      root: "/tmp/gambas.1000",
+      socket: "/tmp/gambas.1000/sessiond.sock",
+      type: "file",
+    });
   });
 
   test("those of user 0 on a system without users", () => {
@@ -17,13 +21,26 @@ describe("root and socket are", () => {
 
   test("those of the environment, unless a variable is empty", () => {
     const env = { GAMBAS_SESSION_ROOT: "/var/sessions", GAMBAS_SESSION_SOCKET: "" };
-    expect(findPlaces({}, { ...alone, env })).toEqual({ root: "/var/sessions", socket: "/var/sessions/sessiond.sock" });
+    expect(findPlaces({}, { ...alone, env })).toEqual({
+      root: "/var/sessions",
+      socket: "/var/sessions/sessiond.sock",
+      type: "file",
+    });
   });
 
   test("those that are named, whatever the environment says, as absolute paths", () => {
     const env = { GAMBAS_SESSION_ROOT: "/var/sessions", GAMBAS_SESSION_SOCKET: "/run/s" };
     const places = findPlaces({ root: "mine", socket: "mine/s" }, { ...alone, env });
-    expect(places).toEqual({ root: "/home/mine", socket: "/home/mine/s" });
+    expect(places).toEqual({ root: "/home/mine", socket: "/home/mine/s", type: "file" });
+  });
+
+  test("of each other type of sessions named by it, as the environment or somebody says", () => {
+    const env = { GAMBAS_SESSION_TYPE: "Redis" };
+    const socket = "/tmp/gambas.1000/sessiond-redis.sock";
+    expect(findPlaces({}, { ...alone, env })).toEqual({ root: "/tmp/gambas.1000", socket, type: "redis" });
+    expect(findPlaces({ type: "MEMORY" }, { ...alone, env }).socket).toBe("/tmp/gambas.1000/sessiond-memory.sock");
+    expect(findPlaces({ type: "file" }, { ...alone, env }).socket).toBe("/tmp/gambas.1000/sessiond.sock");
+    expect(() => findPlaces({}, { ...alone, env: { GAMBAS_SESSION_TYPE: "paper" } })).toThrow(/Unknown session type/);
   });
 
   test("a socket in the root of the file system, if that is the root", () => {

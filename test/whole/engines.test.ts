@@ -11,8 +11,10 @@ import { ToyEngine } from "../support/daemon/toy-engine.ts";
 import { Browser, Example } from "../support/example.ts";
 import { freshRoot, isAlive, removeRoot } from "../support/processes.ts";
 
+const FILES = await ENGINES.file();
 const ALL: readonly (readonly [string, Engine])[] = [
-  ...Object.entries(ENGINES),
+  ["files", FILES],
+  ["memory", await ENGINES.memory()],
   ["a toy", onStore(() => new ToyEngine())],
 ];
 
@@ -41,7 +43,7 @@ test.each(ALL)("the page shares one session between four workers: %s", async (_,
   await browser.submit("/sign-in", { name: "Ana" });
   await browser.submit("/cart", { dish: "pan", change: "1" });
   const sessions = await browser.sessionByWorker();
-  const hasFiles = engine === ENGINES["gambas-file"];
+  const hasFiles = engine === FILES;
   for (const session of sessions) {
     expect(session).toMatchObject({ visits: 6, user: "Ana", cart: { pan: 1 } });
     expect(session.path).toBe(hasFiles ? `${root}/session/${session.id}` : null);

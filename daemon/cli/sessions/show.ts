@@ -18,7 +18,7 @@ import {
 import { isSessionId } from "../../../protocol/session-id.ts";
 import { Origins } from "../../../protocol/value/value.ts";
 import { KIND } from "../../../protocol/wire/wire.ts";
-import { resolveConfig } from "../../config.ts";
+import { type Config, resolveConfig, TYPES } from "../../config.ts";
 import { Conversation } from "../../peer/peer.ts";
 import type { Errand } from "../terminal/errand.ts";
 import { bytesText, dateText } from "../terminal/figures.ts";
@@ -50,22 +50,26 @@ export async function show(errand: Errand, what: "values" | "types"): Promise<bo
   return true;
 }
 
-/** The daemon knows best; where none runs, the file is the truth. */
+/** The daemon knows best; where none runs, the file is the truth, if sessions of this type are in files. */
 async function foundById({ options }: Errand, id: string): Promise<Found> {
   const config = resolveConfig(options);
   const daemon = await Conversation.begin(config);
   if (daemon === undefined) {
     const path = join(config.root, "session", id);
-    if (lookAt(path) === undefined) throw noDaemonOn(config);
+    if (!TYPES[config.type].isInFiles || lookAt(path) === undefined) throw noDaemonOn(config);
     return { ...fileNamed(path), name: id };
   }
   try {
     const { kind, size, image } = await daemon.call("open", { sid: id, known: 0 });
-    if (kind === KIND.absent || image === null) throw new NotThere(`There is no session ${id} in ${config.root}.`);
+    if (kind === KIND.absent || image === null) throw new NotThere(`There is no session ${id} ${placeOf(config)}.`);
     return { name: id, bytes: size, image: Buffer.from(image) };
   } finally {
     daemon.close();
   }
+}
+
+function placeOf({ root, type }: Config): string {
+  return TYPES[type].isInFiles ? `in ${root}` : `of type ${type}`;
 }
 
 /** @throws SessionError ERR_UNREADABLE with the place that is damaged, ERR_STORE. */

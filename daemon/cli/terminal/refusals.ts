@@ -3,7 +3,7 @@
 
 import { lstatSync, type Stats } from "node:fs";
 import type { Places } from "../../../protocol/places.ts";
-import { quoted } from "./shell.ts";
+import { flagsOf } from "./shell.ts";
 
 /** The command was not understood. */
 export class WrongUsage extends Error {}
@@ -22,9 +22,10 @@ export class NoDaemon extends Error {
 }
 
 /** What was looked for and is not there. Looks at the root only. */
-export function noDaemonOn({ root, socket }: Places): NoDaemon {
+export function noDaemonOn(places: Places): NoDaemon {
+  const { root, socket } = places;
   const others = "Another root is named by --root DIR or GAMBAS_SESSION_ROOT.";
-  const start = `Start one: gambas-sessiond --root ${quoted(root)}`;
+  const start = `Start one: gambas-sessiond ${flagsOf(places)}`;
   const stat = lookAt(root);
   if (stat === undefined)
     return new NoDaemon(`There is no root directory ${root}, and no daemon on ${socket}.`, `${start}\n${others}`);
@@ -34,7 +35,7 @@ export function noDaemonOn({ root, socket }: Places): NoDaemon {
     const what = `The root ${root} belongs to user ${stat.uid}, not to you (${user}), and no daemon answers on ${socket}.`;
     return new NoDaemon(
       what,
-      `Ask as that user: sudo -u '#${stat.uid}' gambas-sessiond COMMAND --root ${quoted(root)}\n${others}`,
+      `Ask as that user: sudo -u '#${stat.uid}' gambas-sessiond COMMAND ${flagsOf(places)}\n${others}`,
     );
   }
   return new NoDaemon(`No daemon answers on ${socket}.`, `${start}\n${others}`);

@@ -1,9 +1,8 @@
 // Looks at the daemon from outside: its socket, what it says of itself, who was elected, and its process.
 
 import { lstatSync, type Stats } from "node:fs";
-import { join } from "node:path";
 import { SessionError } from "../../../protocol/errors.ts";
-import { maxOpenFiles, type Places } from "../../../protocol/places.ts";
+import { daemonPath, maxOpenFiles, type Places } from "../../../protocol/places.ts";
 import { Peer, pathOfPid } from "../../peer/peer.ts";
 import type {
   ClockFacts,
@@ -58,13 +57,13 @@ export async function askDaemon(places: Places): Promise<Asked> {
   }
 }
 
-export function lookAtElection(root: string, disk: DiskFacts | undefined): ElectionFacts {
-  const file = attempt(() => readQuietly(pathOfPid(root)));
+export function lookAtElection(places: Places, disk: DiskFacts | undefined): ElectionFacts {
+  const file = attempt(() => readQuietly(pathOfPid(places)));
   const pid = file === undefined ? Number.NaN : Number.parseInt(file.bytes.toString("latin1"), 10);
   return {
     pid: pid > 0 ? pid : undefined,
     electedMs: file?.stat.mtimeMs,
-    hasLockDirectory: statAt(join(root, "sessiond.lock"))?.isDirectory() === true,
+    hasLockDirectory: statAt(daemonPath(places, ".lock"))?.isDirectory() === true,
     isHeld: file === undefined ? false : isLocked(file.stat, LAYERED.includes(disk?.type ?? "")),
     holder: pid > 0 ? holderOf(pid) : "unknown",
   };
@@ -91,13 +90,13 @@ function holderOf(pid: number): ElectionFacts["holder"] {
 
 /** Undefined also for a process of that number that is another one: the daemon's may be in a container. The daemon keeps its pid file open. */
 export function lookAtProcess(
-  root: string,
+  places: Places,
   daemon: DaemonFacts,
   { isHeld, pid: elected }: ElectionFacts,
 ): ProcessFacts | undefined {
   const pid = daemon.kind === "answers" ? daemon.told.pid : isHeld === true ? elected : undefined;
   const open = pid === undefined ? [] : namesIn(`/proc/${pid}/fd`);
-  if (pid === undefined || !open.some((fd) => linkAt(`/proc/${pid}/fd/${fd}`) === pathOfPid(root))) return undefined;
+  if (pid === undefined || !open.some((fd) => linkAt(`/proc/${pid}/fd/${fd}`) === pathOfPid(places))) return undefined;
   const [, umask] = /^Umask:\s*([0-7]+)/m.exec(textOf(`/proc/${pid}/status`) ?? "") ?? [];
   return {
     pid,

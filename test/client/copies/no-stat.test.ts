@@ -14,8 +14,8 @@ let clients: Client[];
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "gs-no-stat-"));
   // This engine has no files at all: nothing a worker could stat.
-  daemon = await startDaemon({ root, engine: "memory", logLevel: "silent" });
-  clients = [new Client({ root, spawn: false }), new Client({ root, spawn: false })];
+  daemon = await startDaemon({ root, type: "memory", logLevel: "silent" });
+  clients = [new Client({ root, type: "memory", spawn: false }), new Client({ root, type: "memory", spawn: false })];
 });
 
 afterEach(async () => {

@@ -57,7 +57,8 @@ const outer: Outside<Toy> = {
 let commits: CommitRequest[];
 let refusal: ErrorCode | undefined;
 const calls: Calls = {
-  directory: "",
+  type: "memory",
+  pathOf: () => null,
   load: async () => undefined,
   apply: async (request) => {
     commits.push(request);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DaemonProgram } from "../../../client/link/daemon-program.ts";
 
-const PLACES = { root: "/somewhere", socket: "/somewhere/sessiond.sock" };
+const PLACES = { root: "/somewhere", socket: "/somewhere/sessiond.sock", type: "file" } as const;
 
 let home: string;
 const [directory, script] = [process.cwd(), process.argv[1]];
@@ -115,6 +115,22 @@ describe("it is started", () => {
       "--idle-exit-ms=5",
       "--log-file=/somewhere/sessiond.log",
     ]);
+  });
+
+  it("as a daemon of files as ever, whatever this process says of other sessions in its environment", () => {
+    const { env } = new DaemonProgram(PLACES, {}, undefined);
+    expect(env).toEqual({ GAMBAS_SESSION_TYPE: undefined, GAMBAS_SESSION_REDIS: undefined });
+  });
+
+  it("with what may be a secret in its environment alone", () => {
+    const places = { root: "/somewhere", socket: "/somewhere/sessiond-redis.sock", type: "redis" } as const;
+    const settings = { redis: "redis://app:hidden@db", acceptLoss: true, acceptEviction: false, maxStaleMs: 50 };
+    const { args, env } = new DaemonProgram(places, settings, undefined);
+    expect(args.slice(4)).toEqual([
+      ...["--type", "redis", "--max-stale-ms=50", "--accept-loss", "--log-file=/somewhere/sessiond-redis.log"],
+    ]);
+    expect(args.join()).not.toContain("hidden");
+    expect(env.GAMBAS_SESSION_REDIS).toBe("redis://app:hidden@db");
   });
 
   it("with a log whose path is that of the client's working directory, as the daemon has another one", () => {

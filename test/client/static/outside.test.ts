@@ -121,14 +121,17 @@ describe("outside every context", () => {
     expect([house.has(first), house.has(second)]).toEqual([false, true]);
   });
 
-  it('Type is "file"; anything unknown is refused and changes nothing', async () => {
+  it('Type is "file"; what is unknown, not there, or too late is refused and changes nothing', async () => {
+    const setType = (type: unknown): void => {
+      Session.Type = type as string;
+    };
     expect(Session.Type).toBe("file");
-    Session.Type = "FILE";
-    for (const bad of ["sqlite", "redis", "", 5n as unknown as string, null as unknown as string]) {
-      expect(() => {
-        Session.Type = bad;
-      }).toThrow(/Unknown session type/);
-    }
+    setType("FILE");
+    for (const bad of ["paper", "memory", " file", 5n, null])
+      expect(() => setType(bad)).toThrow(/Unknown session type/);
+    for (const bad of ["sqlite", "SQLite", ""]) expect(() => setType(bad)).toThrow(/"sqlite" is not available/);
+    expect(() => setType("redis")).toThrow(/cannot become "redis": sessions of type "file" are in use/);
+    expect(await codeOf(() => setType("redis"))).toBe("ERR_BAD_OPTION");
     expect(Session.Type).toBe("file");
   });
 

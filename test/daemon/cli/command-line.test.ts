@@ -66,8 +66,8 @@ describe("the command line", () => {
   });
 
   test("refuses a setting of the wrong kind before it starts anything", async () => {
-    expect(await runCommandLine(["--root", root, "--engine", "steam"])).toBe(2);
-    expect(said).toContain("ERR_BAD_OPTION: The setting engine must be one of gambas-file, memory, not steam.");
+    expect(await runCommandLine(["--root", root, "--type", "steam"])).toBe(2);
+    expect(said).toContain('ERR_BAD_OPTION: Unknown session type "steam"; there are "file" and "redis".');
   });
 
   test("takes flags before the command as well, and says where it has found no daemon, and how to start one", async () => {

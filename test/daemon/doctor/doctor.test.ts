@@ -183,9 +183,9 @@ describe("a daemon", () => {
 
   test("to which others can connect, and that keeps nothing, is told so", async () => {
     makeRoot();
-    const daemon = await startDaemon({ root, logLevel: "silent", engine: "memory" });
+    const daemon = await startDaemon({ root, logLevel: "silent", type: "memory" });
     chmodSync(daemon.socket, 0o666);
-    expect(await wrongs()).toEqual(["socket/mode", "socket/loses-everything"]);
+    expect(await wrongs({ root, type: "memory" })).toEqual(["socket/mode", "socket/loses-everything"]);
     await daemon.stop();
   });
 

@@ -55,7 +55,7 @@ test.each([
   ],
 ])("the next one is elected, with the lock, when the one before %s", async (_what, leave) => {
   meanwhile(leave);
-  election = await elect(root, () => undefined);
+  election = await elect({ root, type: "file" }, () => undefined);
   letThrough();
   expect(election?.isStillOurs()).toBe(true);
   const fd = openSync(pidPath, constants.O_RDWR);

@@ -40,7 +40,7 @@ async function status(at: string, form: "text" | "json"): Promise<string> {
 }
 
 function retire(): Promise<number | undefined> {
-  return new Peer({ root, socket: join(root, "sessiond.sock") }).retire();
+  return new Peer({ root, socket: join(root, "sessiond.sock"), type: "file" }).retire();
 }
 
 /** Takes connections and says nothing, as a daemon that was stopped. */

@@ -37,7 +37,7 @@ test("says who it is and how it was started", async () => {
   const { version } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as { version: string };
   expect(await report()).toMatchObject({
     ...{ version, protocol: PROTOCOL_VERSION, pid: process.pid, root: lab.root, uptimeSeconds: expect.any(Number) },
-    ...{ engine: "gambas-file", durability: "file", hasRecordLocks: expect.any(Boolean), connections: 1 },
+    ...{ type: "file", durability: "file", hasRecordLocks: expect.any(Boolean), connections: 1 },
   });
 });
 

@@ -198,13 +198,13 @@ const anyCall = fc.record({
 });
 const anyRounds = fc.array(fc.array(anyCall, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 });
 
-describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine) => {
+describe.each(["memory", "file"] as const)("with the type %s", (type) => {
   let lab: Lab;
   let workers: RawWorker[];
   let runs = 0;
 
   beforeEach(async () => {
-    lab = await Lab.open({ engine });
+    lab = await Lab.open({ type });
     workers = await Promise.all(Array.from({ length: 4 }, () => lab.worker()));
   });
 
@@ -212,7 +212,7 @@ describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine)
 
   async function play(rounds: readonly (readonly Call[])[]): Promise<void> {
     runs += 1;
-    const ids = PREFIX_OF.map((prefix) => newId(`${engine}${runs}.${prefix}`));
+    const ids = PREFIX_OF.map((prefix) => newId(`${type}${runs}.${prefix}`));
     let models: Model[] = [ids.map(() => ABSENT)];
     for (const calls of rounds) {
       const answers = await Promise.all(
@@ -241,7 +241,7 @@ describe.each(["memory", "gambas-file"] as const)("with the engine %s", (engine)
   }
 
   test("calls at once are carried out in some order, with creation, expiry, abandon and unique among them", async () => {
-    await fc.assert(fc.asyncProperty(anyRounds, play), { numRuns: engine === "memory" ? 300 : 100 });
+    await fc.assert(fc.asyncProperty(anyRounds, play), { numRuns: type === "memory" ? 300 : 100 });
   });
 });
 

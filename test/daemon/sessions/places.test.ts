@@ -165,7 +165,7 @@ test.each(["sessiond.sock", "sessiond.pid", "sessiond.lock"])(
 
 test.each<DaemonOptions>([
   { durability: "later" as "file" },
-  { engine: "paper" as "memory" },
+  { type: "paper" as "memory" },
   { leaseMs: -1 },
   { cacheBytes: Number.NaN },
   { sweepMs: "soon" as unknown as number },
@@ -196,11 +196,11 @@ test("a lease when none is asked for is no longer than the longest that may be",
 });
 
 test("an empty variable is one that is not set", () => {
-  const env = { GAMBAS_SESSION_ROOT: "", GAMBAS_SESSION_SOCKET: "" };
+  const env = { GAMBAS_SESSION_ROOT: "", GAMBAS_SESSION_SOCKET: "", GAMBAS_SESSION_TYPE: "" };
   const { root, socket } = resolveConfig({}, env);
   expect(root).toMatch(/^\/tmp\/gambas\.\d+$/);
   expect(socket).toBe(join(root, "sessiond.sock"));
-  expect(resolvePlaces({}, env)).toEqual({ root, socket });
+  expect(resolvePlaces({}, env)).toEqual({ root, socket, type: "file" });
 });
 
 describe("a socket is refused", () => {
@@ -222,4 +222,39 @@ describe("a socket is refused", () => {
     expect(lab.values(id)).toEqual({ n: 0 });
     await lab.close();
   });
+
+  test("on which a daemon of this root and another type serves, which goes on", async () => {
+    const lab = await Lab.open();
+    const refused = start({ root: lab.root, type: "memory", socket: lab.daemon.socket });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_SOCKET_PATH" });
+    await expect(refused).rejects.toThrow(`The daemon of ${lab.root} serves on ${lab.daemon.socket} already.`);
+    await (await lab.worker()).create(newId(), { n: 0 });
+    await lab.close();
+  });
+});
+
+test("a root has a daemon of each type, with a socket, an election and a log of its own", async () => {
+  const lab = await Lab.open();
+  const daemon = await startDaemon({ root: lab.root, type: "memory", logLevel: "silent" });
+  expect(daemon.socket).toBe(join(lab.root, "sessiond-memory.sock"));
+  const files = ["lock", "pid", "sock"].flatMap((ending) => [`sessiond-memory.${ending}`, `sessiond.${ending}`]);
+  expect(readdirSync(lab.root)).toEqual(expect.arrayContaining(files));
+  const again = startDaemon({ root: lab.root, type: "memory", logLevel: "silent" });
+  await expect(again).rejects.toThrow(`already serves ${lab.root} (type memory).`);
+  await daemon.stop();
+  expect(readdirSync(lab.root).filter((name) => name.startsWith("sessiond-"))).toEqual([]);
+  await (await lab.worker()).create(newId(), { n: 0 });
+  await lab.close();
+});
+
+test("what a type needs, and what means nothing to it, is said before anything is touched", async () => {
+  const root = join(base, "r");
+  await expect(start({ root, type: "redis" })).rejects.toThrow(/Sessions of type redis need the option redis/);
+  await expect(start({ root, redis: "redis://db" })).rejects.toThrow(
+    /redis is for sessions of type redis; the type is file/,
+  );
+  await expect(start({ root, engine: "memory" } as DaemonOptions)).rejects.toThrow(
+    /There is no setting "engine"; that is the type/,
+  );
+  expect(existsSync(root)).toBe(false);
 });

@@ -5,8 +5,8 @@ import { codeOf, Lab, newId } from "../../support/daemon/lab.ts";
 import { deltaOf, type RawWorker, valuesOf } from "../../support/daemon/raw-worker.ts";
 
 const PLACES = [
-  ["the engine memory", { engine: "memory" }],
-  ["the engine gambas-file", { engine: "gambas-file" }],
+  ["the type memory", { type: "memory" }],
+  ["the type file", { type: "file" }],
   ["no room to keep a session in memory", { cacheBytes: 1 }],
 ] as const;
 

@@ -1,0 +1,148 @@
+// Real Redis servers for tests: each in a directory of its own, on 127.0.0.1 and a Unix socket, ended with what it keeps.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe } from "vitest";
+import { requireGambas } from "../gambas/interop-name.ts";
+
+function isInstalled(): boolean {
+  try {
+    execFileSync("redis-server", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Tests that need a redis-server are skipped where there is none, by a name that says so; in CI they fail there. */
+export function describeWithRedis(name: string, tests: () => void): void {
+  if (isInstalled() || requireGambas) describe(name, tests);
+  else describe.skip(`${name} (needs redis-server)`, tests);
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export type Flags = readonly string[];
+
+/** A server that keeps what it acknowledged over its end, and throws nothing away: what sessions want. */
+export const KEEPING: Flags = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""];
+
+export class RedisProcess {
+  readonly folder: string;
+  readonly port: number;
+  readonly socket: string;
+  readonly #command: readonly string[];
+  #child: ChildProcess | undefined;
+
+  private constructor(folder: string, port: number, command: readonly string[]) {
+    this.folder = folder;
+    this.port = port;
+    this.socket = join(folder, "s");
+    const own = ["--bind", "127.0.0.1", "--unixsocket", this.socket, "--dir", folder, "--logfile", join(folder, "log")];
+    this.#command = [...command, ...own, "--daemonize", "no"];
+  }
+
+  /** Resolves when it answers, if only with an error. */
+  static async start(flags: Flags = KEEPING): Promise<RedisProcess> {
+    const port = await freePort();
+    return RedisProcess.#started(port, ["--port", String(port), "--protected-mode", "no", ...flags]);
+  }
+
+  /** Its port speaks TLS alone. */
+  static async startTls(flags: Flags): Promise<RedisProcess> {
+    const port = await freePort();
+    return RedisProcess.#started(port, ["--port", "0", "--tls-port", String(port), "--protected-mode", "no", ...flags]);
+  }
+
+  /** @param watched lines of its configuration: what it watches. */
+  static async startSentinel(watched: readonly string[]): Promise<RedisProcess> {
+    const port = await freePort();
+    const folder = mkdtempSync(join(tmpdir(), "gs-redis-"));
+    // It keeps what it learns in the file.
+    writeFileSync(join(folder, "sentinel.conf"), `port ${port}\nprotected-mode no\n${watched.join("\n")}\n`);
+    return RedisProcess.#started(port, [join(folder, "sentinel.conf"), "--sentinel"], folder);
+  }
+
+  static async #started(port: number, command: readonly string[], folder?: string): Promise<RedisProcess> {
+    const server = new RedisProcess(folder ?? mkdtempSync(join(tmpdir(), "gs-redis-")), port, command);
+    await server.startAgain();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get socketUrl(): string {
+    return `unix://${this.socket}`;
+  }
+
+  async startAgain(): Promise<void> {
+    const child = spawn("redis-server", this.#command, { stdio: "ignore" });
+    this.#child = child;
+    // Rejects where there is no such program.
+    await once(child, "spawn");
+    await this.#answers();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** Ends the process; its files stay. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** What redis-cli says to a command, over the Unix socket. @throws where that is an error. */
+  cli(...args: readonly string[]): string {
+    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" }).trim();
+  }
+
+  /** Whether a script keeps it from anything else. */
+  isBusy(): boolean {
+    return /^BUSY/.test(spawnSync("redis-cli", ["-s", this.socket, "GET", "x"], { encoding: "utf8" }).stdout);
+  }
+
+  async #answers(): Promise<void> {
+    while (!(await this.#isAnswering())) {
+      if (this.#child?.exitCode !== null) throw new Error(`redis-server ended at once: see ${this.folder}/log`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  #isAnswering(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket = createConnection(this.socket);
+      socket.on("connect", () => socket.write("PING\r\n"));
+      socket.on("error", () => resolve(false));
+      socket.on("close", () => resolve(false));
+      socket.on("data", (bytes) => {
+        resolve(!String(bytes).startsWith("-LOADING"));
+        socket.destroy();
+      });
+    });
+  }
+}
