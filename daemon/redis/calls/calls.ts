@@ -177,11 +177,6 @@ export class Calls {
     return untilSure(() => this.#track(this.#link.serverOf(key).run(script, [key], args)));
   }
 
-  /** Resolves when nothing is under way any more. */
-  async settled(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
-  }
-
   #want(key: string, kind: keyof Gathered, args: readonly Argument[]): Promise<Answer> {
     const server = this.#link.serverOf(key);
     const gathered = this.#gathered.get(server) ?? { reads: [], writes: [], indexes: [] };
