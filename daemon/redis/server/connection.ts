@@ -21,6 +21,8 @@ export interface ConnectionOptions {
 type Package = typeof import("@redis/client");
 type Client = ReturnType<Package["createClient"]>;
 
+const TLS_HINT = "(Does it want TLS? Then the URL begins with rediss://.)";
+
 let loaded: Promise<Package> | undefined;
 
 /** @throws SessionError ERR_BAD_OPTION where the package is not installed. */
@@ -61,9 +63,7 @@ export class Connection {
     const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
     this.#typed = client.withTypeMapping(types) as unknown as Client;
     this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
-    client.on("error", (error: Error) =>
-      this.#close(new ServerError("unsure", "CUT", causeOf(error), { cause: error })),
-    );
+    client.on("error", (error: Error) => this.#close(this.#failureOf(error, "unsure")));
     client.on("invalidate", (key: Buffer | string | null) => {
       if (this.#end === undefined) options.onInvalidated(key === null ? null : [String(key)]);
     });
@@ -91,9 +91,12 @@ export class Connection {
       await connection.#connect();
       return connection;
     } catch (error) {
-      const reason = connection.#end ?? connection.#failureOf(error, "refused");
+      const { code, message, cause } = connection.#end ?? connection.#failureOf(error, "refused");
       connection.close();
-      throw new ServerError("refused", reason.code, reason.message, { cause: reason.cause });
+      // It hung up at the first words, which were not in TLS.
+      const isHint =
+        code === "CUT" && tls === undefined && "host" in address && !/ECONNREFUSED|ENOTFOUND/.test(message);
+      throw new ServerError("refused", code, isHint ? `${message} ${TLS_HINT}` : message, { cause });
     }
   }
 

@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly onAway: (reason: Error) => void;
   /** Whenever there is one again. */
   readonly onConnected: (facts: Facts) => void;
+  /** Whether another server has its place now, as far as somebody knows. */
+  readonly hasMoved?: () => Promise<boolean>;
   /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
   readonly witness?: () => string | undefined;
 }
@@ -221,7 +223,8 @@ export class RedisServer implements Server {
   async #look(connection: Connection): Promise<void> {
     try {
       this.#facts = factsIn(String(await connection.call(["INFO"])));
-      if (!isMaster(this.#facts)) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
+      const isLeft = !isMaster(this.#facts) || (await this.#options.hasMoved?.());
+      if (isLeft) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
     } catch (error) {
       // It has broken, which ends the watch, or is busy, which calls find out themselves.
       if (!(error instanceof ServerError)) throw error;
