@@ -2,6 +2,7 @@
 // apart again. README.md of this folder says why it is so.
 
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
+import { Log } from "../report/report.ts";
 import { connectLink, type Link } from "./link/link.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -13,6 +14,7 @@ const PREFIX = "gs";
 /** How long a call waits for a server that is away, and how long one answer may take. */
 const WAIT_MS = 10_000;
 const ANSWER_MS = 3_000;
+const LINK = { keyPrefixes: [`${PREFIX}:`, `${PREFIX}!`], waitMs: WAIT_MS, answerMs: ANSWER_MS };
 /** So often the clock is compared with that of Redis while nobody asks anything. */
 const CLOCK_MS = 5_000;
 
@@ -20,18 +22,25 @@ const CLOCK_MS = 5_000;
  * @throws SessionError where the server cannot be reached, or must not keep sessions.
  */
 export const redisEngine: Engine = async (around) => {
-  const { config, log } = around;
-  const link = await connectLink({
-    url: config.redis,
-    keyPrefixes: [`${PREFIX}:`, `${PREFIX}!`],
-    waitMs: WAIT_MS,
-    answerMs: ANSWER_MS,
-    acceptEviction: config.acceptEviction,
-    acceptLoss: config.acceptLoss,
-    log,
-  });
-  return openOn(link, around);
+  const { redis, acceptEviction, acceptLoss } = around.config;
+  return openOn(await connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log: around.log }), around);
 };
+
+/**
+ * How a server is, asked without a daemon, by a connection that is closed again; also one that may drop sessions, or forget them.
+ *
+ * @returns what a daemon's status says of it.
+ * @throws SessionError as the engine.
+ */
+export async function askRedis(url: string): Promise<Record<string, unknown>> {
+  const log = new Log("silent");
+  const link = await connectLink({ ...LINK, url, waitMs: ANSWER_MS, acceptEviction: true, acceptLoss: true, log });
+  try {
+    return link.report();
+  } finally {
+    await link.close();
+  }
+}
 
 /** The backend on a link that is open. Closes it with itself. */
 export async function openOn(link: Link, around: Around): Promise<Backend> {
@@ -135,7 +144,7 @@ class RedisBackend implements Backend {
       bytesCached: this.#sessions.bytes,
       waitingTurns: this.#sessions.waitingCount,
       tombstones: this.#sessions.endedCount,
-      ...this.#link.report(),
+      redis: this.#link.report(),
       ...{ scriptCalls, keysRead, keysWritten, barriers },
       barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
     };
