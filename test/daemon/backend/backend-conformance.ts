@@ -40,7 +40,7 @@ class House {
   }
 
   static async open(engine: Engine, options: DaemonOptions): Promise<House> {
-    const [root, metrics, timers] = [freshRoot(), new Metrics(), new Array<NodeJS.Timeout>()];
+    const [root, metrics, timers] = [freshRoot(), new Metrics(), [] as NodeJS.Timeout[]];
     const config = resolveConfig({ root, sweepMs: 0, logLevel: "silent", ...options });
     prepareRoot(config.root);
     let backend: Backend | undefined;
