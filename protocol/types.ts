@@ -13,13 +13,16 @@ interface TypeRow {
   /** Settings that mean something to this type and not to every other one. */
   readonly own: readonly string[];
   readonly durabilities: readonly string[];
+  /** How long a daemon that is started may take until it is ready, or says why not, at least: on a busy machine a start takes seconds. */
+  readonly startMs: number;
 }
 
-/** Of Gambas' locks, of files that others write, and of what the daemon alone remembers. */
+/** Of Gambas' locks, of files that others write, and of what no server does by itself. */
 const OF_LOCAL_STORES = [
   "gambas",
   "openSessions",
   "lockWaitMs",
+  "sweepMs",
   "reconcileMs",
   "maxTombstones",
   "repairSeconds",
@@ -33,13 +36,16 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
   redis: {
     use: "sessions",
     isInFiles: false,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
-    durabilities: ["file", "fsync", "replica"],
+    durabilities: ["file", "replica"],
+    // For a server that is away it looks for 10 s before it says so.
+    startMs: 15_000,
   },
   memory: {
     use: "tests",
@@ -47,6 +53,7 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
 } as const satisfies Record<string, TypeRow>;
 

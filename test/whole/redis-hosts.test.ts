@@ -9,6 +9,7 @@ import { runCommandLine } from "../../daemon/cli/command-line.ts";
 import { electedPid } from "../../daemon/peer/peer.ts";
 import { daemonsOf, freshRoot, killAndWait, removeRoot, until, WorkerProcess } from "../support/processes.ts";
 import { describeWithRedis, KEEPING, RedisProcess } from "../support/redis/redis-server.ts";
+import { repository } from "../support/repository.ts";
 
 const SECRET = "kept-from-everybody";
 
@@ -131,6 +132,12 @@ describeWithRedis("two hosts on one Redis", () => {
     expect(await command("list", ...at)).toContain(id);
     expect(await command("show", id, ...at)).toMatch(/cart +String\[\] +\["tea"\]/);
     expect(await command("status", ...at)).toMatch(/^type +redis$/m);
+    const members = /export interface DaemonStatus \{([^}]*)\}/.exec(readFileSync("client/api.ts", "utf8"))?.[1] ?? "";
+    const always = [...members.matchAll(/readonly (\w+):/g)].map(([, name]) => name);
+    const status = JSON.parse(await command("status", "--json", ...at));
+    expect(Object.keys(status)).toEqual(expect.arrayContaining([...always, "redis"]));
+    expect(Object.keys(status)).toHaveLength(always.length + 1);
+    expect(await command("top", "--count", "1", "--interval", "0.1", ...at)).toMatch(/COMMITS\/s/);
     expect(await command("sweep", ...at)).toMatch(/session/);
     expect(await command("end", id, ...at)).toContain(id);
     expect((await one.ask("/read", cookie)).value.id).toBeNull();
@@ -170,12 +177,16 @@ describeWithRedis("two hosts on one Redis", () => {
     const elsewhere = freshRoot();
     const refusal = connect({
       root: elsewhere,
+      daemonPath: join(repository, "dist/daemon/main.js"),
       type: "redis",
       redis: `redis://app:${SECRET}x@127.0.0.1:${redis.port}`,
     });
     const error = await refusal.catch((reason: Error) => reason);
     await removeRoot(elsewhere);
     expect(error).toMatchObject({ code: "ERR_DAEMON_UNAVAILABLE" });
+    expect(String(error)).toMatch(
+      /could not be started: it ended. gambas-sessiond: ERR_BAD_REDIS: Redis at 127.0.0.1:\d+ refuses the user/,
+    );
     const shown = [
       readFileSync(`/proc/${daemon}/cmdline`, "utf8"),
       readFileSync(join(one.root, "sessiond-redis.log"), "utf8"),

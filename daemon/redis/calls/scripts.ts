@@ -31,6 +31,9 @@ export const WRITE_ARGUMENTS = 5;
  *   u  ends our lease. Answers 1
  *   x  stores (4) until (5) whatever is there. Answers 1
  *
+ * A server that is full takes nothing, not even the tombstone of a session that ends: then the key goes without one, for whoever signs out is to be
+ * signed out.
+ *
  * Where a thing is not done the answer is the value that is there, nothing, a number below 0 (another one has the lease for so many ms), or an error.
  */
 export const WRITE: Script = new Script(`
@@ -38,9 +41,12 @@ local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = string.format('%013d', ms)
 local answers = {}
-local function stored(key, ...)
-  local done = redis.pcall('SET', key, ...)
-  if done.err then return done end
+local function stored(key, value, ...)
+  local done = redis.pcall('SET', key, value, ...)
+  if done.err then
+    if string.sub(done.err, 1, 3) ~= 'OOM' or not string.find(value, '^T') or string.sub(value, ${HEAD_BYTES + 1}, ${HEAD_BYTES + 1}) ~= 'e' then return done end
+    redis.call('DEL', key)
+  end
   redis.call('GETRANGE', key, 0, 0)
   return 1
 end

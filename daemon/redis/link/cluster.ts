@@ -6,6 +6,7 @@ import {
   type Argument,
   admit,
   RedisServer,
+  type Replicated,
   type Script,
   type Server,
   ServerError,
@@ -219,6 +220,7 @@ export class ClusterLink implements Link {
           reporter.away(reason);
           void this.look();
         },
+        onPutOff: (reason) => reporter.putOff(reason),
         onConnected: (facts) => reporter.connected(facts),
         witness: () => shard.tag && `${prefix}${shard.tag}`,
       },
@@ -246,18 +248,14 @@ class Shard implements Server {
     this.server = serve(this);
   }
 
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  run(script: Script, keys: readonly string[], args: readonly Argument[], replicated?: Replicated): Promise<unknown> {
     return this.#link.follow(this, keys[0], ({ server }, asked) =>
-      server.run(script, keys, args, asked ? ["ASKING"] : []),
+      server.run(script, keys, args, replicated, asked ? ["ASKING"] : undefined),
     );
   }
 
   barrier(): Promise<number> {
     return this.#link.follow(this, undefined, ({ server }) => server.barrier());
-  }
-
-  waitForReplicas(count: number, ms: number): Promise<number> {
-    return this.server.waitForReplicas(count, ms);
   }
 }
 

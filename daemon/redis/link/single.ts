@@ -32,6 +32,7 @@ export class SingleLink implements Link {
           for (const listener of this.#listeners) listener(keys, this.#server);
         },
         onAway: (reason) => reporter.away(reason),
+        onPutOff: (reason) => reporter.putOff(reason),
         onConnected: (facts) => reporter.connected(facts),
         hasMoved: () => this.#hasMoved(answerMs),
       },

@@ -78,6 +78,17 @@ describeWithRedis("a Redis server", () => {
     await sentinel.remove();
   });
 
+  it("is not found where a Sentinel refuses the password, which is not the server's", async () => {
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, "requirepass geheim"];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    const url = `redis+sentinel://127.0.0.1:${sentinel.port}/m`;
+    for (const query of ["", "?sentinelPassword=falsch"]) {
+      expect(await refusalOf(`${url}${query}`)).toMatch(/^ERR_BAD_REDIS .*give sentinelUsername and sentinelPassword/);
+    }
+    expect(await refusalOf(`${url}?sentinelPassword=geheim`)).toBe("");
+    await sentinel.remove();
+  });
+
   it("that is not there is waited for, and then named", async () => {
     const url = `redis://127.0.0.1:${await freePort()}`;
     expect(await refusalOf(url, { waitMs: 50 })).toMatch(
@@ -102,7 +113,7 @@ describeWithRedis("the user of a Redis server", () => {
   const grant = (rights: string): string =>
     redis.cli("ACL", "SETUSER", user, "reset", "on", `>${secret}`, ...rights.split(" "));
   const needed =
-    "~gs:* ~gs!* +hello +client|tracking +info +eval +evalsha +time +get +getrange +set +append +setrange +pexpire +del +zadd +zrangebyscore +zrem +scan +wait";
+    "~gs:* ~gs!* +hello +client|tracking +info +eval +evalsha +time +get +getrange +strlen +pttl +set +setrange +pexpire +pexpireat +zadd +zcard +zscore +zrange +zrangebyscore +zrandmember +zrem +scan +wait";
 
   it("needs exactly the rights that the error names, and each that is missing is named", async () => {
     grant("+@all");
@@ -126,9 +137,9 @@ describeWithRedis("the user of a Redis server", () => {
     grant(needed);
     const link = await connectLink(linkOptions(url));
     const server = link.serverOf("gs:a");
-    expect(await server.run(new Script("return redis.call('SET',KEYS[1],ARGV[1])"), ["gs:a"], ["x"])).toBe("OK");
+    const set = new Script("return redis.call('SET',KEYS[1],ARGV[1])");
+    expect(await server.run(set, ["gs:a"], ["x"], { replicas: 0, ms: 10 })).toBe("OK");
     expect(await server.barrier()).toBeGreaterThan(1e12);
-    expect(await server.waitForReplicas(0, 10)).toBe(0);
     for await (const key of link.scan("gs:*")) expect(key).toBe("gs:a");
     await link.close();
   });
