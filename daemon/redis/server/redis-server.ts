@@ -108,7 +108,8 @@ export class RedisServer implements Server {
     for (let attempt = 0; ; attempt++) {
       const failure = await this.#connect();
       if (failure === undefined) break;
-      if (failure instanceof SessionError || performance.now() >= until) throw failure;
+      const isOver = performance.now() >= until || this.#closing.signal.aborted;
+      if (failure instanceof SessionError || isOver) throw failure;
       await this.#pause(attempt);
     }
     this.#isOpening = false;
@@ -244,8 +245,8 @@ export class RedisServer implements Server {
   async #connect(): Promise<Error | undefined> {
     try {
       const { answerMs, onStale } = this.#options;
-      const { connection, facts } = await this.#admit({ answerMs, onInvalidated: onStale, tracks: true });
-      if (this.#closing.signal.aborted) connection.close();
+      const { signal } = this.#closing;
+      const { connection, facts } = await this.#admit({ answerMs, signal, onInvalidated: onStale, tracks: true });
       // What was answered over the last connection may have been taken for current since it broke.
       onStale(null);
       this.#facts = facts;
@@ -255,7 +256,8 @@ export class RedisServer implements Server {
       this.#wake();
       return undefined;
     } catch (error) {
-      this.#lastFailure = error as Error;
+      if (!(error instanceof ServerError || error instanceof SessionError)) throw error;
+      this.#lastFailure = error;
       this.#tellAway(this.#lastFailure);
       return this.#lastFailure;
     }
@@ -271,6 +273,7 @@ export class RedisServer implements Server {
 
   /** Longer each time, and by chance, so that many hosts do not come at once. */
   async #pause(attempt: number): Promise<void> {
+    if (this.#closing.signal.aborted) return;
     const longest = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
     const { promise, resolve } = withResolvers();
     const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));

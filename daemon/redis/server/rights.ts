@@ -16,6 +16,7 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   setrange: "'SETRANGE',k,0,''",
   pexpire: "'PEXPIRE',k,1000",
   pexpireat: "'PEXPIREAT',k,1",
+  del: "'DEL',k",
   zadd: "'ZADD',k,0,'m'",
   zcard: "'ZCARD',k",
   zscore: "'ZSCORE',k,'m'",

@@ -165,6 +165,20 @@ describeWithRedis("a call", () => {
     expect(await failure(server.run(GET, ["gs:a"], []))).toMatchObject({ outcome: "refused", code: "CLOSED" });
   });
 
+  it("keeps nobody from closing the link, nor does a connection that is being made", async () => {
+    const patient = { answerMs: 1_000_000, waitMs: 1_000_000 };
+    const server = await connect(way.url, patient);
+    way.mode = "holds";
+    const { connections } = way;
+    const call = failure(server.run(GET, ["gs:a"], []));
+    way.cut();
+    expect(await call).toMatchObject({ outcome: "unsure", code: "CUT" });
+    const waiting = failure(server.run(GET, ["gs:a"], []));
+    await until(() => way.connections > connections);
+    await links.at(-1)?.close();
+    expect(await waiting).toMatchObject({ outcome: "refused", code: "CLOSED" });
+  });
+
   it("ends when the server speaks nonsense, and names no key of it", async () => {
     let isSane = true;
     const answers = (command: string): string | undefined => (isSane ? healthy(command) : "gs:secret\r\n");
