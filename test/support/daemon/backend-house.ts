@@ -39,7 +39,8 @@ export class BackendHouse {
 
   static async open(engine: Engine, options: DaemonOptions): Promise<BackendHouse> {
     const [root, metrics, timers] = [freshRoot(), new Metrics(), [] as NodeJS.Timeout[]];
-    const config = resolveConfig({ root, sweepMs: 0, logLevel: "silent", ...options });
+    const sweeps = options.type === "redis" ? {} : { sweepMs: 0 };
+    const config = resolveConfig({ root, logLevel: "silent", ...sweeps, ...options });
     prepareRoot(config.root);
     let backend: Backend | undefined;
     backend = await engine({
