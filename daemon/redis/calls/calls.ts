@@ -26,7 +26,7 @@ export type Argument = string | Buffer;
 
 /** What is to be done to one key (`scripts.ts`, WRITE). */
 export interface Order {
-  readonly what: "c" | "l" | "t" | "u" | "x";
+  readonly what: "a" | "c" | "l" | "t" | "u" | "x";
   /** The version that is known; empty: nothing. */
   readonly version: Buffer;
   readonly holder: Buffer;
@@ -149,9 +149,9 @@ export class Calls {
     await Promise.all(this.#link.servers.map((server) => this.barrier(server)));
   }
 
-  /** Summary and length of each, in the order of the keys. @throws ServerError */
-  async look(keys: readonly string[]): Promise<readonly (readonly [summary: Answer, length: number])[]> {
-    const found = new Map<string, readonly [Answer, number]>();
+  /** The summary of each, in the order of the keys. @throws ServerError */
+  async look(keys: readonly string[]): Promise<readonly Answer[]> {
+    const found = new Map<string, Answer>();
     const calls = this.#link.servers.flatMap((server) => {
       const own = keys.filter((key) => this.#link.serverOf(key) === server);
       return slicesOf(own, this.#keysPerCall).map((some) => ({ server, some }));
@@ -159,10 +159,10 @@ export class Calls {
     await Promise.all(
       calls.map(async ({ server, some }) => {
         const answers = (await untilSure(() => this.#track(server.run(LOOK, some, [])))) as Answer[];
-        for (const [n, key] of some.entries()) found.set(key, [answers[2 * n] as Answer, Number(answers[2 * n + 1])]);
+        for (const [n, key] of some.entries()) found.set(key, answers[n] as Answer);
       }),
     );
-    return keys.map((key) => found.get(key) ?? [Buffer.alloc(0), 0]);
+    return keys.map((key) => found.get(key) ?? Buffer.alloc(0));
   }
 
   /** One call of another script, which may be done twice. @throws ServerError */

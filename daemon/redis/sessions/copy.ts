@@ -103,8 +103,8 @@ export class Copy {
   }
 
   /** Ours, which is stored. */
-  adoptOwn(value: Buffer): void {
-    this.#keep(readValue(this.#id, value));
+  adoptOwn(stored: Stored): void {
+    this.#keep(stored);
   }
 
   /** Nothing is known any more. */
