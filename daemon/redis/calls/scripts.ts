@@ -18,13 +18,12 @@ for i, key in ipairs(KEYS) do
 end
 return answers`);
 
-/** Of what is to be done to one key: what, the version, the holder, the number. */
-export const ORDER_BYTES = 36;
-export const NUMBER_DIGITS = 15;
+/** Of what is to be done to one key: what, the version, the holder, the number, and of the bytes how many. */
+export const ORDER_BYTES = 33;
 
 /**
- * ARGV: the orders for all, one behind the other, in 36 bytes each: what is done, the version that is known (zeros: nothing), who we are for leases, and
- * a number of 15 digits; then some bytes for each. Few arguments, for each costs the client and Redis as much as its bytes.
+ * ARGV: one argument, for each costs the client and Redis as much as its bytes. First the orders for all, one behind the other, in 33 bytes each: what
+ * is done, the version that is known (zeros: nothing), who we are for leases, a number (f64) and a length (u32); then so many bytes for each.
  *
  *   c  stores the bytes until the number (ms of Redis' clock), where the version is the known one (nothing: there must be nothing) and nobody else
  *      has a lease. Answers 1
@@ -104,10 +103,14 @@ local function one(key, what, known, holder, x, y)
   if version ~= known then return redis.call('GET', key) end
   return redis.call('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
 end
+local all = ARGV[1]
+local at = #KEYS * ${ORDER_BYTES} + 1
 for i, key in ipairs(KEYS) do
-  local order = string.sub(ARGV[1], i * ${ORDER_BYTES} - ${ORDER_BYTES - 1}, i * ${ORDER_BYTES})
-  local what, known, holder = string.sub(order, 1, 1), string.sub(order, 2, 9), string.sub(order, 10, 21)
-  answers[i] = one(key, what, known, holder, ARGV[i + 1], string.format('%.0f', tonumber(string.sub(order, 22))))
+  local from = (i - 1) * ${ORDER_BYTES} + 1
+  local number, length = struct.unpack('>dI4', all, from + 21)
+  local what, known, holder = string.sub(all, from, from), string.sub(all, from + 1, from + 8), string.sub(all, from + 9, from + 20)
+  answers[i] = one(key, what, known, holder, string.sub(all, at, at + length - 1), string.format('%.0f', number))
+  at = at + length
 end
 return answers`);
 

@@ -136,23 +136,24 @@ export class Session {
 
   #takeTurn(): void {
     const { nowMs } = this.#exchange;
+    const isExpired = this.copy.isExpiredAt(nowMs);
     // Another host may have stamped it since.
-    if (this.copy.isExpiredAt(nowMs) && !this.#isFresh) {
+    if (isExpired && !this.#isFresh) {
       this.#fetch();
       return;
     }
     this.#isFresh = false;
-    const { stored, marks } = this.copy;
-    const contents = this.copy.contentsAt(nowMs);
+    const { stored, marks, version } = this.copy;
+    const contents = isExpired ? undefined : this.copy.contents;
     const { due, lease } = this.#turns;
-    const isExpired = this.copy.isExpiredAt(nowMs);
     const ending = isExpired ? "ended" : stored?.kind === "ended" ? stored.ending : undefined;
-    const standing = { id: this.id, image: contents?.image, marks, isTaken: stored !== undefined, ending };
-    if (lease !== undefined && !this.#leasing.isOf(this.copy.version)) {
+    if (lease !== undefined && !this.#leasing.isOf(version)) {
       this.#overtake();
       return;
     }
-    const plan = planTurn({ ...standing, due, lease, nowMs }, this.#house.limits);
+    const { id } = this;
+    const [image, isTaken] = [contents?.image, stored !== undefined];
+    const plan = planTurn({ id, image, marks, isTaken, ending, due, lease, nowMs }, this.#house.limits);
     this.#turns.drop(plan.taken);
     for (const turn of plan.repeated) this.#answers.repeat(turn);
     for (const { turn, problem } of plan.refused) this.#answers.refuse(turn, problem);
@@ -183,7 +184,7 @@ export class Session {
         if (turn.type === "commit") this.#noteCommit(turn);
         this.#leasing.closeReleased(turn);
       }
-      const contents = this.copy.contentsAt(Number.NEGATIVE_INFINITY);
+      const { contents } = this.copy;
       if (contents !== undefined) {
         this.#place.keep(contents.image, this.#exchange.nowMs, plan.turns.some(isCreation));
         answerWritten({ turns: plan.turns, before, isRepair: false, origin: undefined }, contents);
