@@ -10,34 +10,50 @@ const FRAME_BYTES = 12;
 /** Bytes that are compared by one call into the runtime; within them one by one. */
 const BLOCK_BYTES = 512;
 const STRIDE_BYTES = 32;
-/** So many bytes have to be the same again to end a patch: as many as another one costs. */
-const SAME_BYTES: number = FRAME_BYTES;
+/** So many bytes that are the same show where two images go on alike. */
+const ANCHOR_BYTES = 16;
+/** What is left after so many patches is one more: to look for them takes time, too. */
+const MAX_PATCHES = 16;
 
 interface Patch {
-  readonly at: number;
-  readonly removed: number;
+  /** Where it is in the new image, and in the old one with the patches before it. */
   readonly from: number;
   readonly to: number;
+  readonly removed: number;
 }
 
-/**
- * What makes one image of the other. Values that keep their length are a patch each; from the first to the last of those that do not, all is one.
- */
+/** What makes one image of the other: not always the least, but about what was changed. */
 export function patchesBetween(before: Buffer, after: Buffer): Buffer {
   const patches: Patch[] = [];
-  const least = Math.min(before.length, after.length);
-  let at = sameFrom(before, after, HEADER_BYTES, least);
-  const tail = at === before.length && at === after.length ? 0 : sameBack(before, after, least - at);
+  const least = Math.min(before.length, after.length) - HEADER_BYTES;
+  const head = HEADER_BYTES + sameFrom(before, HEADER_BYTES, after, HEADER_BYTES, least);
+  const tail = sameBack(before, after, least + HEADER_BYTES - head);
   const [oldEnd, newEnd] = [before.length - tail, after.length - tail];
-  const end = Math.min(oldEnd, newEnd);
-  while (at < end) {
-    const to = sameAgain(before, after, at, end);
-    if (to === end) break;
-    patches.push({ at, removed: to - at, from: at, to });
-    at = sameFrom(before, after, to, end);
+  let [old, from] = [head, head];
+  while (old < oldEnd || from < newEnd) {
+    const isLast = patches.length === MAX_PATCHES;
+    const ahead = isLast ? undefined : meeting(before.subarray(0, oldEnd), old, after.subarray(0, newEnd), from);
+    const [rest, to] = ahead ?? [oldEnd, newEnd];
+    patches.push({ from, to, removed: rest - old });
+    const same = sameFrom(before, rest, after, to, Math.min(oldEnd - rest, newEnd - to));
+    [old, from] = [rest + same, to + same];
   }
-  if (at < oldEnd || at < newEnd) patches.push({ at, removed: oldEnd - at, from: at, to: newEnd });
   return encode(patches, after);
+}
+
+/** Where both go on alike, after what differs at `old` and `from`. */
+function meeting(before: Buffer, old: number, after: Buffer, from: number): readonly [number, number] | undefined {
+  for (let ahead = ANCHOR_BYTES; old + ahead + ANCHOR_BYTES <= before.length; ahead *= 2) {
+    let one = old + ahead;
+    let other = after.indexOf(before.subarray(one, one + ANCHOR_BYTES), from);
+    if (other < 0) continue;
+    while (one > old && other > from && before[one - 1] === after[other - 1]) {
+      one--;
+      other--;
+    }
+    return [one, other];
+  }
+  return undefined;
 }
 
 function encode(patches: readonly Patch[], after: Buffer): Buffer {
@@ -45,8 +61,8 @@ function encode(patches: readonly Patch[], after: Buffer): Buffer {
   for (const { from, to } of patches) bytes += FRAME_BYTES + to - from;
   const encoded = Buffer.allocUnsafe(bytes);
   let end = 0;
-  for (const { at, removed, from, to } of patches) {
-    encoded.writeUInt32BE(at, end);
+  for (const { removed, from, to } of patches) {
+    encoded.writeUInt32BE(from, end);
     encoded.writeUInt32BE(removed, end + 4);
     encoded.writeUInt32BE(to - from, end + 8);
     end += FRAME_BYTES + after.copy(encoded, end + FRAME_BYTES, from, to);
@@ -54,14 +70,19 @@ function encode(patches: readonly Patch[], after: Buffer): Buffer {
   return encoded;
 }
 
-/** Where they differ first, from `at` on; `end` if nowhere. */
-function sameFrom(one: Buffer, other: Buffer, at: number, end: number): number {
-  let from = at;
+/** How many bytes are the same from there on, of `most`. */
+function sameFrom(one: Buffer, at: number, other: Buffer, otherAt: number, most: number): number {
+  let same = 0;
   for (let step = BLOCK_BYTES; step >= STRIDE_BYTES; step /= 4) {
-    while (from + step <= end && one.compare(other, from, from + step, from, from + step) === 0) from += step;
+    while (
+      same + step <= most &&
+      one.compare(other, otherAt + same, otherAt + same + step, at + same, at + same + step) === 0
+    ) {
+      same += step;
+    }
   }
-  while (from < end && one[from] === other[from]) from++;
-  return from;
+  while (same < most && one[at + same] === other[otherAt + same]) same++;
+  return same;
 }
 
 /** How many of the last bytes are the same, of `most`. */
@@ -75,16 +96,6 @@ function sameBack(one: Buffer, other: Buffer, most: number): number {
   }
   while (same < most && one[a - same - 1] === other[b - same - 1]) same++;
   return same;
-}
-
-/** Where they are the same again, which they are not at `at`; `end` if nowhere for long enough. */
-function sameAgain(one: Buffer, other: Buffer, at: number, end: number): number {
-  let run = 0;
-  for (let n = at + 1; n < end; n++) {
-    run = one[n] === other[n] ? run + 1 : 0;
-    if (run === SAME_BYTES) return n + 1 - run;
-  }
-  return end;
 }
 
 /** An image on its way. */

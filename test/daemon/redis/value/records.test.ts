@@ -55,12 +55,19 @@ const edit: fc.Arbitrary<Edit> = fc.record({
 
 function edited(image: Buffer, { at, removed, bytes }: Edit): Buffer {
   const from = HEADER_BYTES + (at % (image.length - HEADER_BYTES + 1));
-  return Buffer.concat([image.subarray(0, from), bytes, image.subarray(from + removed)]);
+  // No image is so short that nothing follows its header.
+  const rest = from + removed < image.length ? image.subarray(from + removed) : Buffer.of(0);
+  return Buffer.concat([image.subarray(0, from), bytes, rest]);
 }
 
 function imageOf(bytes: number): Buffer {
   const image = newImage({ nowMs: NOW_MS, timeoutSeconds: 60, cookiePath: "" });
-  return Buffer.concat([image, Buffer.from(Array.from({ length: bytes }, (_, n) => (n * n) % 251))]);
+  let number = 1;
+  const body = Array.from({ length: bytes }, () => {
+    number = (Math.imul(number, 1_103_515_245) + 12_345) >>> 0;
+    return number >>> 24;
+  });
+  return Buffer.concat([image, Buffer.from(body)]);
 }
 
 /** As the script does it. */
@@ -165,6 +172,14 @@ describe("patches", () => {
     expect(patchesBetween(before, after).length).toBe(3 * 13);
     const longer = Buffer.concat([after.subarray(0, 5000), Buffer.from("more"), after.subarray(5000)]);
     expect(patchesBetween(after, longer).length).toBe(16);
+    const other = Buffer.concat([
+      after.subarray(0, 90),
+      after.subarray(120, 5000),
+      Buffer.from("more"),
+      after.subarray(5000),
+    ]);
+    expect(patchesBetween(after, other).length).toBe(12 + 16);
+    expect(patchesBetween(other, before).length).toBeLessThan(5 * 13 + 30);
     expect(patchesBetween(longer, Buffer.from(longer)).length).toBe(0);
   });
 });
