@@ -24,7 +24,7 @@ export interface Server {
   /**
    * The server's time, in ms. What was acknowledged to anybody before this call has been pushed here when it is answered.
    *
-   * @throws ServerError "refused"
+   * @throws ServerError
    */
   barrier(): Promise<number>;
 }
@@ -159,13 +159,18 @@ export class RedisServer implements Server {
 
   /** Keys that match: each that is there all the time at least once. @throws ServerError */
   async *scan(pattern: string): AsyncIterable<string> {
-    let cursor = "0";
-    do {
+    for (let [cursor, connects] = ["0", this.#connects]; ; ) {
       const answer = await this.call(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
       const [next, keys] = answer as [Buffer, Buffer[]];
+      // A cursor means nothing to another process, which may be the one that answers now: it begins anew.
+      if (connects !== this.#connects) {
+        [cursor, connects] = ["0", this.#connects];
+        continue;
+      }
       for (const key of keys) yield String(key);
       cursor = String(next);
-    } while (cursor !== "0");
+      if (cursor === "0") return;
+    }
   }
 
   async close(): Promise<void> {
@@ -229,15 +234,23 @@ export class RedisServer implements Server {
     for (let attempt = 0; !this.#closing.signal.aborted; ) {
       const connection = this.#connection;
       if (connection !== undefined) {
-        const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
-        this.#lastFailure = await connection.closed;
-        clearInterval(watch);
-        this.#connection = undefined;
-        this.#options.onStale(null);
-        this.#tellAway(this.#lastFailure);
-        attempt = 0;
+        const beganMs = performance.now();
+        await this.#use(connection);
+        // One that breaks at once is no better than none.
+        attempt = performance.now() - beganMs < LAST_PAUSE_MS ? attempt + 1 : 0;
+        if (attempt > 1) await this.#pause(attempt);
       } else if ((await this.#connect()) !== undefined) await this.#pause(attempt++);
     }
+  }
+
+  /** Until it breaks. */
+  async #use(connection: Connection): Promise<void> {
+    const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
+    this.#lastFailure = await connection.closed;
+    clearInterval(watch);
+    this.#connection = undefined;
+    this.#options.onStale(null);
+    this.#tellAway(this.#lastFailure);
   }
 
   /** A connection that nobody uses breaks in silence, and a master may be made a replica. */

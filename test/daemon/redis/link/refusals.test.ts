@@ -188,13 +188,24 @@ describeWithRedis("a Redis server behind TLS", () => {
     rmSync(folder, { recursive: true });
   });
   const at = (host: string, query: string): string =>
-    `rediss://${host}:${redis.port}?${query.replaceAll("/", `${folder}/`)}`;
+    `rediss://${host.includes(":") ? host : `${host}:${redis.port}`}?${query.replaceAll("/", `${folder}/`)}`;
   const client = "ca=/ca.pem&cert=/own.pem&key=/own.key";
 
   it("is used with its authority and a client's certificate", async () => {
     expect(await refusalOf(at("localhost", client))).toBe("");
     expect(await refusalOf(at("127.0.0.1", client))).toBe("");
     expect(await refusalOf(at("127.0.0.1", `${client}&servername=localhost`))).toBe("");
+  });
+
+  it("is found by Sentinels that speak TLS as well", async () => {
+    const port = await freePort();
+    const pem = ["ca-cert-file ca.pem", "cert-file own.pem", "key-file own.key"].map(
+      (line) => `tls-${line.replace(" ", ` ${folder}/`)}`,
+    );
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, `tls-port ${port}`, "tls-replication yes", ...pem];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    expect(await refusalOf(at(`127.0.0.1:${port}/m`, client).replace("rediss:", "rediss+sentinel:"))).toBe("");
+    await sentinel.remove();
   });
 
   it("is refused where one does not trust the other, or neither speaks TLS", async () => {
