@@ -272,9 +272,9 @@ export class Client implements ClientApi, Home {
     const sid = request.isNew ? (request.successor ?? request.id) : request.id;
     const delta = encodeDelta(request.entries, request.moved);
     this.#checkSize(delta.length + bytesBeside(request));
-    const sequence = this.#connection.nextSequence();
+    const options = optionsOf(request, this.#held());
     return this.#connection
-      .call("commit", { sid, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
+      .call("commit", { sid, base: base?.base ?? 0, delta, options, ...this.#connection.nextSequence() })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );

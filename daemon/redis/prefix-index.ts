@@ -58,7 +58,11 @@ export class PrefixIndex {
   async #put(id: string, what: "add" | "last", timeoutSeconds: number): Promise<number> {
     const keepMs = Math.min(MAX_KEEP_MS, Math.max(1, Math.ceil(LIFE_TIMES * 1000 * timeoutSeconds)));
     const { calls, indexOf } = this.#parts;
-    const [place, count] = await calls.index(indexOf(prefixOf(id)), [id, what, String(Number.isNaN(keepMs) ? 1 : keepMs)]);
+    const [place, count] = await calls.index(indexOf(prefixOf(id)), [
+      id,
+      what,
+      String(Number.isNaN(keepMs) ? 1 : keepMs),
+    ]);
     this.#adds += 1;
     if (count >= MANY && this.#adds % ADDS_PER_LOOK === 0) {
       // Whatever the reason: the next look finds as much.
@@ -70,7 +74,9 @@ export class PrefixIndex {
   async #lookThrough(id: string): Promise<void> {
     const answer = (await this.#ask(id, "some", String(LOOKS))) as (Buffer | number | readonly (Buffer | number)[])[];
     const flat = answer.flat();
-    const some = flat.flatMap((member, n) => (n % 2 === 0 ? [[String(member), Number(String(flat[n + 1]))] as const] : []));
+    const some = flat.flatMap((member, n) =>
+      n % 2 === 0 ? [[String(member), Number(String(flat[n + 1]))] as const] : [],
+    );
     const last = Math.max(...some.map(([, place]) => place));
     const old = some.filter(([, place]) => place < last - YOUNG_MICROS).map(([one]) => one);
     const { calls, keyOf } = this.#parts;

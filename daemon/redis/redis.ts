@@ -137,7 +137,7 @@ class RedisBackend implements Backend {
   }
 
   report(): Record<string, unknown> {
-    const { scriptCalls, keysRead, keysWritten, barriers, barrierMs } = this.#sessions.calls.counts;
+    const { scriptCalls, keysRead, keysWritten, overtaken, barriers, barrierMs } = this.#sessions.calls.counts;
     return {
       sessionsCached: this.#sessions.count,
       sessionsAwake: this.#sessions.busyCount,
@@ -145,7 +145,7 @@ class RedisBackend implements Backend {
       waitingTurns: this.#sessions.waitingCount,
       tombstones: this.#sessions.endedCount,
       redis: this.#link.report(),
-      ...{ scriptCalls, keysRead, keysWritten, barriers },
+      ...{ scriptCalls, keysRead, keysWritten, overtaken, barriers },
       barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
     };
   }

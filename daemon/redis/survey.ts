@@ -61,10 +61,17 @@ export class Survey {
   }
 
   #ask(asked: Asked): void {
-    if (this.#isStopped) return turnOf(asked).fail(leaving());
-    this.#waiting.push(asked);
+    if (this.#isStopped) turnOf(asked).fail(leaving());
+    else {
+      this.#waiting.push(asked);
+      this.#begin();
+    }
+  }
+
+  #begin(): void {
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
+      if (this.#waiting.length > 0) this.#begin();
     });
   }
 
@@ -112,7 +119,9 @@ export class Survey {
 
   /** One sweep for all that have asked for the same until it begins. */
   async #sweepFor(turn: SweepTurn): Promise<void> {
-    const same = this.#waiting.flatMap((asked) => ("sweep" in asked && asked.sweep.does === turn.does ? [asked.sweep] : []));
+    const same = this.#waiting.flatMap((asked) =>
+      "sweep" in asked && asked.sweep.does === turn.does ? [asked.sweep] : [],
+    );
     this.#waiting = this.#waiting.filter((asked) => !("sweep" in asked) || !same.includes(asked.sweep));
     const turns = [turn, ...same];
     await this.#sweep(turn.does).then(

@@ -13,11 +13,10 @@ import { timeoutSeconds } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
 import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
-import { unstored } from "./sessions/sessions.ts";
-import { isMarked } from "./value/value.ts";
-import { markOf } from "./sessions/sessions.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
 import type { Sessions } from "./sessions/sessions.ts";
+import { markOf, unstored } from "./sessions/sessions.ts";
+import { isMarked } from "./value/value.ts";
 
 export interface UniqueParts {
   readonly sessions: Pick<Sessions, "commit" | "look" | "endVersion">;
@@ -45,7 +44,10 @@ export class UniqueCommits {
 
   /** A commit that makes a session: it is in the index before it is answered. */
   commitNew(id: string, turn: CommitTurn): void {
-    if (turn.options.successor !== undefined) return this.#run(id, turn, () => this.#commitSuccessor(id, turn));
+    if (turn.options.successor !== undefined) {
+      this.#run(id, turn, () => this.#commitSuccessor(id, turn));
+      return;
+    }
     const indexed = this.#parts.index.add(id, this.#lifeOf(turn));
     indexed.catch(() => undefined);
     this.#parts.sessions.commit(id, {

@@ -1,8 +1,8 @@
 // The way to Redis: what the sessions of one turn of the event loop want is gathered and goes out in calls of some keys each, so that Redis works on the
 // first while the next is being written. Also the barrier, which all reads of a turn share. Knows no session.
 
-import { Clock } from "./clock.ts";
 import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
+import { Clock } from "./clock.ts";
 import { INDEX, LOOK, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
@@ -48,12 +48,21 @@ export interface CallCounts {
   scriptCalls: number;
   keysRead: number;
   keysWritten: number;
+  /** Changes that came too late: another host was faster. */
+  overtaken: number;
   barriers: number;
   barrierMs: number;
 }
 
 export class Calls {
-  readonly counts: CallCounts = { scriptCalls: 0, keysRead: 0, keysWritten: 0, barriers: 0, barrierMs: 0 };
+  readonly counts: CallCounts = {
+    scriptCalls: 0,
+    keysRead: 0,
+    keysWritten: 0,
+    overtaken: 0,
+    barriers: 0,
+    barrierMs: 0,
+  };
   readonly #link: Link;
   readonly #options: CallsOptions;
   readonly #gathered = new Map<Server, Gathered>();
@@ -89,7 +98,7 @@ export class Calls {
 
   /** One id in the index of its prefix. Resolves to its place, and how many there are. */
   async index(key: string, args: readonly Argument[]): Promise<readonly [place: string, count: number]> {
-    const [place, count] = await this.#want(key, "indexes", args) as unknown as readonly [Buffer, number];
+    const [place, count] = (await this.#want(key, "indexes", args)) as unknown as readonly [Buffer, number];
     return [String(place), count];
   }
 

@@ -114,7 +114,10 @@ export class Copy {
     const stored = readValue(this.#id, Buffer.from(answer));
     const bytes = stored.kind === "session" ? stored.image.length : 0;
     if (bytes > this.#maxSessionBytes) {
-      throw unreadable(this.#id, `it has ${bytes} bytes, and at most ${this.#maxSessionBytes} are read (maxSessionBytes)`);
+      throw unreadable(
+        this.#id,
+        `it has ${bytes} bytes, and at most ${this.#maxSessionBytes} are read (maxSessionBytes)`,
+      );
     }
     this.#keep(stored);
   }
@@ -134,4 +137,3 @@ function asContents(image: Buffer, version: Buffer): Contents {
   const revision = { ino: 0, size: image.length, mtimeMs };
   return contentsOf({ image, revision, isFleeting: false, changedMs: 0 }, [mtimeMs]);
 }
-

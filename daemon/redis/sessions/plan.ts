@@ -54,7 +54,16 @@ export interface Plan {
 
 export function planTurn(standing: Standing, limits: Limits): Plan {
   const { image, marks, due, lease } = standing;
-  const plan: Plan = { image, marks, taken: 0, turns: [], repeated: [], refused: [], last: undefined, isTouched: false };
+  const plan: Plan = {
+    image,
+    marks,
+    taken: 0,
+    turns: [],
+    repeated: [],
+    refused: [],
+    last: undefined,
+    isTouched: false,
+  };
   for (const turn of due) {
     if (turn.type === "commit" && isMarked(plan.marks, markOf(turn))) {
       plan.taken += 1;

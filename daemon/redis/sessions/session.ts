@@ -1,21 +1,15 @@
-// One session in the daemon: takes its turns, one after the other, and has at most one call to Redis under way: so calls that are put off or sent
-// again never overtake each other. What is known of its value is in `copy.ts`, what a turn makes of it in `plan.ts`; here it is stored, and
-// calls are answered.
+// One session in the daemon: takes its turns, one after the other. What is known of its value is in `copy.ts`, its calls to Redis are in `exchange.ts`,
+// what a turn makes of the value in `plan.ts`; here that is stored, and calls are answered.
 //
 //   a step   reads what is stored, or compares and stores, or waits: for its call, for a barrier, or for the lease of another host
 //   stored   the copy is what was stored, and the calls are answered
 //   changed  another host was faster: the copy is what is there now, and the calls have their turn again
 //   unsure   it may have been stored: looks, and finds the marks of what was
-//
-// A lease lies in this daemon alone as long as no other host gets in the way: a commit under it is for the version that its holder saw, and no other,
-// which is all that makes it safe. After a conflict the next leases lie in the value too, so that the other hosts wait for them.
 
-import { randomBytes } from "node:crypto";
-import { startupBytes, timeoutSeconds } from "../../../protocol/image/image.ts";
-import { KIND, type State } from "../../../protocol/wire/wire.ts";
-import { isCode, type SessionError } from "../../../protocol/errors.ts";
-import { ABSENT, type Contents, stateOf } from "../../memory/cache.ts";
-import type { Log, Metrics } from "../../report/report.ts";
+import type { SessionError } from "../../../protocol/errors.ts";
+import { startupBytes } from "../../../protocol/image/image.ts";
+import type { Contents } from "../../memory/cache.ts";
+import { ABSENT, stateOf } from "../../memory/cache.ts";
 import {
   answerWritten,
   type CommitTurn,
@@ -23,9 +17,7 @@ import {
   type EndTurn,
   gone,
   isCreation,
-  type Leases,
   type LeaseTurn,
-  leaseLost,
   overtaken,
   type ReadTurn,
   storeError,
@@ -33,106 +25,51 @@ import {
   type Turn,
   Turns,
 } from "../../turns/turns.ts";
-import { type Answer, type Argument, UNREPLICATED } from "../calls/calls.ts";
-import { Copy } from "./copy.ts";
-import { unanswered, unstored } from "./failures.ts";
-import { ServerError } from "../link/link.ts";
-import { isMarked } from "../value/value.ts";
-import { endsLease, forgetAt, markOf, type Plan, planTurn } from "./plan.ts";
-import { type Roads, succeed } from "./succession.ts";
+import type { Answer, Argument } from "../calls/calls.ts";
 import {
   endedValue,
-  HOLDER_BYTES,
+  isMarked,
   isVersion,
-  leaseOf,
   NO_LEASE,
   NO_MARKS,
   NO_VERSION,
   NOBODY,
-  type StoredEnd,
   sessionValue,
 } from "../value/value.ts";
-
-/** The parts of the backend that a session uses. */
-export interface House extends Roads {
-  readonly leases: Leases;
-  readonly metrics: Metrics;
-  readonly log: Log;
-  /** Gives the session a step at the end of this turn of the event loop. */
-  schedule(session: Session): void;
-  /** The session may have nothing to do any more. */
-  settle(session: Session): void;
-  /** Asks the barrier of this turn about the session's copy. */
-  verify(session: Session, verification: Verification): void;
-  /** Does what is left of a succession. */
-  complete(id: string, stored: StoredEnd): void;
-  read(id: string, turn: ReadTurn): void;
-  isForgotten(owner: object): boolean;
-  noteEnded(id: string): void;
-  /** Keeps its place in the index of its prefix. */
-  noteUsed(id: string, timeoutSeconds: number): Promise<void>;
-}
-
-/** Exactly one of the three is called, once. */
-export interface Verification {
-  /** The copy was what Redis held when it was asked. */
-  current(nowMs: number): void;
-  stale(): void;
-  failed(error: unknown): void;
-}
-
-export interface ConditionalEnd extends EndTurn {
-  /** Ends it only as long as this is its version; else fails with ERR_CONFLICT. */
-  readonly version?: Buffer;
-}
-
-/** Leases that lie in the value after a conflict, until it is tried without again. */
-const LEASES_AFTER_CONFLICT = 16;
-/** So often in its life time a session that is used is put into the index of its prefix again. */
-const INDEX_PARTS = 4;
-/** How long a session looks for what became of its changes. */
-const UNSURE_MS = 10_000;
-/** Whoever waits for another host's lease looks after so long, should a push have been lost with a connection. */
-const MAX_WAIT_MS = 1_000;
+import { Answers, readCheck, touchCheck } from "./answers.ts";
+import { Copy } from "./copy.ts";
+import { Exchange } from "./exchange.ts";
+import { unanswered, unstored } from "./failures.ts";
+import type { ConditionalEnd, House } from "./house.ts";
+import { IndexPlace } from "./index-place.ts";
+import { Leasing } from "./leasing.ts";
+import { endsLease, forgetAt, markOf, type Plan, planTurn } from "./plan.ts";
+import { succeed } from "./succession.ts";
 
 export class Session {
   readonly id: string;
   readonly key: string;
-  readonly #house: House;
+  readonly copy: Copy;
+  readonly #house: House<Session>;
   readonly #turns = new Turns();
-  readonly #copy: Copy;
-  /** Names this session of this daemon among those who want a lease. */
-  readonly #holder: Buffer = Buffer.from(randomBytes(HOLDER_BYTES).toString("base64url").slice(0, HOLDER_BYTES));
-  #isUnderWay = false;
-  /** The version that the holder of the lease saw, or made. */
-  #leaseVersion: Buffer | undefined;
-  /** Our lease as it lies in the value. */
-  #held: Buffer | undefined;
-  #leasesToLay = 0;
-  #waiting: NodeJS.Timeout | undefined;
-  #unsureSinceMs: number | undefined;
-  /** When its place in the index was kept last, by Redis' clock. */
-  #indexedMs = Number.NEGATIVE_INFINITY;
+  readonly #exchange: Exchange;
+  readonly #leasing: Leasing;
+  readonly #answers: Answers<Session>;
+  readonly #place: IndexPlace;
   /** The copy came with the last answer, and no turn has been taken since. */
   #isFresh = false;
 
-  constructor(id: string, house: House) {
+  constructor(id: string, house: House<Session>) {
     this.id = id;
     this.key = house.keyOf(id);
     this.#house = house;
-    this.#copy = new Copy(id, house.limits.maxSessionBytes);
-  }
-
-  get bytes(): number {
-    return this.#copy.bytes;
-  }
-
-  get isCurrent(): boolean {
-    return this.#copy.isCurrent;
-  }
-
-  get copy(): Copy {
-    return this.#copy;
+    this.copy = new Copy(id, house.limits.maxSessionBytes);
+    const [{ calls }, { copy }] = [house, this];
+    this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
+    this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
+    const turns = this.#turns;
+    this.#leasing = new Leasing({ id, turns, leases: house.leases, onLost: () => this.#endLease() });
+    this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
   }
 
   get waitingCount(): number {
@@ -140,8 +77,8 @@ export class Session {
   }
 
   get isIdle(): boolean {
-    const hasNothing = this.#turns.lease === undefined && this.#held === undefined && this.#turns.count === 0;
-    return hasNothing && !this.#isUnderWay && this.#waiting === undefined;
+    const hasLease = this.#turns.lease !== undefined || this.#leasing.held !== undefined;
+    return !hasLease && this.#turns.count === 0 && this.#exchange.isIdle;
   }
 
   /** @param turn of a session whose copy is not current. */
@@ -152,13 +89,13 @@ export class Session {
 
   /** The copy has passed a barrier that began after the read. */
   answerRead(turn: ReadTurn, nowMs: number): void {
-    const contents = this.#copy.contentsAt(nowMs);
+    const contents = this.copy.contentsAt(nowMs);
     turn.answer(contents === undefined ? ABSENT : stateOf(contents, turn.known));
   }
 
   enter(turn: Turn): void {
     if (turn.type !== "commit" || turn.options.fence === undefined) this.#turns.add(turn);
-    else if (!this.#turns.addLeased(turn)) this.#lookForMark(turn);
+    else if (!this.#turns.addLeased(turn)) this.read(this.#answers.ofMark(turn));
     this.#house.schedule(this);
   }
 
@@ -175,12 +112,12 @@ export class Session {
 
   /** Another host, or somebody, has changed the value. */
   noteStale(): void {
-    this.#copy.noteStale();
-    if (this.#waiting !== undefined) this.#goOn();
+    this.copy.noteStale();
+    if (this.#exchange.isWaiting) this.#exchange.goOn();
   }
 
   stop(): void {
-    clearTimeout(this.#waiting);
+    this.#exchange.stop();
     clearTimeout(this.#turns.lease?.deadline);
   }
 
@@ -191,15 +128,15 @@ export class Session {
 
   /** One step. What it asks Redis for goes out at the end of this turn of the event loop. */
   step(): void {
-    if (this.#isUnderWay) return;
+    if (this.#exchange.isUnderWay) return;
     const { hasWork, readCount, due } = this.#turns;
     const first = due[0];
-    const isNew = this.#copy.isUnknown && first !== undefined && isCreation(first) && readCount === 0;
-    if (hasWork && !this.#copy.isCurrent && !isNew) this.#fetch();
+    const isNew = this.copy.isUnknown && first !== undefined && isCreation(first) && readCount === 0;
+    if (hasWork && !this.copy.isCurrent && !isNew) this.#fetch();
     else {
-      for (const turn of this.#turns.takeReads()) this.#house.verify(this, this.#readOf(turn));
-      if (this.#waiting === undefined && due.length > 0) this.#takeTurn();
-      else if (this.#held !== undefined && this.#turns.lease === undefined) this.#layDown(this.#held);
+      for (const turn of this.#turns.takeReads()) this.#house.verify(this, readCheck(this, turn));
+      if (!this.#exchange.isWaiting && due.length > 0) this.#takeTurn();
+      else if (this.#turns.lease === undefined) this.#layDown();
     }
     this.#house.settle(this);
   }
@@ -207,21 +144,27 @@ export class Session {
   // -- turns
 
   #takeTurn(): void {
-    const nowMs = this.#house.calls.clockOf(this.key).nowMs;
+    const { nowMs } = this.#exchange;
     // Another host may have stamped it since.
-    if (this.#copy.isExpiredAt(nowMs) && !this.#isFresh) return this.#fetch();
+    if (this.copy.isExpiredAt(nowMs) && !this.#isFresh) {
+      this.#fetch();
+      return;
+    }
     this.#isFresh = false;
-    const { stored, marks } = this.#copy;
-    const contents = this.#copy.contentsAt(nowMs);
+    const { stored, marks } = this.copy;
+    const contents = this.copy.contentsAt(nowMs);
     const { due, lease } = this.#turns;
-    const isExpired = this.#copy.isExpiredAt(nowMs);
+    const isExpired = this.copy.isExpiredAt(nowMs);
     const ending = isExpired ? "ended" : stored?.kind === "ended" ? stored.ending : undefined;
     const standing = { id: this.id, image: contents?.image, marks, isTaken: stored !== undefined, ending };
-    if (lease !== undefined && !isVersion(this.#leaseVersion, this.#copy.version)) return this.#overtake();
+    if (lease !== undefined && !this.#leasing.isOf(this.copy.version)) {
+      this.#overtake();
+      return;
+    }
     const plan = planTurn({ ...standing, due, lease, nowMs }, this.#house.limits);
     this.#turns.drop(plan.taken);
-    for (const turn of plan.repeated) this.#answerRepeated(turn);
-    for (const { turn, problem } of plan.refused) this.#refuse(turn, problem);
+    for (const turn of plan.repeated) this.#answers.repeat(turn);
+    for (const { turn, problem } of plan.refused) this.#answers.refuse(turn, problem);
     this.#carryOut(plan, contents, nowMs);
   }
 
@@ -232,76 +175,67 @@ export class Session {
     else if (image !== undefined && image !== contents?.image) this.#store(plan, image, contents);
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
     else {
-      for (const turn of turns) this.#house.verify(this, this.#touchOf(turn));
+      for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
       if (last?.type === "lease") this.#lease(last);
-      else this.#goOn();
+      else this.#house.schedule(this);
     }
   }
 
   #store(plan: Plan, image: Buffer, before: Contents | undefined): void {
     const isEnding = plan.turns.some((turn) => endsLease(turn, this.#turns.lease));
-    const lease = this.#turns.lease === undefined || isEnding ? undefined : this.#held;
+    const lease = this.#turns.lease === undefined || isEnding ? undefined : this.#leasing.held;
     const value = sessionValue(image, { marks: plan.marks, ...(lease === undefined ? {} : { lease }) });
-    this.#write(["c", this.#copy.version, this.#asHolder, value, forgetAt(image)], plan.turns, () => {
+    this.#write(["c", this.copy.version, this.#leasing.asHolder, value, forgetAt(image)], plan.turns, () => {
       this.#adoptOwn(value, lease);
-      const { metrics } = this.#house;
-      metrics.writes += 1;
+      this.#house.metrics.writes += 1;
       for (const turn of plan.turns) {
-        if (turn.type === "commit") metrics.commits += 1;
-        if (turn.type === "commit") metrics.noteCommit(performance.now() - turn.arrivedMs);
-        this.#closeReleased(turn);
+        if (turn.type === "commit") this.#noteCommit(turn);
+        this.#leasing.closeReleased(turn);
       }
-      const contents = this.#copy.contentsAt(Number.NEGATIVE_INFINITY);
+      const contents = this.copy.contentsAt(Number.NEGATIVE_INFINITY);
       if (contents !== undefined) {
-        this.#keepIndexed(contents, plan.turns.some(isCreation));
+        this.#place.keep(contents.image, this.#exchange.nowMs, plan.turns.some(isCreation));
         answerWritten({ turns: plan.turns, before, isRepair: false, origin: undefined }, contents);
       }
     });
   }
 
+  #noteCommit({ arrivedMs }: CommitTurn): void {
+    this.#house.metrics.commits += 1;
+    this.#house.metrics.noteCommit(performance.now() - arrivedMs);
+  }
+
   #stamp(turns: readonly (CommitTurn | TouchTurn)[], { image }: Contents, nowMs: number): void {
     const stamp = startupBytes(nowMs);
     const stamped = Buffer.concat([stamp, image.subarray(stamp.length)]);
-    const args = ["t", this.#copy.version, NOBODY, stamp, forgetAt(stamped)];
-    const { version } = this.#copy;
+    const args = ["t", this.copy.version, NOBODY, stamp, forgetAt(stamped)];
+    const { version } = this.copy;
     this.#call(args, turns, (answer) => {
       this.#adopt(answer);
-      const contents = this.#copy.contentsAt(nowMs);
-      if (contents === undefined || !isVersion(version, this.#copy.version)) return this.#again(turns);
+      const contents = this.copy.contentsAt(nowMs);
+      if (contents === undefined || !isVersion(version, this.copy.version)) return this.#again(turns);
       this.#house.metrics.touches += 1;
-      this.#keepIndexed(contents, false);
+      this.#place.keep(contents.image, nowMs, false);
       for (const turn of turns) turn.answer(stateOf(contents, turn.base));
-    });
-  }
-
-  /** A session is put into its index when it is made; the index itself is forgotten when nobody has used it for long. */
-  #keepIndexed({ image }: Contents, isNew: boolean): void {
-    const { nowMs } = this.#house.calls.clockOf(this.key);
-    const seconds = timeoutSeconds(image);
-    if (isNew) this.#indexedMs = nowMs;
-    if (nowMs - this.#indexedMs < (1000 * seconds) / INDEX_PARTS) return;
-    const before = this.#indexedMs;
-    this.#indexedMs = nowMs;
-    this.#house.noteUsed(this.id, seconds).catch(() => {
-      // Whatever the reason: the next use tries again.
-      this.#indexedMs = before;
     });
   }
 
   /** Changes before the end are in nothing that could be lost: they were carried out, and then the session ended. */
   #end(turn: ConditionalEnd, { turns, marks }: Plan, nowMs: number): void {
-    const before = this.#copy.contentsAt(nowMs);
-    if (this.#copy.stored?.kind === "ended" || this.#copy.stored?.kind === "reserved") {
+    const before = this.copy.contentsAt(nowMs);
+    if (this.copy.stored?.kind === "ended" || this.copy.stored?.kind === "reserved") {
       turn.answer();
-      return this.#goOn();
+      this.#house.schedule(this);
+      return;
     }
-    if (turn.version !== undefined && !isVersion(turn.version, this.#copy.version)) {
+    if (turn.version !== undefined && !isVersion(turn.version, this.copy.version)) {
       turn.fail(overtaken(this.id));
-      return this.#again(turns);
+      this.#again(turns);
+      return;
     }
     const value = endedValue("ended", marks);
     const until = String(Math.ceil(nowMs + this.#house.tombstoneMs));
-    this.#write(["c", this.#copy.version, this.#asHolder, value, until], [...turns, turn], () => {
+    this.#write(["c", this.copy.version, this.#leasing.asHolder, value, until], [...turns, turn], () => {
       this.#adoptOwn(value, undefined);
       this.#house.metrics.abandons += 1;
       this.#house.noteEnded(this.id);
@@ -312,158 +246,128 @@ export class Session {
 
   /** Goes on under another id: this one takes no other turn until that is there, or is refused. */
   #depart(turn: CommitTurn, contents: Contents | undefined): void {
-    if (contents === undefined) return this.#refuse(turn, gone(this.id));
-    this.#isUnderWay = true;
-    this.#copy.begin();
-    const standing = { id: this.id, image: contents.image, version: this.#copy.version, marks: this.#copy.marks };
-    succeed({ ...standing, holder: this.#asHolder, turn }, this.#house)
-      .then(
-        (outcome) => {
-          this.#isUnderWay = false;
-          if (outcome.kind === "done") {
-            this.#adoptOwn(outcome.value, undefined);
-            this.#closeLease();
-            this.#house.metrics.successions += 1;
-            this.#house.metrics.commits += 1;
-            this.#house.noteEnded(this.id);
-            turn.answer(outcome.state);
-          } else {
-            if (outcome.answer !== undefined) this.#copy.adopt(outcome.answer);
-            if (outcome.waitMs !== undefined) this.#wait(outcome.waitMs);
-            this.#again([turn]);
-          }
-        },
-        (error: unknown) => {
-          this.#isUnderWay = false;
-          this.#failed(error, [turn]);
-        },
-      )
-      .catch((error: unknown) => turn.fail(storeError(this.id, error)))
-      .finally(() => this.#goOn());
+    if (contents === undefined) throw gone(this.id);
+    const standing = { id: this.id, image: contents.image, version: this.copy.version, marks: this.copy.marks };
+    this.#exchange.during(succeed({ ...standing, holder: this.#leasing.asHolder, turn }, this.#house), {
+      take: (outcome) => {
+        if (outcome.kind === "done") {
+          this.#adoptOwn(outcome.value, undefined);
+          this.#leasing.close();
+          this.#house.metrics.successions += 1;
+          this.#noteCommit(turn);
+          this.#house.noteEnded(this.id);
+          turn.answer(outcome.state);
+        } else {
+          if (outcome.waitMs !== undefined) this.#exchange.wait(outcome.waitMs);
+          else this.#adopt(outcome.answer);
+          this.#again([turn]);
+        }
+      },
+      fail: (error) => this.#failed(error, [turn]),
+    });
   }
 
   // -- leases
 
   #lease(turn: LeaseTurn): void {
-    if (this.#leasesToLay > 0) return this.#lay(turn);
-    this.#isUnderWay = true;
-    const again = (): void => {
-      this.#isUnderWay = false;
-      this.#again([turn]);
-    };
-    this.#house.verify(this, {
-      current: (nowMs) => {
-        const contents = this.#copy.contentsAt(nowMs);
-        if (contents === undefined) return again();
-        this.#isUnderWay = false;
-        this.#grant(turn, contents);
-        this.#goOn();
+    if (this.#leasing.mustLie) {
+      this.#lay(turn);
+      return;
+    }
+    const passed = new Promise<number | undefined>((resolve, failed) => {
+      this.#house.verify(this, { current: resolve, stale: () => resolve(undefined), failed });
+    });
+    this.#exchange.during(passed, {
+      take: (nowMs) => {
+        const contents = nowMs === undefined ? undefined : this.copy.contentsAt(nowMs);
+        if (contents === undefined) this.#again([turn]);
+        else this.#grant(turn, contents);
       },
-      stale: again,
-      failed: (error) => {
-        this.#isUnderWay = false;
-        this.#failed(error, [turn]);
-      },
+      fail: (error) => this.#failed(error, [turn]),
     });
   }
 
   /** Into the value, where other hosts see it. */
   #lay(turn: LeaseTurn): void {
-    const nowMs = this.#house.calls.clockOf(this.key).nowMs;
-    this.#call(["l", this.#copy.version, this.#holder, String(Math.ceil(turn.leaseMs)), ""], [turn], (answer) => {
+    const { nowMs } = this.#exchange;
+    const ms = Math.ceil(turn.leaseMs);
+    this.#call(["l", this.copy.version, this.#leasing.holder, String(ms), ""], [turn], (answer) => {
       this.#adopt(answer);
-      const contents = this.#copy.contentsAt(nowMs);
+      const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined) return this.#again([turn]);
-      this.#leasesToLay -= 1;
-      this.#held = leaseOf(this.#holder, nowMs + turn.leaseMs);
-      if (this.#house.isForgotten(turn.caller.owner)) return turn.fail(closed(this.id));
+      this.#leasing.noteLaid(nowMs + ms);
       this.#grant(turn, contents);
     });
   }
 
   #grant(turn: LeaseTurn, contents: Contents): void {
-    if (this.#house.isForgotten(turn.caller.owner)) return turn.fail(closed(this.id));
-    this.#leaseVersion = this.#copy.version;
-    this.#house.leases.grant(this.#turns, turn, { id: this.id, contents }, (fence) => {
-      if (this.#turns.lease?.fence === fence) this.#endLease();
-    });
+    if (this.#house.isForgotten(turn.caller.owner)) turn.fail(closed(this.id));
+    else this.#leasing.grant(turn, contents, this.copy.version);
   }
 
   /** The others need not wait for its deadline. */
-  #layDown(held: Buffer): void {
-    this.#held = undefined;
-    this.#call(["u", this.#copy.version, held.subarray(0, HOLDER_BYTES), NO_LEASE, ""], [], () => undefined);
+  #layDown(): void {
+    const { held, holder } = this.#leasing;
+    if (held === undefined) return;
+    this.#leasing.noteLying(undefined);
+    this.#call(["u", this.copy.version, holder, NO_LEASE, ""], [], () => undefined);
   }
 
   /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
   #overtake(): void {
     const due = this.#turns.takeDue();
-    const { marks } = this.#copy;
-    this.#leasesToLay = LEASES_AFTER_CONFLICT;
-    this.#closeLease();
+    this.#leasing.noteConflict();
+    this.#leasing.close();
     for (const turn of due) {
-      if (turn.type === "commit" && isMarked(marks, markOf(turn))) this.#answerRepeated(turn);
+      if (turn.type === "commit" && isMarked(this.copy.marks, markOf(turn))) this.#answers.repeat(turn);
       else {
         this.#house.metrics.conflicts += 1;
         turn.fail(overtaken(this.id));
       }
     }
-    this.#goOn();
-  }
-
-  #endLease(): void {
-    this.#closeLease();
     this.#house.schedule(this);
   }
 
-  #closeLease(): void {
-    this.#leaseVersion = undefined;
-    this.#house.leases.close(this.#turns, this.id);
-  }
-
-  #closeReleased(turn: Turn): void {
-    if (endsLease(turn, this.#turns.lease)) this.#closeLease();
-  }
-
-  get #asHolder(): Buffer {
-    return this.#held === undefined ? NOBODY : this.#holder;
+  /** Of a commit under it that was sent before the mark tells what became of it. */
+  #endLease(): void {
+    const sent = this.#turns.lease?.turns.splice(0) ?? [];
+    this.#leasing.close();
+    for (const turn of sent) this.read(this.#answers.ofMark(turn));
+    this.#house.schedule(this);
   }
 
   // -- calls to Redis
 
   #fetch(): void {
     const reads = this.#turns.takeReads();
-    this.#isUnderWay = true;
-    this.#copy.begin();
-    this.#house.calls
-      .read(this.key, this.#copy.version)
-      .then((answer) => {
-        this.#isUnderWay = false;
+    this.#exchange.read({
+      take: (answer) => {
         this.#adopt(answer);
         this.#isFresh = true;
-        const { nowMs } = this.#house.calls.clockOf(this.key);
+        const { nowMs } = this.#exchange;
         for (const turn of reads) this.answerRead(turn, nowMs);
-      })
-      .catch((error: unknown) => {
-        this.#isUnderWay = false;
-        this.#failFetch(error, reads);
-      })
-      .finally(() => this.#house.schedule(this));
+      },
+      fail: (error) => this.#failFetch(error, reads),
+    });
   }
 
   /** @throws SessionError ERR_UNREADABLE; ServerError. */
   #adopt(answer: Answer): void {
     if (!Buffer.isBuffer(answer)) throw answer;
-    this.#copy.adopt(answer);
-    this.#unsureSinceMs = undefined;
-    const { stored } = this.#copy;
+    this.copy.adopt(answer);
+    this.#exchange.noteSure();
+    const { stored } = this.copy;
     if (stored?.kind === "ended" && stored.departure !== undefined) this.#house.complete(this.id, stored);
   }
 
   /** @param stored called when it is. Where something else is there, the turns come again. */
   #write(args: readonly Argument[], turns: readonly Turn[], stored: () => void): void {
     this.#call(args, turns, (answer) => {
-      if (answer === 1) return stored();
+      if (answer === 1) {
+        stored();
+        return;
+      }
+      this.#house.calls.counts.overtaken += 1;
       this.#adopt(answer);
       this.#again(turns);
     });
@@ -471,29 +375,23 @@ export class Session {
 
   /** @param take given whatever is no failure and no lease of another host. */
   #call(args: readonly Argument[], turns: readonly Turn[], take: (answer: Answer) => void): void {
-    this.#isUnderWay = true;
-    this.#copy.begin();
-    this.#house.calls
-      .write(this.key, args)
-      .then((answer) => {
-        this.#isUnderWay = false;
-        if (answer instanceof ServerError) throw answer;
-        if (typeof answer !== "number" || answer > 0) return take(answer);
-        this.#wait(-answer);
-        this.#again(turns);
-      })
-      .catch((error: unknown) => {
-        this.#isUnderWay = false;
-        this.#failed(error, turns);
-      })
-      .finally(() => this.#house.schedule(this));
+    this.#exchange.write(args, {
+      take: (answer) => {
+        if (typeof answer !== "number" || answer > 0) take(answer);
+        else {
+          this.#exchange.wait(-answer);
+          this.#again(turns);
+        }
+      },
+      fail: (error) => this.#failed(error, turns),
+    });
   }
 
   #adoptOwn(value: Buffer, lease: Buffer | undefined): void {
-    this.#copy.adoptOwn(value);
-    this.#held = lease;
-    this.#unsureSinceMs = undefined;
-    if (this.#turns.lease !== undefined) this.#leaseVersion = this.#copy.version;
+    this.copy.adoptOwn(value);
+    this.#leasing.noteLying(lease);
+    this.#exchange.noteSure();
+    this.#leasing.noteStored(this.copy.version);
   }
 
   /** These turns come before all others. */
@@ -503,75 +401,14 @@ export class Session {
       if (!isWanted) turn.fail(closed(this.id));
       return isWanted;
     });
-    for (const turn of this.#turns.putBack(wanted)) turn.fail(leaseLost(this.id));
+    for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.read(this.#answers.ofMark(turn));
     this.#house.schedule(this);
-  }
-
-  /** Until the value changes, or the time is over: not at all if it has changed since the question was asked. */
-  #wait(ms: number): void {
-    if (this.#copy.isDirty) return;
-    this.#waiting = setTimeout(() => this.#goOn(), Math.min(ms, MAX_WAIT_MS) + 1);
-  }
-
-  #goOn(): void {
-    clearTimeout(this.#waiting);
-    this.#waiting = undefined;
-    this.#house.schedule(this);
-  }
-
-  // -- answers
-
-  #readOf(turn: ReadTurn): Verification {
-    return {
-      current: (nowMs) => this.answerRead(turn, nowMs),
-      stale: () => this.read(turn),
-      failed: (error) => turn.fail(unanswered(this.id, error)),
-    };
-  }
-
-  /** A touch of a session that has a young stamp writes nothing, but the session must be there. */
-  #touchOf(turn: CommitTurn | TouchTurn): Verification {
-    const answer = (state: State): void => (state.kind === KIND.absent ? turn.fail(gone(this.id)) : turn.answer(state));
-    return this.#readOf({ caller: turn.caller, known: turn.base, answer, fail: turn.fail });
-  }
-
-  /** Its lease is over, if it had one here: but it may be a commit that was applied under it, and whose answer was lost. */
-  #lookForMark(turn: CommitTurn): void {
-    const answer = (): void => {
-      if (isMarked(this.#copy.marks, markOf(turn))) this.#answerRepeated(turn);
-      else turn.fail(leaseLost(this.id));
-    };
-    this.#turns.addRead({ caller: turn.caller, known: 0, answer, fail: turn.fail });
-  }
-
-  #answerRepeated(turn: CommitTurn): void {
-    const { caller, answer, fail, options } = turn;
-    this.#house.metrics.duplicates += 1;
-    this.#closeReleased(turn);
-    this.#house.read(options.successor ?? this.id, { caller, known: 0, answer, fail });
-  }
-
-  /** That there never was a session is told by no value: only the barrier tells that none was made meanwhile. */
-  #refuse(turn: Turn, problem: Error): void {
-    if (this.#copy.stored !== undefined || !isCode(problem, "ERR_SESSION_GONE")) {
-      this.#closeReleased(turn);
-      turn.fail(problem);
-      return;
-    }
-    this.#house.verify(this, {
-      current: () => {
-        this.#closeReleased(turn);
-        turn.fail(problem);
-      },
-      stale: () => this.enter(turn),
-      failed: (error) => turn.fail(unanswered(this.id, error)),
-    });
   }
 
   // -- failures
 
   #failFetch(error: unknown, reads: readonly ReadTurn[]): void {
-    if (this.#mayLookAgain(error)) {
+    if (this.#exchange.mayLookAgain(error)) {
       for (const turn of reads) this.#turns.addRead(turn);
       return;
     }
@@ -581,19 +418,9 @@ export class Session {
   }
 
   #failed(error: unknown, turns: readonly Turn[]): void {
-    this.#copy.noteStale();
-    if (this.#mayLookAgain(error)) this.#again(turns);
+    this.copy.noteStale();
+    if (this.#exchange.mayLookAgain(error)) this.#again(turns);
     else this.#failTurns(unstored(this.id, error), turns);
-  }
-
-  /** What may have been done is looked for: its marks tell. */
-  #mayLookAgain(error: unknown): boolean {
-    if (!(error instanceof ServerError) || error.outcome !== "unsure" || error.code === UNREPLICATED) return false;
-    this.#copy.noteStale();
-    this.#unsureSinceMs ??= performance.now();
-    if (performance.now() - this.#unsureSinceMs < UNSURE_MS) return true;
-    this.#unsureSinceMs = undefined;
-    return false;
   }
 
   /** To end a session needs nothing that can be read. */
@@ -602,7 +429,7 @@ export class Session {
     for (const turn of turns) {
       if (turn.type === "end" && problem.code === "ERR_UNREADABLE") ends.push(turn);
       else {
-        this.#closeReleased(turn);
+        this.#leasing.closeReleased(turn);
         turn.fail(problem);
       }
     }
@@ -610,7 +437,7 @@ export class Session {
   }
 
   #endUnread(ends: readonly EndTurn[]): void {
-    const { nowMs } = this.#house.calls.clockOf(this.key);
+    const { nowMs } = this.#exchange;
     const value = endedValue("ended", NO_MARKS);
     const until = String(Math.ceil(nowMs + this.#house.tombstoneMs));
     this.#write(["x", NO_VERSION, NOBODY, value, until], ends, () => {

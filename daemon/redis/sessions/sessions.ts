@@ -11,11 +11,12 @@ import type { Config } from "../../config.ts";
 import type { Log, Metrics } from "../../report/report.ts";
 import { type CommitTurn, Leases, type ReadTurn, storeError, type Turn } from "../../turns/turns.ts";
 import { Calls, type CallsOptions } from "../calls/calls.ts";
-import { unanswered } from "./failures.ts";
 import type { Link, Server } from "../link/link.ts";
-import { type ConditionalEnd, type House, Session, type Verification } from "./session.ts";
-import { complete } from "./succession.ts";
 import type { Stored, StoredEnd } from "../value/value.ts";
+import { readCheck } from "./answers.ts";
+import type { ConditionalEnd, House, Verification } from "./house.ts";
+import { Session } from "./session.ts";
+import { complete } from "./succession.ts";
 
 export { unstored } from "./failures.ts";
 export { markOf } from "./plan.ts";
@@ -64,7 +65,7 @@ interface Known {
 export class Sessions {
   readonly calls: Calls;
   readonly #parts: SessionsParts;
-  readonly #house: House;
+  readonly #house: House<Session>;
   readonly #leases: Leases;
   /** The one that was used longest ago comes first. */
   readonly #known = new Map<string, Known>();
@@ -73,7 +74,7 @@ export class Sessions {
   #scheduled = new Set<Session>();
   #asked = new Map<Server, Asked[]>();
   readonly #forgotten = new WeakSet<object>();
-  readonly #completing = new Set<string>();
+  readonly #completing = new Map<string, Promise<void>>();
   #bytes = 0;
   #ended = 0;
   #isStopped = false;
@@ -83,10 +84,10 @@ export class Sessions {
     this.calls = new Calls(parts.link, parts.calls);
     this.#leases = new Leases(parts);
     this.#house = this.#makeHouse();
-    parts.link.onStale((keys, server) => this.#noteStale(keys, server));
+    parts.link.onStale((keys) => this.#noteStale(keys));
   }
 
-  #makeHouse(): House {
+  #makeHouse(): House<Session> {
     const { config, log, metrics, keys } = this.#parts;
     const { maxSessionBytes, timeoutSeconds, tombstoneSeconds } = config;
     return {
@@ -102,6 +103,7 @@ export class Sessions {
       verify: (session, verification) => this.#verify(session, verification),
       noteChanged: (id) => this.#known.get(id)?.session.noteStale(),
       complete: (id, stored) => this.#complete(id, stored),
+      whenComplete: async (id) => this.#completing.get(id),
       read: (id, turn) => this.read(id, turn),
       isForgotten: (owner) => this.#forgotten.has(owner),
       noteUsed: (id, seconds) => this.#parts.noteUsed(id, seconds),
@@ -113,12 +115,15 @@ export class Sessions {
 
   get count(): number {
     let count = 0;
-    for (const { session } of this.#known.values()) if (session.bytes > 0) count += 1;
+    for (const { session } of this.#known.values()) if (session.copy.bytes > 0) count += 1;
     return count;
   }
 
+  /** Those that have something to do. */
   get busyCount(): number {
-    return this.#busy.size;
+    let count = 0;
+    for (const session of this.#busy) if (!session.isIdle) count += 1;
+    return count;
   }
 
   get bytes(): number {
@@ -139,15 +144,11 @@ export class Sessions {
   read(id: string, turn: ReadTurn): void {
     this.#parts.metrics.opens += 1;
     const session = this.#session(id);
-    if (!session.isCurrent) return session.read(turn);
-    this.#verify(session, {
-      current: (nowMs) => {
-        this.#parts.metrics.hits += 1;
-        session.answerRead(turn, nowMs);
-      },
-      stale: () => session.read(turn),
-      failed: (error) => turn.fail(unanswered(id, error)),
-    });
+    if (!session.copy.isCurrent) {
+      session.read(turn);
+      return;
+    }
+    this.#verify(session, readCheck(session, turn));
   }
 
   /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
@@ -248,8 +249,10 @@ export class Sessions {
     }
     for (const { session, verification } of asked) {
       try {
-        if (session.isCurrent) verification.current(nowMs);
-        else verification.stale();
+        if (session.copy.isCurrent) {
+          this.#parts.metrics.hits += 1;
+          verification.current(nowMs);
+        } else verification.stale();
       } catch (error) {
         verification.failed(storeError(session.id, error));
       }
@@ -273,27 +276,25 @@ export class Sessions {
     this.#scheduled.add(session);
   }
 
-  #noteStale(keys: readonly string[] | null, server: Server): void {
-    const { link, keys: names } = this.#parts;
+  #noteStale(keys: readonly string[] | null): void {
     if (keys === null) {
-      for (const { session } of this.#known.values()) {
-        if (link.serverOf(session.key) === server) session.noteStale();
-      }
+      for (const { session } of this.#known.values()) session.noteStale();
       return;
     }
     for (const key of keys) {
-      const id = names.idOf(key);
+      const id = this.#parts.keys.idOf(key);
       if (id !== undefined) this.#known.get(id)?.session.noteStale();
     }
   }
 
   #complete(id: string, stored: StoredEnd): void {
     if (this.#completing.has(id)) return;
-    this.#completing.add(id);
-    complete(id, stored, this.#house)
-      // Whatever the reason: whoever meets the tombstone next does it.
-      .catch((error: unknown) => this.#parts.log.warn("succession-unfinished", { session: id, error: String(error) }))
-      .finally(() => this.#completing.delete(id));
+    const done = complete(id, stored, this.#house).finally(() => this.#completing.delete(id));
+    this.#completing.set(id, done);
+    // Whatever the reason: whoever meets the tombstone next does it.
+    done.catch((error: unknown) =>
+      this.#parts.log.warn("succession-unfinished", { session: id, error: String(error) }),
+    );
   }
 
   // -- memory
@@ -314,12 +315,12 @@ export class Sessions {
   #settle(session: Session): void {
     const known = this.#known.get(session.id);
     if (known?.session !== session) return;
-    const bytes = SESSION_BYTES + session.bytes;
+    const bytes = SESSION_BYTES + session.copy.bytes;
     this.#bytes += bytes - known.countedBytes;
     known.countedBytes = bytes;
     if (!session.isIdle) return;
     this.#busy.delete(session);
-    if (session.bytes === 0) this.#drop(session.id, known);
+    if (session.copy.bytes === 0) this.#drop(session.id, known);
     else if (this.#bytes > this.#parts.config.cacheBytes) this.#makeRoom();
   }
 

@@ -15,22 +15,22 @@ import { KIND, type State } from "../../../protocol/wire/wire.ts";
 import { type CommitTurn, gone, idTaken } from "../../turns/turns.ts";
 import type { Answer, Argument, Calls } from "../calls/calls.ts";
 import { ServerError } from "../link/link.ts";
-import { withMark } from "../value/value.ts";
-import { forgetAt, type Limits, markOf, successorImage } from "./plan.ts";
 import {
   departingValue,
   endedValue,
   isVersion,
-  nameOf,
   NO_MARKS,
   NO_VERSION,
   NOBODY,
+  nameOf,
   readValue,
   reservedValue,
   type StoredEnd,
   sessionValue,
   VERSION_BYTES,
+  withMark,
 } from "../value/value.ts";
+import { forgetAt, type Limits, markOf, successorImage } from "./plan.ts";
 
 /** How long an id is kept for a session that is about to go on under it. */
 const RESERVE_MS = 60_000;
@@ -58,7 +58,7 @@ export type Outcome =
   /** `value` is the tombstone, `state` that of the new session. */
   | { readonly kind: "done"; readonly value: Buffer; readonly state: State }
   /** Somebody was faster: `answer` is what is there, or another host has a lease. */
-  | { readonly kind: "again"; readonly answer?: Buffer; readonly waitMs?: number };
+  | { readonly kind: "again"; readonly answer: Answer; readonly waitMs?: number };
 
 /** @throws SessionError ERR_ID_TAKEN, ERR_TOO_LARGE …; ServerError. */
 export async function succeed(leaving: Leaving, roads: Roads): Promise<Outcome> {
@@ -77,8 +77,8 @@ export async function succeed(leaving: Leaving, roads: Roads): Promise<Outcome> 
   const departing = departingValue({ successor, value }, marks);
   const until = String(Math.ceil(nowMs + tombstoneMs));
   const answer = await write(roads, id, ["c", version, holder, departing, until]);
-  if (typeof answer === "number" && answer < 0) return { kind: "again", waitMs: -answer };
-  if (answer !== 1) return { kind: "again", answer: answer as Buffer };
+  if (typeof answer === "number" && answer < 0) return { kind: "again", answer, waitMs: -answer };
+  if (answer !== 1) return { kind: "again", answer };
   // 3.
   await arrive({ successor, origin: id, value, reserve }, roads);
   // 4.

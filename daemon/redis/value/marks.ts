@@ -90,8 +90,16 @@ function* entriesOf(marks: Buffer): Generator<Entry> {
     const count = marks.readUInt16BE(at + COUNT_AT);
     const end = at + ENTRY_BYTES + count * NUMBER_BYTES;
     if (end > marks.length) return;
-    const numbers = Array.from({ length: count }, (_, n) => floor + marks.readUInt32BE(at + ENTRY_BYTES + n * NUMBER_BYTES));
-    yield { client: marks.subarray(at, at + CLIENT_BYTES), floor, seconds: marks.readUInt32BE(at + SECONDS_AT), numbers };
+    const numbers = Array.from(
+      { length: count },
+      (_, n) => floor + marks.readUInt32BE(at + ENTRY_BYTES + n * NUMBER_BYTES),
+    );
+    yield {
+      client: marks.subarray(at, at + CLIENT_BYTES),
+      floor,
+      seconds: marks.readUInt32BE(at + SECONDS_AT),
+      numbers,
+    };
     at = end;
   }
 }

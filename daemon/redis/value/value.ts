@@ -185,7 +185,9 @@ export function unreadable(id: string, why = "it is nothing that this program ha
 /** What the summary of a value says: "other" is a tombstone, or an id that is kept; undefined nothing of ours. */
 export function kindOf(summary: Buffer): "session" | "other" | undefined {
   if (summary[0] === KIND.session) return summary.length === SUMMARY_BYTES ? "session" : undefined;
-  return summary.length >= HEAD_BYTES && (summary[0] === KIND.ended || summary[0] === KIND.reserved) ? "other" : undefined;
+  return summary.length >= HEAD_BYTES && (summary[0] === KIND.ended || summary[0] === KIND.reserved)
+    ? "other"
+    : undefined;
 }
 
 /** Bytes of an image in a value of so many bytes. */
