@@ -89,6 +89,10 @@ export function sessionTypeNamed(text: unknown): SessionType {
   return find(text === "" ? DEFAULT_OF_GAMBAS : text, FOR_SESSIONS);
 }
 
+export function sessionTypes(): readonly SessionType[] {
+  return FOR_SESSIONS;
+}
+
 function find<N extends TypeName>(text: unknown, names: readonly N[]): N {
   const wanted = typeof text === "string" ? text.toLowerCase() : undefined;
   const found = names.find((name) => name === wanted);
