@@ -17,11 +17,12 @@ interface TypeRow {
   readonly startMs: number;
 }
 
-/** Of Gambas' locks, of files that others write, and of what the daemon alone remembers. */
+/** Of Gambas' locks, of files that others write, and of what no server does by itself. */
 const OF_LOCAL_STORES = [
   "gambas",
   "openSessions",
   "lockWaitMs",
+  "sweepMs",
   "reconcileMs",
   "maxTombstones",
   "repairSeconds",
@@ -42,7 +43,7 @@ export const TYPES = {
     isInFiles: false,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
-    durabilities: ["file", "fsync", "replica"],
+    durabilities: ["file", "replica"],
     // For a server that is away it looks for 10 s before it says so.
     startMs: 15_000,
   },

@@ -4,11 +4,12 @@ import type { Contender } from "../contenders/contender.ts";
 import { Forked } from "../crew/calls.ts";
 import { type Measurement, measurementOf } from "../crew/crew.ts";
 import type { LoadCalls } from "../http/load-calls.ts";
+import { visitsAfter } from "../http/pages.ts";
 import type { Frame, SiteCalls } from "../http/site-calls.ts";
 import type { Lab } from "../lab.ts";
 import type { Row } from "../row.ts";
 import { cpuOf } from "../servers/cpu.ts";
-import { SIZES, sizeOf } from "../session-values.ts";
+import { SIZES, shareOfSizeChanges, sizeOf } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
 import type { Case } from "./case.ts";
 import { rowFrom } from "./store-case.ts";
@@ -33,6 +34,7 @@ const SUBJECTS: readonly SubjectName[] = [
   { contender: "connect-memcached", frame: "node:http" },
   // Its connections stay with one worker, or it would not find its sessions.
   { contender: "MemoryStore", frame: "node:http" },
+  { contender: "no session", frame: "express" },
   { contender: "gambas-session", frame: "express" },
   { contender: "connect-redis/ioredis AOF", frame: "express" },
 ];
@@ -151,6 +153,7 @@ async function rowOf(load: Forked<LoadCalls>, definition: HttpCase, site: Ready)
     size: sizeOf(SIZES.realistic),
     ...rowFrom(measurements, contender.server !== undefined),
     lost: counts ? acknowledged - (await load.ask("visits", site.name)) : null,
+    ...(definition.path === "/write" ? { size_changes: shareOfSizeChanges(visitsAfter) } : {}),
     ...(contender.isFloor === true ? { is_floor: true } : {}),
   };
 }

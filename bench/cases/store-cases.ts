@@ -6,8 +6,9 @@ import { increment } from "./increment.ts";
 import { set, setSizes } from "./set.ts";
 import type { StoreCase } from "./store-case.ts";
 import { touch } from "./touch.ts";
+import { writeScale } from "./write-scale.ts";
 
-export const STORE_CASES: readonly StoreCase[] = [getWarm, getMiss, set, setSizes, touch, increment];
+export const STORE_CASES: readonly StoreCase[] = [getWarm, getMiss, set, setSizes, writeScale, touch, increment];
 
 export function storeCaseNamed(name: string): StoreCase {
   const found = STORE_CASES.find((definition) => definition.name === name);

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Values } from "../session-values.ts";
 
 /** The process a contender needs beside its workers. */
-export type ServerName = "daemon" | "daemon-tmpfs" | "redis" | "redis-aof" | "memcached" | "echo";
+export type ServerName = "daemon" | "daemon-tmpfs" | "redis" | "redis-aof" | "memcached" | "echo" | "floor-daemon";
 
 export interface Places {
   /** Unix socket of the contender's server; "" where it has none. */

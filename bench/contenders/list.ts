@@ -8,6 +8,7 @@ const fileStore = async (): Promise<Entry> => (await import("./session-file-stor
 const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain;
 const nodeRedis = async (): Promise<Entry> => (await import("./node-redis.ts")).plain;
 const exchange = async (): Promise<Entry> => (await import("./floor-file.ts")).fileExchange;
+const socket = async (): Promise<Entry> => (await import("./floor-socket.ts")).floorSocket;
 const inPlace = async (): Promise<Entry> => (await import("./floor-file.ts")).fileInPlace;
 
 export const CONTENDERS: readonly Contender[] = [
@@ -45,12 +46,8 @@ export const CONTENDERS: readonly Contender[] = [
     isLocal: true,
     load: async () => (await import("./floor-map.ts")).floorMap,
   },
-  {
-    name: "floor: socket echo",
-    server: "echo",
-    isFloor: true,
-    load: async () => (await import("./floor-socket.ts")).floorSocket,
-  },
+  { name: "floor: socket echo", server: "echo", isFloor: true, load: socket },
+  { name: "floor: daemon in C", server: "floor-daemon", isFloor: true, load: socket },
   { name: "floor: file exchange", isFloor: true, load: exchange },
   { name: "floor: file exchange tmpfs", fileSystem: "tmpfs", isFloor: true, load: exchange },
   { name: "floor: file in place", isFloor: true, load: inPlace },

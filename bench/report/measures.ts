@@ -3,6 +3,7 @@
 import { CASES } from "../cases/list.ts";
 import type { Row } from "../row.ts";
 import { groupsOf } from "./columns.ts";
+import { priceOf } from "./derived/prices.ts";
 
 const OURS = "gambas-session";
 
@@ -45,6 +46,17 @@ const EACH: Measure = {
   textOf: (value) => `${digits(value)} bytes`,
 };
 
+/** Undefined for a row that has no page without a session beside it. */
+function priceIn(rows: readonly Row[]): Measure {
+  return {
+    name: "cpu",
+    about: "CPU that the session costs a request, in worker and server, less is better",
+    better: "less",
+    of: (row) => priceOf(rows, row)?.sessionUs,
+    textOf: (value) => `${digits(value)} µs`,
+  };
+}
+
 export interface Bar {
   readonly label: string;
   readonly value: number;
@@ -76,7 +88,7 @@ export function chartsOf(rows: readonly Row[]): readonly Chart[] {
 function measuresOf(rows: readonly Row[]): readonly Measure[] {
   const has = (measure: Measure): boolean => rows.some((row) => typeof measure.of(row) === "number");
   if (rows[0]?.case === "start") return [TIME];
-  const found = [RATE, RESIDENT, EACH].filter(has);
+  const found = [RATE, priceIn(rows), RESIDENT, EACH].filter(has);
   return found.length > 0 ? found : [TIME];
 }
 

@@ -73,6 +73,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
+  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
+  #tellsFloor = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -117,6 +119,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
+        this.#tellsFloor = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
@@ -267,30 +270,39 @@ export class Client implements ClientApi, Home {
   /** Not async: a promise that only hands on another one would cost time at every commit. */
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
-    const { base } = request;
+    const { id, base, unsaved } = request;
     // One that is in no file yet is made under its last id.
-    const sid = request.isNew ? (request.successor ?? request.id) : request.id;
-    const delta = encodeDelta(request.entries, request.moved);
+    const sid = base === undefined ? (unsaved.successor ?? id) : id;
+    const delta = encodeDelta(unsaved.entries, unsaved.moved);
     this.#checkSize(delta.length + bytesBeside(request));
     const options = optionsOf(request, this.#held());
+    const { sequence, floor } = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", { sid, base: base?.base ?? 0, delta, options, ...this.#connection.nextSequence() })
+      .call("commit", {
+        sid,
+        sequence,
+        base: base?.base ?? 0,
+        delta,
+        options,
+        floor: this.#tellsFloor ? floor : undefined,
+      })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );
   }
 
   /** What the daemon has sent is of the session under its new id, where it has got one. */
-  #adoptNew({ id, successor }: CommitRequest, state: State): Contents | undefined {
+  #adoptNew({ id, unsaved: { successor } }: CommitRequest, state: State): Contents | undefined {
     if (successor !== undefined) this.#cache.drop(id);
     return this.#adopt(successor ?? id, state);
   }
 
   #adoptCommit(request: CommitRequest, delta: Buffer, state: State): Contents {
-    const { id, base, timeoutSeconds, cookiePath, shares, successor } = request;
-    const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
-    const contents = Contents.fromChange(state, base, change, request);
-    this.#cache.keep(successor ?? id, contents, request.entries.values());
+    const { id, base, unsaved } = request;
+    const { timeoutSeconds, cookiePath } = unsaved.properties;
+    const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares: unsaved.shares };
+    const contents = Contents.fromChange(state, base, change, unsaved);
+    this.#cache.keep(unsaved.successor ?? id, contents, unsaved.entries.values());
     return contents;
   }
 
@@ -402,14 +414,18 @@ function isSameDirectory(one: string, other: string): boolean {
 }
 
 /** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */
-function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
+function bytesBeside({ unsaved: { shares, properties } }: CommitRequest): number {
+  const { cookiePath = "" } = properties;
   let bytes = 3 * cookiePath.length;
   for (const { key, otherKey } of shares) bytes += 64 + 3 * (key.length + otherKey.length);
   return bytes > ENVELOPE_BYTES ? bytes : 0;
 }
 
 function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOptions | null {
-  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares, successor } = request;
+  const { base, unsaved, fence, keepsLease } = request;
+  const { isUnique, properties, shares, successor } = unsaved;
+  const { timeoutSeconds, cookiePath } = properties;
+  const isNew = base === undefined;
   const isAlone = fence === undefined && held === undefined && successor === undefined;
   const isPlain = !isNew && !isUnique && isAlone && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;

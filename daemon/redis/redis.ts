@@ -153,9 +153,13 @@ class RedisBackend implements Backend {
       bytesCached: this.#sessions.bytes,
       waitingTurns: this.#sessions.waitingCount,
       tombstones: this.#sessions.endedCount,
-      redis: this.#link.report(),
-      ...{ scriptCalls, keysRead, keysWritten, overtaken, barriers },
-      barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
+      // Nobody has counted them: the server lets them expire by itself.
+      sessionsOnDisk: null,
+      redis: {
+        ...this.#link.report(),
+        ...{ scriptCalls, keysRead, keysWritten, overtaken, barriers },
+        barrierMicros: barriers === 0 ? null : Math.round((1000 * barrierMs) / barriers),
+      },
     };
   }
 

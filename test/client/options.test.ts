@@ -145,6 +145,10 @@ describe("options of Redis", () => {
       'The option durability must be one of file, fsync for sessions of type file, not "replica".',
     ],
     [
+      { type: "redis", durability: "fsync" },
+      "The option durability must be one of file, replica for sessions of type redis",
+    ],
+    [
       { type: "redis", daemon: { gambas: "3.18" } },
       "The setting gambas is for sessions of type file; the type is redis.",
     ],

@@ -132,6 +132,12 @@ describeWithRedis("two hosts on one Redis", () => {
     expect(await command("list", ...at)).toContain(id);
     expect(await command("show", id, ...at)).toMatch(/cart +String\[\] +\["tea"\]/);
     expect(await command("status", ...at)).toMatch(/^type +redis$/m);
+    const members = /export interface DaemonStatus \{([^}]*)\}/.exec(readFileSync("client/api.ts", "utf8"))?.[1] ?? "";
+    const always = [...members.matchAll(/readonly (\w+):/g)].map(([, name]) => name);
+    const status = JSON.parse(await command("status", "--json", ...at));
+    expect(Object.keys(status)).toEqual(expect.arrayContaining([...always, "redis"]));
+    expect(Object.keys(status)).toHaveLength(always.length + 1);
+    expect(await command("top", "--count", "1", "--interval", "0.1", ...at)).toMatch(/COMMITS\/s/);
     expect(await command("sweep", ...at)).toMatch(/session/);
     expect(await command("end", id, ...at)).toContain(id);
     expect((await one.ask("/read", cookie)).value.id).toBeNull();

@@ -15,6 +15,9 @@ export { MEMBERS } from "./scripts.ts";
 /** The code of a change that is stored, and not on as many replicas as were asked for. */
 export const UNREPLICATED = "UNREPLICATED";
 
+/** How long it is looked for what became of a call. */
+export const UNSURE_MS = 10_000;
+
 export type Argument = string | Buffer;
 /** A number, a value or summary, an empty buffer for nothing, or an error of this key alone. */
 export type Answer = Buffer | number | ServerError;
@@ -96,10 +99,12 @@ export class Calls {
     return this.#want(key, "writes", args);
   }
 
-  /** One id in the index of its prefix. Resolves to its place, and how many there are. */
-  async index(key: string, args: readonly Argument[]): Promise<readonly [place: string, count: number]> {
-    const [place, count] = (await this.#want(key, "indexes", args)) as unknown as readonly [Buffer, number];
-    return [String(place), count];
+  /** One id in the index of its prefix. Resolves to its place, and how many there are. @throws ServerError */
+  index(key: string, args: readonly Argument[]): Promise<readonly [place: string, count: number]> {
+    return untilSure(async () => {
+      const [place, count] = (await this.#want(key, "indexes", args)) as unknown as readonly [Buffer, number];
+      return [String(place), count];
+    });
   }
 
   /** Sends what was gathered. */
@@ -138,16 +143,16 @@ export class Calls {
     });
     await Promise.all(
       calls.map(async ({ server, some }) => {
-        const answers = (await this.#track(server.run(LOOK, some, []))) as Answer[];
+        const answers = (await untilSure(() => this.#track(server.run(LOOK, some, [])))) as Answer[];
         for (const [n, key] of some.entries()) found.set(key, [answers[2 * n] as Answer, Number(answers[2 * n + 1])]);
       }),
     );
     return keys.map((key) => found.get(key) ?? [Buffer.alloc(0), 0]);
   }
 
-  /** One call of another script. @throws ServerError */
+  /** One call of another script, which may be done twice. @throws ServerError */
   run(script: Script, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.#track(this.#link.serverOf(key).run(script, [key], args));
+    return untilSure(() => this.#track(this.#link.serverOf(key).run(script, [key], args)));
   }
 
   /** Resolves when nothing is under way any more. */
@@ -167,11 +172,11 @@ export class Calls {
     this.counts.scriptCalls += 1;
     const keys = wanted.map(({ key }) => key);
     const args = wanted.flatMap((one) => one.args);
-    const answers = server.run(script, keys, args) as Promise<Answer[]>;
-    const replicated = script === WRITE && this.#options.replicas > 0 ? this.#replicate(server) : undefined;
-    const done = replicated === undefined ? answers : Promise.all([answers, replicated]).then(([all]) => all);
+    const { replicas, replicaWaitMs } = this.#options;
+    const replicated = script === WRITE && replicas > 0 ? { replicas, ms: replicaWaitMs } : undefined;
+    const answers = server.run(script, keys, args, replicated) as Promise<Answer[]>;
     void this.#track(
-      done.then(
+      answers.then(
         (all) => {
           const width = all.length / wanted.length;
           for (const [n, one] of wanted.entries()) {
@@ -183,15 +188,6 @@ export class Calls {
         },
       ),
     );
-  }
-
-  /** Goes out behind the changes, and so waits for them. */
-  async #replicate(server: Server): Promise<void> {
-    const { replicas, replicaWaitMs } = this.#options;
-    const count = await server.waitForReplicas(replicas, replicaWaitMs);
-    if (count >= replicas) return;
-    const what = `Only ${count} of ${replicas} replicas had it within ${replicaWaitMs} ms.`;
-    throw new ServerError("unsure", UNREPLICATED, what);
   }
 
   async #barrier(server: Server): Promise<number> {
@@ -218,6 +214,19 @@ export class Calls {
     this.#underWay.add(done);
     done.catch(() => undefined);
     return done;
+  }
+}
+
+/** What may be done twice is done again while the connection breaks. */
+async function untilSure<T>(call: () => Promise<T>): Promise<T> {
+  const untilMs = performance.now() + UNSURE_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      const isUnsure = error instanceof ServerError && error.outcome === "unsure";
+      if (!isUnsure || performance.now() > untilMs) throw error;
+    }
   }
 }
 

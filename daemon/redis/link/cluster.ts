@@ -6,6 +6,7 @@ import {
   type Argument,
   admit,
   RedisServer,
+  type Replicated,
   type Script,
   type Server,
   ServerError,
@@ -96,15 +97,14 @@ export class ClusterLink implements Link {
     const untilMs = performance.now() + this.#options.waitMs;
     for (let [shard, asked] = [first, false]; ; ) {
       try {
-        return await step(shard, asked);
+        if (!asked) return await step(shard, false);
+        // Its slot is being moved: what is read at its next place is not pushed by the present one.
+        return await step(shard, true).finally(() => this.tell(key === undefined ? null : [key], first));
       } catch (error) {
         if (!(error instanceof ServerError) || this.#isClosed || performance.now() >= untilMs) throw error;
         const next = await this.#nextFor(error, shard, key);
         if (next === undefined) throw error;
         [shard, asked] = [next, error.code === "ASK"];
-      } finally {
-        // Its slot is being moved: what is read at its next place is not pushed by the present one.
-        if (asked) this.tell(key === undefined ? null : [key], first);
       }
     }
   }
@@ -173,8 +173,9 @@ export class ClusterLink implements Link {
   #adopt({ masters, owners }: Topology): void {
     if (this.#isClosed) return;
     const before = this.#owners;
-    const shards = new Map(masters.map((node) => [node, this.#shardAt(node)]));
-    this.#owners = owners.map((node) => node && shards.get(node));
+    const shards = new Map([...new Set(owners)].map((node) => [node, node && this.#shardAt(node)]));
+    this.#owners = owners.map((node) => shards.get(node));
+    const places = new Set(masters.map(describeAddress));
     const counts = new Map<Shard, number>();
     for (const shard of this.#owners) if (shard !== undefined) counts.set(shard, (counts.get(shard) ?? 0) + 1);
     const changed = new Set(
@@ -189,7 +190,7 @@ export class ClusterLink implements Link {
       }
       if (shard.slots > 0 && before.length > 0) shard.server.start();
       // One without slots may be about to get some, and is asked for them meanwhile; one that has lost them is left, also by those who wait there.
-      if (shard.slots > 0 || (!hadSlots && masters.some((node) => shards.get(node) === shard))) continue;
+      if (shard.slots > 0 || (!hadSlots && places.has(place))) continue;
       this.#shards.delete(place);
       void shard.server.close();
     }
@@ -207,18 +208,19 @@ export class ClusterLink implements Link {
   }
 
   #serverOf(shard: Shard): RedisServer {
-    const { waitMs, answerMs, log } = this.#options;
+    const { waitMs, answerMs, lookMs = LOOK_MS, log } = this.#options;
     const [prefix = ""] = this.#options.keyPrefixes;
     const reporter = new Reporter(log, describeAddress(shard.address));
     return new RedisServer(
       async (connection) => admit(await serverAt(shard.address, this.#target), connection, this.#wanted(shard.tag)),
       {
-        ...{ waitMs, answerMs, lookMs: LOOK_MS },
+        ...{ waitMs, answerMs, lookMs },
         onStale: (keys) => this.tell(keys, shard),
         onAway: (reason) => {
           reporter.away(reason);
           void this.look();
         },
+        onPutOff: (reason) => reporter.putOff(reason),
         onConnected: (facts) => reporter.connected(facts),
         witness: () => shard.tag && `${prefix}${shard.tag}`,
       },
@@ -246,18 +248,14 @@ class Shard implements Server {
     this.server = serve(this);
   }
 
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  run(script: Script, keys: readonly string[], args: readonly Argument[], replicated?: Replicated): Promise<unknown> {
     return this.#link.follow(this, keys[0], ({ server }, asked) =>
-      server.run(script, keys, args, asked ? ["ASKING"] : []),
+      server.run(script, keys, args, replicated, asked ? ["ASKING"] : undefined),
     );
   }
 
   barrier(): Promise<number> {
     return this.#link.follow(this, undefined, ({ server }) => server.barrier());
-  }
-
-  waitForReplicas(count: number, ms: number): Promise<number> {
-    return this.server.waitForReplicas(count, ms);
   }
 }
 

@@ -7,7 +7,7 @@ import { ClusterLink } from "./cluster.ts";
 import type { Link, LinkOptions } from "./options.ts";
 import { SingleLink } from "./single.ts";
 
-export type { Server } from "../server/server.ts";
+export type { Replicated, Server } from "../server/server.ts";
 export { Script, ServerError } from "../server/server.ts";
 export type { Link, LinkOptions } from "./options.ts";
 

@@ -12,12 +12,13 @@ export interface LinkOptions {
   readonly waitMs: number;
   /** How long one answer may take before the connection is cut; less than `waitMs`. */
   readonly answerMs: number;
+  /** Pause between two looks at how a server is, and where; undefined: 5 s. */
+  readonly lookMs?: number;
   readonly acceptEviction: boolean;
   readonly acceptLoss: boolean;
   readonly log: Log;
 }
 
-/** Pause between two looks at what a server says of itself. */
 export const LOOK_MS = 5_000;
 
 /** `keys` may differ from copies that were read over `server`; null: everything that was, for example because the connection broke. */

@@ -1,16 +1,8 @@
 // A link to one server, which is named, or found by Sentinels.
 
 import { SessionError } from "../../../protocol/errors.ts";
-import { describeRedis, type RedisTarget } from "../../../protocol/redis-url.ts";
-import {
-  type Admitted,
-  admit,
-  type ConnectionOptions,
-  RedisServer,
-  type Server,
-  serverAt,
-  type Wanted,
-} from "../server/server.ts";
+import { describeAddress, describeRedis, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
+import { admit, RedisServer, type Server, ServerError, serverAt } from "../server/server.ts";
 import { type Link, type LinkOptions, LOOK_MS, type StaleListener } from "./options.ts";
 import { Reporter } from "./reporter.ts";
 import { masterOf } from "./sentinel.ts";
@@ -20,22 +12,31 @@ export class SingleLink implements Link {
   readonly #target: RedisTarget;
   readonly #server: RedisServer;
   readonly #listeners: StaleListener[] = [];
+  /** Of the last connection. */
+  #address: RedisAddress | undefined;
 
   constructor(target: RedisTarget, options: LinkOptions) {
     this.#target = target;
-    const { waitMs, answerMs, acceptEviction, acceptLoss, keyPrefixes } = options;
+    const { waitMs, answerMs, lookMs = LOOK_MS, acceptEviction, acceptLoss, keyPrefixes } = options;
     const mayMove = target.kind === "sentinel";
     const wanted = { acceptEviction, acceptLoss, keyPrefixes, isCluster: false, mayMove, tag: "" };
-    const find = mayMove ? admitMaster : admitNamed;
     const reporter = new Reporter(options.log, describeRedis(target));
-    this.#server = new RedisServer((connection) => find(target, connection, wanted), {
-      ...{ waitMs, answerMs, lookMs: LOOK_MS },
-      onStale: (keys) => {
-        for (const listener of this.#listeners) listener(keys, this.#server);
+    this.#server = new RedisServer(
+      async (connection) => {
+        this.#address = await addressIn(target, connection.answerMs);
+        return admit(await serverAt(this.#address, target), connection, wanted);
       },
-      onAway: (reason) => reporter.away(reason),
-      onConnected: (facts) => reporter.connected(facts),
-    });
+      {
+        ...{ waitMs, answerMs, lookMs },
+        onStale: (keys) => {
+          for (const listener of this.#listeners) listener(keys, this.#server);
+        },
+        onAway: (reason) => reporter.away(reason),
+        onPutOff: (reason) => reporter.putOff(reason),
+        onConnected: (facts) => reporter.connected(facts),
+        hasMoved: () => this.#hasMoved(answerMs),
+      },
+    );
   }
 
   open(): Promise<void> {
@@ -65,14 +66,23 @@ export class SingleLink implements Link {
   close(): Promise<void> {
     return this.#server.close();
   }
+
+  /** A master that only the Sentinels cannot reach goes on, until this connection leaves it. Where none answers it is believed. */
+  async #hasMoved(answerMs: number): Promise<boolean> {
+    if (this.#target.kind !== "sentinel" || this.#address === undefined) return false;
+    try {
+      return describeAddress(await masterOf(this.#target, answerMs)) !== describeAddress(this.#address);
+    } catch (error) {
+      if (error instanceof ServerError || error instanceof SessionError) return false;
+      throw error;
+    }
+  }
 }
 
-async function admitNamed(target: RedisTarget, connection: ConnectionOptions, wanted: Wanted): Promise<Admitted> {
+/** @throws SessionError | ServerError */
+async function addressIn(target: RedisTarget, answerMs: number): Promise<RedisAddress> {
+  if (target.kind === "sentinel") return masterOf(target, answerMs);
   const [address] = target.addresses;
   if (address === undefined) throw new SessionError("ERR_BAD_OPTION", "The option redis names no server.");
-  return admit(await serverAt(address, target), connection, wanted);
-}
-
-async function admitMaster(target: RedisTarget, connection: ConnectionOptions, wanted: Wanted): Promise<Admitted> {
-  return admit(await serverAt(await masterOf(target, connection.answerMs), target), connection, wanted);
+  return address;
 }

@@ -9,6 +9,19 @@ import { refusalOf, ServerError } from "./server-error.ts";
 
 export type Argument = string | Buffer;
 
+/** So many replicas have to have it; the server asks them for so long. The same for all calls of a connection. */
+export interface Replicated {
+  readonly replicas: number;
+  readonly ms: number;
+}
+
+export interface RunOptions {
+  /** A command that goes out directly before the script. */
+  readonly before?: readonly Argument[] | undefined;
+  /** Undefined: done when the server has done it. */
+  readonly replicated?: Replicated | undefined;
+}
+
 export interface ConnectionOptions {
   /** How long it may take until the connection is there, and how long one answer may take. */
   readonly answerMs: number;
@@ -50,6 +63,7 @@ export class Connection {
   /** What had been sent at the last two ticks of the watch, the older one first. */
   #marks: readonly [number, number] = [0, 0];
   #end: ServerError | undefined;
+  #waiting: Promise<number> | undefined;
   #tellEnd: (reason: ServerError) => void = () => {};
   /** Resolves when it is over, with the reason. Calls without an answer fail as "unsure" in the same turn. */
   readonly closed: Promise<ServerError> = new Promise((resolve) => {
@@ -129,27 +143,41 @@ export class Connection {
     }
   }
 
-  /**
-   * @param before a command that goes out directly before the script.
-   * @throws ServerError
-   */
+  /** @throws ServerError */
   async run(
     script: Script,
     keys: readonly string[],
     args: readonly Argument[],
-    before: readonly Argument[] = [],
+    how: RunOptions = {},
   ): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
-    const send = async (...call: readonly Argument[]): Promise<unknown> => {
-      const [, answer] = await Promise.all([before.length === 0 ? undefined : this.call(before), this.call(call)]);
-      return answer;
-    };
     try {
-      return await send("EVALSHA", script.digest, ...rest);
+      return await this.#send(["EVALSHA", script.digest, ...rest], how);
     } catch (error) {
       if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
-      return send("EVAL", script.text, ...rest);
+      return this.#send(["EVAL", script.text, ...rest], how);
     }
+  }
+
+  async #send(call: readonly Argument[], { before, replicated }: RunOptions): Promise<unknown> {
+    const first = before === undefined ? undefined : this.call(before);
+    const answer = this.call(call);
+    if (first === undefined && replicated === undefined) return answer;
+    // It has been done when its answer comes, whatever becomes of the question after it.
+    const count = replicated && this.#wait(replicated).catch(() => 0);
+    const [, reply, replicas = 0] = await Promise.all([first, answer, count]);
+    if (replicated === undefined || replicas >= replicated.replicas) return reply;
+    const what = `Only ${replicas} of ${replicated.replicas} replicas confirmed it within ${replicated.ms} ms.`;
+    throw new ServerError("unsure", "UNREPLICATED", what);
+  }
+
+  /** One WAIT, behind all that go out in this turn and want one. Whatever comes after it waits as well. */
+  #wait({ replicas, ms }: Replicated): Promise<number> {
+    this.#waiting ??= Promise.resolve().then(() => {
+      this.#waiting = undefined;
+      return this.call(["WAIT", String(replicas), String(ms)]) as Promise<number>;
+    });
+    return this.#waiting;
   }
 
   /** Cuts it at once; what is under way fails as "unsure". */

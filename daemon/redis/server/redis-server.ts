@@ -2,7 +2,7 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import type { Admitted } from "./admission.ts";
-import type { Argument, Connection, ConnectionOptions } from "./connection.ts";
+import type { Argument, Connection, ConnectionOptions, Replicated } from "./connection.ts";
 import { type Facts, factsIn, isMaster } from "./facts.ts";
 import type { Script } from "./script.ts";
 import { isElsewhere, isLater, ServerError } from "./server-error.ts";
@@ -12,21 +12,21 @@ export interface Server {
   /**
    * One call of a script. An element of its answer that is an error is a `ServerError`.
    *
+   * @param replicated who else has to have what it wrote: else it is "unsure", with the code "UNREPLICATED".
    * @throws ServerError with its outcome; a call that waits for a server ends when its time is over.
    */
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    replicated?: Replicated | undefined,
+  ): Promise<unknown>;
   /**
    * The server's time, in ms. What was acknowledged to anybody before this call has been pushed here when it is answered.
    *
    * @throws ServerError "refused"
    */
   barrier(): Promise<number>;
-  /**
-   * How many replicas have all that this connection wrote before; at most `ms` long. Calls behind it wait as well.
-   *
-   * @throws ServerError
-   */
-  waitForReplicas(count: number, ms: number): Promise<number>;
 }
 
 export interface ServerOptions {
@@ -39,8 +39,12 @@ export interface ServerOptions {
   readonly onStale: (keys: readonly string[] | null) => void;
   /** Whenever there is no connection: it broke, or an attempt failed. */
   readonly onAway: (reason: Error) => void;
+  /** Whenever a call was put off, to be made again: the server is loading, or busy with a script. */
+  readonly onPutOff: (reason: Error) => void;
   /** Whenever there is one again. */
   readonly onConnected: (facts: Facts) => void;
+  /** Whether another server has its place now, as far as somebody knows. */
+  readonly hasMoved?: () => Promise<boolean>;
   /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
   readonly witness?: () => string | undefined;
 }
@@ -116,14 +120,14 @@ export class RedisServer implements Server {
     if (!this.#isOpening) this.#life ??= this.#live();
   }
 
-  /** @param before see `Connection.run` */
   run(
     script: Script,
     keys: readonly string[],
     args: readonly Argument[],
-    before: readonly Argument[] = [],
+    replicated?: Replicated,
+    before?: readonly Argument[],
   ): Promise<unknown> {
-    return this.#try((connection) => connection.run(script, keys, args, before), "once");
+    return this.#try((connection) => connection.run(script, keys, args, { replicated, before }), "once");
   }
 
   async barrier(): Promise<number> {
@@ -137,10 +141,6 @@ export class RedisServer implements Server {
     const tookMs = performance.now() - sentMs;
     this.#barrierMs = this.#barrierMs === undefined ? tookMs : this.#barrierMs * 0.9 + tookMs * 0.1;
     return Number(seconds) * 1000 + Number(micros) / 1000;
-  }
-
-  async waitForReplicas(count: number, ms: number): Promise<number> {
-    return (await this.#try((connection) => connection.call(["WAIT", String(count), String(ms)]), "once")) as number;
   }
 
   /** A command that may be done twice. @throws ServerError */
@@ -170,25 +170,36 @@ export class RedisServer implements Server {
     const until = performance.now() + this.#options.waitMs;
     for (let attempt = 0; ; attempt++) {
       // Without an await where there is a connection: calls keep their order.
-      const connection = this.#connection ?? (await this.#connected(until));
+      const connection = this.#usable ?? (await this.#connected(until));
       try {
-        return await step(connection);
+        const answer = await step(connection);
+        // A script that caught the error of its write has written nothing: no other of its writes was done either.
+        if (Array.isArray(answer)) for (const part of answer) if (isElsewhere(part)) throw part;
+        return answer;
       } catch (error) {
         if (isElsewhere(error)) connection.close(error);
-        else if (!isLater(error) && (when === "once" || connection.isOpen)) throw error;
-        if (performance.now() >= until || this.#closing.signal.aborted) throw error;
+        const isUndone = error instanceof ServerError && error.outcome === "refused";
+        const goesOn = isLater(error) || (!connection.isOpen && (isUndone || when === "again"));
+        if (!goesOn || performance.now() >= until || this.#closing.signal.aborted) throw error;
+        if (isLater(error)) this.#options.onPutOff(error);
         if (connection.isOpen) await this.#pause(attempt);
       }
     }
   }
 
+  /** A connection that has just broken is not told of yet. */
+  get #usable(): Connection | undefined {
+    return this.#connection?.isOpen ? this.#connection : undefined;
+  }
+
   async #connected(until: number): Promise<Connection> {
-    while (this.#connection === undefined && !this.#closing.signal.aborted) {
+    while (!this.#closing.signal.aborted) {
+      const connection = this.#usable;
+      if (connection !== undefined) return connection;
       const leftMs = until - performance.now();
       if (leftMs <= 0) throw new ServerError("refused", "AWAY", this.#lastFailure.message);
       await this.#nextConnection(leftMs);
     }
-    if (this.#connection !== undefined) return this.#connection;
     throw new ServerError("refused", "CLOSED", "The link to Redis was closed.");
   }
 
@@ -221,7 +232,8 @@ export class RedisServer implements Server {
   async #look(connection: Connection): Promise<void> {
     try {
       this.#facts = factsIn(String(await connection.call(["INFO"])));
-      if (!isMaster(this.#facts)) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
+      const isLeft = !isMaster(this.#facts) || (await this.#options.hasMoved?.());
+      if (isLeft) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
     } catch (error) {
       // It has broken, which ends the watch, or is busy, which calls find out themselves.
       if (!(error instanceof ServerError)) throw error;

@@ -5,18 +5,23 @@ import type { Connection } from "./connection.ts";
 import { Script } from "./script.ts";
 import { ServerError } from "./server-error.ts";
 
-/** What scripts do to keys, as Lua: nothing of it outlives the script. */
+/** What scripts do to keys, as Lua: nothing of it outlives the script, for a time that is over ends the key. */
 const IN_SCRIPTS: Readonly<Record<string, string>> = {
   time: "'TIME'",
   get: "'GET',k",
   getrange: "'GETRANGE',k,0,0",
+  strlen: "'STRLEN',k",
+  pttl: "'PTTL',k",
   set: "'SET',k,'','PX',1000",
-  append: "'APPEND',k,''",
   setrange: "'SETRANGE',k,0,''",
   pexpire: "'PEXPIRE',k,1000",
-  del: "'DEL',k",
+  pexpireat: "'PEXPIREAT',k,1",
   zadd: "'ZADD',k,0,'m'",
+  zcard: "'ZCARD',k",
+  zscore: "'ZSCORE',k,'m'",
+  zrange: "'ZRANGE',k,0,0",
   zrangebyscore: "'ZRANGEBYSCORE',k,0,0",
+  zrandmember: "'ZRANDMEMBER',k",
   zrem: "'ZREM',k,'m'",
 };
 
@@ -34,7 +39,7 @@ if type(r)=='table' and r.err and (r.err:find('NOPERM') or r.err:find('executing
 ${Object.entries(IN_SCRIPTS)
   .map(([name, call]) => `try('${name}',${call})`)
   .join("\n")}
-redis.pcall('DEL',k) return o`,
+redis.pcall('PEXPIRE',k,0) return o`,
 );
 
 /** For an operator: `ACL SETUSER` with exactly what is needed for keys with these beginnings. */

@@ -1,11 +1,9 @@
 // The calls of one session to Redis: one at a time, so that none overtakes another, whatever is put off or sent again on the way. Knows no turns.
 
-import { type Answer, type Argument, type Calls, UNREPLICATED } from "../calls/calls.ts";
+import { type Answer, type Argument, type Calls, UNREPLICATED, UNSURE_MS } from "../calls/calls.ts";
 import { ServerError } from "../link/link.ts";
 import type { Copy } from "./copy.ts";
 
-/** How long it is looked for what became of a change. */
-const UNSURE_MS = 10_000;
 /** Whoever waits for another host's lease looks after so long, should a push have been lost with a connection. */
 const MAX_WAIT_MS = 1_000;
 

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import type { Contents } from "../../memory/cache.ts";
 import type { Leases, LeaseTurn, Turn, Turns } from "../../turns/turns.ts";
-import { HOLDER_BYTES, isVersion, leaseOf, NOBODY } from "../value/value.ts";
+import { HOLDER_BYTES, isVersion, NOBODY } from "../value/value.ts";
 import { endsLease } from "./plan.ts";
 
 /** Leases that lie in the value after a conflict, until it is tried without again. */
@@ -76,15 +76,14 @@ export class Leasing {
     if (this.#parts.turns.lease !== undefined) this.#version = version;
   }
 
-  /** @param deadlineMs by Redis' clock. */
-  noteLaid(deadlineMs: number): void {
+  noteLaid(): void {
     this.#toLay -= 1;
-    this.#held = leaseOf(this.holder, deadlineMs);
   }
 
-  /** @param lease that lies in the value now. */
+  /** @param lease that lies in the value now: ours, or another one, or none. */
   noteLying(lease: Buffer | undefined): void {
-    this.#held = lease;
+    const isOurs = lease !== undefined && this.holder.equals(lease.subarray(0, HOLDER_BYTES));
+    this.#held = isOurs ? lease : undefined;
   }
 
   noteConflict(): void {

@@ -26,16 +26,7 @@ import {
   Turns,
 } from "../../turns/turns.ts";
 import type { Answer, Argument } from "../calls/calls.ts";
-import {
-  endedValue,
-  isMarked,
-  isVersion,
-  NO_LEASE,
-  NO_MARKS,
-  NO_VERSION,
-  NOBODY,
-  sessionValue,
-} from "../value/value.ts";
+import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, NOBODY, sessionValue } from "../value/value.ts";
 import { Answers, readCheck, touchCheck } from "./answers.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
@@ -233,14 +224,21 @@ export class Session {
       this.#again(turns);
       return;
     }
-    const value = endedValue("ended", marks);
-    const until = String(Math.ceil(nowMs + this.#house.tombstoneMs));
-    this.#write(["c", this.copy.version, this.#leasing.asHolder, value, until], [...turns, turn], () => {
-      this.#adoptOwn(value, undefined);
+    this.#bury("c", marks, [...turns, turn], () => {
       this.#house.metrics.abandons += 1;
-      this.#house.noteEnded(this.id);
       for (const one of turns) one.answer(before === undefined ? ABSENT : stateOf(before, 0));
       turn.answer();
+    });
+  }
+
+  /** A tombstone in its place: "x" whatever is there. */
+  #bury(what: "c" | "x", marks: Buffer, turns: readonly Turn[], buried: () => void): void {
+    const value = endedValue("ended", marks);
+    const until = String(Math.ceil(this.#exchange.nowMs + this.#house.tombstoneMs));
+    this.#write([what, this.copy.version, this.#leasing.asHolder, value, until], turns, () => {
+      this.#adoptOwn(value, undefined);
+      this.#house.noteEnded(this.id);
+      buried();
     });
   }
 
@@ -295,7 +293,7 @@ export class Session {
       this.#adopt(answer);
       const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined) return this.#again([turn]);
-      this.#leasing.noteLaid(nowMs + ms);
+      this.#leasing.noteLaid();
       this.#grant(turn, contents);
     });
   }
@@ -309,8 +307,13 @@ export class Session {
   #layDown(): void {
     const { held, holder } = this.#leasing;
     if (held === undefined) return;
-    this.#leasing.noteLying(undefined);
-    this.#call(["u", this.copy.version, holder, NO_LEASE, ""], [], () => undefined);
+    this.#exchange.write(["u", this.copy.version, holder, NO_LEASE, ""], {
+      take: () => this.#leasing.noteLying(undefined),
+      fail: (error) => {
+        // Where Redis refuses it the lease ends by its time.
+        if (!this.#exchange.mayLookAgain(error)) this.#leasing.noteLying(undefined);
+      },
+    });
   }
 
   /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
@@ -357,6 +360,7 @@ export class Session {
     this.copy.adopt(answer);
     this.#exchange.noteSure();
     const { stored } = this.copy;
+    this.#leasing.noteLying(stored?.lease);
     if (stored?.kind === "ended" && stored.departure !== undefined) this.#house.complete(this.id, stored);
   }
 
@@ -433,16 +437,8 @@ export class Session {
         turn.fail(problem);
       }
     }
-    if (ends.length > 0) this.#endUnread(ends);
-  }
-
-  #endUnread(ends: readonly EndTurn[]): void {
-    const { nowMs } = this.#exchange;
-    const value = endedValue("ended", NO_MARKS);
-    const until = String(Math.ceil(nowMs + this.#house.tombstoneMs));
-    this.#write(["x", NO_VERSION, NOBODY, value, until], ends, () => {
-      this.#adoptOwn(value, undefined);
-      this.#house.noteEnded(this.id);
+    if (ends.length === 0) return;
+    this.#bury("x", NO_MARKS, ends, () => {
       for (const turn of ends) turn.answer();
     });
   }

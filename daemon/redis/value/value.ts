@@ -129,10 +129,6 @@ export function reservedValue(origin: string): Buffer {
   return compose(KIND.reserved, [Buffer.from(origin)], { marks: NO_MARKS });
 }
 
-export function leaseOf(holder: Buffer, deadlineMs: number): Buffer {
-  return Buffer.concat([holder, Buffer.from(String(Math.floor(deadlineMs)).padStart(DEADLINE_BYTES, "0"))]);
-}
-
 export function isVersion(one: Buffer | undefined, other: Buffer): boolean {
   return one?.equals(other) === true;
 }

@@ -90,7 +90,10 @@ export class RedisProcess {
   }
 
   async startAgain(): Promise<void> {
-    this.#child = spawn("redis-server", this.#command, { stdio: "ignore" });
+    const child = spawn("redis-server", this.#command, { stdio: "ignore" });
+    this.#child = child;
+    // Rejects where there is no such program.
+    await once(child, "spawn");
     await this.#answers();
   }
 

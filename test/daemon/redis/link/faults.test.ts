@@ -118,6 +118,34 @@ describeWithRedis("a call", () => {
     expect(await call).toBe(1);
   });
 
+  it("that must be on replicas is unsure where they do not confirm it, and was done once", async () => {
+    const server = await connect(redis.url);
+    const where = { replicas: 1, ms: 50 };
+    redis.cli("CONFIG", "SET", "repl-diskless-sync-delay", "0");
+    redis.cli("SCRIPT", "FLUSH");
+    const calls = ["gs:a", "gs:b", "gs:c"].map((key) => failure(server.run(APPEND, [key], [], where)));
+    for (const call of calls) expect(await call).toMatchObject({ outcome: "unsure", code: "UNREPLICATED" });
+    const replica = await RedisProcess.start([...KEEPING, "--replicaof", "127.0.0.1", String(redis.port)]);
+    await until(() => /slave0:.*state=online/.test(redis.cli("INFO", "replication")));
+    redis.cli("SCRIPT", "FLUSH");
+    // The replica confirms once a second by itself, and at once when it is asked.
+    const patient = { replicas: 1, ms: 5_000 };
+    const again = ["gs:a", "gs:b", "gs:c"].map((key) => server.run(APPEND, [key], [], patient));
+    expect(await Promise.all(again)).toEqual([2, 2, 2]);
+    expect(["gs:a", "gs:b", "gs:c"].map((key) => replica.cli("GET", key))).toEqual(["xx", "xx", "xx"]);
+    await replica.remove();
+  });
+
+  it("whose script catches that its server is a replica is made at the next master all the same", async () => {
+    const server = await connect(redis.url);
+    const caught = new Script("return {redis.pcall('APPEND',KEYS[1],'x')}");
+    redis.cli("REPLICAOF", "127.0.0.1", "1");
+    const call = server.run(caught, ["gs:a"], []);
+    await until(() => /replica/.test(String(links.at(-1)?.report().reason)));
+    redis.cli("REPLICAOF", "NO", "ONE");
+    expect(await call).toEqual([1]);
+  });
+
   it("of which one part failed says so of that part", async () => {
     const server = await connect(redis.url);
     redis.cli("LPUSH", "gs:list", "x");
