@@ -147,8 +147,12 @@ export class Client implements ClientApi, Home {
     return id === null || directory === "" ? null : `${directory}/${id}`;
   }
 
-  async ready(): Promise<void> {
-    await this.#connection.ready();
+  ready(): Promise<void> {
+    try {
+      return this.#connection.ready();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
@@ -383,7 +387,8 @@ export class Client implements ClientApi, Home {
 /** Refuses a daemon that keeps its sessions elsewhere than this worker was configured for: they would be other sessions. */
 function checkKeeps({ socket }: Places, told: string, wanted: string): void {
   if (isBackend(told, wanted)) return;
-  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}.`;
+  const remedy = "Let both have the same; a daemon of a former configuration is ended by gambas-sessiond stop.";
+  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}. ${remedy}`;
   throw new SessionError("ERR_BAD_OPTION", what);
 }
 

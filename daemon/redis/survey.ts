@@ -10,7 +10,7 @@ import type { Log } from "../report/report.ts";
 import { storeError } from "../turns/turns.ts";
 import type { Answer } from "./calls/calls.ts";
 import type { Link } from "./link/link.ts";
-import type { Keys, Sessions } from "./sessions/sessions.ts";
+import { type Keys, reasonOf, type Sessions } from "./sessions/sessions.ts";
 import { headerIn, imageBytesOf, kindOf, VERSION_BYTES } from "./value/value.ts";
 
 /** Sessions that are looked at together. */
@@ -169,7 +169,7 @@ export class Survey {
       return "ended";
     } catch (error) {
       if (isCode(error, "ERR_CONFLICT")) return "kept";
-      this.#parts.log.warn("sweep-failed", { session: id, error: String(error) });
+      this.#parts.log.warn("sweep-failed", { error: reasonOf(error) });
       return "failed";
     }
   }

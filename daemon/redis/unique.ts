@@ -15,7 +15,7 @@ import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
 import type { Sessions } from "./sessions/sessions.ts";
-import { markOf, unstored } from "./sessions/sessions.ts";
+import { markOf, reasonOf, unstored } from "./sessions/sessions.ts";
 import { isMarked } from "./value/value.ts";
 
 export interface UniqueParts {
@@ -117,7 +117,7 @@ export class UniqueCommits {
         if (hasEnded) return await index.remove(id);
       }
     } catch (error) {
-      log.error("unique-failed", { session: id, error: String(error) });
+      log.error("unique-failed", { error: reasonOf(error) });
     }
   }
 

@@ -3,12 +3,16 @@
 
 import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
 import { Clock } from "./clock.ts";
-import { INDEX, LOOK, READ, WRITE } from "./scripts.ts";
+import { INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
 const KEYS_PER_CALL = 24;
 /** Bytes of arguments of one call, beyond which no other key is added to it. */
 const BYTES_PER_CALL = 256 * 1024;
+
+/** The version of what is not there. */
+const NOTHING: Buffer = Buffer.alloc(8);
+const MAX_NUMBER: number = 10 ** NUMBER_DIGITS - 1;
 
 export { MEMBERS } from "./scripts.ts";
 
@@ -19,6 +23,17 @@ export const UNREPLICATED = "UNREPLICATED";
 export const UNSURE_MS = 10_000;
 
 export type Argument = string | Buffer;
+
+/** What is to be done to one key (`scripts.ts`, WRITE). */
+export interface Order {
+  readonly what: "c" | "l" | "t" | "u" | "x";
+  /** The version that is known; empty: nothing. */
+  readonly version: Buffer;
+  readonly holder: Buffer;
+  readonly bytes: Buffer;
+  /** ms, of Redis' clock or from now. */
+  readonly number: number;
+}
 /** A number, a value or summary, an empty buffer for nothing, or an error of this key alone. */
 export type Answer = Buffer | number | ServerError;
 
@@ -95,8 +110,8 @@ export class Calls {
     return this.#want(key, "reads", [version]);
   }
 
-  write(key: string, args: readonly Argument[]): Promise<Answer> {
-    return this.#want(key, "writes", args);
+  write(key: string, order: Order): Promise<Answer> {
+    return this.#want(key, "writes", [orderBytes(order), order.bytes]);
   }
 
   /** One id in the index of its prefix. Resolves to its place, and how many there are. @throws ServerError */
@@ -171,7 +186,7 @@ export class Calls {
   #run(server: Server, script: Script, wanted: readonly Wanted[]): void {
     this.counts.scriptCalls += 1;
     const keys = wanted.map(({ key }) => key);
-    const args = wanted.flatMap((one) => one.args);
+    const args = script === INDEX ? wanted.flatMap((one) => one.args) : joined(wanted);
     const { replicas, replicaWaitMs } = this.#options;
     const replicated = script === WRITE && replicas > 0 ? { replicas, ms: replicaWaitMs } : undefined;
     const answers = server.run(script, keys, args, replicated) as Promise<Answer[]>;
@@ -228,6 +243,24 @@ async function untilSure<T>(call: () => Promise<T>): Promise<T> {
       if (!isUnsure || performance.now() > untilMs) throw error;
     }
   }
+}
+
+/** The first arguments of all as one, and the others. A version that is not there is zeros. */
+function joined(wanted: readonly Wanted[]): Argument[] {
+  const heads = wanted.map(({ args: [head] }) =>
+    head === undefined || head.length === 0 ? NOTHING : (head as Buffer),
+  );
+  return [Buffer.concat(heads), ...wanted.flatMap(({ args: [, ...others] }) => others)];
+}
+
+function orderBytes({ what, version, holder, number }: Order): Buffer {
+  const order = Buffer.alloc(ORDER_BYTES);
+  order.write(what, 0, "latin1");
+  version.copy(order, 1);
+  holder.copy(order, 1 + NOTHING.length);
+  const digits = String(Math.min(Math.ceil(number), MAX_NUMBER)).padStart(NUMBER_DIGITS, "0");
+  order.write(digits, ORDER_BYTES - NUMBER_DIGITS, "latin1");
+  return order;
 }
 
 function callsOf(wanted: readonly Wanted[], most: number): Wanted[][] {

@@ -7,29 +7,34 @@
 import { Script } from "../link/link.ts";
 import { HEAD_BYTES, SUMMARY_BYTES } from "../value/value.ts";
 
-/** ARGV: the version that is known of each, or nothing. Answers, for each: the summary where it is that version, else the value, or nothing. */
+/** ARGV: the versions that are known of all, one behind the other, or zeros. Answers, for each: the summary where it is that version, else the value, or nothing. */
 export const READ: Script = new Script(`
 local answers = {}
 for i, key in ipairs(KEYS) do
   local summary = redis.pcall('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
-  if type(summary) == 'table' or (#summary > 0 and string.sub(summary, 1, 8) == ARGV[i]) then answers[i] = summary
+  if type(summary) == 'table' or (#summary > 0 and string.sub(summary, 1, 8) == string.sub(ARGV[1], i * 8 - 7, i * 8)) then answers[i] = summary
   elseif #summary < ${SUMMARY_BYTES} then answers[i] = summary
   else answers[i] = redis.call('GET', key) end
 end
 return answers`);
 
-/** Arguments of each key of WRITE. */
-export const WRITE_ARGUMENTS = 5;
+/** Of what is to be done to one key: what, the version, the holder, the number. */
+export const ORDER_BYTES = 36;
+export const NUMBER_DIGITS = 15;
 
 /**
- * ARGV, five for each: what is done, the version that is known, who we are for leases, and two more.
+ * ARGV: the orders for all, one behind the other, in 36 bytes each: what is done, the version that is known (zeros: nothing), who we are for leases, and
+ * a number of 15 digits; then some bytes for each. Few arguments, for each costs the client and Redis as much as its bytes.
  *
- *   c  stores the value (4) until (5, ms of Redis' clock), where the version is the known one (nothing: there must be nothing) and nobody else has
- *      a lease. Answers 1
- *   l  gives the lease for (4) ms. Answers the summary where the version is the known one, else the value
- *   t  stamps (4) a session of the known version whose stamp is older than a second, and keeps it until (5). Answers the summary
- *   u  ends our lease. Answers 1
- *   x  stores (4) until (5) whatever is there. Answers 1
+ *   c  stores the bytes until the number (ms of Redis' clock), where the version is the known one (nothing: there must be nothing) and nobody else
+ *      has a lease. Answers 1
+ *   l  gives the lease for so many ms. Answers the summary where the version is the known one, else the value
+ *   t  stamps, with these bytes, a session of the known version whose stamp is older than a second, and keeps it until then. Answers the summary
+ *   u  ends our lease: puts the bytes in its place. Answers 1
+ *   x  stores the bytes until then whatever is there. Answers 1
+ *
+ * A server that is full takes nothing, not even the tombstone of a session that ends: then the key goes without one, for whoever signs out is to be
+ * signed out.
  *
  * Where a thing is not done the answer is the value that is there, nothing, a number below 0 (another one has the lease for so many ms), or an error.
  */
@@ -38,9 +43,13 @@ local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = string.format('%013d', ms)
 local answers = {}
-local function stored(key, ...)
-  local done = redis.pcall('SET', key, ...)
-  if done.err then return done end
+local nothing = string.rep(string.char(0), 8)
+local function stored(key, value, ...)
+  local done = redis.pcall('SET', key, value, ...)
+  if done.err then
+    if string.sub(done.err, 1, 3) ~= 'OOM' or not string.find(value, '^T') or string.sub(value, ${HEAD_BYTES + 1}, ${HEAD_BYTES + 1}) ~= 'e' then return done end
+    redis.call('DEL', key)
+  end
   redis.call('GETRANGE', key, 0, 0)
   return 1
 end
@@ -52,7 +61,7 @@ local function one(key, what, known, holder, x, y)
   if what == 'x' then return stored(key, x, 'PXAT', y) end
   local summary = redis.pcall('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
   if type(summary) == 'table' then return summary end
-  local version = string.sub(summary, 1, 8)
+  local version = #summary > 0 and string.sub(summary, 1, 8) or nothing
   if what == 'u' then
     if string.sub(summary, 9, 20) ~= holder then return 1 end
     local done = redis.pcall('SETRANGE', key, 8, x)
@@ -77,14 +86,15 @@ local function one(key, what, known, holder, x, y)
     return ms - tonumber(string.sub(summary, 21, 33))
   end
   if what == 'c' then return stored(key, x, 'PXAT', y) end
-  local done = redis.pcall('SETRANGE', key, 8, holder .. string.format('%013d', ms + tonumber(x)))
+  local done = redis.pcall('SETRANGE', key, 8, holder .. string.format('%013d', ms + tonumber(y)))
   if type(done) == 'table' then return done end
   if version ~= known then return redis.call('GET', key) end
   return redis.call('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
 end
 for i, key in ipairs(KEYS) do
-  local a = (i - 1) * ${WRITE_ARGUMENTS}
-  answers[i] = one(key, ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5])
+  local order = string.sub(ARGV[1], i * ${ORDER_BYTES} - ${ORDER_BYTES - 1}, i * ${ORDER_BYTES})
+  local what, known, holder = string.sub(order, 1, 1), string.sub(order, 2, 9), string.sub(order, 10, 21)
+  answers[i] = one(key, what, known, holder, ARGV[i + 1], string.format('%.0f', tonumber(string.sub(order, 22))))
 end
 return answers`);
 

@@ -31,7 +31,7 @@ export class ClusterLink implements Link {
   readonly #listeners: StaleListener[] = [];
   #owners: readonly (Shard | undefined)[] = [];
   #looking: Promise<void> | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(target: RedisTarget, options: LinkOptions) {
     this.#target = target;
@@ -77,11 +77,12 @@ export class ClusterLink implements Link {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     const all = [...this.#shards.values()];
     this.#shards.clear();
     await Promise.all(all.map(({ server }) => server.close()));
-    await this.#looking;
+    // Cut short, it fails, which is told to whoever asked for it.
+    await Promise.allSettled([this.#looking]);
   }
 
   /**
@@ -101,7 +102,8 @@ export class ClusterLink implements Link {
         // Its slot is being moved: what is read at its next place is not pushed by the present one.
         return await step(shard, true).finally(() => this.tell(key === undefined ? null : [key], first));
       } catch (error) {
-        if (!(error instanceof ServerError) || this.#isClosed || performance.now() >= untilMs) throw error;
+        if (!(error instanceof ServerError) || this.#closing.signal.aborted || performance.now() >= untilMs)
+          throw error;
         const next = await this.#nextFor(error, shard, key);
         if (next === undefined) throw error;
         [shard, asked] = [next, error.code === "ASK"];
@@ -158,11 +160,8 @@ export class ClusterLink implements Link {
 
   async #ask(address: RedisAddress): Promise<readonly ClusterNode[]> {
     const endpoint = await serverAt(address, this.#target);
-    const options = {
-      answerMs: Math.min(this.#options.answerMs, MAX_ANSWER_MS),
-      tracks: false,
-      onInvalidated: () => {},
-    };
+    const answerMs = Math.min(this.#options.answerMs, MAX_ANSWER_MS);
+    const options = { answerMs, signal: this.#closing.signal, tracks: false, onInvalidated: () => {} };
     return visit(endpoint, options, this.#wanted(undefined), async (connection) => {
       const text = String(await connection.call(["CLUSTER", "NODES"]));
       connection.close();
@@ -171,7 +170,7 @@ export class ClusterLink implements Link {
   }
 
   #adopt({ masters, owners }: Topology): void {
-    if (this.#isClosed) return;
+    if (this.#closing.signal.aborted) return;
     const before = this.#owners;
     const shards = new Map([...new Set(owners)].map((node) => [node, node && this.#shardAt(node)]));
     this.#owners = owners.map((node) => shards.get(node));

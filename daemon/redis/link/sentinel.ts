@@ -2,17 +2,19 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { describeAddress, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
-import { Connection, ServerError, sentinelAt } from "../server/server.ts";
+import { Connection, type ConnectionOptions, ServerError, sentinelAt } from "../server/server.ts";
+
+export type Asking = Pick<ConnectionOptions, "answerMs" | "signal">;
 
 /** One that is away must not keep the others from being asked. */
 const MAX_ANSWER_MS = 1_000;
 
 /** @throws ServerError where none knows; SessionError where one refuses. */
-export async function masterOf(target: RedisTarget, answerMs: number): Promise<RedisAddress> {
+export async function masterOf(target: RedisTarget, how: Asking): Promise<RedisAddress> {
   const failures: string[] = [];
   for (const address of target.addresses) {
     try {
-      const master = await askOne(address, target, Math.min(answerMs, MAX_ANSWER_MS));
+      const master = await askOne(address, target, { ...how, answerMs: Math.min(how.answerMs, MAX_ANSWER_MS) });
       if (master !== undefined) return master;
       failures.push(`${describeAddress(address)} knows no master named ${target.service}`);
     } catch (error) {
@@ -24,8 +26,8 @@ export async function masterOf(target: RedisTarget, answerMs: number): Promise<R
   throw new ServerError("refused", "AWAY", `No Sentinel names a master: ${failures.join("; ")}.`);
 }
 
-async function askOne(address: RedisAddress, target: RedisTarget, answerMs: number): Promise<RedisAddress | undefined> {
-  const options = { answerMs, tracks: false, onInvalidated: () => {} };
+async function askOne(address: RedisAddress, target: RedisTarget, how: Asking): Promise<RedisAddress | undefined> {
+  const options = { ...how, tracks: false, onInvalidated: () => {} };
   const connection = await Connection.open(await sentinelAt(address, target), options);
   try {
     const answer = await connection.call(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.service]);

@@ -5,12 +5,13 @@ import { describeAddress, describeRedis, type RedisAddress, type RedisTarget } f
 import { admit, RedisServer, type Server, ServerError, serverAt } from "../server/server.ts";
 import { type Link, type LinkOptions, LOOK_MS, type StaleListener } from "./options.ts";
 import { Reporter } from "./reporter.ts";
-import { masterOf } from "./sentinel.ts";
+import { type Asking, masterOf } from "./sentinel.ts";
 
 export class SingleLink implements Link {
   readonly isSharded = false;
   readonly #target: RedisTarget;
   readonly #server: RedisServer;
+  readonly #closing = new AbortController();
   readonly #listeners: StaleListener[] = [];
   /** Of the last connection. */
   #address: RedisAddress | undefined;
@@ -23,7 +24,7 @@ export class SingleLink implements Link {
     const reporter = new Reporter(options.log, describeRedis(target));
     this.#server = new RedisServer(
       async (connection) => {
-        this.#address = await addressIn(target, connection.answerMs);
+        this.#address = await addressIn(target, connection);
         return admit(await serverAt(this.#address, target), connection, wanted);
       },
       {
@@ -34,7 +35,7 @@ export class SingleLink implements Link {
         onAway: (reason) => reporter.away(reason),
         onPutOff: (reason) => reporter.putOff(reason),
         onConnected: (facts) => reporter.connected(facts),
-        hasMoved: () => this.#hasMoved(answerMs),
+        hasMoved: () => this.#hasMoved({ answerMs, signal: this.#closing.signal }),
       },
     );
   }
@@ -64,14 +65,15 @@ export class SingleLink implements Link {
   }
 
   close(): Promise<void> {
+    this.#closing.abort();
     return this.#server.close();
   }
 
   /** A master that only the Sentinels cannot reach goes on, until this connection leaves it. Where none answers it is believed. */
-  async #hasMoved(answerMs: number): Promise<boolean> {
+  async #hasMoved(how: Asking): Promise<boolean> {
     if (this.#target.kind !== "sentinel" || this.#address === undefined) return false;
     try {
-      return describeAddress(await masterOf(this.#target, answerMs)) !== describeAddress(this.#address);
+      return describeAddress(await masterOf(this.#target, how)) !== describeAddress(this.#address);
     } catch (error) {
       if (error instanceof ServerError || error instanceof SessionError) return false;
       throw error;
@@ -80,8 +82,8 @@ export class SingleLink implements Link {
 }
 
 /** @throws SessionError | ServerError */
-async function addressIn(target: RedisTarget, answerMs: number): Promise<RedisAddress> {
-  if (target.kind === "sentinel") return masterOf(target, answerMs);
+async function addressIn(target: RedisTarget, how: Asking): Promise<RedisAddress> {
+  if (target.kind === "sentinel") return masterOf(target, how);
   const [address] = target.addresses;
   if (address === undefined) throw new SessionError("ERR_BAD_OPTION", "The option redis names no server.");
   return address;

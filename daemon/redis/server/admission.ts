@@ -34,7 +34,7 @@ export async function admit(endpoint: Endpoint, options: ConnectionOptions, want
     const fault = faultOf(facts, wanted);
     if (fault !== undefined) throw refusal(endpoint, fault);
     const keys = wanted.tag === undefined ? [] : wanted.keyPrefixes.map((prefix) => `${prefix}${wanted.tag}`);
-    const missing = await missingRights(connection, keys);
+    const missing = await missingRights(connection, keys, wanted.isCluster);
     if (missing.length > 0) throw refusal(endpoint, rightsFault(missing, endpoint, wanted));
     return { connection, facts };
   });

@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   readonly answerMs: number;
   /** Whether the server is to tell what changes: a Sentinel cannot. */
   readonly tracks: boolean;
+  /** Ends it, also while it is being made. */
+  readonly signal: AbortSignal;
   /** Keys that another connection has changed; null: all may have. Called before any answer that came later is given. */
   readonly onInvalidated: (keys: readonly string[] | null) => void;
 }
@@ -64,6 +66,7 @@ export class Connection {
   #marks: readonly [number, number] = [0, 0];
   #end: ServerError | undefined;
   #waiting: Promise<number> | undefined;
+  readonly #abort = (): void => this.close();
   #tellEnd: (reason: ServerError) => void = () => {};
   /** Resolves when it is over, with the reason. Calls without an answer fail as "unsure" in the same turn. */
   readonly closed: Promise<ServerError> = new Promise((resolve) => {
@@ -76,6 +79,7 @@ export class Connection {
     this.#isReply = (error): error is ErrorReply => error instanceof redis.ErrorReply;
     const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
     this.#typed = client.withTypeMapping(types) as unknown as Client;
+    options.signal.addEventListener("abort", this.#abort);
     this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
     client.on("error", (error: Error) => this.#close(this.#failureOf(error, "unsure")));
     client.on("invalidate", (key: Buffer | string | null) => {
@@ -102,6 +106,7 @@ export class Connection {
     } as Parameters<Package["createClient"]>[0]) as unknown as Client;
     const connection = new Connection(redis, client, options);
     try {
+      if (options.signal.aborted) throw closedError();
       await connection.#connect();
       return connection;
     } catch (error) {
@@ -181,7 +186,7 @@ export class Connection {
   }
 
   /** Cuts it at once; what is under way fails as "unsure". */
-  close(reason: ServerError = new ServerError("unsure", "CLOSED", "The connection to Redis was closed.")): void {
+  close(reason: ServerError = closedError()): void {
     this.#close(reason);
   }
 
@@ -189,6 +194,7 @@ export class Connection {
     if (this.#end !== undefined) return;
     this.#end = reason;
     clearInterval(this.#watch);
+    this.#options.signal.removeEventListener("abort", this.#abort);
     this.#client.destroy();
     this.#tellEnd(reason);
   }
@@ -221,6 +227,10 @@ export class Connection {
     if (this.#end !== undefined) return new ServerError(outcome, this.#end.code, this.#end.message);
     return new ServerError(outcome, "CUT", causeOf(error), { cause: error });
   }
+}
+
+function closedError(): ServerError {
+  return new ServerError("unsure", "CLOSED", "The connection to Redis was closed.");
 }
 
 function tlsOptions(tls: Endpoint["tls"]): object {

@@ -24,7 +24,7 @@ export interface Server {
   /**
    * The server's time, in ms. What was acknowledged to anybody before this call has been pushed here when it is answered.
    *
-   * @throws ServerError "refused"
+   * @throws ServerError
    */
   barrier(): Promise<number>;
 }
@@ -108,7 +108,8 @@ export class RedisServer implements Server {
     for (let attempt = 0; ; attempt++) {
       const failure = await this.#connect();
       if (failure === undefined) break;
-      if (failure instanceof SessionError || performance.now() >= until) throw failure;
+      const isOver = performance.now() >= until || this.#closing.signal.aborted;
+      if (failure instanceof SessionError || isOver) throw failure;
       await this.#pause(attempt);
     }
     this.#isOpening = false;
@@ -150,13 +151,18 @@ export class RedisServer implements Server {
 
   /** Keys that match: each that is there all the time at least once. @throws ServerError */
   async *scan(pattern: string): AsyncIterable<string> {
-    let cursor = "0";
-    do {
+    for (let [cursor, connects] = ["0", this.#connects]; ; ) {
       const answer = await this.call(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
       const [next, keys] = answer as [Buffer, Buffer[]];
+      // A cursor means nothing to another process, which may be the one that answers now: it begins anew.
+      if (connects !== this.#connects) {
+        [cursor, connects] = ["0", this.#connects];
+        continue;
+      }
       for (const key of keys) yield String(key);
       cursor = String(next);
-    } while (cursor !== "0");
+      if (cursor === "0") return;
+    }
   }
 
   async close(): Promise<void> {
@@ -217,15 +223,23 @@ export class RedisServer implements Server {
     for (let attempt = 0; !this.#closing.signal.aborted; ) {
       const connection = this.#connection;
       if (connection !== undefined) {
-        const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
-        this.#lastFailure = await connection.closed;
-        clearInterval(watch);
-        this.#connection = undefined;
-        this.#options.onStale(null);
-        this.#tellAway(this.#lastFailure);
-        attempt = 0;
+        const beganMs = performance.now();
+        await this.#use(connection);
+        // One that breaks at once is no better than none.
+        attempt = performance.now() - beganMs < LAST_PAUSE_MS ? attempt + 1 : 0;
+        if (attempt > 1) await this.#pause(attempt);
       } else if ((await this.#connect()) !== undefined) await this.#pause(attempt++);
     }
+  }
+
+  /** Until it breaks. */
+  async #use(connection: Connection): Promise<void> {
+    const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
+    this.#lastFailure = await connection.closed;
+    clearInterval(watch);
+    this.#connection = undefined;
+    this.#options.onStale(null);
+    this.#tellAway(this.#lastFailure);
   }
 
   /** A connection that nobody uses breaks in silence, and a master may be made a replica. */
@@ -244,8 +258,8 @@ export class RedisServer implements Server {
   async #connect(): Promise<Error | undefined> {
     try {
       const { answerMs, onStale } = this.#options;
-      const { connection, facts } = await this.#admit({ answerMs, onInvalidated: onStale, tracks: true });
-      if (this.#closing.signal.aborted) connection.close();
+      const { signal } = this.#closing;
+      const { connection, facts } = await this.#admit({ answerMs, signal, onInvalidated: onStale, tracks: true });
       // What was answered over the last connection may have been taken for current since it broke.
       onStale(null);
       this.#facts = facts;
@@ -255,7 +269,8 @@ export class RedisServer implements Server {
       this.#wake();
       return undefined;
     } catch (error) {
-      this.#lastFailure = error as Error;
+      if (!(error instanceof ServerError || error instanceof SessionError)) throw error;
+      this.#lastFailure = error;
       this.#tellAway(this.#lastFailure);
       return this.#lastFailure;
     }
@@ -271,6 +286,7 @@ export class RedisServer implements Server {
 
   /** Longer each time, and by chance, so that many hosts do not come at once. */
   async #pause(attempt: number): Promise<void> {
+    if (this.#closing.signal.aborted) return;
     const longest = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
     const { promise, resolve } = withResolvers();
     const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));

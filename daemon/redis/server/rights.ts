@@ -16,6 +16,7 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   setrange: "'SETRANGE',k,0,''",
   pexpire: "'PEXPIRE',k,1000",
   pexpireat: "'PEXPIREAT',k,1",
+  del: "'DEL',k",
   zadd: "'ZADD',k,0,'m'",
   zcard: "'ZCARD',k",
   zscore: "'ZSCORE',k,'m'",
@@ -25,12 +26,15 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   zrem: "'ZREM',k,'m'",
 };
 
-/** What is called by itself, beside what every connection has used already: HELLO, CLIENT TRACKING and INFO. */
+/** What is called by itself, beside what every connection has used already: HELLO, CLIENT TRACKING, INFO and of a cluster CLUSTER NODES. */
 const ALONE: Readonly<Record<string, readonly string[]>> = {
   time: ["TIME"],
   scan: ["SCAN", "0", "COUNT", "1"],
   wait: ["WAIT", "0", "0"],
 };
+
+/** Counts for the next command, which must be none that has a key. */
+const IN_CLUSTER: Readonly<Record<string, readonly string[]>> = { asking: ["ASKING"] };
 
 /** Answers the names of the commands that failed for want of a right, with a comma behind each. */
 const TRIAL = new Script(
@@ -46,7 +50,7 @@ redis.pcall('PEXPIRE',k,0) return o`,
 export function neededRights(prefixes: readonly string[], isCluster: boolean, hasDatabase: boolean): string {
   const commands = [
     ...["hello", "client|tracking", "info", "eval", "evalsha", ...Object.keys(IN_SCRIPTS), "scan", "wait"],
-    ...(isCluster ? ["cluster|nodes", "asking"] : []),
+    ...(isCluster ? ["cluster|nodes", ...Object.keys(IN_CLUSTER)] : []),
     ...(hasDatabase ? ["select"] : []),
   ];
   return [...prefixes.map((prefix) => `~${prefix}*`), ...commands.map((command) => `+${command}`)].join(" ");
@@ -58,7 +62,11 @@ export function neededRights(prefixes: readonly string[], isCluster: boolean, ha
  * @param keys one for each beginning of keys, which nobody uses.
  * @throws ServerError for anything but a missing right.
  */
-export async function missingRights(connection: Connection, keys: readonly string[]): Promise<readonly string[]> {
+export async function missingRights(
+  connection: Connection,
+  keys: readonly string[],
+  isCluster: boolean,
+): Promise<readonly string[]> {
   const missing = new Set<string>();
   const isAllowed = async (args: readonly string[]): Promise<unknown> => {
     try {
@@ -71,7 +79,9 @@ export async function missingRights(connection: Connection, keys: readonly strin
     }
   };
   const tried = await Promise.all([
-    ...Object.entries(ALONE).map(async ([name, args]) => [name, await isAllowed(args)] as const),
+    ...Object.entries(isCluster ? { ...IN_CLUSTER, ...ALONE } : ALONE).map(
+      async ([name, args]) => [name, await isAllowed(args)] as const,
+    ),
     isAllowed(["EVALSHA", "0".repeat(40), "0"]).then((answer) => ["evalsha", answer] as const),
   ]);
   for (const [name, answer] of tried) if (answer instanceof ServerError) missing.add(`+${name}`);

@@ -1,6 +1,6 @@
 // The calls of one session to Redis: one at a time, so that none overtakes another, whatever is put off or sent again on the way. Knows no turns.
 
-import { type Answer, type Argument, type Calls, UNREPLICATED, UNSURE_MS } from "../calls/calls.ts";
+import { type Answer, type Calls, type Order, UNREPLICATED, UNSURE_MS } from "../calls/calls.ts";
 import { ServerError } from "../link/link.ts";
 import type { Copy } from "./copy.ts";
 
@@ -53,8 +53,8 @@ export class Exchange {
     this.during(calls.read(key, copy.version), ends);
   }
 
-  write(args: readonly Argument[], ends: Ends<Answer>): void {
-    this.during(this.#parts.calls.write(this.#parts.key, args), ends);
+  write(order: Order, ends: Ends<Answer>): void {
+    this.during(this.#parts.calls.write(this.#parts.key, order), ends);
   }
 
   /** Until this has ended no other call is made. */

@@ -23,3 +23,9 @@ export function unstored(id: string, error: unknown): SessionError {
 function sentence({ message }: Error): string {
   return /[.!?]$/.test(message) ? message : `${message}.`;
 }
+
+/** For the log, which names no session: its id is a password. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof SessionError) return error.cause instanceof ServerError ? error.cause.message : error.code;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -145,11 +145,11 @@ export function successorImage(turn: CommitTurn, image: Buffer, nowMs: number, l
 
 /** Redis keeps a session a little longer than it lives: whether its time is over says its own header. */
 const GRACE_MS = 60_000;
-/** The last time that a Date knows. */
-const LAST_MS = 8.64e15;
+/** The last number of ms that a script is given. */
+const LAST_MS = 10 ** 15 - 1;
 
-/** When Redis may forget a session of this header, in ms, for PXAT. */
-export function forgetAt(image: Buffer): string {
+/** When Redis may forget a session of this header, in ms of its clock. */
+export function forgetAt(image: Buffer): number {
   const ms = Math.ceil(startupMs(image) + 1000 * timeoutSeconds(image)) + GRACE_MS;
-  return Number.isNaN(ms) ? "1" : BigInt(Math.max(1, Math.min(ms, LAST_MS))).toString();
+  return Number.isNaN(ms) ? 1 : Math.max(1, Math.min(ms, LAST_MS));
 }

@@ -25,8 +25,8 @@ import {
   type Turn,
   Turns,
 } from "../../turns/turns.ts";
-import type { Answer, Argument } from "../calls/calls.ts";
-import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, NOBODY, sessionValue } from "../value/value.ts";
+import type { Answer, Order } from "../calls/calls.ts";
+import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, sessionValue } from "../value/value.ts";
 import { Answers, readCheck, touchCheck } from "./answers.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
@@ -176,7 +176,7 @@ export class Session {
     const isEnding = plan.turns.some((turn) => endsLease(turn, this.#turns.lease));
     const lease = this.#turns.lease === undefined || isEnding ? undefined : this.#leasing.held;
     const value = sessionValue(image, { marks: plan.marks, ...(lease === undefined ? {} : { lease }) });
-    this.#write(["c", this.copy.version, this.#leasing.asHolder, value, forgetAt(image)], plan.turns, () => {
+    this.#write(this.#order("c", value, forgetAt(image)), plan.turns, () => {
       this.#adoptOwn(value, lease);
       this.#house.metrics.writes += 1;
       for (const turn of plan.turns) {
@@ -199,9 +199,8 @@ export class Session {
   #stamp(turns: readonly (CommitTurn | TouchTurn)[], { image }: Contents, nowMs: number): void {
     const stamp = startupBytes(nowMs);
     const stamped = Buffer.concat([stamp, image.subarray(stamp.length)]);
-    const args = ["t", this.copy.version, NOBODY, stamp, forgetAt(stamped)];
     const { version } = this.copy;
-    this.#call(args, turns, (answer) => {
+    this.#call(this.#order("t", stamp, forgetAt(stamped)), turns, (answer) => {
       this.#adopt(answer);
       const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined || !isVersion(version, this.copy.version)) return this.#again(turns);
@@ -234,8 +233,8 @@ export class Session {
   /** A tombstone in its place: "x" whatever is there. */
   #bury(what: "c" | "x", marks: Buffer, turns: readonly Turn[], buried: () => void): void {
     const value = endedValue("ended", marks);
-    const until = String(Math.ceil(this.#exchange.nowMs + this.#house.tombstoneMs));
-    this.#write([what, this.copy.version, this.#leasing.asHolder, value, until], turns, () => {
+    const until = this.#exchange.nowMs + this.#house.tombstoneMs;
+    this.#write(this.#order(what, value, until), turns, () => {
       this.#adoptOwn(value, undefined);
       this.#house.noteEnded(this.id);
       buried();
@@ -288,8 +287,8 @@ export class Session {
   /** Into the value, where other hosts see it. */
   #lay(turn: LeaseTurn): void {
     const { nowMs } = this.#exchange;
-    const ms = Math.ceil(turn.leaseMs);
-    this.#call(["l", this.copy.version, this.#leasing.holder, String(ms), ""], [turn], (answer) => {
+    const order = { ...this.#order("l", NO_LEASE, turn.leaseMs), holder: this.#leasing.holder };
+    this.#call(order, [turn], (answer) => {
       this.#adopt(answer);
       const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined) return this.#again([turn]);
@@ -305,9 +304,8 @@ export class Session {
 
   /** The others need not wait for its deadline. */
   #layDown(): void {
-    const { held, holder } = this.#leasing;
-    if (held === undefined) return;
-    this.#exchange.write(["u", this.copy.version, holder, NO_LEASE, ""], {
+    if (this.#leasing.held === undefined) return;
+    this.#exchange.write(this.#order("u", NO_LEASE, 0), {
       take: () => this.#leasing.noteLying(undefined),
       fail: (error) => {
         // Where Redis refuses it the lease ends by its time.
@@ -364,9 +362,13 @@ export class Session {
     if (stored?.kind === "ended" && stored.departure !== undefined) this.#house.complete(this.id, stored);
   }
 
+  #order(what: Order["what"], bytes: Buffer, number: number): Order {
+    return { what, version: this.copy.version, holder: this.#leasing.asHolder, bytes, number };
+  }
+
   /** @param stored called when it is. Where something else is there, the turns come again. */
-  #write(args: readonly Argument[], turns: readonly Turn[], stored: () => void): void {
-    this.#call(args, turns, (answer) => {
+  #write(order: Order, turns: readonly Turn[], stored: () => void): void {
+    this.#call(order, turns, (answer) => {
       if (answer === 1) {
         stored();
         return;
@@ -378,8 +380,8 @@ export class Session {
   }
 
   /** @param take given whatever is no failure and no lease of another host. */
-  #call(args: readonly Argument[], turns: readonly Turn[], take: (answer: Answer) => void): void {
-    this.#exchange.write(args, {
+  #call(order: Order, turns: readonly Turn[], take: (answer: Answer) => void): void {
+    this.#exchange.write(order, {
       take: (answer) => {
         if (typeof answer !== "number" || answer > 0) take(answer);
         else {

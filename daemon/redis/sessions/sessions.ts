@@ -14,11 +14,12 @@ import { Calls, type CallsOptions } from "../calls/calls.ts";
 import type { Link, Server } from "../link/link.ts";
 import type { Stored, StoredEnd } from "../value/value.ts";
 import { readCheck } from "./answers.ts";
+import { reasonOf } from "./failures.ts";
 import type { ConditionalEnd, House, Verification } from "./house.ts";
 import { Session } from "./session.ts";
 import { complete } from "./succession.ts";
 
-export { unanswered, unstored } from "./failures.ts";
+export { reasonOf, unanswered, unstored } from "./failures.ts";
 export { forgetAt, markOf } from "./plan.ts";
 export { complete } from "./succession.ts";
 
@@ -293,9 +294,7 @@ export class Sessions {
     const done = complete(id, stored, this.#house).finally(() => this.#completing.delete(id));
     this.#completing.set(id, done);
     // Whatever the reason: whoever meets the tombstone next does it.
-    done.catch((error: unknown) =>
-      this.#parts.log.warn("succession-unfinished", { session: id, error: String(error) }),
-    );
+    done.catch((error: unknown) => this.#parts.log.warn("succession-unfinished", { error: reasonOf(error) }));
   }
 
   // -- memory

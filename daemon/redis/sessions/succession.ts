@@ -13,7 +13,7 @@
 import { isExpired, startupMs } from "../../../protocol/image/image.ts";
 import { KIND, type State } from "../../../protocol/wire/wire.ts";
 import { type CommitTurn, gone, idTaken } from "../../turns/turns.ts";
-import type { Answer, Argument, Calls } from "../calls/calls.ts";
+import type { Answer, Calls, Order } from "../calls/calls.ts";
 import { ServerError } from "../link/link.ts";
 import {
   departingValue,
@@ -75,15 +75,19 @@ export async function succeed(leaving: Leaving, roads: Roads): Promise<Outcome> 
   // 2.
   const marks = withMark(leaving.marks, markOf(turn), Math.floor(nowMs / 1000));
   const departing = departingValue({ successor, value }, marks);
-  const until = String(Math.ceil(nowMs + tombstoneMs));
-  const answer = await write(roads, id, ["c", version, holder, departing, until]);
+  const until = nowMs + tombstoneMs;
+  const answer = await store(roads, id, { version, holder, bytes: departing, number: until });
   if (typeof answer === "number" && answer < 0) return { kind: "again", answer, waitMs: -answer };
   if (answer !== 1) return { kind: "again", answer };
   // 3.
   await arrive({ successor, origin: id, value, reserve }, roads);
   // 4.
   const ended = endedValue("succeeded", marks);
-  const stripped = await write(roads, id, ["c", departing.subarray(0, VERSION_BYTES), NOBODY, ended, until]).catch(
+  const stripped = await store(roads, id, {
+    version: departing.subarray(0, VERSION_BYTES),
+    bytes: ended,
+    number: until,
+  }).catch(
     // Whatever kept it from that: it ends with the tombstone.
     () => undefined,
   );
@@ -101,15 +105,15 @@ export async function complete(id: string, stored: StoredEnd, roads: Roads): Pro
   if (next.kind !== "session") return;
   if (!isExpired(next.image, nowMs)) await arrive({ successor, origin: id, value, reserve: NO_VERSION }, roads);
   const ended = endedValue("succeeded", marks);
-  await write(roads, id, ["c", version, NOBODY, ended, String(Math.ceil(nowMs + roads.tombstoneMs))]);
+  await store(roads, id, { version, bytes: ended, number: nowMs + roads.tombstoneMs });
   roads.noteChanged(id);
 }
 
 /** Returns the version of the kept id. @throws SessionError ERR_ID_TAKEN. */
 async function keep(successor: string, origin: string, roads: Roads): Promise<Buffer> {
   const value = reservedValue(origin);
-  const until = String(Math.ceil(roads.calls.clockOf(roads.keyOf(successor)).nowMs + RESERVE_MS));
-  const answer = await write(roads, successor, ["c", NO_VERSION, NOBODY, value, until]);
+  const until = roads.calls.clockOf(roads.keyOf(successor)).nowMs + RESERVE_MS;
+  const answer = await store(roads, successor, { version: NO_VERSION, bytes: value, number: until });
   roads.noteChanged(successor);
   if (answer === 1) return value.subarray(0, VERSION_BYTES);
   const there = reserveIn(successor, answer);
@@ -131,7 +135,7 @@ async function arrive({ successor, origin, value, reserve }: Arrival, roads: Roa
   if (stored.kind !== "session") return;
   let known = reserve;
   for (;;) {
-    const answer = await write(roads, successor, ["c", known, NOBODY, value, forgetAt(stored.image)]);
+    const answer = await store(roads, successor, { version: known, bytes: value, number: forgetAt(stored.image) });
     roads.noteChanged(successor);
     if (answer === 1) return;
     // The id was not kept long enough: it is free, as before step 1.
@@ -151,9 +155,11 @@ function reserveIn(id: string, answer: Answer): { readonly origin: string; reado
   return stored.kind === "reserved" ? stored : undefined;
 }
 
+type Storing = Pick<Order, "version" | "bytes" | "number"> & { readonly holder?: Buffer };
+
 /** @throws ServerError */
-async function write(roads: Roads, id: string, args: readonly Argument[]): Promise<Answer> {
-  const answer = await roads.calls.write(roads.keyOf(id), args);
+async function store(roads: Roads, id: string, storing: Storing): Promise<Answer> {
+  const answer = await roads.calls.write(roads.keyOf(id), { what: "c", holder: NOBODY, ...storing });
   if (answer instanceof ServerError) throw answer;
   return answer;
 }

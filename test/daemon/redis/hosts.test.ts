@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { ENGINES } from "../../../daemon/engines.ts";
+import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
 import { isCode } from "../../../protocol/errors.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
 import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
@@ -36,7 +37,7 @@ vi.mock("../../../daemon/redis/calls/scripts.ts", async (original) => {
 
 /** Every change of a session is a call of one script. */
 function isWrite(request: Buffer): boolean {
-  return request.includes("EVAL") && /\$1\r\n[cltux]\r\n/.test(request.toString("latin1"));
+  return request.includes(WRITE.digest) || request.includes("'PXAT'");
 }
 
 describeWithRedis("hosts on one Redis", () => {

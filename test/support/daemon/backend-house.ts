@@ -39,7 +39,8 @@ export class BackendHouse {
 
   static async open(engine: Engine, options: DaemonOptions): Promise<BackendHouse> {
     const [root, metrics, timers] = [freshRoot(), new Metrics(), [] as NodeJS.Timeout[]];
-    const config = resolveConfig({ root, sweepMs: 0, logLevel: "silent", ...options });
+    const sweeps = options.type === "redis" ? {} : { sweepMs: 0 };
+    const config = resolveConfig({ root, logLevel: "silent", ...sweeps, ...options });
     prepareRoot(config.root);
     let backend: Backend | undefined;
     backend = await engine({
@@ -87,8 +88,13 @@ export class BackendWorker {
     return valuesOf(await this.read(id));
   }
 
-  /** @param sequence of a commit that is sent again. */
-  commit(id: string, changes: Values, options: CommitOptions = {}, sequence = this.#next()): Promise<State> {
+  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. */
+  commit(
+    id: string,
+    changes: Values,
+    options: CommitOptions = {},
+    ...[sequence = this.#next(), floor]: readonly number[]
+  ): Promise<State> {
     const delta = deltaOf(changes);
     return new Promise((answer, fail) => {
       const { held } = options;
@@ -97,6 +103,7 @@ export class BackendWorker {
         type: "commit",
         caller,
         sequence,
+        floor,
         base: 0,
         held,
         delta,

@@ -1,6 +1,6 @@
 // What becomes of calls when a server, or the way to it, fails: each ends in its time, and says whether it may have been done.
 
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectLink, type Link, type LinkOptions, Script, type Server } from "../../../../daemon/redis/link/link.ts";
 import { until } from "../../../support/processes.ts";
 import { FaultyWay } from "../../../support/redis/faulty-way.ts";
@@ -165,6 +165,20 @@ describeWithRedis("a call", () => {
     expect(await failure(server.run(GET, ["gs:a"], []))).toMatchObject({ outcome: "refused", code: "CLOSED" });
   });
 
+  it("keeps nobody from closing the link, nor does a connection that is being made", async () => {
+    const patient = { answerMs: 1_000_000, waitMs: 1_000_000 };
+    const server = await connect(way.url, patient);
+    way.mode = "holds";
+    const { connections } = way;
+    const call = failure(server.run(GET, ["gs:a"], []));
+    way.cut();
+    expect(await call).toMatchObject({ outcome: "unsure", code: "CUT" });
+    const waiting = failure(server.run(GET, ["gs:a"], []));
+    await until(() => way.connections > connections);
+    await links.at(-1)?.close();
+    expect(await waiting).toMatchObject({ outcome: "refused", code: "CLOSED" });
+  });
+
   it("ends when the server speaks nonsense, and names no key of it", async () => {
     let isSane = true;
     const answers = (command: string): string | undefined => (isSane ? healthy(command) : "gs:secret\r\n");
@@ -185,6 +199,44 @@ describeWithRedis("a call", () => {
     );
     const error = await failure((await connect(server.url)).run(GET, ["gs:secret"], []));
     expect(error).toMatchObject({ outcome: "refused", message: "ERR unknown command 'EVALSHA'" });
+    await server.close();
+  });
+});
+
+describe("a server whose connections break at once", () => {
+  it("is asked again less and less often", async () => {
+    const asked = new Map<unknown, number>();
+    const server = await scriptedServer((command, socket) => {
+      if (command !== "TIME") return healthy(command);
+      // Once while it is admitted, and then by the barrier.
+      asked.set(socket, (asked.get(socket) ?? 0) + 1);
+      if (asked.get(socket) === 2) socket.destroy();
+      return healthy(command);
+    });
+    const link = await connectLink(linkOptions(server.url, { waitMs: 600 }));
+    await expect(link.serverOf("gs:a").barrier()).rejects.toMatchObject({ name: "ServerError" });
+    await link.close();
+    await server.close();
+    // Each pause is twice as long as the one before: without them there would be dozens.
+    expect(asked.size).toBeGreaterThan(1);
+    expect(asked.size).toBeLessThan(11);
+  });
+
+  it("is scanned from the beginning again, for a cursor is its process' own", async () => {
+    const cursors: string[] = [];
+    const server = await scriptedServer((command, socket) => {
+      if (!command.includes("MATCH")) return healthy(command);
+      const [, cursor = ""] = command.split(" ");
+      cursors.push(cursor);
+      if (cursors.length === 2) socket.destroy();
+      return cursors.length < 4 ? "*2\r\n$1\r\n7\r\n*0\r\n" : "*2\r\n$1\r\n0\r\n*1\r\n$4\r\ngs:a\r\n";
+    });
+    const link = await connectLink(linkOptions(server.url));
+    const found: string[] = [];
+    for await (const key of link.scan("gs:*")) found.push(key);
+    expect(found).toEqual(["gs:a"]);
+    expect(cursors).toEqual(["0", "7", "7", "0"]);
+    await link.close();
     await server.close();
   });
 });

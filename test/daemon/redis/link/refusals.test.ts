@@ -78,6 +78,17 @@ describeWithRedis("a Redis server", () => {
     await sentinel.remove();
   });
 
+  it("is not found where a Sentinel refuses the password, which is not the server's", async () => {
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, "requirepass geheim"];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    const url = `redis+sentinel://127.0.0.1:${sentinel.port}/m`;
+    for (const query of ["", "?sentinelPassword=falsch"]) {
+      expect(await refusalOf(`${url}${query}`)).toMatch(/^ERR_BAD_REDIS .*give sentinelUsername and sentinelPassword/);
+    }
+    expect(await refusalOf(`${url}?sentinelPassword=geheim`)).toBe("");
+    await sentinel.remove();
+  });
+
   it("that is not there is waited for, and then named", async () => {
     const url = `redis://127.0.0.1:${await freePort()}`;
     expect(await refusalOf(url, { waitMs: 50 })).toMatch(
@@ -102,7 +113,7 @@ describeWithRedis("the user of a Redis server", () => {
   const grant = (rights: string): string =>
     redis.cli("ACL", "SETUSER", user, "reset", "on", `>${secret}`, ...rights.split(" "));
   const needed =
-    "~gs:* ~gs!* +hello +client|tracking +info +eval +evalsha +time +get +getrange +strlen +pttl +set +setrange +pexpire +pexpireat +zadd +zcard +zscore +zrange +zrangebyscore +zrandmember +zrem +scan +wait";
+    "~gs:* ~gs!* +hello +client|tracking +info +eval +evalsha +time +get +getrange +strlen +pttl +set +setrange +pexpire +pexpireat +del +zadd +zcard +zscore +zrange +zrangebyscore +zrandmember +zrem +scan +wait";
 
   it("needs exactly the rights that the error names, and each that is missing is named", async () => {
     grant("+@all");
@@ -177,13 +188,24 @@ describeWithRedis("a Redis server behind TLS", () => {
     rmSync(folder, { recursive: true });
   });
   const at = (host: string, query: string): string =>
-    `rediss://${host}:${redis.port}?${query.replaceAll("/", `${folder}/`)}`;
+    `rediss://${host.includes(":") ? host : `${host}:${redis.port}`}?${query.replaceAll("/", `${folder}/`)}`;
   const client = "ca=/ca.pem&cert=/own.pem&key=/own.key";
 
   it("is used with its authority and a client's certificate", async () => {
     expect(await refusalOf(at("localhost", client))).toBe("");
     expect(await refusalOf(at("127.0.0.1", client))).toBe("");
     expect(await refusalOf(at("127.0.0.1", `${client}&servername=localhost`))).toBe("");
+  });
+
+  it("is found by Sentinels that speak TLS as well", async () => {
+    const port = await freePort();
+    const pem = ["ca-cert-file ca.pem", "cert-file own.pem", "key-file own.key"].map(
+      (line) => `tls-${line.replace(" ", ` ${folder}/`)}`,
+    );
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, `tls-port ${port}`, "tls-replication yes", ...pem];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    expect(await refusalOf(at(`127.0.0.1:${port}/m`, client).replace("rediss:", "rediss+sentinel:"))).toBe("");
+    await sentinel.remove();
   });
 
   it("is refused where one does not trust the other, or neither speaks TLS", async () => {

@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connectLink, type Link, Script } from "../../../../daemon/redis/link/link.ts";
-import { mastersIn, merged, slotOf } from "../../../../daemon/redis/link/topology.ts";
+import { mastersIn, slotOf } from "../../../../daemon/redis/link/topology.ts";
+import { neededRights } from "../../../../daemon/redis/server/rights.ts";
 import { until } from "../../../support/processes.ts";
 import { type RedisCluster, startCluster } from "../../../support/redis/cluster.ts";
 import { linkOptions } from "../../../support/redis/link-options.ts";
@@ -14,7 +15,13 @@ const SET = new Script("redis.call('SET',KEYS[1],ARGV[1]) redis.call('GETRANGE',
 describeWithRedis("a link to a cluster", () => {
   let cluster: RedisCluster;
   const links: Link[] = [];
-  const connect = async (url = cluster.url): Promise<Link> => {
+  /** Of a user who may do what is needed and no more. */
+  const grant = (rights: readonly string[]): void => {
+    for (const node of cluster.masters) node.cli("ACL", "SETUSER", "few", "reset", "on", ">pw", ...rights);
+  };
+  const needed = neededRights(["gs:", "gs!"], true, false).split(" ");
+  const withUser = (url: string): string => url.replaceAll("redis://", "redis://few:pw@");
+  const connect = async (url = withUser(cluster.url)): Promise<Link> => {
     const link = await connectLink(linkOptions(url));
     links.push(link);
     return link;
@@ -25,6 +32,7 @@ describeWithRedis("a link to a cluster", () => {
 
   beforeAll(async () => {
     cluster = await startCluster({ hasReplica: false });
+    grant(needed);
   });
   afterAll(async () => {
     for (const link of links) await link.close();
@@ -36,6 +44,14 @@ describeWithRedis("a link to a cluster", () => {
     for (const key of [...keys, "", "{}a", "a{b}c", "a{b", "{a}{b}", "gs:::1:ÄÖ"]) {
       expect(slotOf(key)).toBe(Number(node?.cli("CLUSTER", "KEYSLOT", key)));
     }
+  });
+
+  it("names the right that is missing for it", async () => {
+    for (const right of ["+cluster|nodes", "+asking", "+setrange", "~gs!*"]) {
+      grant(needed.filter((one) => one !== right));
+      await expect(connect()).rejects.toThrow(`the right to ${right};`);
+    }
+    grant(needed);
   });
 
   it("has each key at its master, and finds all of them", async () => {
@@ -51,7 +67,7 @@ describeWithRedis("a link to a cluster", () => {
 
   it("finds the others where one node and one that is away are named", async () => {
     const [node] = cluster.masters;
-    const link = await connect(`redis://127.0.0.1:1,${node?.url}`);
+    const link = await connect(withUser(`redis://127.0.0.1:1,${node?.url}`));
     for (const key of keys) await run(link, SET, key, "1");
   });
 
@@ -112,30 +128,6 @@ describeWithRedis("a link to a cluster", () => {
     first.cli("CLUSTER", "ADDSLOTS", "0");
     await until(() => first.cli("CLUSTER", "INFO").includes("cluster_state:ok"));
     expect(await server.barrier()).toBeGreaterThan(1e12);
-  });
-
-  it("believes for each slot the node with the highest epoch", () => {
-    const line = (id: string, port: number, flags: string, epoch: number, slots: string): string =>
-      `${id} 127.0.0.1:${port}@1${port},name${port} ${flags} - 0 0 ${epoch} connected ${slots}`;
-    const asked = { host: "seed", port: 1 };
-    const cutOff = mastersIn(`${line("a", 1, "myself,master", 1, "0-99 [93-<-c]")}\n`, asked, false);
-    const rest = mastersIn(
-      [
-        line("a", 1, "master,fail", 1, ""),
-        line("b", 2, "myself,master", 7, "0-49 51-99"),
-        line("c", 3, "slave", 7, ""),
-      ].join("\n"),
-      asked,
-      true,
-    );
-    const { masters, owners } = merged([cutOff, rest]);
-    expect(masters.map(({ id }) => id)).toEqual(["a", "b"]);
-    expect([0, 50, 99].map((slot) => owners[slot]?.id)).toEqual(["b", "a", "b"]);
-    expect(owners[100]).toBeUndefined();
-    expect(rest[1]?.host).toBe("name2");
-    expect(mastersIn("a :1@2 myself,master - 0 0 1 connected 5", asked, false)).toMatchObject([
-      { host: "seed", port: 1, ranges: [[5, 5]] },
-    ]);
   });
 });
 
