@@ -106,6 +106,28 @@ export interface SweepCount {
   readonly failed: number;
 }
 
+/** Asks for a session of another package that is to become the one of this id. */
+export interface FoundTurn extends Waiting {
+  readonly id: string;
+  readonly key: string;
+  /** Undefined: nothing is there, or it was adopted before. */
+  readonly answer: (bytes: Buffer | undefined) => void;
+}
+
+/** Such a session has become one of ours. */
+export interface AdoptionTurn extends Waiting {
+  readonly id: string;
+  readonly key: string;
+  /** What becomes of the old one. "keep": it is kept in mind that it was adopted. */
+  readonly does: "keep" | "remove";
+  readonly answer: () => void;
+}
+
+export interface Adoptions {
+  find(turn: FoundTurn): void;
+  note(turn: AdoptionTurn): void;
+}
+
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
 /** What the calls of workers need. Ids have passed `isSessionId`. */
@@ -128,6 +150,8 @@ export interface SessionCalls {
   release(id: string, fence: number, owner: object): void;
   /** A connection is closed: its turns and leases end. */
   forget(owner: object): void;
+  /** Sessions of other packages in the same place. Undefined: there are none that could be adopted. */
+  readonly adoptions?: Adoptions | undefined;
 }
 
 /** What keeps the sessions of a daemon, from its election until it leaves. */

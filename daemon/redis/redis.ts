@@ -4,6 +4,7 @@
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import { Log } from "../report/report.ts";
+import { Adoption } from "./adoption.ts";
 import type { Calls } from "./calls/calls.ts";
 import { connectLink, type Link } from "./link/link.ts";
 import { PrefixIndex } from "./prefix-index.ts";
@@ -79,6 +80,7 @@ class RedisBackend implements Backend {
   readonly #sessions: Sessions;
   readonly #unique: UniqueCommits;
   readonly #survey: Survey;
+  readonly adoptions: Adoption;
 
   constructor(link: Link, around: Around) {
     const { config, log, metrics, requestWork, mayWrite } = around;
@@ -91,6 +93,13 @@ class RedisBackend implements Backend {
     const index = indexOn(this.#sessions.calls);
     const { timeoutSeconds } = config;
     this.#unique = new UniqueCommits({ sessions: this.#sessions, index, timeoutSeconds, log });
+    this.adoptions = new Adoption({
+      calls: this.#sessions.calls,
+      // No prefix has a comma.
+      noteOf: (id) => `${PREFIX}!,${id}`,
+      isOurs: (key) => LINK.keyPrefixes.some((prefix) => key.startsWith(prefix)),
+      maxBytes: config.maxSessionBytes,
+    });
     this.#survey = new Survey({ sessions: this.#sessions, link, keys: KEYS, log });
   }
 
@@ -165,6 +174,7 @@ class RedisBackend implements Backend {
 
   async stop(): Promise<void> {
     await this.#survey.stop();
+    await this.adoptions.stop();
     while (this.#unique.count > 0) await Promise.all(this.#unique.underWay);
     await this.#sessions.stop();
   }

@@ -4,7 +4,7 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { isExpired, isSameButStamp, layoutOf, timeoutSeconds } from "../../../protocol/image/image.ts";
 import type { Found, Held, Holdings, OpenHoldings } from "../../backend/backend.ts";
 import type { Config } from "../../config.ts";
-import { type Answer, type Argument, Calls } from "../calls/calls.ts";
+import { type Answer, Calls, type Order } from "../calls/calls.ts";
 import { type Link, Script, ServerError } from "../link/link.ts";
 import { ANSWER_MS, connect, indexOn, KEYS } from "../redis.ts";
 import { complete, forgetAt, unanswered, unstored } from "../sessions/sessions.ts";
@@ -85,8 +85,8 @@ class RedisHoldings implements Holdings {
   async keep(id: string, image: Buffer): Promise<Found> {
     try {
       await this.#index.add(id, timeoutSeconds(image));
-      const value = sessionValue(image, { marks: NO_MARKS });
-      const answer = await this.#write(id, ["c", NO_VERSION, NOBODY, value, forgetAt(image)]);
+      const bytes = sessionValue(image, { marks: NO_MARKS });
+      const answer = await this.#write(id, { what: "c", bytes, number: forgetAt(image) });
       return answer === 1 ? "nothing" : foundIn(id, answer, image);
     } catch (error) {
       throw unstored(id, error);
@@ -102,7 +102,7 @@ class RedisHoldings implements Holdings {
     const stored = await this.#read(id).catch(() => undefined);
     if (stored?.kind === "ended" || forgetMs <= this.#nowMs(id)) return false;
     try {
-      await this.#write(id, ["x", NO_VERSION, NOBODY, endedValue("ended", NO_MARKS), String(Math.ceil(forgetMs))]);
+      await this.#write(id, { what: "x", bytes: endedValue("ended", NO_MARKS), number: Math.ceil(forgetMs) });
       return true;
     } catch (error) {
       throw unstored(id, error);
@@ -163,8 +163,8 @@ class RedisHoldings implements Holdings {
     return Buffer.isBuffer(value) && value.length > 0 ? readValue(id, value) : undefined;
   }
 
-  async #write(id: string, args: readonly Argument[]): Promise<Answer> {
-    const answer = await this.#calls.write(KEYS.of(id), args);
+  async #write(id: string, order: Pick<Order, "what" | "bytes" | "number">): Promise<Answer> {
+    const answer = await this.#calls.write(KEYS.of(id), { version: NO_VERSION, holder: NOBODY, ...order });
     if (answer instanceof ServerError) throw answer;
     return answer;
   }

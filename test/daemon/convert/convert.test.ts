@@ -115,8 +115,8 @@ describeWithRedis("sessions that are converted", () => {
   }
 
   async function serve(type: "file" | "redis"): Promise<RawWorker> {
-    const own = type === "redis" ? { redis: redis.socketUrl } : {};
-    const daemon = await startDaemon({ root, type, ...own, logLevel: "silent", sweepMs: 0 });
+    const own = type === "redis" ? { redis: redis.socketUrl } : { sweepMs: 0 };
+    const daemon = await startDaemon({ root, type, ...own, logLevel: "silent" });
     daemons.push(daemon);
     const worker = await RawWorker.connect(daemon.socket);
     workers.push(worker);
