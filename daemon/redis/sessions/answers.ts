@@ -2,7 +2,15 @@
 
 import { isCode } from "../../../protocol/errors.ts";
 import { KIND, type State } from "../../../protocol/wire/wire.ts";
-import { type CommitTurn, gone, leaseLost, type ReadTurn, type TouchTurn, type Turn } from "../../turns/turns.ts";
+import {
+  type CommitTurn,
+  gone,
+  leaseLost,
+  overtaken,
+  type ReadTurn,
+  type TouchTurn,
+  type Turn,
+} from "../../turns/turns.ts";
 import { isMarked } from "../value/value.ts";
 import type { Copy } from "./copy.ts";
 import { unanswered, unstored } from "./failures.ts";
@@ -40,6 +48,7 @@ export class Answers<S extends Enterable> {
   ofMark(turn: CommitTurn): ReadTurn {
     const answer = (): void => {
       if (isMarked(this.#parts.copy.marks, markOf(turn))) this.repeat(turn);
+      else if (this.#parts.leasing.wasOvertaken(turn)) turn.fail(overtaken(this.#session.id));
       else turn.fail(leaseLost(this.#session.id));
     };
     return { caller: turn.caller, known: 0, answer, fail: turn.fail };

@@ -5,12 +5,14 @@
 
 import { randomBytes } from "node:crypto";
 import type { Contents } from "../../memory/cache.ts";
-import type { Leases, LeaseTurn, Turn, Turns } from "../../turns/turns.ts";
-import { HOLDER_BYTES, isVersion, NOBODY } from "../value/value.ts";
+import type { CommitTurn, Leases, LeaseTurn, Turn, Turns } from "../../turns/turns.ts";
+import { HOLDER_BYTES, isVersion, NOBODY, VERSION_BYTES } from "../value/value.ts";
 import { endsLease } from "./plan.ts";
 
 /** Leases that lie in the value after a conflict, until it is tried without again. */
 const LEASES_AFTER_CONFLICT = 16;
+/** More leases than are in the hands of workers that have not been told of it yet. */
+const MAX_OVERTAKEN = 16;
 
 export interface LeasingParts {
   readonly id: string;
@@ -25,6 +27,10 @@ export class Leasing {
   /** Names this session of this daemon among those who want a lease. */
   readonly holder: Buffer = Buffer.from(randomBytes(HOLDER_BYTES).toString("base64url").slice(0, HOLDER_BYTES));
   #version: Buffer | undefined;
+  /** The version that a commit under the lease makes, as long as it is not known whether it has. */
+  #sent: Buffer | undefined;
+  /** Fences of the last leases that ended because another host had changed the session: their holders run again. */
+  readonly #overtaken: number[] = [];
   #held: Buffer | undefined;
   #toLay = 0;
 
@@ -48,7 +54,12 @@ export class Leasing {
 
   /** This is the version that the holder saw, or made. */
   isOf(version: Buffer): boolean {
-    return isVersion(this.#version, version);
+    return isVersion(this.#version, version) || isVersion(this.#sent, version);
+  }
+
+  /** The commit is for a lease that another host has ended, by being faster: perhaps while an earlier one under it was stored. */
+  wasOvertaken({ options }: CommitTurn): boolean {
+    return options.fence !== undefined && this.#overtaken.includes(options.fence);
   }
 
   grant(turn: LeaseTurn, contents: Contents, version: Buffer): void {
@@ -63,12 +74,18 @@ export class Leasing {
   close(): void {
     const { id, turns, leases } = this.#parts;
     this.#version = undefined;
+    this.#sent = undefined;
     leases.close(turns, id);
   }
 
   /** Ends the lease in force if this commit was to end it. */
   closeReleased(turn: Turn): void {
     if (endsLease(turn, this.#parts.turns.lease)) this.close();
+  }
+
+  /** A commit is about to be stored as this value. */
+  noteSent(value: Buffer): void {
+    if (this.#parts.turns.lease !== undefined) this.#sent = value.subarray(0, VERSION_BYTES);
   }
 
   /** A commit under it was stored as this version. */
@@ -87,6 +104,9 @@ export class Leasing {
   }
 
   noteConflict(): void {
+    const { lease } = this.#parts.turns;
+    if (lease !== undefined) this.#overtaken.push(lease.fence);
+    if (this.#overtaken.length > MAX_OVERTAKEN) this.#overtaken.shift();
     this.#toLay = LEASES_AFTER_CONFLICT;
   }
 }

@@ -176,6 +176,7 @@ export class Session {
     const isEnding = plan.turns.some((turn) => endsLease(turn, this.#turns.lease));
     const lease = this.#turns.lease === undefined || isEnding ? undefined : this.#leasing.held;
     const value = sessionValue(image, { marks: plan.marks, ...(lease === undefined ? {} : { lease }) });
+    this.#leasing.noteSent(value);
     this.#write(this.#order("c", value, forgetAt(image)), plan.turns, () => {
       this.#adoptOwn(value, lease);
       this.#house.metrics.writes += 1;

@@ -1,0 +1,71 @@
+// Answers of Redis that never come, while a lease is in force: what was done is found, and no holder is told that it took too long.
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ENGINES } from "../../../daemon/engines.ts";
+import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import { codeOf, newId } from "../../support/daemon/lab.ts";
+import { until } from "../../support/processes.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
+
+describeWithRedis("a lease whose commit is stored, and the answer lost", () => {
+  let redis: RedisProcess;
+  let way: FaultyWay;
+  let houses: BackendHouse[];
+  let anna: BackendWorker;
+  let bert: BackendWorker;
+  const id = newId();
+
+  async function open(url: string): Promise<BackendHouse> {
+    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
+    houses.push(house);
+    return house;
+  }
+
+  beforeEach(async () => {
+    redis = await RedisProcess.start();
+    way = await FaultyWay.to(redis.port);
+    houses = [];
+    anna = (await open(way.url)).worker("anna");
+    bert = (await open(redis.url)).worker("bert");
+    await anna.create(id, { n: 0 });
+  });
+
+  afterEach(async () => {
+    for (const house of houses) await house.close();
+    await way.close();
+    await redis.remove();
+  });
+
+  /** Stores under the lease, and is told of it only after whatever `meanwhile` does. */
+  async function commitUnheard(fence: number, meanwhile: () => Promise<unknown>): Promise<void> {
+    way.mode = "holds";
+    const commit = anna.commit(id, { n: 1 }, { fence });
+    await until(isStored);
+    await meanwhile();
+    way.mode = "passes";
+    way.cut();
+    await commit;
+  }
+
+  let before = "";
+  function isStored(): boolean {
+    return redis.cli("GETRANGE", `gs:${id}`, "0", "7") !== before;
+  }
+
+  test("goes on", async () => {
+    const { fence } = await anna.lease(id);
+    before = redis.cli("GETRANGE", `gs:${id}`, "0", "7");
+    await commitUnheard(fence, async () => undefined);
+    await anna.commit(id, { n: 2 }, { fence, release: true });
+    expect(await bert.values(id)).toEqual({ n: 2 });
+  });
+
+  test("is one for contents that another host has changed, if that has come between", async () => {
+    const { fence } = await anna.lease(id);
+    before = redis.cli("GETRANGE", `gs:${id}`, "0", "7");
+    await commitUnheard(fence, () => bert.commit(id, { b: 1 }));
+    expect(await codeOf(anna.commit(id, { n: 2 }, { fence, release: true }))).toBe("ERR_CONFLICT");
+    expect(await bert.values(id)).toEqual({ n: 1, b: 1 });
+  });
+});
