@@ -44,7 +44,7 @@ import {
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
-import { checkKeeps, checkServes } from "./hello.ts";
+import { checkKeeps, checkServes } from "./hello-checks.ts";
 import { listSessions } from "./list.ts";
 import { decideType, typeOfProcess } from "./process-type.ts";
 
@@ -123,6 +123,7 @@ export class Client implements ClientApi, Home {
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
+        this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
     });
@@ -232,6 +233,7 @@ export class Client implements ClientApi, Home {
     this.#isClosed = true;
     this.#connection.close();
     this.#cache.clear();
+    this.#cache.versions = undefined;
   }
 
   // -- for handles and the middleware

@@ -158,6 +158,8 @@ export interface SessionCalls {
 export interface Backend extends SessionCalls {
   /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
+  /** The version table (`protocol/version-table.ts`) by which workers know the same where sessions are in no files. Undefined: they have to ask. */
+  readonly versions?: string | undefined;
   /** Begins what it does by itself. Called once, when workers can reach it. */
   start(): void;
   /** The end of a turn of the event loop, asked for by `TurnEnd.requestWork`: does all the work that is due, once. */

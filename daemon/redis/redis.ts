@@ -1,6 +1,7 @@
 // The backend of many hosts: sessions that a Redis or Valkey keeps, of which this daemon has copies. Puts its parts together and takes them
 // apart again. README.md of this folder says why it is so.
 
+import { daemonPath } from "../../protocol/places.ts";
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
 import { Log } from "../report/report.ts";
@@ -9,6 +10,7 @@ import type { Calls } from "./calls/calls.ts";
 import { connectLink, type Link } from "./link/link.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { type Keys, Sessions } from "./sessions/sessions.ts";
+import { BoundedStaleness, STRICT } from "./staleness/staleness.ts";
 import { Survey } from "./survey.ts";
 import { UniqueCommits } from "./unique.ts";
 
@@ -76,6 +78,8 @@ class RedisBackend implements Backend {
   /** Workers have to ask. */
   readonly directory = "";
   readonly #around: Around;
+  /** Undefined: every read asks. */
+  readonly #staleness: BoundedStaleness | undefined;
   readonly #link: Link;
   readonly #sessions: Sessions;
   readonly #unique: UniqueCommits;
@@ -87,9 +91,14 @@ class RedisBackend implements Backend {
     const replicas = config.durability === "replica" ? 1 : 0;
     const calls = { replicas, replicaWaitMs: ANSWER_MS / 2, requestFlush: requestWork };
     this.#around = around;
+    const { maxStaleMs } = config;
+    const path = daemonPath(config, ".versions");
+    const bounded = { maxStaleMs, path, link, log, calls: () => this.#sessions.calls };
+    this.#staleness = maxStaleMs > 0 ? new BoundedStaleness(bounded) : undefined;
+    const staleness = this.#staleness ?? STRICT;
     this.#link = link;
     const noteUsed = (id: string, seconds: number): Promise<void> => this.#unique.keep(id, seconds);
-    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys: KEYS, noteUsed });
+    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys: KEYS, noteUsed, staleness });
     const index = indexOn(this.#sessions.calls);
     const { timeoutSeconds } = config;
     this.#unique = new UniqueCommits({ sessions: this.#sessions, index, timeoutSeconds, log });
@@ -101,6 +110,10 @@ class RedisBackend implements Backend {
       maxBytes: config.maxSessionBytes,
     });
     this.#survey = new Survey({ sessions: this.#sessions, link, keys: KEYS, log });
+  }
+
+  get versions(): string {
+    return this.#staleness?.path ?? "";
   }
 
   /** @throws ServerError */
@@ -144,6 +157,7 @@ class RedisBackend implements Backend {
   }
 
   start(): void {
+    this.#staleness?.start(this.#around.every);
     this.#around.every(CLOCK_MS, () => {
       // Whatever the reason: calls that need an answer are told it.
       this.#sessions.calls.setClocks().catch(() => undefined);
@@ -179,8 +193,9 @@ class RedisBackend implements Backend {
     await this.#sessions.stop();
   }
 
-  async close(): Promise<void> {
+  async close(isOurs: () => boolean): Promise<void> {
     await this.#around.log.attempt("stop-failed", () => this.stop());
+    await this.#around.log.attempt("stop-failed", () => this.#staleness?.close(isOurs()));
     await this.#around.log.attempt("stop-failed", () => this.#link.close());
   }
 }

@@ -14,6 +14,7 @@ import {
 } from "../../protocol/wire/wire.ts";
 import {
   type Adoptions,
+  type Backend,
   type Caller,
   type CommitTurn,
   endLeaseOf,
@@ -30,7 +31,7 @@ export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, 
 
 export interface HandlerParts {
   readonly config: Config;
-  readonly backend: SessionCalls & { readonly directory: string };
+  readonly backend: SessionCalls & Pick<Backend, "directory" | "versions">;
   readonly metrics: Metrics;
   readonly report: () => Record<string, unknown>;
   /** Makes the daemon leave, after what it has to answer. */
@@ -133,7 +134,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   call.connection.greet(request.client);
   const { leaseMs, maxLeaseMs, maxSessionBytes } = config;
   const { instance } = request;
-  const { directory } = backend;
+  const { directory, versions } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
   const version = PROTOCOL_VERSION;
   call.answer({
@@ -143,6 +144,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
     directory,
     ...limits,
     backend: backendToTell(backendName(config)),
+    versions: versions || undefined,
   });
 }
 

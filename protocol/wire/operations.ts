@@ -86,7 +86,7 @@ export const OPERATIONS = {
     number: 0,
     since: 1,
     meaning:
-      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files.",
+      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files. `versions` is the path of a version table, where there is one.",
     request: { version: uint, client: text },
     response: {
       version: uint,
@@ -97,6 +97,7 @@ export const OPERATIONS = {
       maxLeaseMs: uint,
       maxSessionBytes: uint,
       backend: omittable(text),
+      versions: omittable(text),
     },
     errors: ["ERR_PROTOCOL_VERSION"],
   },

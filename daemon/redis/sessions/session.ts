@@ -54,7 +54,7 @@ export class Session {
     this.id = id;
     this.key = house.keyOf(id);
     this.#house = house;
-    this.copy = new Copy(id, house.limits.maxSessionBytes);
+    this.copy = new Copy(id, house.limits.maxSessionBytes, (version) => house.staleness.show(id, version));
     const [{ calls }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });

@@ -1,4 +1,4 @@
-// Whether the daemon that has greeted is the one that this worker was configured for.
+// Whether the daemon that answers is the one that this worker was configured for: it would make this application's sessions among others.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
