@@ -20,6 +20,8 @@ const PREFIX = "gs";
 const WAIT_MS = 10_000;
 export const ANSWER_MS = 3_000;
 const LINK = { keyPrefixes: [`${PREFIX}:`, `${PREFIX}!`], waitMs: WAIT_MS, answerMs: ANSWER_MS };
+/** No session's. */
+const GUARD = `${PREFIX}:-`;
 /** So often the clock is compared with that of Redis while nobody asks anything. */
 const CLOCK_MS = 5_000;
 
@@ -42,8 +44,9 @@ export function indexOn(calls: Calls): PrefixIndex {
 }
 
 /** @throws SessionError as the engine. */
-export function connect({ redis, acceptEviction, acceptLoss }: Config, log: Log): Promise<Link> {
-  return connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log });
+export function connect({ redis, acceptEviction, acceptLoss, durability }: Config, log: Log): Promise<Link> {
+  const guard = durability === "replica" ? GUARD : undefined;
+  return connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log, guard });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { isExpired, isSameButStamp, layoutOf, timeoutSeconds } from "../../../protocol/image/image.ts";
+import { isSessionId } from "../../../protocol/session-id.ts";
 import type { Found, Held, Holdings, OpenHoldings } from "../../backend/backend.ts";
 import type { Config } from "../../config.ts";
 import { type Answer, Calls, type Order } from "../calls/calls.ts";
@@ -65,7 +66,7 @@ class RedisHoldings implements Holdings {
     let some = new Set<string>();
     for await (const key of this.#link.scan(KEYS.of("*"))) {
       const id = KEYS.idOf(key);
-      if (id !== undefined) some.add(id);
+      if (isSessionId(id)) some.add(id);
       if (some.size < KEYS_PER_LOOK) continue;
       yield* await this.#heldOf([...some]);
       some = new Set();
