@@ -3,9 +3,11 @@
 
 import { readFileSync } from "node:fs";
 import { maxOpenFiles } from "../protocol/places.ts";
-import type { Engine } from "./backend/backend.ts";
+import type { SessionType } from "../protocol/types.ts";
+import type { Engine, OpenHoldings } from "./backend/backend.ts";
 import type { Config } from "./config.ts";
 import { nativeProblem } from "./files/files.ts";
+import { holdingsOn } from "./local/holdings/holdings.ts";
 import { onStore, type StoreOptions } from "./local/local.ts";
 import { GambasFileStore } from "./store/gambas-file/store.ts";
 import { MemoryStore } from "./store/memory/store.ts";
@@ -17,6 +19,12 @@ export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } 
   file: async () => onStore(openGambasFiles),
   memory: async () => onStore(() => new MemoryStore()),
   redis: async () => (await import("./redis/redis.ts")).redisEngine,
+};
+
+/** The types that `convert` moves sessions between: a further one is a row here. */
+export const HOLDINGS: { readonly [N in SessionType]: () => Promise<OpenHoldings> } = {
+  file: async () => holdingsOn(openGambasFiles),
+  redis: async () => (await import("./redis/holdings/holdings.ts")).redisHoldings,
 };
 
 function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {

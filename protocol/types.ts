@@ -13,6 +13,8 @@ interface TypeRow {
   /** Settings that mean something to this type and not to every other one. */
   readonly own: readonly string[];
   readonly durabilities: readonly string[];
+  /** Other packages keep sessions in the same place, which can become ours. */
+  readonly adopts: boolean;
   /** How long a daemon that is started may take until it is ready, or says why not, at least: on a busy machine a start takes seconds. */
   readonly startMs: number;
 }
@@ -36,6 +38,7 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    adopts: false,
     startMs: 10_000,
   },
   redis: {
@@ -44,6 +47,7 @@ export const TYPES = {
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
     durabilities: ["file", "replica"],
+    adopts: true,
     // For a server that is away it looks for 10 s before it says so.
     startMs: 15_000,
   },
@@ -53,6 +57,7 @@ export const TYPES = {
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    adopts: false,
     startMs: 10_000,
   },
 } as const satisfies Record<string, TypeRow>;
@@ -88,6 +93,10 @@ export function typeNamed(text: unknown): TypeName {
  */
 export function sessionTypeNamed(text: unknown): SessionType {
   return find(text === "" ? DEFAULT_OF_GAMBAS : text, FOR_SESSIONS);
+}
+
+export function sessionTypes(): readonly SessionType[] {
+  return FOR_SESSIONS;
 }
 
 function find<N extends TypeName>(text: unknown, names: readonly N[]): N {

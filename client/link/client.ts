@@ -330,6 +330,15 @@ export class Client implements ClientApi, Home {
     this.#cache.drop(id);
   }
 
+  /** What another package keeps under a key that is to become this session; undefined: nothing, or that has been. */
+  async adoptable(id: string, key: string): Promise<Buffer | undefined> {
+    return (await this.#connection.call("adopt", { sid: id, key })).found ?? undefined;
+  }
+
+  async noteAdopted(id: string, key: string, isRemoved: boolean): Promise<void> {
+    await this.#connection.call("adopted", { sid: id, key, isRemoved });
+  }
+
   async lease(id: string, leaseMs: number): Promise<Grant> {
     const known = this.#cache.peek(id);
     const request = { sid: id, leaseMs, known: known?.base ?? 0, held: this.#held() };

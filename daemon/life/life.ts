@@ -21,6 +21,8 @@ import { Place } from "./place.ts";
 import { Pulse } from "./pulse.ts";
 import { describeDaemon } from "./status.ts";
 
+export { type Election, elect } from "./election.ts";
+
 /** How soon a daemon knows that its place was taken, while nobody writes. */
 const PLACE_MS = 1_000;
 /** An idle daemon is looked at a few times within `idleExitMs`, and not so often that it costs anything. */

@@ -20,8 +20,9 @@ import type { ConditionalEnd, House, Verification } from "./house.ts";
 import { Session } from "./session.ts";
 import { complete } from "./succession.ts";
 
-export { reasonOf, unstored } from "./failures.ts";
-export { markOf } from "./plan.ts";
+export { reasonOf, unanswered, unstored } from "./failures.ts";
+export { forgetAt, markOf } from "./plan.ts";
+export { complete } from "./succession.ts";
 
 /** The memory of a session besides its image, about. */
 const SESSION_BYTES = 1_200;
