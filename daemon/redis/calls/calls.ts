@@ -210,6 +210,11 @@ export class Calls {
     return untilSure(() => this.#track(this.#link.serverOf(key).run(script, [key], args)));
   }
 
+  /** Resolves when nothing is under way any more. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
   #gatheredFor(key: string): Gathered {
     const server = this.#link.serverOf(key);
     this.#options.requestFlush();
