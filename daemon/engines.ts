@@ -13,10 +13,19 @@ import { MemoryStore } from "./store/memory/store.ts";
 
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
+/** The database, its log, what readers share, and that once more for the guard. */
+const FILES_PER_DATABASE = 4;
 
 export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } = {
   file: async () => onStore(openGambasFiles),
   memory: async () => onStore(() => new MemoryStore()),
+  sqlite: async () => {
+    const { openGambasSqlite } = await import("./store/gambas-sqlite/opening.ts");
+    return onStore(({ config, log }) => {
+      const openSessions = Math.min(config.openSessions, affordable(FILES_PER_DATABASE));
+      return openGambasSqlite({ ...config, openSessions, log });
+    });
+  },
   redis: () => {
     throw new SessionError("ERR_BAD_OPTION", 'Sessions of type "redis" are not available in this version yet.');
   },
@@ -25,13 +34,13 @@ export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } 
 function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {
   const { root, gambas } = config;
   if (nativeProblem !== undefined) log.warn("no-record-locks", { reason: nativeProblem });
-  const openSessions = Math.min(config.openSessions, affordableSessions());
+  const openSessions = Math.min(config.openSessions, affordable(FILES_PER_SESSION));
   const inPlace = config.durability === "file";
   return new GambasFileStore({ root, gambas, inPlace, openSessions, log, onLack });
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */
-function affordableSessions(): number {
+function affordable(filesPerSession: number): number {
   const files = maxOpenFiles((path) => readFileSync(path, "latin1")) ?? Number.POSITIVE_INFINITY;
-  return Math.max(1, Math.floor(files / 2 / FILES_PER_SESSION));
+  return Math.max(1, Math.floor(files / 2 / filesPerSession));
 }

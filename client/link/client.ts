@@ -140,8 +140,10 @@ export class Client implements ClientApi, Home {
   }
 
   pathOf(id: string | null): string | null {
-    const { directory } = this;
-    return id === null || directory === "" ? null : `${directory}/${id}`;
+    const { root, type } = this.places;
+    const { fileName } = TYPES[type];
+    if (id === null || fileName === undefined) return null;
+    return `${this.directory || join(root, "session")}/${fileName(id)}`;
   }
 
   async ready(): Promise<void> {
