@@ -20,6 +20,8 @@ export interface Plan {
   readonly soakOps: number;
   /** Also sessions of 8 KB. */
   readonly measuresLarge: boolean;
+  /** Cases that are only run when they are asked for. */
+  readonly leavesOutCases: readonly string[];
   /** Contenders that are left out because others of their kind are there: everywhere, in `<case>: ...`, or in `<case> alone: ...`. */
   readonly leavesOut: readonly string[];
 }
@@ -39,6 +41,16 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     startRounds: 3,
     soakOps: 20_000,
     measuresLarge: false,
+    leavesOutCases: [
+      "write-scale",
+      "redis-read",
+      "redis-change",
+      "redis-visit",
+      "redis-count",
+      "redis-http-read",
+      "redis-http-write",
+      "redis-memory",
+    ],
     leavesOut: [
       "connect-memcached",
       "connect-redis/node-redis",
@@ -75,6 +87,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     startRounds: 11,
     soakOps: 200_000,
     measuresLarge: true,
+    leavesOutCases: [],
     leavesOut: [],
   },
   full: {
@@ -91,6 +104,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     startRounds: 11,
     soakOps: 200_000,
     measuresLarge: true,
+    leavesOutCases: [],
     leavesOut: [],
   },
 };

@@ -19,6 +19,8 @@ export interface Row {
   readonly lost: number | null;
   /** A bound nobody is meant to pick: what the machine can do. */
   readonly is_floor?: boolean;
+  /** Of the changes, the share that makes the session longer or shorter; absent where nothing is changed. */
+  readonly size_changes?: number;
   readonly sessions?: number;
   readonly bytes_per_session?: number;
   readonly resident_mb?: number;

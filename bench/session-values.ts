@@ -31,6 +31,17 @@ export function changedValues(visit: number, isLong = false): { readonly visits:
   return { visits: number, flash: `Change ${number} to the article is saved now${isLong ? LONGER : ""}.` };
 }
 
+const LOOKED_AT = 10_000;
+
+/** @param valuesAfter what changes of a session, after so many changes of it. */
+export function shareOfSizeChanges(valuesAfter: (changes: number) => Values): number {
+  let differing = 0;
+  for (let count = 0; count < LOOKED_AT; count++) {
+    if (sizeOf(valuesAfter(count)) !== sizeOf(valuesAfter(count + 1))) differing += 1;
+  }
+  return differing / LOOKED_AT;
+}
+
 export function sizeOf(values: Values): number {
   return Buffer.byteLength(JSON.stringify(values));
 }

@@ -229,6 +229,8 @@ export interface DaemonStatus {
   readonly fileSystem?: Readonly<Record<string, boolean>>;
   readonly gambas?: string;
   readonly isWatching?: boolean;
+  /** Only of type "redis": which server, or servers, and how they are. */
+  readonly redis?: Readonly<Record<string, unknown>>;
   readonly sessionsCached: number;
   readonly sessionsAwake: number;
   readonly bytesCached: number;

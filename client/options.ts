@@ -45,7 +45,7 @@ export interface ConnectOptions {
   readonly waitMs?: number;
   /** Contents this worker keeps, in bytes. Default 32 MiB; 0: none. */
   readonly cacheBytes?: number;
-  /** Durability a spawned daemon is started with: "file" (default), "fsync", or, with type "redis", "replica". */
+  /** Durability a spawned daemon is started with: "file" (default); "fsync" with type "file", "replica" with type "redis". */
   readonly durability?: "file" | "fsync" | "replica";
   /** Settings of a daemon that is started; one that runs already keeps its own. */
   readonly daemon?: DaemonSettings;

@@ -2,7 +2,6 @@
 // alone.
 
 import { readFileSync } from "node:fs";
-import { SessionError } from "../protocol/errors.ts";
 import { maxOpenFiles } from "../protocol/places.ts";
 import type { Engine } from "./backend/backend.ts";
 import type { Config } from "./config.ts";
@@ -26,9 +25,7 @@ export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } 
       return openGambasSqlite({ ...config, openSessions, log });
     });
   },
-  redis: () => {
-    throw new SessionError("ERR_BAD_OPTION", 'Sessions of type "redis" are not available in this version yet.');
-  },
+  redis: async () => (await import("./redis/redis.ts")).redisEngine,
 };
 
 function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore {

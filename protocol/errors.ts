@@ -100,6 +100,10 @@ export const ERRORS = {
     remedy:
       "The root must be a real directory that belongs to the user who runs the program, on a file system of Linux.",
   },
+  ERR_BAD_REDIS: {
+    text: "The Redis server does not let sessions be kept as they are promised.",
+    remedy: "Change it on that server as the message says, or name another one in the option redis.",
+  },
   ERR_SOCKET_PATH: {
     text: "The path of the daemon's socket cannot be used.",
     remedy: "Choose another socket path, or a shorter root.",

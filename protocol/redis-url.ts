@@ -191,6 +191,9 @@ function withFile(credentials: Credentials, passwordFile: string | undefined): C
   if (credentials.password !== undefined && passwordFile !== undefined) {
     throw refuse("has a password and names a file with one; only one of them can be meant");
   }
+  if (credentials.username !== undefined && (credentials.password ?? passwordFile) === undefined) {
+    throw refuse("has a user and no password: user:password@host, or passwordFile");
+  }
   return { ...credentials, passwordFile };
 }
 

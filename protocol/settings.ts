@@ -13,7 +13,7 @@ export const SETTINGS = {
   durability: {
     default: "file" as "file" | "fsync" | "replica",
     meaning:
-      '"file": in the file before acknowledged, survives the end of any program; "fsync": survives power loss too; with type redis: what the server has acknowledged, what its disk has, or ("replica") a replica of it',
+      '"file": in the file before acknowledged, survives the end of any program; "fsync": survives power loss too; with type redis "file": as safe as the server keeps it, or "replica": a replica has it, too',
   },
   redis: {
     default: "" as string,

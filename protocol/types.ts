@@ -7,7 +7,7 @@ import { databaseName } from "./session-id.ts";
 interface TypeRow {
   /** "sessions": what `Session.Type` may be; "tests": an option only. */
   readonly use: "sessions" | "tests";
-  /** Each session is the file `session/<id>` below the root, which workers may stat. */
+  /** Each session is a file in `session/` below the root. Whether workers may stat it says the daemon. */
   readonly isInFiles: boolean;
   /** The name of a session's file in `session/`; undefined where sessions have none. */
   readonly fileName: ((id: string) => string) | undefined;
@@ -16,10 +16,12 @@ interface TypeRow {
   /** Settings that mean something to this type and not to every other one. */
   readonly own: readonly string[];
   readonly durabilities: readonly string[];
+  /** How long a daemon that is started may take until it is ready, or says why not, at least: on a busy machine a start takes seconds. */
+  readonly startMs: number;
 }
 
-/** Of sessions that Gambas programs lock and write, and of what the daemon alone remembers. */
-const OF_LOCAL_STORES = ["gambas", "openSessions", "lockWaitMs", "maxTombstones"] as const;
+/** Of sessions that Gambas programs lock and write, and of what no server does by itself. */
+const OF_LOCAL_STORES = ["gambas", "openSessions", "lockWaitMs", "sweepMs", "maxTombstones"] as const;
 /** Of files that others replace as a whole. */
 const OF_WHOLE_FILES = [...OF_LOCAL_STORES, "reconcileMs", "repairSeconds", "maxReplacedValues"] as const;
 
@@ -31,14 +33,16 @@ export const TYPES = {
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
   sqlite: {
     use: "sessions",
-    isInFiles: false,
+    isInFiles: true,
     fileName: databaseName,
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
   redis: {
     use: "sessions",
@@ -46,7 +50,9 @@ export const TYPES = {
     fileName: undefined,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
-    durabilities: ["file", "fsync", "replica"],
+    durabilities: ["file", "replica"],
+    // For a server that is away it looks for 10 s before it says so.
+    startMs: 15_000,
   },
   memory: {
     use: "tests",
@@ -55,6 +61,7 @@ export const TYPES = {
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],
+    startMs: 10_000,
   },
 } as const satisfies Record<string, TypeRow>;
 

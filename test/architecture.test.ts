@@ -13,7 +13,7 @@ const MAX_STORY_LINES = 60;
 const GLOSSARY = [
   ...["session", "contents", "entry", "value", "image", "dialect", "delta", "outlet", "revision", "turn", "lease"],
   ...["fence", "record lock", "election lock", "commit", "foreign writer", "tombstone", "twin", "worker", "owner"],
-  ...["shelf", "successor"],
+  ...["shelf", "successor", "type"],
 ];
 
 const sources = FOLDERS.flatMap(sourcesOf);

@@ -19,6 +19,7 @@ export const increment: StoreCase = {
   ],
   keepsCopies: true,
   isCounter: true,
+  valuesAfter: (changes) => ({ n: changes }),
   async prepare(subject, { share }) {
     const held = await subject.hold(share.ids[0] ?? "");
     return () => held.increment?.();

@@ -4,6 +4,7 @@
 
 import type { Subject } from "../contenders/contender.ts";
 import type { Operation } from "../crew/drive.ts";
+import { changedValues } from "../session-values.ts";
 import { MANY_AT_ONCE, MANY_LARGE, ONE_AT_A_TIME, ownIds, type Slot, type StoreCase } from "./store-case.ts";
 
 export const set: StoreCase = {
@@ -29,8 +30,11 @@ export const set: StoreCase = {
   ],
   keepsCopies: true,
   isCounter: false,
+  valuesAfter: (changes) => changedValues(changes),
   prepare: (subject, slot) => changing(subject, slot, () => false),
 };
+
+const isLongIn = (round: number): boolean => Math.floor(round / 2) % 2 === 1;
 
 /** Half of the commits find a session of another length than they make of it: short, short, long, long. */
 export const setSizes: StoreCase = {
@@ -40,7 +44,8 @@ export const setSizes: StoreCase = {
   contenders: set.contenders.filter((name) => !/memcached|every key|socket|redis$/.test(name)),
   keepsCopies: true,
   isCounter: false,
-  prepare: (subject, slot) => changing(subject, slot, (round) => Math.floor(round / 2) % 2 === 1),
+  valuesAfter: (changes) => changedValues(changes, isLongIn(changes)),
+  prepare: (subject, slot) => changing(subject, slot, isLongIn),
 };
 
 /** @param isLong whether a session is made longer, or kept so, in this round through all of them. */

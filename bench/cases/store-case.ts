@@ -7,7 +7,7 @@ import type { Share } from "../crew/worker-calls.ts";
 import type { Lab } from "../lab.ts";
 import type { Plan } from "../plan.ts";
 import { median, type Row, round } from "../row.ts";
-import { SIZES, sizeOf } from "../session-values.ts";
+import { SIZES, shareOfSizeChanges, sizeOf, type Values } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
 import type { Case } from "./case.ts";
 
@@ -27,6 +27,10 @@ export interface StoreCase {
   readonly keepsCopies: boolean;
   /** All slots use one session and count in it. */
   readonly isCounter: boolean;
+  /** What a session is like after so many changes, where the operations change any: tells how often its size changes. */
+  readonly valuesAfter?: (changes: number) => Values;
+  /** Of the times in the plan: less than 1 for a case of many shapes. */
+  readonly lengthShare?: number;
   readonly prepare: (subject: Subject, slot: Slot) => Promise<Operation>;
 }
 
@@ -76,10 +80,11 @@ async function runShape(lab: Lab, stage: Stage, definition: StoreCase, shape: Sh
     );
     if (made !== undefined) ready.push(made);
   }
+  const roundMs = lab.plan.roundMs * (definition.lengthShare ?? 1);
   for (let count = 0; count < lab.plan.rounds; count++) {
     for (const subject of ready.slice()) {
       lab.progress.show(`${label}: round ${count + 1}/${lab.plan.rounds} ${subject.crew.contender.name}`);
-      const done = await attempt(lab, definition, subject.crew.contender, () => subject.crew.measure(lab.plan.roundMs));
+      const done = await attempt(lab, definition, subject.crew.contender, () => subject.crew.measure(roundMs));
       if (done === undefined) ready.splice(ready.indexOf(subject), 1);
       else subject.measurements.push(done);
     }
@@ -93,18 +98,19 @@ async function makeReady(
   what: { readonly definition: StoreCase; readonly shape: Shape; readonly contender: Contender },
 ): Promise<Ready> {
   const { definition, shape, contender } = what;
-  const { places, serverPids } = await stage.placesOf(contender);
+  const { places, serverPids } = await stage.placesOf(contender, shape.hosts);
   const crew = stage.keep(new Crew(contender, shape.procs, serverPids));
   await crew.open(places, definition.keepsCopies);
   const ids = await crew.create(definition.isCounter ? 1 : lab.plan.sessions, shape.size, definition.isCounter);
   await crew.prepare(definition.name, shape, ids);
-  return { crew, ids, measurements: [], warmOps: await warmUp(crew, lab.plan) };
+  return { crew, ids, measurements: [], warmOps: await warmUp(crew, lab.plan, definition.lengthShare ?? 1) };
 }
 
 /** Code is compiled when it has run often: the slower it is here, the longer it is warmed up, within bounds. */
-async function warmUp(crew: Crew, { warmMs, maxWarmUps, warmOps }: Plan): Promise<number> {
+async function warmUp(crew: Crew, { warmMs, maxWarmUps, warmOps }: Plan, lengthShare: number): Promise<number> {
   let ops = 0;
-  for (let count = 0; count < maxWarmUps && ops < warmOps; count++) ops += (await crew.warmUp(warmMs)).ops;
+  for (let count = 0; count < maxWarmUps && ops < lengthShare * warmOps; count++)
+    ops += (await crew.warmUp(warmMs)).ops;
   return ops;
 }
 
@@ -135,6 +141,7 @@ async function rowOf(definition: StoreCase, shape: Shape, subject: Ready): Promi
     ...row,
     lost: definition.isCounter ? await lostOf(subject) : null,
     ...(crew.contender.isFloor === true ? { is_floor: true } : {}),
+    ...(definition.valuesAfter === undefined ? {} : { size_changes: shareOfSizeChanges(definition.valuesAfter) }),
   };
 }
 

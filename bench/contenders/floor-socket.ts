@@ -1,5 +1,5 @@
 // Floor of everything that asks another process: frames like ours there and back over a Unix socket, all of one turn in one write.
-// A request says how many bytes it wants back; nothing is looked up, decoded or kept.
+// A request says how many bytes it wants back, and of which session it is; nothing is looked up, decoded or kept. The daemon in C writes its bytes to a file.
 
 import { connect, type Socket } from "node:net";
 import { FrameReader, LENGTH_BYTES } from "../../protocol/wire/frame.ts";
@@ -38,18 +38,20 @@ class EchoSubject implements Subject {
   }
 
   async hold(id: string): Promise<Held> {
-    const [bytes = 0] = id.split(".").map(Number);
-    return { change: () => this.#ask(bytes, SMALL_BYTES), touch: () => this.#ask(SMALL_BYTES, SMALL_BYTES) };
+    const [bytes = 0, , session = 0] = id.split(".").map(Number);
+    const change = (): Promise<void> => this.#ask(bytes, SMALL_BYTES, session);
+    return { change, touch: () => this.#ask(SMALL_BYTES, SMALL_BYTES) };
   }
 
   close(): void {
     this.#socket.destroy();
   }
 
-  #ask(bytes: number, answerBytes: number): Promise<void> {
+  #ask(bytes: number, answerBytes: number, session = 0): Promise<void> {
     const frame = Buffer.allocUnsafe(LENGTH_BYTES + bytes);
     frame.writeUInt32BE(bytes, 0);
     frame.writeUInt32BE(answerBytes, LENGTH_BYTES);
+    frame.writeUInt32BE(session, 2 * LENGTH_BYTES);
     if (this.#unsent.push(frame) === 1) setImmediate(() => this.#flush());
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

@@ -2,9 +2,14 @@
 
 import type { ServerResponse } from "node:http";
 import type { SiteSession } from "../contenders/contender.ts";
-import { SIZES } from "../session-values.ts";
+import { SIZES, type Values } from "../session-values.ts";
 
 const FIRST_VISITS = 1000;
+
+/** What a session that was logged in is like after so many changes by `/write`. */
+export function visitsAfter(changes: number): Values {
+  return { visits: FIRST_VISITS + changes };
+}
 
 export function pageAt(path: string, session: SiteSession, res: ServerResponse): void {
   if (path === "/login") logIn(session);
@@ -15,7 +20,7 @@ export function pageAt(path: string, session: SiteSession, res: ServerResponse):
 function logIn(session: SiteSession): void {
   const values = SIZES.realistic;
   for (const key in values) session.set(key, values[key]);
-  session.set("visits", FIRST_VISITS);
+  session.set("visits", visitsAfter(0).visits);
 }
 
 /** A page a logged-in user would see: four values of the session, as JSON. */

@@ -1,7 +1,10 @@
 // The columns of the result tables, for the terminal and for Markdown alike.
 
 import type { Row } from "../row.ts";
-import type { Goal } from "./goals.ts";
+import { oursIn } from "./derived/find.ts";
+import { limitsOf } from "./derived/limits.ts";
+import { priceOf } from "./derived/prices.ts";
+import type { Figure, Goal } from "./goals.ts";
 
 export const ROW_HEAD: readonly string[] = [
   "contender",
@@ -13,7 +16,17 @@ export const ROW_HEAD: readonly string[] = [
   "lost",
 ];
 export const MEMORY_HEAD: readonly string[] = ["contender", "resident MB", "bytes/session"];
-export const GOAL_HEAD: readonly string[] = ["case", "goal", "reached", ""];
+export const GOAL_HEAD: readonly string[] = ["case", "goal", "reached", "", "beside"];
+export const PRICE_HEAD: readonly string[] = ["contender", "worker", "server", "page without", "session", "of ours"];
+export const LIMIT_HEAD: readonly string[] = [
+  "case",
+  "workers",
+  "contender",
+  "worker",
+  "server",
+  "server alone /s",
+  "limit at cores",
+];
 
 export function cellsOf(row: Row): string[] {
   if (isOfMemory(row)) return [row.contender, textOf(row.resident_mb), textOf(row.bytes_per_session)];
@@ -28,7 +41,38 @@ export function headOf(row: Row | undefined): readonly string[] {
 export function goalCells(goal: Goal): string[] {
   const { reached, unit } = goal;
   const text = reached === undefined ? "–" : `${withDigits(reached)} ${unit}`;
-  return [goal.case, goal.text, text, verdictOf(goal)];
+  return [goal.case, goal.text, text, verdictOf(goal), (goal.beside ?? []).map(figureText).join("; ")];
+}
+
+function figureText({ contender, value, unit }: Figure): string {
+  return `${contender} ${withDigits(value)}${unit === "/s" ? "" : " "}${unit}`;
+}
+
+/** µs of CPU for each request; none for a case in which no page is served without a session. */
+export function priceCells(rows: readonly Row[]): readonly (readonly string[])[] {
+  const prices = rows.flatMap((row) => priceOf(rows, row) ?? []);
+  const ours = prices.find(({ contender }) => contender === oursIn(rows[0]?.case ?? ""))?.sessionUs;
+  return prices.map(({ contender, workerUs, serverUs, bareUs, sessionUs }) => [
+    contender,
+    ...[workerUs, serverUs, bareUs, sessionUs].map(withDigits),
+    ours === undefined ? "–" : `${withDigits(sessionUs / ours)} x`,
+  ]);
+}
+
+/** Of a server with one thread: µs of CPU on either side, and what follows. */
+export function limitCells(rows: readonly Row[]): readonly (readonly string[])[] {
+  return limitsOf(rows).map(({ case: name, procs, contender, workerUs, serverUs, perSecond, cores }) => [
+    ...[name, String(procs), contender],
+    ...[workerUs, serverUs, perSecond, cores].map(withDigits),
+  ]);
+}
+
+/** How often the changes of this table make a session longer or shorter; empty where nothing is changed. */
+export function sizeChangesText(rows: readonly Row[]): string {
+  const share = rows.find(({ size_changes: known }) => known !== undefined)?.size_changes;
+  if (share === undefined) return "";
+  const percent = share === 0 ? "None" : share < 0.005 ? "Less than 1 %" : `${Math.round(100 * share)} %`;
+  return `${percent} of the changes make a session longer or shorter.`;
 }
 
 /** Rows of one case, shape and size: what stands in one table. */
@@ -43,11 +87,11 @@ export function groupsOf(rows: readonly Row[]): ReadonlyMap<string, readonly Row
 }
 
 function isOfMemory({ case: name }: Row): boolean {
-  return name === "memory" || name === "soak";
+  return name === "memory" || name === "redis-memory" || name === "soak";
 }
 
 function titleOf({ case: name, procs, concurrency, size }: Row): string {
-  if (name === "start" || name === "memory") return name;
+  if (name === "start" || name === "memory" || name === "redis-memory") return name;
   if (name === "soak") return `${name}, ${size} operations`;
   return `${name} ${procs} x ${concurrency}, ${size} bytes`;
 }

@@ -1,27 +1,22 @@
 // The goals the project has set itself, computed from the rows of one run.
 
 import type { Row } from "../row.ts";
+import { find, rateOf, ratio } from "./derived/find.ts";
+import { pricesOf } from "./derived/prices.ts";
+import { atLeast, atMost, besideOf, bestOf, type Figure, type Goal, ratesBeside, timeOf } from "./goal.ts";
+import { redisGoals } from "./redis-goals.ts";
 
-export interface Goal {
-  readonly case: string;
-  readonly text: string;
-  /** How the two sides compare; undefined where one was not measured. */
-  readonly reached: number | undefined;
-  readonly target: number;
-  readonly isMet: boolean | undefined;
-  readonly unit: string;
-}
+export type { Figure, Goal } from "./goal.ts";
 
 const OURS = "gambas-session";
 const IOREDIS = "connect-redis/ioredis";
+const AOF = `${IOREDIS} AOF`;
+const BARE = "no session";
+const FLOOR_IN_C = "floor: daemon in C";
+/** With its log, so that Redis keeps what it acknowledges. */
+const CONNECT_REDIS = /^connect-redis.*AOF$/;
 /** OPERATING, "Memory": of a worker twice what is bounded, besides the process; of the daemon all, which so few operations do not fill. */
 const [SOAK_WORKER_MB, SOAK_DAEMON_MB] = [222, 388];
-
-interface Where {
-  readonly case: string;
-  readonly procs?: number;
-  readonly contender: string;
-}
 
 export function goalsOf(rows: readonly Row[]): Goal[] {
   return [
@@ -29,9 +24,12 @@ export function goalsOf(rows: readonly Row[]): Goal[] {
     ...setGoals(rows),
     ...incrementGoals(rows),
     ...httpGoals(rows),
+    ...priceGoals(rows),
+    ...scaleGoals(rows),
     ...startGoals(rows),
     ...memoryGoals(rows),
     ...soakGoals(rows),
+    ...redisGoals(rows),
   ];
 }
 
@@ -40,7 +38,8 @@ function readGoals(rows: readonly Row[]): Goal[] {
     const ours = rateOf(rows, { case: name, procs, contender: OURS });
     const theirs = rateOf(rows, { case: name, procs, contender: IOREDIS });
     const shape = procs === 1 ? "1 x 1" : "4 x 16";
-    return atLeast(name, `${shape}: >= ${target} x ${IOREDIS}`, target, ratio(ours, theirs));
+    const goal = atLeast(name, `${shape}: >= ${target} x ${IOREDIS}`, target, ratio(ours, theirs));
+    return { ...goal, beside: ratesBeside(rows, { case: name, procs, contender: OURS }, [IOREDIS]) };
   };
   return [against("get-warm", 1, 35), against("get-warm", 4, 5), against("get-miss", 4, 0.9)];
 }
@@ -52,16 +51,22 @@ function setGoals(rows: readonly Row[]): Goal[] {
     target: 12,
     suffix: ", tmpfs",
   });
-  const sizes = ratio(
-    rateOf(rows, { case: "set-sizes", contender: OURS }),
-    rateOf(rows, { case: "set-sizes", contender: `${IOREDIS} AOF` }),
-  );
   const p50 = (contender: string): number | undefined =>
     find(rows, { case: "set", procs: 1, contender })?.p50_us ?? undefined;
-  const slower = (contender: string, suffix: string): Goal =>
-    atMost("set", `1 x 1, p50${suffix}: <= 1.5 x ${IOREDIS} AOF`, 1.5, ratio(p50(contender), p50(`${IOREDIS} AOF`)));
-  const half = atLeast("set-sizes", `4 x 16: >= 0.4 x ${IOREDIS} AOF`, 0.4, sizes);
-  return [...onDisk, ...onTmpfs, half, slower(OURS, ""), slower(`${OURS} tmpfs`, ", tmpfs")];
+  const slower = (contender: string, suffix: string): Goal => ({
+    ...atMost("set", `1 x 1, p50${suffix}: <= 1.5 x ${AOF}`, 1.5, ratio(p50(contender), p50(AOF))),
+    beside: besideOf(rows, { case: "set", procs: 1, contender }, [AOF], (row) => timeOf(row.p50_us)),
+  });
+  const where = { case: "set-sizes", contender: OURS };
+  const sizes = ratio(rateOf(rows, where), rateOf(rows, { ...where, contender: AOF }));
+  const half = atLeast("set-sizes", `4 x 16: >= 0.4 x ${AOF}`, 0.4, sizes);
+  return [
+    ...onDisk,
+    ...onTmpfs,
+    { ...half, beside: ratesBeside(rows, where, [AOF]) },
+    slower(OURS, ""),
+    slower(`${OURS} tmpfs`, ", tmpfs"),
+  ];
 }
 
 interface FileStoreGoal {
@@ -74,16 +79,18 @@ function setRates(rows: readonly Row[], ours: string, { fileStore, target: times
   const against = (contender: string, target: number): Goal => {
     const mine = rateOf(rows, { case: "set", procs: 4, contender: ours });
     const theirs = rateOf(rows, { case: "set", procs: 4, contender });
-    return atLeast("set", `4 x 16${suffix}: >= ${target} x ${contender}`, target, ratio(mine, theirs));
+    const goal = atLeast("set", `4 x 16${suffix}: >= ${target} x ${contender}`, target, ratio(mine, theirs));
+    return { ...goal, beside: ratesBeside(rows, { case: "set", procs: 4, contender: ours }, [contender]) };
   };
-  return [against(`${IOREDIS} AOF`, 0.7), against("connect-redis/node-redis AOF", 1.3), against(fileStore, times)];
+  return [against(AOF, 0.7), against("connect-redis/node-redis AOF", 1.3), against(fileStore, times)];
 }
 
 function incrementGoals(rows: readonly Row[]): Goal[] {
   const ours = find(rows, { case: "increment", contender: OURS });
   const against = (contender: string): Goal => {
     const theirs = rateOf(rows, { case: "increment", contender });
-    return atLeast("increment", `>= 3 x ${contender}`, 3, ratio(ours?.ops_per_s ?? undefined, theirs));
+    const goal = atLeast("increment", `>= 3 x ${contender}`, 3, ratio(ours?.ops_per_s ?? undefined, theirs));
+    return { ...goal, beside: ratesBeside(rows, { case: "increment", contender: OURS }, [contender]) };
   };
   const names = ["ioredis AOF, WATCH/MULTI", "ioredis AOF, Lua", "node-redis AOF, WATCH/MULTI", "node-redis AOF, Lua"];
   return [{ ...atMost("increment", "none lost", 0, ours?.lost ?? undefined), unit: "lost" }, ...names.map(against)];
@@ -91,19 +98,57 @@ function incrementGoals(rows: readonly Row[]): Goal[] {
 
 function httpGoals(rows: readonly Row[]): Goal[] {
   const against = (name: string, target: number, on = ""): Goal => {
-    const peers = rows.filter((row) => row.case === name && /^connect-redis.*AOF$/.test(row.contender));
-    const best = peers.length === 0 ? undefined : Math.max(...peers.map((row) => row.ops_per_s ?? 0));
-    const ours = rateOf(rows, { case: name, contender: `${OURS}${on && ` ${on}`}` });
+    const best = bestOf(
+      rows.filter((row) => row.case === name && CONNECT_REDIS.test(row.contender)),
+      (row) => -(row.ops_per_s ?? 0),
+    );
+    const contender = `${OURS}${on && ` ${on}`}`;
+    const reached = ratio(rateOf(rows, { case: name, contender }), best?.ops_per_s ?? undefined);
     const text = `${on && `${on}: `}>= ${target} x the best express-session + connect-redis`;
-    return atLeast(name, text, target, ratio(ours, best));
+    const peers = best === undefined ? [] : [best.contender];
+    return { ...atLeast(name, text, target, reached), beside: ratesBeside(rows, { case: name, contender }, peers) };
   };
-  const bare = rateOf(rows, { case: "http-read", contender: "no session" });
-  const ours = rateOf(rows, { case: "http-read", contender: OURS });
+  const where = { case: "http-read", contender: OURS };
+  const bare = ratio(rateOf(rows, where), rateOf(rows, { ...where, contender: BARE }));
   return [
     against("http-read", 3),
-    atLeast("http-read", ">= 0.9 x the page without sessions", 0.9, ratio(ours, bare)),
+    {
+      ...atLeast("http-read", ">= 0.9 x the page without sessions", 0.9, bare),
+      beside: ratesBeside(rows, where, []),
+    },
     against("http-write", 1.4),
     against("http-write", 1.6, "tmpfs"),
+  ];
+}
+
+/** What the session costs a request in CPU, above the page without one: in the worker and in the server that it asks. */
+function priceGoals(rows: readonly Row[]): Goal[] {
+  const against = (name: string, target: number): Goal => {
+    const prices = pricesOf(rows, name);
+    const ours = prices.find(({ contender }) => contender === OURS);
+    const best = bestOf(
+      prices.filter(({ contender }) => CONNECT_REDIS.test(contender)),
+      ({ sessionUs }) => sessionUs,
+    );
+    const text = `CPU of the session: <= ${target} x express-session + connect-redis`;
+    const beside = [ours, best].flatMap((price): Figure[] =>
+      price === undefined ? [] : [{ contender: price.contender, value: price.sessionUs, unit: "µs" }],
+    );
+    return { ...atMost(name, text, target, ratio(ours?.sessionUs, best?.sessionUs)), beside };
+  };
+  return [against("http-read", 0.1), against("http-write", 0.35)];
+}
+
+function scaleGoals(rows: readonly Row[]): Goal[] {
+  const cpu = (contender: string): number | undefined =>
+    find(rows, { case: "write-scale", procs: 4, contender })?.server_cpu_us_per_op ?? undefined;
+  const text = "4 x 16, daemon's CPU: <= 1.8 x the same system calls in C";
+  const where = { case: "write-scale", procs: 4, contender: OURS };
+  return [
+    {
+      ...atMost("write-scale", text, 1.8, ratio(cpu(OURS), cpu(FLOOR_IN_C))),
+      beside: besideOf(rows, where, [AOF], (row) => timeOf(row.server_cpu_us_per_op)),
+    },
   ];
 }
 
@@ -152,30 +197,4 @@ function soakGoals(rows: readonly Row[]): Goal[] {
     return { ...atMost("soak", `${who}: <= ${mb} MB resident`, mb, resident), unit: "MB" };
   };
   return [against("worker", SOAK_WORKER_MB), against("daemon", SOAK_DAEMON_MB)];
-}
-
-function find(rows: readonly Row[], where: Where): Row | undefined {
-  // The realistic size comes first.
-  return rows.find(
-    (row) =>
-      row.case === where.case &&
-      row.contender === where.contender &&
-      (where.procs === undefined || row.procs === where.procs),
-  );
-}
-
-function rateOf(rows: readonly Row[], where: Where): number | undefined {
-  return find(rows, where)?.ops_per_s ?? undefined;
-}
-
-function ratio(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a / b;
-}
-
-function atLeast(name: string, text: string, target: number, reached: number | undefined): Goal {
-  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached >= target, unit: "x" };
-}
-
-function atMost(name: string, text: string, target: number, reached: number | undefined): Goal {
-  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached <= target, unit: "x" };
 }

@@ -1,7 +1,19 @@
 // The results as a Markdown page.
 
 import { CASES } from "../cases/list.ts";
-import { cellsOf, GOAL_HEAD, goalCells, groupsOf, headOf } from "./columns.ts";
+import type { Row } from "../row.ts";
+import {
+  cellsOf,
+  GOAL_HEAD,
+  goalCells,
+  groupsOf,
+  headOf,
+  LIMIT_HEAD,
+  limitCells,
+  PRICE_HEAD,
+  priceCells,
+  sizeChangesText,
+} from "./columns.ts";
 import type { Result } from "./result.ts";
 
 export function markdownOf(result: Result): string {
@@ -14,6 +26,7 @@ export function markdownOf(result: Result): string {
     "",
     tableOf(GOAL_HEAD, result.goals.map(goalCells), 2),
     ...CASES.flatMap(({ name, question }) => sectionOf(result, name, question)),
+    ...limitsOfRun(result),
     ...skippedOf(result),
     "",
   ].join("\n");
@@ -37,9 +50,42 @@ function sectionOf(result: Result, name: string, question: string): string[] {
   if (groups.length === 0) return [];
   const tables = groups.flatMap(([title, rows]) => {
     const heading = groups.length === 1 && title === name ? [] : ["", `### ${title}`];
-    return [...heading, "", tableOf(headOf(rows[0]), rows.map(cellsOf))];
+    const sizes = sizeChangesText(rows);
+    return [
+      ...heading,
+      ...(sizes === "" ? [] : ["", sizes]),
+      "",
+      tableOf(headOf(rows[0]), rows.map(cellsOf)),
+      ...pricesOfTable(rows),
+    ];
   });
   return ["", `## ${name}`, "", `Question: ${question}.`, ...tables];
+}
+
+/** What the session costs of what a request costs, where the page is there without one, too. */
+function pricesOfTable(rows: readonly Row[]): string[] {
+  const prices = priceCells(rows);
+  if (prices.length === 0) return [];
+  const about =
+    "CPU of a request in µs: of the worker and of the server, less the page without a session, is what the session costs.";
+  return ["", about, "", tableOf(PRICE_HEAD, prices)];
+}
+
+function limitsOfRun({ rows }: Result): string[] {
+  const limits = limitCells(rows);
+  return limits.length === 0 ? [] : ["", ...limitSection(limits)];
+}
+
+/** For both pages. */
+export function limitSection(limits: readonly (readonly string[])[]): string[] {
+  return [
+    "## Where one server is the limit",
+    "",
+    "A server of one thread does no more than its one core: with `w` µs of CPU for each operation in a worker and `s` in the server, more than 1 + w / s cores",
+    "bring nothing ([what would come next](../README.md)).",
+    "",
+    tableOf(LIMIT_HEAD, limits, 3),
+  ];
 }
 
 function skippedOf({ skipped }: Result): string[] {

@@ -3,6 +3,8 @@
 import { CASES } from "../cases/list.ts";
 import type { Row } from "../row.ts";
 import { groupsOf } from "./columns.ts";
+import { oursIn } from "./derived/find.ts";
+import { priceOf } from "./derived/prices.ts";
 
 const OURS = "gambas-session";
 
@@ -45,6 +47,17 @@ const EACH: Measure = {
   textOf: (value) => `${digits(value)} bytes`,
 };
 
+/** Undefined for a row that has no page without a session beside it. */
+function priceIn(rows: readonly Row[]): Measure {
+  return {
+    name: "cpu",
+    about: "CPU that the session costs a request, in worker and server, less is better",
+    better: "less",
+    of: (row) => priceOf(rows, row)?.sessionUs,
+    textOf: (value) => `${digits(value)} µs`,
+  };
+}
+
 export interface Bar {
   readonly label: string;
   readonly value: number;
@@ -76,7 +89,7 @@ export function chartsOf(rows: readonly Row[]): readonly Chart[] {
 function measuresOf(rows: readonly Row[]): readonly Measure[] {
   const has = (measure: Measure): boolean => rows.some((row) => typeof measure.of(row) === "number");
   if (rows[0]?.case === "start") return [TIME];
-  const found = [RATE, RESIDENT, EACH].filter(has);
+  const found = [RATE, priceIn(rows), RESIDENT, EACH].filter(has);
   return found.length > 0 ? found : [TIME];
 }
 
@@ -85,14 +98,14 @@ function chartOf(title: string, rows: readonly Row[], measure: Measure): Chart {
     const value = measure.of(row);
     return typeof value === "number" ? [{ row, value }] : [];
   });
-  const ours = measured.find(({ row }) => row.contender === OURS)?.value;
+  const name = rows[0]?.case ?? "";
+  const ours = measured.find(({ row }) => row.contender === oursIn(name))?.value;
   const bars = measured.map(({ row, value }): Bar => {
     const text = [measure.textOf(value), besideOurs(row, value, ours), lostText(row)].filter((part) => part !== "");
     return { label: row.contender, value, kind: kindOf(row), text: text.join(", ") };
   });
   const sign = measure.better === "more" ? -1 : 1;
   const ranked = bars.toSorted((a, b) => rankOf(a) - rankOf(b) || sign * (a.value - b.value));
-  const name = rows[0]?.case ?? "";
   const file = measure.name === "" || name === "start" ? fileOf(title) : `${fileOf(title)}-${measure.name}`;
   return { file, case: name, title: shapeOf(title), question: questionOf(name), about: measure.about, bars: ranked };
 }
@@ -111,8 +124,8 @@ function kindOf({ contender, is_floor }: Row): Bar["kind"] {
   return contender.startsWith(OURS) ? "ours" : "peer";
 }
 
-function besideOurs({ contender }: Row, value: number, ours: number | undefined): string {
-  return ours === undefined || ours === 0 || contender === OURS ? "" : `${digits(value / ours)} × ours`;
+function besideOurs({ case: name, contender }: Row, value: number, ours: number | undefined): string {
+  return ours === undefined || ours === 0 || contender === oursIn(name) ? "" : `${digits(value / ours)} × ours`;
 }
 
 function lostText({ lost }: Row): string {

@@ -1,8 +1,9 @@
 // What the folder of results shows first: the goals in one picture, and then each case with its charts. Tables stand in latest.md.
 
-import { goalCells } from "./columns.ts";
+import type { Row } from "../row.ts";
+import { goalCells, groupsOf, limitCells, sizeChangesText } from "./columns.ts";
 import { readable } from "./goal-chart.ts";
-import { machineText } from "./markdown.ts";
+import { limitSection, machineText } from "./markdown.ts";
 import { type Chart, chartsOf, questionOf } from "./measures.ts";
 import type { Result } from "./result.ts";
 
@@ -26,23 +27,37 @@ export function pageOf(result: Result): string {
         result,
       ),
     ),
+    ...limitsOfRun(result),
     "",
   ].join("\n");
 }
 
-function sectionOf(name: string, charts: readonly Chart[], { goals }: Result): string[] {
+function limitsOfRun({ rows }: Result): string[] {
+  const limits = limitCells(rows);
+  return limits.length === 0 ? [] : ["", ...limitSection(limits)];
+}
+
+function sectionOf(name: string, charts: readonly Chart[], { goals, rows }: Result): string[] {
   const question = questionOf(name);
   const own = goals.filter((goal) => goal.case === name).map(goalCells);
   const list = own.map(
-    ([, text = "", reached = "", verdict = ""]) =>
-      `* ${readable(text)}: **${readable(reached)}**, ${verdict === "ok" ? "✓" : verdict.toLowerCase()}`,
+    ([, text = "", reached = "", verdict = "", beside = ""]) =>
+      `* ${readable(text)}: **${readable(reached)}**, ${verdict === "ok" ? "✓" : verdict.toLowerCase()}${beside && ` (${beside})`}`,
   );
   return [
     "",
     `## ${name}`,
     "",
-    ...(question === "" ? [] : [`${question}.`, ""]),
+    ...(question === ""
+      ? []
+      : [[`${question}.`, sizesOf(rows.filter((row) => row.case === name))].join(" ").trim(), ""]),
     charts.map(({ title, about, file }) => `![${title}, ${about}](${file}.svg)`).join("\n\n"),
     ...(list.length === 0 ? [] : ["", ...list]),
   ];
+}
+
+/** All tables of a case have the same changes. */
+function sizesOf(rows: readonly Row[]): string {
+  const [first] = groupsOf(rows).values();
+  return sizeChangesText(first ?? []);
 }

@@ -1,5 +1,6 @@
 // How each server is started: on a Unix socket in a directory of its own, with the settings that its users would have.
 
+import { execFileSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { userInfo } from "node:os";
 import { delimiter, join } from "node:path";
@@ -9,6 +10,8 @@ import type { Command } from "./server-process.ts";
 
 const DAEMON = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
 const ECHO = fileURLToPath(new URL("./echo-main.js", import.meta.url));
+/** In the sources, also when this runs from dist. */
+const FLOOR_DAEMON = fileURLToPath(new URL("./floor-daemon.c", import.meta.url.replace("/dist/bench/", "/bench/")));
 const MEMCACHED_MB = 1024;
 
 /** @param extra further arguments of the daemon. */
@@ -16,7 +19,10 @@ export function commandOf(name: ServerName, directory: string, extra: readonly s
   const socket = join(directory, "s");
   switch (name) {
     case "daemon":
-    case "daemon-tmpfs": {
+    case "daemon-tmpfs":
+    case "daemon-memory":
+    case "daemon-redis":
+    case "daemon-redis-stale": {
       const args = ["--root", directory, "--socket", socket, "--log-level", "warn", ...extra];
       return { program: process.execPath, args: [...profiling(), DAEMON, ...args], socket };
     }
@@ -32,12 +38,22 @@ export function commandOf(name: ServerName, directory: string, extra: readonly s
     }
     case "echo":
       return { program: process.execPath, args: [ECHO, socket], socket };
+    case "floor-daemon": {
+      const program = join(directory, "floor-daemon");
+      execFileSync("cc", ["-O2", "-o", program, FLOOR_DAEMON]);
+      return { program, args: [socket, directory], socket };
+    }
   }
 }
 
 /** Undefined when the server can be started here; else what is missing. */
 export function missingProgram(name: ServerName): string | undefined {
-  const program = { redis: "redis-server", "redis-aof": "redis-server", memcached: "memcached" }[name as string];
+  const program = {
+    redis: "redis-server",
+    "redis-aof": "redis-server",
+    memcached: "memcached",
+    "floor-daemon": "cc",
+  }[name as string];
   return program === undefined || isInstalled(program) ? undefined : program;
 }
 

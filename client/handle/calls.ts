@@ -1,26 +1,18 @@
 // What a handle and its transactions need of the client they belong to: the calls that reach the daemon, and the shapes those take and give.
 
-import type { Share } from "../../protocol/image/image.ts";
 import type { Contents } from "../copies/cache.ts";
 import type { HeldLease } from "../scope.ts";
+import type { Unsaved } from "./unsaved.ts";
 
-/** What a commit carries besides its delta. */
+/** What is to be saved, and of which session. */
 export interface CommitRequest {
   readonly id: string;
   /** The contents that the changes were made on; undefined for a new session. */
   readonly base: Contents | undefined;
-  readonly entries: ReadonlyMap<string, Buffer | undefined>;
-  /** Keys that were removed and set again. */
-  readonly moved: ReadonlySet<string>;
-  readonly isNew: boolean;
-  readonly isUnique: boolean;
-  readonly shares: readonly Share[];
-  readonly timeoutSeconds?: number;
-  readonly cookiePath?: string;
+  readonly unsaved: Unsaved;
+  /** Of the lease under which it is saved. */
   readonly fence?: number;
-  /** The id under which the session goes on; under which it begins, if it is new. */
-  readonly successor?: string | undefined;
-  /** More is to come under the lease of `fence`. */
+  /** More is to come under that lease. */
   readonly keepsLease?: boolean;
 }
 

@@ -312,12 +312,11 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     return this.#waiting > 0;
   }
 
-  /** Saves what is changed and waits for what is under way. */
-  async settle(): Promise<void> {
-    do {
-      if (this.#waiting > 0) await this.#turn;
-      if (this.#draft.problem === undefined) await this.#inTurn(() => this.#commit());
-    } while (this.#waiting > 0);
+  /** Saves what is changed and waits for what is under way. Not async, nor what it calls: promises are most of what a save costs here. */
+  settle(): Promise<void> {
+    if (this.#waiting > 0) return this.#turn.then(() => this.settle());
+    if (this.#draft.problem !== undefined) return Promise.resolve();
+    return this.#inTurn(() => this.#commit()).then(() => (this.#waiting > 0 ? this.settle() : undefined));
   }
 
   /** `what` is over: from now on a change that the application does not save by hand is told. */
@@ -375,14 +374,18 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     // Inside of its own transaction it would wait for itself.
     const deadlock = this.#waiting > 0 ? waitForItself(this, this.#draft.id) : undefined;
     if (deadlock !== undefined) return Promise.reject(deadlock);
-    // Nothing to wait for: no turn of the event loop is lost.
-    const result = this.#waiting === 0 ? action() : this.#turn.then(action);
-    this.#waiting += 1;
-    const end = (): void => {
-      this.#waiting -= 1;
-    };
-    this.#turn = result.then(end, end);
-    return result;
+    try {
+      // Nothing to wait for: no turn of the event loop is lost.
+      const result = this.#waiting === 0 ? action() : this.#turn.then(action);
+      this.#waiting += 1;
+      const end = (): void => {
+        this.#waiting -= 1;
+      };
+      this.#turn = result.then(end, end);
+      return result;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async #regenerate(): Promise<void> {
@@ -394,23 +397,20 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
     }
   }
 
-  async #commit(): Promise<void> {
+  #commit(): Promise<void> {
     const { id, contents: base } = this.#draft;
     const unsaved = this.#draft.unsaved();
-    if (id === null || unsaved === undefined) return;
-    const { entries, moved, shares, isUnique, properties, successor } = unsaved;
-    const isNew = base === undefined;
-    const request = { id, base, isNew, isUnique, entries, moved, shares, successor, ...properties };
+    if (id === null || unsaved === undefined) return Promise.resolve();
     this.#draft.noteSent(unsaved);
-    try {
-      const contents = await this.#client.apply(request);
-      if (this.#draft.id !== id) return;
-      if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
-      this.#draft.noteSaved(contents, unsaved);
-    } catch (error) {
+    const fail = (error: unknown): never => {
       if (isCode(error, "ERR_SESSION_GONE")) this.noteGone(id, error);
       throw error;
-    }
+    };
+    return this.#client.apply({ id, base, unsaved }).then((contents) => {
+      if (this.#draft.id !== id) return;
+      if (contents === undefined) fail(new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`));
+      else this.#draft.noteSaved(contents, unsaved);
+    }, fail);
   }
 
   /** No promise but the one that is returned, where nothing must be saved first. */

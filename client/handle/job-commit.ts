@@ -41,22 +41,8 @@ async function apply<H extends Inside>(
   calls: Calls,
   { grant, ran, unsaved, keepsLease }: JobCommit<H> & { readonly unsaved: Unsaved },
 ): Promise<void> {
-  const { entries, moved, shares, isUnique, properties, successor } = unsaved;
   const { id, contents: base, fence } = grant;
-  const request = {
-    id,
-    base,
-    isNew: false,
-    isUnique,
-    entries,
-    moved,
-    shares,
-    fence,
-    keepsLease,
-    successor,
-    ...properties,
-  };
-  const contents = await calls.apply(request);
+  const contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
   if (!keepsLease) grant.isOver = true;
   if (contents !== undefined) for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
 }

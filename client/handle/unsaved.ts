@@ -40,7 +40,7 @@ export interface Sent {
 export interface Unsaved extends Collected, Sent {
   readonly isUnique: boolean;
   readonly properties: Properties;
-  /** The id under which the session is to go on. */
+  /** The id under which the session is to go on; under which it begins, if it is new. */
   readonly successor: string | undefined;
   /** Must be committed on its own: it says more than single keys can. */
   readonly isApart: boolean;
@@ -68,12 +68,13 @@ export function collect(
   encode: Encode,
 ): Collected {
   const entries = new Map<string, Buffer | undefined>();
-  const seen = new Map<object, { key: string; object: number }>();
+  let seen: Map<object, { key: string; object: number }> | undefined;
   const shares: Share[] = [];
   const add = (key: string, value: unknown, previous: Buffer, isChanged: boolean, origins?: Origins): void => {
     const { bytes, objects } = encode(key, value, previous, origins);
     if (isChanged || !isEqual(bytes, previous)) entries.set(key, Buffer.from(bytes));
     for (const [index, object] of objects.entries()) {
+      seen ??= new Map();
       const first = seen.get(object);
       if (first === undefined) seen.set(object, { key, object: index + 1 });
       else if (first.key !== key)

@@ -272,15 +272,17 @@ export class Exchange implements RequestContext, Birthplace {
   }
 
   /** Commits what is changed, and says which cookies the headers must carry. Never rejects. */
-  async finish(): Promise<Finished> {
+  finish(): Promise<Finished> {
     if (this.#state === "open") this.#state = "committing";
-    try {
-      await this.handle.settle();
-    } catch (error) {
+    const fail = (error: unknown): Finished => {
       const failed = this.report(error);
       // The session has ended elsewhere: it has no changes any more that the response could lose.
-      if (!isCode(error, "ERR_SESSION_GONE")) return this.#fail(failed);
-    }
+      return isCode(error, "ERR_SESSION_GONE") ? this.#finished() : this.#fail(failed);
+    };
+    return this.handle.settle().then(() => this.#finished(), fail);
+  }
+
+  #finished(): Finished {
     try {
       return this.#hasCookiesToSend() ? { cookies: this.#takeCookies(), failed: undefined } : NOTHING;
     } catch (error) {

@@ -1,9 +1,8 @@
 // A worker's way to its sessions: the connection to the daemon, the copies of contents, and the calls that keep the
 // copies in step with the daemon's answers.
 
-import { statSync } from "node:fs";
 import { join } from "node:path";
-import { backendName, backendTold, isBackend } from "../../protocol/backend-name.ts";
+import { backendName, backendTold } from "../../protocol/backend-name.ts";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
@@ -45,6 +44,7 @@ import {
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
+import { checkKeeps, checkServes } from "./hello-checks.ts";
 import { listSessions } from "./list.ts";
 import { decideType, typeOfProcess } from "./process-type.ts";
 
@@ -73,6 +73,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
+  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
+  #tellsFloor = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -117,9 +119,11 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
+        this.#tellsFloor = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
+        this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
     });
@@ -134,7 +138,7 @@ export class Client implements ClientApi, Home {
 
   /** Directory of the session files; "" where sessions are in no files. */
   get directory(): string {
-    if (this.#directory !== undefined) return this.#directory;
+    if (this.#directory) return this.#directory;
     const { root, type } = this.places;
     return TYPES[type].isInFiles ? join(root, "session") : "";
   }
@@ -146,8 +150,12 @@ export class Client implements ClientApi, Home {
     return `${this.directory || join(root, "session")}/${fileName(id)}`;
   }
 
-  async ready(): Promise<void> {
-    await this.#connection.ready();
+  ready(): Promise<void> {
+    try {
+      return this.#connection.ready();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async open(id: string, options: HandleOptions = NO_OPTIONS): Promise<Handle | undefined> {
@@ -227,6 +235,7 @@ export class Client implements ClientApi, Home {
     this.#isClosed = true;
     this.#connection.close();
     this.#cache.clear();
+    this.#cache.versions = undefined;
   }
 
   // -- for handles and the middleware
@@ -269,30 +278,39 @@ export class Client implements ClientApi, Home {
   /** Not async: a promise that only hands on another one would cost time at every commit. */
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
-    const { base } = request;
+    const { id, base, unsaved } = request;
     // One that is in no file yet is made under its last id.
-    const sid = request.isNew ? (request.successor ?? request.id) : request.id;
-    const delta = encodeDelta(request.entries, request.moved);
+    const sid = base === undefined ? (unsaved.successor ?? id) : id;
+    const delta = encodeDelta(unsaved.entries, unsaved.moved);
     this.#checkSize(delta.length + bytesBeside(request));
-    const sequence = this.#connection.nextSequence();
+    const options = optionsOf(request, this.#held());
+    const { sequence, floor } = this.#connection.nextSequence();
     return this.#connection
-      .call("commit", { sid, sequence, base: base?.base ?? 0, delta, options: optionsOf(request, this.#held()) })
+      .call("commit", {
+        sid,
+        sequence,
+        base: base?.base ?? 0,
+        delta,
+        options,
+        floor: this.#tellsFloor ? floor : undefined,
+      })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
       );
   }
 
   /** What the daemon has sent is of the session under its new id, where it has got one. */
-  #adoptNew({ id, successor }: CommitRequest, state: State): Contents | undefined {
+  #adoptNew({ id, unsaved: { successor } }: CommitRequest, state: State): Contents | undefined {
     if (successor !== undefined) this.#cache.drop(id);
     return this.#adopt(successor ?? id, state);
   }
 
   #adoptCommit(request: CommitRequest, delta: Buffer, state: State): Contents {
-    const { id, base, timeoutSeconds, cookiePath, shares, successor } = request;
-    const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares };
-    const contents = Contents.fromChange(state, base, change, request);
-    this.#cache.keep(successor ?? id, contents, request.entries.values());
+    const { id, base, unsaved } = request;
+    const { timeoutSeconds, cookiePath } = unsaved.properties;
+    const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares: unsaved.shares };
+    const contents = Contents.fromChange(state, base, change, unsaved);
+    this.#cache.keep(unsaved.successor ?? id, contents, unsaved.entries.values());
     return contents;
   }
 
@@ -370,48 +388,23 @@ export class Client implements ClientApi, Home {
   }
 }
 
-/** Refuses a daemon that keeps its sessions elsewhere than this worker was configured for: they would be other sessions. */
-function checkKeeps({ socket }: Places, told: string, wanted: string): void {
-  if (isBackend(told, wanted)) return;
-  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}.`;
-  throw new SessionError("ERR_BAD_OPTION", what);
-}
-
 function badId(id: unknown): SessionError {
   return new SessionError("ERR_BAD_ID", `${said(id)} is not a session id.`);
 }
 
-/**
- * Refuses the daemon of another root that has got hold of the socket: it would make this root's sessions in its own.
- */
-function checkServes({ root, socket }: Places, directory: string): void {
-  const wanted = join(root, "session");
-  // "": the daemon keeps its sessions in no files.
-  if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
-  const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
-  throw new SessionError("ERR_BAD_OPTION", what);
-}
-
-/** Whether two paths lead to one directory: through a symbolic link, say. */
-function isSameDirectory(one: string, other: string): boolean {
-  try {
-    const [a, b] = [statSync(one), statSync(other)];
-    return a.ino === b.ino && a.dev === b.dev;
-  } catch {
-    // Any system error: a directory that this worker cannot look at does not count as the same.
-    return false;
-  }
-}
-
 /** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */
-function bytesBeside({ shares, cookiePath = "" }: CommitRequest): number {
+function bytesBeside({ unsaved: { shares, properties } }: CommitRequest): number {
+  const { cookiePath = "" } = properties;
   let bytes = 3 * cookiePath.length;
   for (const { key, otherKey } of shares) bytes += 64 + 3 * (key.length + otherKey.length);
   return bytes > ENVELOPE_BYTES ? bytes : 0;
 }
 
 function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOptions | null {
-  const { isNew, isUnique, timeoutSeconds, cookiePath, fence, keepsLease, shares, successor } = request;
+  const { base, unsaved, fence, keepsLease } = request;
+  const { isUnique, properties, shares, successor } = unsaved;
+  const { timeoutSeconds, cookiePath } = properties;
+  const isNew = base === undefined;
   const isAlone = fence === undefined && held === undefined && successor === undefined;
   const isPlain = !isNew && !isUnique && isAlone && shares.length === 0;
   if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;

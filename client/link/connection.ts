@@ -31,6 +31,7 @@ import {
   writeCall,
 } from "../../protocol/wire/wire.ts";
 import type { DaemonProgram } from "./daemon-program.ts";
+import { Sequences } from "./sequences.ts";
 import { checkIsOurs } from "./socket-owner.ts";
 import { spawnDaemon } from "./spawn.ts";
 
@@ -62,7 +63,7 @@ export class Connection {
   #socket: Socket | undefined;
   #connecting: Promise<void> | undefined;
   #isFlushDue = false;
-  #lastSequence = 0;
+  readonly #sequences = new Sequences();
   #life = 0;
   #wasEverConnected = false;
   #closedBy: Error | undefined;
@@ -80,10 +81,9 @@ export class Connection {
     return this.#life;
   }
 
-  /** Numbers the commits of this worker. */
-  nextSequence(): number {
-    this.#lastSequence += 1;
-    return this.#lastSequence;
+  /** Numbers a commit of this worker; `floor` is the lowest one that it waits for. To be called just before the call is made. */
+  nextSequence(): { readonly sequence: number; readonly floor: number } {
+    return { sequence: this.#sequences.next(), floor: this.#sequences.floor };
   }
 
   /** Connects, and starts a daemon if none answers. */
@@ -267,7 +267,7 @@ export class Connection {
   #receive(frame: Buffer): void {
     const fields = readMessage(frame);
     const number = fields[0] as number;
-    const pending = this.#pending.take(number);
+    const pending = this.#take(number);
     if (pending === undefined) return;
     if (this.#pending.size === 0) this.#socket?.unref();
     try {
@@ -290,7 +290,14 @@ export class Connection {
   }
 
   #failPending(error: Error): void {
-    for (const { number } of this.#pending.inOrder()) this.#pending.take(number)?.reject(error);
+    for (const { number } of this.#pending.inOrder()) this.#take(number)?.reject(error);
+  }
+
+  /** A call that is sent no more. */
+  #take(number: number): PendingCall | undefined {
+    const call = this.#pending.take(number);
+    if (call?.name === "commit") this.#sequences.end((call.request as CallOf<"commit">).sequence);
+    return call;
   }
 }
 

@@ -4,11 +4,9 @@
 import { accessSync, constants } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
+import { TYPES } from "../../protocol/types.ts";
 import type { DaemonProgram } from "./daemon-program.ts";
 import { startNobodysChild } from "./nobodys-child.ts";
-
-/** A start gets this time even if a call would wait for less: on a busy machine a start takes seconds. */
-const MIN_START_MS = 10_000;
 
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
@@ -20,7 +18,7 @@ const NOT_FOR_DAEMON =
   /^(?:NODE_(?:UNIQUE_ID|CHANNEL_.*|OPTIONS|APP_INSTANCE)|WATCH_REPORT_DEPENDENCIES|PM2_.*|pm_.*|NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_(?:FDS|PID|FDNAMES|PIDFDID))$/;
 
 /**
- * @param patienceMs how long we wait for the daemon; a daemon that is ready later may serve later calls.
+ * @param patienceMs how long we wait for the daemon, but no shorter than its type takes; a daemon that is ready later may serve later calls.
  * @returns undefined, or why this process cannot start a daemon although another process might: the release of this one
  * is not there any more, or not whole.
  * @throws SessionError ERR_DAEMON_UNAVAILABLE when the daemon refuses to start and says why, or is not ready in time.
@@ -37,7 +35,7 @@ export async function spawnDaemon(
     nodeProgram(),
     args,
     environment(daemon.env),
-    Math.max(MIN_START_MS, patienceMs),
+    Math.max(TYPES[places.type].startMs, patienceMs),
   );
   if (outcome === "ready") return undefined;
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.

@@ -35,6 +35,8 @@ export interface ReadTurn extends Waiting {
 export interface CommitTurn extends Waiting {
   readonly type: "commit";
   readonly sequence: number;
+  /** The lowest sequence that the worker waited for when it sent this: no lower one is sent again. Null or undefined: it did not say. */
+  readonly floor?: number | null | undefined;
   readonly base: number;
   readonly delta: Buffer;
   readonly parsed: ParsedDelta;
@@ -132,6 +134,8 @@ export interface SessionCalls {
 export interface Backend extends SessionCalls {
   /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
+  /** The version table (`protocol/version-table.ts`) by which workers know the same where sessions are in no files. Undefined: they have to ask. */
+  readonly versions?: string | undefined;
   /** Begins what it does by itself. Called once, when workers can reach it. */
   start(): void;
   /** The end of a turn of the event loop, asked for by `TurnEnd.requestWork`: does all the work that is due, once. */
@@ -167,5 +171,5 @@ export interface Around {
   readonly every: (ms: number, action: () => void) => void;
 }
 
-/** Makes the backend of a daemon that was elected. Throws where it cannot work, and leaves nothing open then. */
-export type Engine = (around: Around) => Backend;
+/** Makes the backend of a daemon that was elected, before the first worker can reach it. Throws where it cannot work, and leaves nothing open then. */
+export type Engine = (around: Around) => Backend | Promise<Backend>;

@@ -8,6 +8,7 @@
 //   STOPPED    nothing is left
 
 import { SessionError } from "../../protocol/errors.ts";
+import { TYPES } from "../../protocol/types.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
 import { type Config, DEFAULT_TYPE } from "../config.ts";
@@ -47,7 +48,8 @@ export class Life implements Daemon {
   private constructor(config: Config) {
     this.#config = config;
     this.socket = config.socket;
-    this.#log = new Log(config.logLevel, config.logFile);
+    // Who may read the files has their names anyway.
+    this.#log = new Log(config.logLevel, config.logFile, { hidesIds: !TYPES[config.type].isInFiles });
     this.stopped = new Promise((resolve) => {
       this.#noteStopped = resolve;
     });
@@ -82,7 +84,7 @@ export class Life implements Daemon {
     const place = await this.#takePlace();
     try {
       await this.#checkSocketIsFree();
-      const backend = this.#makeBackend(engine, place);
+      const backend = await this.#makeBackend(engine, place);
       await this.#serve(backend).listen();
       backend.start();
       this.#startTimers(place);
@@ -124,8 +126,8 @@ export class Life implements Daemon {
     throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${nameOf(served)} serves on ${socket} already.`);
   }
 
-  #makeBackend(engine: Engine, place: Place): Backend {
-    this.#backend = engine({
+  async #makeBackend(engine: Engine, place: Place): Promise<Backend> {
+    this.#backend = await engine({
       config: this.#config,
       log: this.#log,
       metrics: this.#metrics,

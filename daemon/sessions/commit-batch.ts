@@ -5,9 +5,9 @@ import type { ForeignWriters } from "../foreign/foreign.ts";
 import type { CommitMark, Journal } from "../once/once.ts";
 import type { Log } from "../report/report.ts";
 import type { Flushes } from "../store/store.ts";
+import type { CommitTurn, EndTurn } from "../turns/turns.ts";
+import { storeError } from "../turns/turns.ts";
 import type { Prepared, Session } from "./session.ts";
-import type { CommitTurn, EndTurn } from "./turns.ts";
-import { storeError } from "./turns.ts";
 
 export interface BatchParts {
   /** Undefined for engines that keep nothing beyond this process. */

@@ -9,7 +9,7 @@
 import type { Encounters } from "../foreign/foreign.ts";
 import { GAP_MS } from "../foreign/foreign.ts";
 import { type RecordLocks, StoreBusy } from "../store/store.ts";
-import { busy } from "./turns.ts";
+import { busy } from "../turns/turns.ts";
 
 export interface LockParts {
   readonly locks: RecordLocks;

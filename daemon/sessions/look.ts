@@ -12,11 +12,11 @@ import { type Contents, contentsOf, isCurrent, type Resting, sameToo } from "../
 import type { Journal } from "../once/once.ts";
 import type { Log, Metrics } from "../report/report.ts";
 import { isSameRevision, type Loaded, type Recovery, type Revision, type SessionFiles } from "../store/store.ts";
-import type { Leases } from "./leases.ts";
+
+import type { CommitTurn, Leases } from "../turns/turns.ts";
 import type { LockParts } from "./lock-wait.ts";
 import type { Limits } from "./plan.ts";
 import type { Tombstones } from "./tombstones.ts";
-import type { CommitTurn } from "./turns.ts";
 
 export interface LookParts {
   readonly store: SessionFiles;

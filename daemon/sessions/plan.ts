@@ -18,9 +18,8 @@ import { TOUCH_AFTER_MS } from "../../protocol/places.ts";
 import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
-import type { Ending } from "./tombstones.ts";
-import type { CommitTurn, Origin, TouchTurn, Turn } from "./turns.ts";
-import { gone, idTaken, isSuccession, storeError } from "./turns.ts";
+import type { CommitTurn, Ending, Origin, TouchTurn, Turn } from "../turns/turns.ts";
+import { gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
 
 /** Where a session stands when its turn begins. */
 export interface Standing {

@@ -17,10 +17,6 @@ import { isCode } from "../../protocol/errors.ts";
 import type { ChangedValues, Encounters } from "../foreign/foreign.ts";
 import { ABSENT, type Awake, type Contents, type Resting, sameToo, stateOf } from "../memory/cache.ts";
 import type { Staged } from "../store/store.ts";
-import { type LockUser, LockWait } from "./lock-wait.ts";
-import { Look, type Surroundings } from "./look.ts";
-import { endsLease, isOvertaken, type Plan, planTurn } from "./plan.ts";
-import { Departure } from "./succession.ts";
 import {
   answerUnwritten,
   answerWritten,
@@ -38,7 +34,11 @@ import {
   type Turn,
   Turns,
   type Written,
-} from "./turns.ts";
+} from "../turns/turns.ts";
+import { type LockUser, LockWait } from "./lock-wait.ts";
+import { Look, type Surroundings } from "./look.ts";
+import { endsLease, isOvertaken, type Plan, planTurn } from "./plan.ts";
+import { Departure } from "./succession.ts";
 
 /** A write that `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
 export interface Prepared extends Written {

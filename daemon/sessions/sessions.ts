@@ -12,17 +12,16 @@ import type { Journal } from "../once/once.ts";
 import { AppliedCommits } from "../once/once.ts";
 import type { Log, Metrics } from "../report/report.ts";
 import type { Store } from "../store/store.ts";
+import { type CommitTurn, idTaken, Leases, nobodyReads, type ReadTurn, storeError, type Turn } from "../turns/turns.ts";
 import { CommitBatch } from "./commit-batch.ts";
-import { Leases } from "./leases.ts";
 import { NO_LOCKS } from "./lock-wait.ts";
 import type { Surroundings } from "./look.ts";
 import { Session } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
-import { type CommitTurn, idTaken, nobodyReads, type ReadTurn, storeError, type Turn } from "./turns.ts";
 import { UniqueCommits } from "./unique.ts";
 
+export { badId, type Caller, type CommitTurn } from "../turns/turns.ts";
 export { Tombstones } from "./tombstones.ts";
-export { badId, type Caller, type CommitTurn } from "./turns.ts";
 
 export interface Parts {
   readonly config: Config;

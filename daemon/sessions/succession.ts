@@ -14,8 +14,8 @@
 
 import type { Contents } from "../memory/cache.ts";
 import { isSameRevision, type SessionFiles } from "../store/store.ts";
+import { type CommitTurn, gone, type Origin } from "../turns/turns.ts";
 import type { Look } from "./look.ts";
-import { type CommitTurn, gone, type Origin } from "./turns.ts";
 
 /** The turn of the new session, and its id. */
 interface Succession {

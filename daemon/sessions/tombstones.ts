@@ -1,8 +1,7 @@
 // Remembers sessions that have ended, so that nothing brings them back: not a slower worker, not a Gambas program that had one loaded.
 // Bounded in number and time. Lives in memory; the journal keeps it over a restart.
 
-/** succeeded: the session goes on under another id. */
-export type Ending = "ended" | "succeeded";
+import type { Ending } from "../turns/turns.ts";
 
 export class Tombstones {
   readonly #keepMs: number;

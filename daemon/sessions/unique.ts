@@ -8,8 +8,8 @@
 import { prefixOf } from "../../protocol/session-id.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
 import type { Log } from "../report/report.ts";
-import type { CommitTurn, Turn } from "./turns.ts";
-import { storeError } from "./turns.ts";
+import type { CommitTurn, Turn } from "../turns/turns.ts";
+import { storeError } from "../turns/turns.ts";
 
 export interface UniqueParts {
   commit(id: string, turn: CommitTurn): void;

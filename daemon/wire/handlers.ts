@@ -13,6 +13,7 @@ import {
   type State,
 } from "../../protocol/wire/wire.ts";
 import {
+  type Backend,
   type Caller,
   type CommitTurn,
   endLeaseOf,
@@ -29,7 +30,7 @@ export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, 
 
 export interface HandlerParts {
   readonly config: Config;
-  readonly backend: SessionCalls & { readonly directory: string };
+  readonly backend: SessionCalls & Pick<Backend, "directory" | "versions">;
   readonly metrics: Metrics;
   readonly report: () => Record<string, unknown>;
   /** Makes the daemon leave, after what it has to answer. */
@@ -116,7 +117,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   call.connection.greet(request.client);
   const { leaseMs, maxLeaseMs, maxSessionBytes } = config;
   const { instance } = request;
-  const { directory } = backend;
+  const { directory, versions } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
   const version = PROTOCOL_VERSION;
   call.answer({
@@ -126,6 +127,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
     directory,
     ...limits,
     backend: backendToTell(backendName(config)),
+    versions: versions || undefined,
   });
 }
 
@@ -159,6 +161,7 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
     type: "commit",
     caller: callerOf(call),
     sequence: request.sequence,
+    floor: request.floor,
     base: request.base,
     held: request.options?.held,
     delta: request.delta,

@@ -86,7 +86,7 @@ export const OPERATIONS = {
     number: 0,
     since: 1,
     meaning:
-      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files.",
+      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files. `versions` is the path of a version table, where there is one.",
     request: { version: uint, client: text },
     response: {
       version: uint,
@@ -97,6 +97,7 @@ export const OPERATIONS = {
       maxLeaseMs: uint,
       maxSessionBytes: uint,
       backend: omittable(text),
+      versions: omittable(text),
     },
     errors: ["ERR_PROTOCOL_VERSION"],
   },
@@ -112,8 +113,15 @@ export const OPERATIONS = {
     number: 2,
     since: 1,
     meaning:
-      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease; `successor` is a new id of the same prefix, under which the session goes on, while `sid` ends.",
-    request: { sid: text, sequence: uint, base: float, delta: bytes, options: optional(COMMIT_OPTIONS) },
+      "Applies a delta and answers when the file holds it. `sequence` counts the commits of one client; `base` is the mtime of the revision the client holds, or 0. Options: `create` makes the session, `unique` ends all others of its prefix, `fence` and `release` belong to a lease (which `release` ends, whatever becomes of the commit), `shares` names objects that are one object in several keys, `held` as in lease; `successor` is a new id of the same prefix, under which the session goes on, while `sid` ends. `floor` is the lowest sequence that the client waits for, this one included: what is below has been answered, and is never sent again.",
+    request: {
+      sid: text,
+      sequence: uint,
+      base: float,
+      delta: bytes,
+      options: optional(COMMIT_OPTIONS),
+      floor: omittable(uint),
+    },
     response: STATE,
     errors: [
       ...SESSION_ERRORS,

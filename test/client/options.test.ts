@@ -1,5 +1,5 @@
 // Options of every function that takes some: what nobody knows is refused by name, and so is what cannot work.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../../client/connect.ts";
 import { Site } from "../../client/http/exchange.ts";
 import { session } from "../../client/http/node/middleware.ts";
@@ -124,5 +124,65 @@ describe("settings for a daemon that is started", () => {
   ])("are refused at start, by name: %o", async (options) => {
     const [name = ""] = Object.keys(options.daemon ?? {});
     expect(await refusalOf(() => connect({ ...house.options, ...options }))).toContain(name || "daemon");
+  });
+});
+
+describe("options of Redis", () => {
+  const SECRET = "kept-from-everybody";
+  const url = `redis://app:${SECRET}@127.0.0.1:1/2`;
+  const at = { root: "/nowhere/at/all", spawn: false } as const;
+
+  it.each<[ConnectOptions, string]>([
+    [{ redis: url }, "The option redis is for sessions of type redis; the type is file."],
+    [{ type: "FILE", coherence: "strict" }, "The option coherence is for sessions of type redis; the type is file."],
+    [{ acceptLoss: false }, "The option acceptLoss is for sessions of type redis; the type is file."],
+    [
+      { daemon: { acceptEviction: true } },
+      "The setting acceptEviction is for sessions of type redis; the type is file.",
+    ],
+    [
+      { durability: "replica" },
+      'The option durability must be one of file, fsync for sessions of type file, not "replica".',
+    ],
+    [
+      { type: "redis", durability: "fsync" },
+      "The option durability must be one of file, replica for sessions of type redis",
+    ],
+    [
+      { type: "redis", daemon: { gambas: "3.18" } },
+      "The setting gambas is for sessions of type file; the type is redis.",
+    ],
+    [{ type: "redis", spawn: true }, "Sessions of type redis need the option redis"],
+    [{ type: "redis", redis: url, daemon: { redis: `${url}0` } }, "The option redis and daemon.redis are not the same"],
+    [
+      { type: "redis", coherence: { maxStaleMs: 5 }, daemon: { maxStaleMs: 6 } },
+      "option coherence and daemon.maxStaleMs are 5 and 6",
+    ],
+    [{ type: "redis", coherence: { maxStaleMs: -1 } }, 'The option coherence must be "strict" or { maxStaleMs }'],
+    [{ type: "redis", redis: [] }, "The option redis must be a URL, or an array of URLs."],
+    [{ type: "redis", redis: `http://app:${SECRET}@db` }, "The option redis begins with no scheme that is known"],
+    [{ type: "redis", redis: [url, `redis://:${SECRET}@db`] }, "The option redis names"],
+    [{ type: "sqlite" as "file" }, 'The session type "sqlite" is not available in this version'],
+    [{ type: "" as "file" }, "The option type must be a type of sessions"],
+  ])("that cannot work are refused, and nothing secret is said: %o", async (options, what) => {
+    const said = await refusalOf(() => connect({ ...at, ...options }));
+    expect(said).toContain(what);
+    expect(said).not.toContain(SECRET);
+  });
+
+  it("become settings of a daemon that is started", () => {
+    const { idleExitMs, durability, ...settings } = daemonSettings(
+      { redis: ["redis://a:1", "redis://b:2"], coherence: { maxStaleMs: 50 }, acceptLoss: true },
+      "redis",
+    );
+    expect(settings).toEqual({ redis: "redis://a:1,redis://b:2", maxStaleMs: 50, acceptLoss: true });
+    expect([idleExitMs, durability]).toEqual([60_000, "file"]);
+  });
+
+  it("may come from the environment, which means nothing to other types", () => {
+    vi.stubEnv("GAMBAS_SESSION_REDIS", url);
+    expect([daemonSettings({}, "redis").redis, daemonSettings({}, "file").redis]).toEqual([url, undefined]);
+    expect(daemonSettings({ redis: "redis://other" }, "redis").redis).toBe("redis://other");
+    vi.unstubAllEnvs();
   });
 });

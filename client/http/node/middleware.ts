@@ -251,10 +251,11 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
     return this.exchange.isReady();
   }
 
-  async prepare(): Promise<boolean> {
-    const { cookies, failed } = await this.exchange.finish();
-    for (const line of cookies) this.#gate?.addCookie(line);
-    return failed === undefined;
+  prepare(): Promise<boolean> {
+    return this.exchange.finish().then(({ cookies, failed }) => {
+      for (const line of cookies) this.#gate?.addCookie(line);
+      return failed === undefined;
+    });
   }
 
   onBroken(error: unknown): void {

@@ -3,8 +3,7 @@
 
 import { lstatSync, type Stats } from "node:fs";
 import type { Places } from "../../../protocol/places.ts";
-import { DEFAULT_TYPE } from "../../../protocol/types.ts";
-import { quoted } from "./shell.ts";
+import { flagsOf } from "./shell.ts";
 
 /** The command was not understood. */
 export class WrongUsage extends Error {}
@@ -40,11 +39,6 @@ export function noDaemonOn(places: Places): NoDaemon {
     );
   }
   return new NoDaemon(`No daemon answers on ${socket}.`, `${start}\n${others}`);
-}
-
-/** What names a daemon to a command. */
-export function flagsOf({ root, type }: Pick<Places, "root" | "type">): string {
-  return `--root ${quoted(root)}${type === DEFAULT_TYPE ? "" : ` --type ${type}`}`;
 }
 
 function lookAt(path: string): Stats | undefined {

@@ -21,6 +21,7 @@ interface Line {
 
 export const CLEANERS: Check = {
   name: "cleaners",
+  isOf: "files",
   fine: ({ root }) =>
     root.kind === "directory" ? "nothing that is known removes by age what is in the root" : undefined,
   rows: [

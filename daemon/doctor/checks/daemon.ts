@@ -1,7 +1,8 @@
 // The daemon of the root: its socket, its election, its version.
 
-import { quoted } from "../../cli/terminal/shell.ts";
-import type { Facts } from "./facts.ts";
+import { DEFAULT_TYPE } from "../../../protocol/types.ts";
+import { flagsOf, quoted } from "../../cli/terminal/shell.ts";
+import type { Facts, Told } from "./facts.ts";
 import type { Check, Remedy } from "./finding.ts";
 import { isForeign, octal } from "./root.ts";
 
@@ -120,6 +121,15 @@ export const SOCKET: Check = {
       remedy: () => ({ advice: "Give each root a socket of its own: --socket PATH, GAMBAS_SESSION_SOCKET." }),
     },
     {
+      name: "other-type",
+      state: "problem",
+      look: ({ daemon, places }) =>
+        daemon.kind === "answers" && typeToldBy(daemon.told) !== places.type
+          ? `The daemon on ${places.socket} keeps sessions of type ${typeToldBy(daemon.told)}, and ${places.type} was asked for.`
+          : undefined,
+      remedy: () => ({ advice: "Give each type a socket of its own: --socket PATH, or none, as by default." }),
+    },
+    {
       name: "loses-everything",
       state: "warning",
       look: ({ daemon }) =>
@@ -229,6 +239,11 @@ export const VERSIONS: Check = {
   ],
 };
 
+/** Daemons of before there were types keep files. */
+function typeToldBy({ type = DEFAULT_TYPE }: Told): string {
+  return type;
+}
+
 function isFree(facts: Facts): boolean {
   return facts.daemon.kind === "none" && !isTaken(facts);
 }
@@ -245,12 +260,12 @@ function cannotLock({ here, features }: Facts): boolean {
 }
 
 function startOne({ places }: Facts): Remedy {
-  return { advice: "To run one yourself:", command: `gambas-sessiond --root ${quoted(places.root)}` };
+  return { advice: "To run one yourself:", command: `gambas-sessiond ${flagsOf(places)}` };
 }
 
 function takeOver({ places }: Facts): Remedy {
   return {
     advice: "Replace it; no request fails by that.",
-    command: `gambas-sessiond --takeover --root ${quoted(places.root)}`,
+    command: `gambas-sessiond --takeover ${flagsOf(places)}`,
   };
 }

@@ -20,6 +20,7 @@ export interface Facts {
   readonly watches: WatchFacts | undefined;
   readonly clock: ClockFacts;
   readonly here: VersionFacts;
+  readonly redis: RedisFacts;
   readonly gambas: GambasFacts;
   readonly sessions: SessionFacts;
   readonly applications: ApplicationFacts;
@@ -101,6 +102,8 @@ export interface Told {
   readonly uptimeSeconds: number;
   readonly gambas?: string;
   readonly isWatching?: boolean;
+  /** Of a daemon of type "redis": how its server is, or its servers are. */
+  readonly redis?: unknown;
 }
 
 export type DaemonFacts =
@@ -109,6 +112,30 @@ export type DaemonFacts =
   | { readonly kind: "answers"; readonly told: Told }
   /** A daemon that does not answer, one of a newer protocol, or something that is no daemon. */
   | { readonly kind: "silent" | "newer" | "stranger"; readonly what: string };
+
+/** What a server says of itself; undefined: it does not say. */
+export interface ServerFacts {
+  /** Its address, without user and password. */
+  readonly where: string;
+  readonly isConnected: boolean;
+  /** Why it is not connected. */
+  readonly reason?: string;
+  /** "Redis 7.0.15". */
+  readonly server?: string;
+  readonly role?: string;
+  readonly evictionPolicy?: string;
+  readonly keepsLog?: boolean;
+  readonly replicas?: number;
+  readonly replicaLagBytes?: number;
+}
+
+export type RedisFacts =
+  /** Sessions are not kept there, or nobody has said where it is. */
+  | { readonly kind: "unknown" }
+  /** As the daemon sees them, or as they were just asked. */
+  | { readonly kind: "seen"; readonly by: "daemon" | "us"; readonly servers: readonly ServerFacts[] }
+  /** Sessions cannot be kept there, and why. */
+  | { readonly kind: "refused"; readonly why: string };
 
 export interface ElectionFacts {
   /** As the pid file says. */

@@ -32,6 +32,8 @@ export interface Row {
 
 export interface Check {
   readonly name: string;
+  /** It matters only where sessions are kept so. Left out: everywhere. */
+  readonly isOf?: "files" | "servers";
   /** What is well where no row has more than a note; undefined where that cannot be said. */
   fine(facts: Facts): string | undefined;
   readonly rows: readonly Row[];

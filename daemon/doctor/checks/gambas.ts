@@ -11,6 +11,7 @@ const MAX_NAMED = 3;
 
 export const GAMBAS: Check = {
   name: "gambas",
+  isOf: "files",
   fine: (facts) => {
     const { gambas, daemon } = facts;
     const { installed, programs, isTheirRoot } = gambas;

@@ -16,6 +16,7 @@ const MORE = 4;
 
 export const WATCHES: Check = {
   name: "watches",
+  isOf: "files",
   fine: ({ watches, daemon }) => {
     if (watches === undefined) return undefined;
     const heard = daemon.kind === "answers" && daemon.told.isWatching === true ? ", the daemon hears of changes" : "";
@@ -83,6 +84,7 @@ export const DESCRIPTORS: Check = {
 
 export const CLOCK: Check = {
   name: "clock",
+  isOf: "files",
   fine: ({ nowMs }) => `${new Date(nowMs).toISOString().slice(0, 19).replace("T", " ")} UTC`,
   rows: [
     {

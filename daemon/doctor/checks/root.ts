@@ -1,6 +1,6 @@
 // The root directory: whether it is one that a daemon takes, and that nobody else can get at. And the user's umask.
 
-import { quoted } from "../../cli/terminal/shell.ts";
+import { flagsOf, quoted } from "../../cli/terminal/shell.ts";
 import type { Facts } from "./facts.ts";
 import type { Check } from "./finding.ts";
 
@@ -67,7 +67,7 @@ export const ROOT: Check = {
           : undefined,
       remedy: ({ root, places }) => ({
         advice: "Ask as that user, or name another root: --root DIR.",
-        command: `sudo -u '#${root.uid}' gambas-sessiond doctor --root ${quoted(places.root)}`,
+        command: `sudo -u '#${root.uid}' gambas-sessiond doctor ${flagsOf(places)}`,
       }),
     },
     {

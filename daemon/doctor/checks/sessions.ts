@@ -12,6 +12,7 @@ const MAX_TOLD = 2;
 
 export const SESSIONS: Check = {
   name: "sessions",
+  isOf: "files",
   fine: ({ sessions, root }) => {
     if (sessions.problem !== "" || root.kind !== "directory") return undefined;
     if (sessions.count === 0) return "none yet";

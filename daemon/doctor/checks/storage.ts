@@ -21,6 +21,7 @@ const TOLD_APART: readonly string[] = ["recordLocks", "sameMount"];
 
 export const FILE_SYSTEM: Check = {
   name: "file system",
+  isOf: "files",
   fine: ({ disk, features }) => {
     if (disk === undefined) return undefined;
     const where = `${disk.type} on ${disk.mountPoint}`;
@@ -97,6 +98,7 @@ export const FILE_SYSTEM: Check = {
 
 export const RECORD_LOCKS: Check = {
   name: "record locks",
+  isOf: "files",
   fine: ({ features }) =>
     features.source === "unknown" ? undefined : "Gambas programs and the daemon keep each other out",
   rows: [
@@ -128,6 +130,7 @@ export const RECORD_LOCKS: Check = {
 
 export const SPACE: Check = {
   name: "space",
+  isOf: "files",
   fine: ({ disk }) => {
     if (disk === undefined) return undefined;
     const files = disk.totalFiles === 0 ? "" : `, room for ${countText(disk.freeFiles)} files`;

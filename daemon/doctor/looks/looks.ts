@@ -12,6 +12,7 @@ import { type Asked, askDaemon, lookAtClock, lookAtElection, lookAtProcess, look
 import { loadEngine, lookAtFeatures } from "./features.ts";
 import { interpreters, leftDirectories } from "./gambas.ts";
 import { applicationsOf, type Crowd, lookAtProcesses, lookAtWatches } from "./processes.ts";
+import { lookAtRedis } from "./redis.ts";
 import { lookAtDisk, lookAtRoot } from "./root.ts";
 import { lookAtSessions, NO_DIRECTORY } from "./sessions.ts";
 
@@ -19,8 +20,15 @@ import { lookAtSessions, NO_DIRECTORY } from "./sessions.ts";
 const ADMINISTRATOR = 0;
 const NOBODY: Asked = { facts: { kind: "none" }, features: undefined };
 
-/** @param tooLong why the socket's path is none that a system takes; undefined where it is. */
-export async function lookAround(places: Places, tooLong: string | undefined): Promise<Facts> {
+export interface Around {
+  readonly places: Places;
+  /** Why the socket's path is none that a system takes; undefined where it is. */
+  readonly tooLong: string | undefined;
+  /** The setting of that name. */
+  readonly redis: string;
+}
+
+export async function lookAround({ places, tooLong, redis }: Around): Promise<Facts> {
   const uid = process.getuid?.();
   const root = lookAtRoot(places.root);
   const owner = root.kind === "directory" ? root.uid : (uid ?? 0);
@@ -58,6 +66,7 @@ export async function lookAround(places: Places, tooLong: string | undefined): P
       isTheirRoot: places.root === `/tmp/gambas.${owner}`,
       left: leftDirectories(places.root, nowMs),
     },
+    redis: places.type === "redis" ? await lookAtRedis(redis, daemon) : { kind: "unknown" },
     applications: await lookAtApplications(places, daemon, crowd),
   };
 }

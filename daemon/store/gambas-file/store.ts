@@ -204,7 +204,7 @@ export class GambasFileStore implements Store<StagedFile> {
   ): StagedFile {
     const bytes = fileOfImage(image);
     const micros = this.#stamps.next(existing);
-    const revision = { ...existing, mtimeMs: toMs(micros) };
+    const revision = { ino: existing.ino, size: existing.size, mtimeMs: toMs(micros) };
     return { revision, checksum: checksumOf(bytes), existing, hot, inPlace: { into, bytes, micros } };
   }
 

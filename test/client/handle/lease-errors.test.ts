@@ -40,6 +40,7 @@ const DECISIONS: Readonly<Record<ErrorCode, "everywhere" | typeof OF_WORKER | ty
   ERR_TOO_LARGE: "everywhere",
   ERR_STORE: "everywhere",
   ERR_BAD_ROOT: NOT_OF_THIS,
+  ERR_BAD_REDIS: NOT_OF_THIS,
   ERR_SOCKET_PATH: NOT_OF_THIS,
   ERR_DAEMON_UNAVAILABLE: "everywhere",
   ERR_DAEMON_RUNNING: NOT_OF_THIS,

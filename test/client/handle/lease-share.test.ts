@@ -116,7 +116,7 @@ describe("jobs under one lease", () => {
     const jobs = [job(plus), job(plus), job(plus)];
     expect(await share(...jobs)).toEqual([]);
     expect(await answersOf(jobs)).toEqual([0, 1, 2]);
-    expect(commits.map(({ keepsLease, entries }) => [keepsLease, entries.get("n")])).toEqual([
+    expect(commits.map(({ keepsLease, unsaved }) => [keepsLease, unsaved.entries.get("n")])).toEqual([
       [false, encodeValue(3, "n").bytes],
     ]);
   });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
+import { sharedClient } from "../../../client/defaults.ts";
 import { Client } from "../../../client/link/client.ts";
 import { Session } from "../../../client/static/session.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
@@ -71,6 +72,13 @@ it("is no business of a client that names its own, beside others of the process"
   expect([one.path, other.path]).toEqual([null, `${root}/session/${other.id}`]);
   expect([await inMemory.open(other.id ?? ""), await onDisk.open(one.id ?? "")]).toEqual([undefined, undefined]);
   expect([(await inMemory.status()).type, (await onDisk.status()).type]).toEqual(["memory", "file"]);
+});
+
+it("is one of the things by which clients are shared, or not", () => {
+  const [one, same, other] = [{ root }, { root }, { root, type: "memory" } as const].map((options) =>
+    keep(sharedClient({ ...options, spawn: false })),
+  );
+  expect([one === same, one === other, one?.type, other?.type]).toEqual([true, false, "file", "memory"]);
 });
 
 it("is, in a request or a Run, that of its client, and can only be set to what it is", async () => {

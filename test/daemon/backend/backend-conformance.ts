@@ -1,162 +1,24 @@
 // What every backend does alike: this suite is the specification of `Backend`. One line for each engine in backend.test.ts.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Backend, Caller, Engine, ListPage, SweepCount } from "../../../daemon/backend/backend.ts";
-import { prepareRoot, resolveConfig } from "../../../daemon/config.ts";
-import { Log } from "../../../daemon/report/log.ts";
-import { Metrics } from "../../../daemon/report/metrics.ts";
-import { parseDelta } from "../../../protocol/image/image.ts";
-import { type CommitOptions, KIND, type State } from "../../../protocol/wire/operations.ts";
+import type { Engine } from "../../../daemon/backend/backend.ts";
+import type { DaemonOptions } from "../../../daemon/config.ts";
+import { KIND } from "../../../protocol/wire/operations.ts";
+import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
-import { deltaOf, valuesOf } from "../../support/daemon/raw-worker.ts";
-import { freshRoot, removeRoot, until } from "../../support/processes.ts";
+import { valuesOf } from "../../support/daemon/raw-worker.ts";
+import { until } from "../../support/processes.ts";
 
-type Values = Readonly<Record<string, unknown>>;
-
-interface Granted {
-  readonly fence: number;
-  readonly state: State;
-}
-
-/** A backend without a wire: the event loop ends its turns, and this process has its place for ever. */
-class House {
-  readonly root = freshRoot();
-  readonly backend: Backend;
-  readonly #metrics = new Metrics();
-  readonly #timers: NodeJS.Timeout[] = [];
-
-  constructor(engine: Engine) {
-    const config = resolveConfig({ root: this.root, sweepMs: 0, logLevel: "silent" });
-    prepareRoot(config.root);
-    this.backend = engine({
-      config,
-      log: new Log("silent"),
-      metrics: this.#metrics,
-      requestWork: () => void setImmediate(() => this.backend.flush()),
-      mayWrite: () => true,
-      every: (ms, action) => void this.#timers.push(setInterval(action, ms).unref()),
-    });
-    this.backend.start();
-  }
-
-  worker(client: string): Worker {
-    return new Worker(this.backend, client);
-  }
-
-  async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#metrics.stop();
-    await this.backend.stop();
-    await this.backend.close(() => true);
-    await removeRoot(this.root);
-  }
-}
-
-/** One connection, as the backend sees it. */
-class Worker {
-  readonly owner = {};
-  readonly #backend: Backend;
-  readonly #caller: Caller;
-  #sequence = 0;
-
-  constructor(backend: Backend, client: string) {
-    this.#backend = backend;
-    this.#caller = { owner: this.owner, client };
-  }
-
-  read(id: string, known = 0): Promise<State> {
-    return new Promise((answer, fail) => this.#backend.read(id, { caller: this.#caller, known, answer, fail }));
-  }
-
-  async values(id: string): Promise<Values | undefined> {
-    return valuesOf(await this.read(id));
-  }
-
-  /** @param sequence of a commit that is sent again. */
-  commit(id: string, changes: Values, options: CommitOptions = {}, sequence = this.#next()): Promise<State> {
-    const delta = deltaOf(changes);
-    return new Promise((answer, fail) => {
-      const { held } = options;
-      const caller = this.#caller;
-      const turn = {
-        type: "commit",
-        caller,
-        sequence,
-        base: 0,
-        held,
-        delta,
-        parsed: parseDelta(delta),
-        options,
-      } as const;
-      const way = { arrivedMs: performance.now(), answer, fail };
-      if (options.unique === true) this.#backend.commitUnique(id, { ...turn, ...way });
-      else this.#backend.commit(id, { ...turn, ...way });
-    });
-  }
-
-  create(id: string, values: Values, options: CommitOptions = {}): Promise<State> {
-    return this.commit(id, values, { ...options, create: true });
-  }
-
-  touch(id: string): Promise<State> {
-    return new Promise((answer, fail) =>
-      this.#backend.enter(id, { type: "touch", caller: this.#caller, base: 0, answer, fail }),
-    );
-  }
-
-  end(id: string): Promise<void> {
-    return new Promise((answer, fail) => this.#backend.enter(id, { type: "end", caller: this.#caller, answer, fail }));
-  }
-
-  lease(id: string, leaseMs = 60_000, held?: readonly number[]): Promise<Granted> {
-    const caller = this.#caller;
-    return new Promise((resolve, fail) => {
-      const answer = (fence: number, state: State): void => resolve({ fence, state });
-      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, answer, fail });
-    });
-  }
-
-  /** @param limit of a page. */
-  async list(prefix: string | null, limit: number): Promise<string[][]> {
-    const pages: string[][] = [];
-    for (let after: string | null = ""; after !== null; ) {
-      const from: string = after;
-      const page = await new Promise<ListPage>((answer, fail) =>
-        this.#backend.list({ caller: this.#caller, after: from, prefix, limit, answer, fail }),
-      );
-      pages.push(page.sessions.map(({ id }) => id));
-      after = page.next;
-    }
-    return pages;
-  }
-
-  sweep(does: "end" | "look"): Promise<SweepCount> {
-    return new Promise((answer, fail) => this.#backend.sweep({ caller: this.#caller, does, answer, fail }));
-  }
-
-  release(id: string, fence: number): void {
-    this.#backend.release(id, fence, this.owner);
-  }
-
-  leave(): void {
-    this.#backend.forget(this.owner);
-  }
-
-  #next(): number {
-    this.#sequence += 1;
-    return this.#sequence;
-  }
-}
-
-export function describeBackend(name: string, engine: Engine): void {
+/** @param options of the daemon, asked for before each test. */
+export function describeBackend(name: string, engine: Engine, options: () => DaemonOptions = () => ({})): void {
   describe(`the backend on ${name}`, () => {
-    let house: House;
-    let anna: Worker;
-    let bert: Worker;
+    let house: BackendHouse;
+    let anna: BackendWorker;
+    let bert: BackendWorker;
     let id: string;
 
-    beforeEach(() => {
-      house = new House(engine);
+    beforeEach(async () => {
+      house = await BackendHouse.open(engine, options());
       [anna, bert] = [house.worker("anna"), house.worker("bert")];
       id = newId();
     });

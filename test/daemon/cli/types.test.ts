@@ -1,11 +1,16 @@
 // The commands beside daemons of several types: each finds the one it is asked about, and shows no secret of another.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connect } from "../../../client/connect.ts";
 import { runCommandLine } from "../../../daemon/cli/command-line.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../support/processes.ts";
+import { repository } from "../../support/repository.ts";
 
 let root: string;
 let said: string;
@@ -91,4 +96,22 @@ test.each([
   expect(await type("--root", root, "--type", "redis", "--redis", url)).toBe(2);
   expect(said).toMatch(/Give the URL by GAMBAS_SESSION_REDIS, or leave the password in a file/);
   expect(said).not.toContain("hidden");
+});
+
+test("a daemon of files loads nothing of Redis", async () => {
+  const place = freshRoot();
+  for (const part of ["protocol", "daemon"])
+    cpSync(join(repository, "dist", part), join(place, "dist", part), { recursive: true });
+  rmSync(join(place, "dist/daemon/redis"), { recursive: true });
+  cpSync(join(repository, "package.json"), join(place, "package.json"));
+  mkdirSync(join(place, "node_modules"));
+  for (const name of ["msgpackr", "proper-lockfile", "chokidar", "fs-native-extensions"])
+    symlinkSync(join(repository, "node_modules", name), join(place, "node_modules", name));
+  const main = join(place, "dist/daemon/main.js");
+  const daemon = spawn(process.execPath, [main, "--root", root, "--log-level", "silent"], { stdio: "pipe" });
+  const [ready] = (await once(daemon.stdout, "data")) as [Buffer];
+  expect(String(ready)).toContain(`gambas-sessiond is ready on ${root}/sessiond.sock`);
+  daemon.kill("SIGTERM");
+  await once(daemon, "exit");
+  await removeRoot(place);
 });

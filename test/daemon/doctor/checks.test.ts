@@ -32,6 +32,16 @@ const HEALTHY: Facts = {
   watches: { usedInstances: 3, maxInstances: 128, usedWatches: 5, maxWatches: 65_536 },
   clock: { movedSeconds: 0, sleptSeconds: 0 },
   here: { version: "1.2.0", protocol: 3, node: "22.1.0", nativeProblem: undefined },
+  redis: {
+    kind: "seen",
+    by: "daemon",
+    servers: [
+      {
+        ...{ where: "redis://db:6379", isConnected: true, server: "Redis 7.0.15", role: "master" },
+        ...{ evictionPolicy: "noeviction", keepsLog: true, replicas: 1, replicaLagBytes: 0 },
+      },
+    ],
+  },
   gambas: {
     ...{ installed: [{ path: "/usr/bin/gbx3", version: "3.18.4" }], programs: [], isTheirRoot: true },
     ...{ left: [], databases: [] },
@@ -54,6 +64,11 @@ function planted(plant: Plant): Facts {
   return { ...HEALTHY, ...Object.fromEntries(merged) };
 }
 
+/** Of type "redis", whose only server is so. */
+const redis = (server: object) => ({
+  places: { type: "redis" as const },
+  redis: { servers: HEALTHY.redis.kind === "seen" ? HEALTHY.redis.servers.map((one) => ({ ...one, ...server })) : [] },
+});
 const NONE = { daemon: { kind: "none" } } as const;
 const FREE = { pid: undefined, hasLockDirectory: false, isHeld: false, holder: "unknown" } as const;
 const ODD = [{ name: "a:1", why: "it ends early" }];
@@ -81,6 +96,28 @@ const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: string, reme
   ],
   "root/mode": [{ root: { mode: 0o755 } }, "has mode 0755", `chmod 700 ${ROOT}`],
   "root/open-parent": [{ root: { openParent: "/srv/app" } }, "rename what is in /srv/app", "sudo chmod +t /srv/app"],
+  "redis/not-asked": [
+    { places: { type: "redis" }, redis: { kind: "unknown" } },
+    "Nobody has said where Redis is",
+    "export GAMBAS_SESSION_REDIS=",
+  ],
+  "redis/refused": [
+    { places: { type: "redis" }, redis: { kind: "refused", why: "It is too old." } },
+    "It is too old.",
+    "No daemon starts",
+  ],
+  "redis/away": [
+    redis({ isConnected: false, reason: "connect ECONNREFUSED" }),
+    "cannot be reached: redis://db:6379 (connect ECONNREFUSED)",
+    "ERR_STORE",
+  ],
+  "redis/evicts": [
+    redis({ evictionPolicy: "allkeys-lru" }),
+    "redis://db:6379 (maxmemory-policy allkeys-lru)",
+    "redis-cli CONFIG SET maxmemory-policy noeviction",
+  ],
+  "redis/forgets": [redis({ keepsLog: false }), "keeps no log of writes", "redis-cli CONFIG SET appendonly yes"],
+  "redis/lags": [redis({ replicaLagBytes: 5e6 }), "is behind, so a failover would lose", "durability replica"],
   "file system/read-only": [{ disk: { options: ["relatime", "ro"] } }, "/ is mounted read-only", "remount,rw /"],
   "file system/of-windows": [{ disk: { type: "vfat" } }, "vfat takes no colons", "--root DIR"],
   "file system/network": [{ disk: { type: "nfs4" } }, "reaches over a network", "--root DIR"],
@@ -152,6 +189,11 @@ const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: string, reme
   "socket/other-root": [
     { daemon: { kind: "answers", told: { ...TOLD, root: "/srv/blog" } } },
     "serves another root: /srv/blog",
+    "--socket PATH",
+  ],
+  "socket/other-type": [
+    { daemon: { kind: "answers", told: { ...TOLD, type: "memory" } } },
+    "keeps sessions of type memory, and file was asked for",
     "--socket PATH",
   ],
   "socket/loses-everything": [
@@ -246,6 +288,16 @@ const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: string, reme
   ],
   "gambas/two-dialects": [
     {
+      redis: {
+        kind: "seen",
+        by: "daemon",
+        servers: [
+          {
+            ...{ where: "redis://db:6379", isConnected: true, server: "Redis 7.0.15", role: "master" },
+            ...{ evictionPolicy: "noeviction", keepsLog: true, replicas: 1, replicaLagBytes: 0 },
+          },
+        ],
+      },
       gambas: {
         installed: [
           { path: "/usr/bin/gbx3", version: "3.18.4" },
@@ -304,8 +356,20 @@ function nameOf({ check, name }: Pick<Finding, "check" | "name">): string {
 describe("the checks", () => {
   it("find nothing on a healthy root, and say of each thing that it is well", () => {
     const findings = findingsIn(HEALTHY);
-    expect(findings.map(nameOf)).toEqual(CHECKS.map(({ name }) => `${name}/fine`));
+    const checks = CHECKS.filter(({ isOf }) => isOf !== "servers");
+    expect(findings.map(nameOf)).toEqual(checks.map(({ name }) => `${name}/fine`));
     expect(findings.every(({ state, remedy }) => state === "ok" && remedy === null)).toBe(true);
+  });
+
+  it("look at the server where sessions are in no files, and at nothing that matters to files alone", () => {
+    const told = { ...TOLD, type: "redis" };
+    const findings = findingsIn(planted({ places: { type: "redis" }, daemon: { kind: "answers", told } }));
+    expect(findings.map(nameOf)).toEqual(
+      CHECKS.filter(({ isOf }) => isOf !== "files").map(({ name }) => `${name}/fine`),
+    );
+    expect(findings.find(({ check }) => check === "redis")?.seen).toBe(
+      "Redis 7.0.15 at redis://db:6379, master, noeviction, keeps its log, 1 replica",
+    );
   });
 
   it.each(Object.entries(PLANTS))("find %s, and say what to do", (name, [plant, seen, remedy]) => {

@@ -10,7 +10,7 @@ import {
   planTurn,
   type Standing,
 } from "../../../daemon/sessions/plan.ts";
-import type { CommitTurn, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../../daemon/sessions/turns.ts";
+import type { CommitTurn, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../../daemon/turns/turns.ts";
 import { newImage, parseDelta, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import type { CommitOptions } from "../../../protocol/wire/operations.ts";
 import { newId } from "../../support/daemon/lab.ts";

@@ -1,8 +1,8 @@
 // Real Redis servers for tests: each in a directory of its own, on 127.0.0.1 and a Unix socket, ended with what it keeps.
 
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,19 +43,40 @@ export class RedisProcess {
   readonly folder: string;
   readonly port: number;
   readonly socket: string;
-  readonly #flags: Flags;
+  readonly #command: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number, flags: Flags) {
+  private constructor(folder: string, port: number, command: readonly string[]) {
     this.folder = folder;
     this.port = port;
     this.socket = join(folder, "s");
-    this.#flags = flags;
+    const own = ["--bind", "127.0.0.1", "--unixsocket", this.socket, "--dir", folder, "--logfile", join(folder, "log")];
+    this.#command = [...command, ...own, "--daemonize", "no"];
   }
 
   /** Resolves when it answers, if only with an error. */
   static async start(flags: Flags = KEEPING): Promise<RedisProcess> {
-    const server = new RedisProcess(mkdtempSync(join(tmpdir(), "gs-redis-")), await freePort(), flags);
+    const port = await freePort();
+    return RedisProcess.#started(port, ["--port", String(port), "--protected-mode", "no", ...flags]);
+  }
+
+  /** Its port speaks TLS alone. */
+  static async startTls(flags: Flags): Promise<RedisProcess> {
+    const port = await freePort();
+    return RedisProcess.#started(port, ["--port", "0", "--tls-port", String(port), "--protected-mode", "no", ...flags]);
+  }
+
+  /** @param watched lines of its configuration: what it watches. */
+  static async startSentinel(watched: readonly string[]): Promise<RedisProcess> {
+    const port = await freePort();
+    const folder = mkdtempSync(join(tmpdir(), "gs-redis-"));
+    // It keeps what it learns in the file.
+    writeFileSync(join(folder, "sentinel.conf"), `port ${port}\nprotected-mode no\n${watched.join("\n")}\n`);
+    return RedisProcess.#started(port, [join(folder, "sentinel.conf"), "--sentinel"], folder);
+  }
+
+  static async #started(port: number, command: readonly string[], folder?: string): Promise<RedisProcess> {
+    const server = new RedisProcess(folder ?? mkdtempSync(join(tmpdir(), "gs-redis-")), port, command);
     await server.startAgain();
     return server;
   }
@@ -69,9 +90,10 @@ export class RedisProcess {
   }
 
   async startAgain(): Promise<void> {
-    const own = ["--bind", "127.0.0.1", "--unixsocket", this.socket, "--dir", this.folder, "--logfile", "log"];
-    const flags = ["--port", String(this.port), ...own, "--protected-mode", "no", "--daemonize", "no", ...this.#flags];
-    this.#child = spawn("redis-server", flags, { stdio: "ignore" });
+    const child = spawn("redis-server", this.#command, { stdio: "ignore" });
+    this.#child = child;
+    // Rejects where there is no such program.
+    await once(child, "spawn");
     await this.#answers();
   }
 
@@ -94,9 +116,14 @@ export class RedisProcess {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** What redis-cli says to a command, over the Unix socket. */
+  /** What redis-cli says to a command, over the Unix socket. @throws where that is an error. */
   cli(...args: readonly string[]): string {
-    return execFileSync("redis-cli", ["-s", this.socket, ...args], { encoding: "utf8" }).trim();
+    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" }).trim();
+  }
+
+  /** Whether a script keeps it from anything else. */
+  isBusy(): boolean {
+    return /^BUSY/.test(spawnSync("redis-cli", ["-s", this.socket, "GET", "x"], { encoding: "utf8" }).stdout);
   }
 
   async #answers(): Promise<void> {

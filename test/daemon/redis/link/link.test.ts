@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connectLink, type Link, Script, ServerError } from "../../../../daemon/redis/link/link.ts";
 import { until } from "../../../support/processes.ts";
+import { linkOptions } from "../../../support/redis/link-options.ts";
 import { describeWithRedis, RedisProcess } from "../../../support/redis/redis-server.ts";
 
 const SET = new Script("redis.call('SET',KEYS[1],ARGV[1]) redis.call('GETRANGE',KEYS[1],0,0) return 1");
@@ -12,7 +13,7 @@ describeWithRedis("a link to a server", () => {
   let redis: RedisProcess;
   const links: Link[] = [];
   const connect = async (url: string): Promise<Link> => {
-    const link = await connectLink({ url, waitMs: 10_000, answerMs: 5_000 });
+    const link = await connectLink(linkOptions(url));
     links.push(link);
     return link;
   };

@@ -20,9 +20,11 @@ export class ServerError extends Error {
 }
 
 /** Codes of a server that may do the same call a moment later, and has done nothing of it. */
-const LATER = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"];
+const LATER = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
 /** Codes of a server that is the wrong one for every call, and perhaps was the right one a moment ago. */
 const ELSEWHERE = ["READONLY", "NOAUTH"];
+
+const MAX_MESSAGE_CHARACTERS = 300;
 
 export function isLater(error: unknown): error is ServerError {
   return error instanceof ServerError && LATER.includes(error.code);
@@ -32,8 +34,9 @@ export function isElsewhere(error: unknown): error is ServerError {
   return error instanceof ServerError && ELSEWHERE.includes(error.code);
 }
 
-/** Redis names arguments of commands that it does not know, and what a script was called with: keys are ids, and those are passwords. */
+/** Redis names arguments of commands that it does not know, which may be ids, and those are passwords, and the user whom it refuses. */
 export function refusalOf({ message }: ErrorReply): ServerError {
   const [, code = "ERR"] = /^([A-Z]+)\b/.exec(message) ?? [];
-  return new ServerError("refused", code, message.replace(/,? with args beginning with:.*/s, "").slice(0, 300));
+  const plain = message.replace(/,? with args beginning with:.*/s, "").replace(/\bUser \S+/, "This user");
+  return new ServerError("refused", code, plain.slice(0, MAX_MESSAGE_CHARACTERS));
 }

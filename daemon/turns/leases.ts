@@ -3,8 +3,8 @@
 
 import { type Contents, stateOf } from "../memory/cache.ts";
 import type { Log, Metrics } from "../report/report.ts";
+import { type Lease, type LeaseTurn, leaseLost, type Turn, type Turns } from "./calls.ts";
 import { LeaseWaits } from "./lease-waits.ts";
-import { type Lease, type LeaseTurn, leaseLost, type Turn, type Turns } from "./turns.ts";
 
 /** Numbers only grow, also over restarts of the daemon, as long as fewer than 1024 leases are granted a millisecond. */
 class Fences {

@@ -5,9 +5,10 @@ import { SessionError, SucceededError } from "../../protocol/errors.ts";
 import type { CommitTurn as Commit, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
 import { ABSENT, type Contents, knows, stateOf } from "../memory/cache.ts";
 
-import type { Ending } from "./tombstones.ts";
-
 export type { Caller, EndTurn, LeaseTurn, ReadTurn, TouchTurn, Waiting } from "../backend/backend.ts";
+
+/** What became of a session that is not there any more. succeeded: it goes on under another id. */
+export type Ending = "ended" | "succeeded";
 
 /** The session that a new one takes the place of. It is held until that is written or refused. */
 export interface Origin {
@@ -59,6 +60,10 @@ export class Turns {
 
   get count(): number {
     return this.#queue.length + this.#reads.length + (this.#lease?.turns.length ?? 0);
+  }
+
+  get readCount(): number {
+    return this.#reads.length;
   }
 
   get hasWork(): boolean {

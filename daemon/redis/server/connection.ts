@@ -3,37 +3,40 @@
 
 import type { ErrorReply } from "@redis/client";
 import { SessionError } from "../../../protocol/errors.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Script } from "./script.ts";
 import { refusalOf, ServerError } from "./server-error.ts";
 
 export type Argument = string | Buffer;
 
-/** Where to connect, and as whom. */
-export interface Endpoint {
-  readonly socket: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** Undefined: no TLS. */
-  readonly tls: TlsFiles | undefined;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly database: number;
+/** So many replicas have to have it; the server asks them for so long. The same for all calls of a connection. */
+export interface Replicated {
+  readonly replicas: number;
+  readonly ms: number;
 }
 
-interface TlsFiles {
-  readonly ca: Buffer | undefined;
-  readonly cert: Buffer | undefined;
-  readonly key: Buffer | undefined;
-  readonly servername: string | undefined;
+export interface RunOptions {
+  /** A command that goes out directly before the script. */
+  readonly before?: readonly Argument[] | undefined;
+  /** Undefined: done when the server has done it. */
+  readonly replicated?: Replicated | undefined;
 }
 
 export interface ConnectionOptions {
   /** How long it may take until the connection is there, and how long one answer may take. */
   readonly answerMs: number;
+  /** Whether the server is to tell what changes: a Sentinel cannot. */
+  readonly tracks: boolean;
+  /** Ends it, also while it is being made. */
+  readonly signal: AbortSignal;
   /** Keys that another connection has changed; null: all may have. Called before any answer that came later is given. */
   readonly onInvalidated: (keys: readonly string[] | null) => void;
 }
 
 type Package = typeof import("@redis/client");
 type Client = ReturnType<Package["createClient"]>;
+
+const TLS_HINT = "(Does it want TLS? Then the URL begins with rediss://.)";
 
 let loaded: Promise<Package> | undefined;
 
@@ -62,6 +65,8 @@ export class Connection {
   /** What had been sent at the last two ticks of the watch, the older one first. */
   #marks: readonly [number, number] = [0, 0];
   #end: ServerError | undefined;
+  #waiting: Promise<number> | undefined;
+  readonly #abort = (): void => this.close();
   #tellEnd: (reason: ServerError) => void = () => {};
   /** Resolves when it is over, with the reason. Calls without an answer fail as "unsure" in the same turn. */
   readonly closed: Promise<ServerError> = new Promise((resolve) => {
@@ -74,8 +79,9 @@ export class Connection {
     this.#isReply = (error): error is ErrorReply => error instanceof redis.ErrorReply;
     const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
     this.#typed = client.withTypeMapping(types) as unknown as Client;
+    options.signal.addEventListener("abort", this.#abort);
     this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
-    client.on("error", (error: Error) => this.#close(new ServerError("unsure", "CUT", causeOf(error))));
+    client.on("error", (error: Error) => this.#close(this.#failureOf(error, "unsure")));
     client.on("invalidate", (key: Buffer | string | null) => {
       if (this.#end === undefined) options.onInvalidated(key === null ? null : [String(key)]);
     });
@@ -84,28 +90,32 @@ export class Connection {
   /** @throws ServerError "refused": what the server, or the way there, said. */
   static async open(endpoint: Endpoint, options: ConnectionOptions): Promise<Connection> {
     const redis = await loadPackage();
-    const { username, password, database, socket, tls } = endpoint;
+    const { username, password, database, address, tls } = endpoint;
     const client = redis.createClient({
       RESP: 3,
       database,
       disableClientInfo: true,
       disableOfflineQueue: true,
-      emitInvalidate: true,
+      emitInvalidate: options.tracks,
       maintNotifications: "disabled",
       // Its own deadline is a timer for each call, and gives up the call, not the connection.
       commandOptions: { timeout: 0 },
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
-      socket: { ...socket, ...tlsOptions(tls), connectTimeout: options.answerMs, reconnectStrategy: false },
+      socket: { ...address, ...tlsOptions(tls), connectTimeout: options.answerMs, reconnectStrategy: false },
     } as Parameters<Package["createClient"]>[0]) as unknown as Client;
     const connection = new Connection(redis, client, options);
     try {
+      if (options.signal.aborted) throw closedError();
       await connection.#connect();
       return connection;
     } catch (error) {
-      const reason = connection.#end ?? connection.#failureOf(error, "refused");
+      const { code, message, cause } = connection.#end ?? connection.#failureOf(error, "refused");
       connection.close();
-      throw new ServerError("refused", reason.code, reason.message);
+      // It hung up at the first words, which were not in TLS.
+      const isHint =
+        code === "CUT" && tls === undefined && "host" in address && !/ECONNREFUSED|ENOTFOUND/.test(message);
+      throw new ServerError("refused", code, isHint ? `${message} ${TLS_HINT}` : message, { cause });
     }
   }
 
@@ -115,7 +125,7 @@ export class Connection {
     try {
       await this.#client.connect();
       // Again, because the package asks without NOLOOP: what this connection changes itself need not be pushed to it.
-      await this.call(["CLIENT", "TRACKING", "ON", "NOLOOP"]);
+      if (this.#options.tracks) await this.call(["CLIENT", "TRACKING", "ON", "NOLOOP"]);
     } finally {
       clearTimeout(timer);
     }
@@ -139,18 +149,44 @@ export class Connection {
   }
 
   /** @throws ServerError */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    how: RunOptions = {},
+  ): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
     try {
-      return await this.call(["EVALSHA", script.digest, ...rest]);
+      return await this.#send(["EVALSHA", script.digest, ...rest], how);
     } catch (error) {
       if (!(error instanceof ServerError) || error.code !== "NOSCRIPT") throw error;
-      return this.call(["EVAL", script.text, ...rest]);
+      return this.#send(["EVAL", script.text, ...rest], how);
     }
   }
 
+  async #send(call: readonly Argument[], { before, replicated }: RunOptions): Promise<unknown> {
+    const first = before === undefined ? undefined : this.call(before);
+    const answer = this.call(call);
+    if (first === undefined && replicated === undefined) return answer;
+    // It has been done when its answer comes, whatever becomes of the question after it.
+    const count = replicated && this.#wait(replicated).catch(() => 0);
+    const [, reply, replicas = 0] = await Promise.all([first, answer, count]);
+    if (replicated === undefined || replicas >= replicated.replicas) return reply;
+    const what = `Only ${replicas} of ${replicated.replicas} replicas confirmed it within ${replicated.ms} ms.`;
+    throw new ServerError("unsure", "UNREPLICATED", what);
+  }
+
+  /** One WAIT, behind all that go out in this turn and want one. Whatever comes after it waits as well. */
+  #wait({ replicas, ms }: Replicated): Promise<number> {
+    this.#waiting ??= Promise.resolve().then(() => {
+      this.#waiting = undefined;
+      return this.call(["WAIT", String(replicas), String(ms)]) as Promise<number>;
+    });
+    return this.#waiting;
+  }
+
   /** Cuts it at once; what is under way fails as "unsure". */
-  close(reason: ServerError = new ServerError("unsure", "CLOSED", "The connection to Redis was closed.")): void {
+  close(reason: ServerError = closedError()): void {
     this.#close(reason);
   }
 
@@ -158,6 +194,7 @@ export class Connection {
     if (this.#end !== undefined) return;
     this.#end = reason;
     clearInterval(this.#watch);
+    this.#options.signal.removeEventListener("abort", this.#abort);
     this.#client.destroy();
     this.#tellEnd(reason);
   }
@@ -188,11 +225,15 @@ export class Connection {
     if (error instanceof ServerError) return error;
     if (this.#isReply(error)) return refusalOf(error);
     if (this.#end !== undefined) return new ServerError(outcome, this.#end.code, this.#end.message);
-    return new ServerError(outcome, "CUT", causeOf(error));
+    return new ServerError(outcome, "CUT", causeOf(error), { cause: error });
   }
 }
 
-function tlsOptions(tls: TlsFiles | undefined): object {
+function closedError(): ServerError {
+  return new ServerError("unsure", "CLOSED", "The connection to Redis was closed.");
+}
+
+function tlsOptions(tls: Endpoint["tls"]): object {
   if (tls === undefined) return {};
   return { tls: true, ...Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) };
 }

@@ -8,7 +8,7 @@
 // Only a call that asks can close a ring: a lease that is granted is a new one, and its holder waits for nothing yet.
 
 import { SessionError } from "../../protocol/errors.ts";
-import type { Turn } from "./turns.ts";
+import type { Turn } from "./calls.ts";
 
 /** A lease in force. */
 interface Held {

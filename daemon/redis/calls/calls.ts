@@ -1,0 +1,297 @@
+// The way to Redis: what the sessions of one turn of the event loop want is gathered and goes out in calls of some keys each, so that Redis works on the
+// first while the next is being written. Also the barrier, which all reads of a turn share. Knows no session.
+
+import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
+import { Clock } from "./clock.ts";
+import { CONFIRM, INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
+
+/** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
+const KEYS_PER_CALL = 24;
+/** Bytes of arguments of one call, beyond which no other key is added to it. */
+const BYTES_PER_CALL = 256 * 1024;
+
+/** The version of what is not there. */
+const NOTHING: Buffer = Buffer.alloc(8);
+const MAX_NUMBER: number = 10 ** NUMBER_DIGITS - 1;
+
+export { MEMBERS } from "./scripts.ts";
+
+/** The code of a change that is stored, and not on as many replicas as were asked for. */
+export const UNREPLICATED = "UNREPLICATED";
+
+/** How long it is looked for what became of a call. */
+export const UNSURE_MS = 10_000;
+
+export type Argument = string | Buffer;
+
+/** What is to be done to one key (`scripts.ts`, WRITE). */
+export interface Order {
+  readonly what: "c" | "l" | "t" | "u" | "x";
+  /** The version that is known; empty: nothing. */
+  readonly version: Buffer;
+  readonly holder: Buffer;
+  readonly bytes: Buffer;
+  /** ms, of Redis' clock or from now. */
+  readonly number: number;
+}
+/** A number, a value or summary, an empty buffer for nothing, or an error of this key alone. */
+export type Answer = Buffer | number | ServerError;
+
+interface Wanted {
+  readonly key: string;
+  readonly args: readonly Argument[];
+  /** Exactly one of both is called, once. */
+  readonly answer: (answer: Answer) => void;
+  readonly fail: (error: ServerError) => void;
+}
+
+/** What one server is asked for in a turn. */
+interface Gathered {
+  readonly reads: Wanted[];
+  readonly writes: Wanted[];
+  readonly indexes: Wanted[];
+}
+
+export interface CallsOptions {
+  /** So many replicas have a change before it counts. */
+  readonly replicas: number;
+  /** How long they may take, in ms. */
+  readonly replicaWaitMs: number;
+  /** Asks for `flush` at the end of this turn of the event loop. */
+  readonly requestFlush: () => void;
+}
+
+/** What is counted for the status. */
+export interface CallCounts {
+  scriptCalls: number;
+  keysRead: number;
+  keysWritten: number;
+  /** Changes that came too late: another host was faster. */
+  overtaken: number;
+  barriers: number;
+  barrierMs: number;
+}
+
+export class Calls {
+  readonly counts: CallCounts = {
+    scriptCalls: 0,
+    keysRead: 0,
+    keysWritten: 0,
+    overtaken: 0,
+    barriers: 0,
+    barrierMs: 0,
+  };
+  readonly #link: Link;
+  readonly #options: CallsOptions;
+  readonly #gathered = new Map<Server, Gathered>();
+  readonly #clocks = new Map<Server, Clock>();
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(link: Link, options: CallsOptions) {
+    this.#link = link;
+    this.#options = options;
+  }
+
+  /** A node of a cluster takes no two keys in one call. */
+  get #keysPerCall(): number {
+    return this.#link.isSharded ? 1 : KEYS_PER_CALL;
+  }
+
+  get isWorking(): boolean {
+    return this.#underWay.size > 0 || this.#gathered.size > 0;
+  }
+
+  /** The clock of the server that has this key. */
+  clockOf(key: string): Clock {
+    return this.#clock(this.#link.serverOf(key));
+  }
+
+  read(key: string, version: Buffer): Promise<Answer> {
+    return this.#want(key, "reads", [version]);
+  }
+
+  write(key: string, order: Order): Promise<Answer> {
+    return this.#want(key, "writes", [orderBytes(order), order.bytes]);
+  }
+
+  /** One id in the index of its prefix. Resolves to its place, and how many there are. @throws ServerError */
+  index(key: string, args: readonly Argument[]): Promise<readonly [place: string, count: number]> {
+    return untilSure(async () => {
+      const [place, count] = (await this.#want(key, "indexes", args)) as unknown as readonly [Buffer, number];
+      return [String(place), count];
+    });
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    for (const [server, { reads, writes, indexes }] of this.#gathered) {
+      this.counts.keysRead += reads.length;
+      this.counts.keysWritten += writes.length;
+      const most = this.#keysPerCall;
+      for (const call of callsOf(reads, most)) this.#run(server, READ, call);
+      for (const call of callsOf(writes, most)) this.#run(server, WRITE, call);
+      for (const call of callsOf(indexes, most)) this.#run(server, INDEX, call);
+    }
+    this.#gathered.clear();
+  }
+
+  /**
+   * The server's time, in ms, and after it everything is known that was acknowledged to anybody before this was called.
+   *
+   * @throws ServerError
+   */
+  barrier(server: Server): Promise<number> {
+    return this.#track(this.#barrier(server));
+  }
+
+  /** Brings the clocks up to their servers. */
+  async setClocks(): Promise<void> {
+    await Promise.all(this.#link.servers.map((server) => this.barrier(server)));
+  }
+
+  /** Summary and length of each, in the order of the keys. @throws ServerError */
+  async look(keys: readonly string[]): Promise<readonly (readonly [summary: Answer, length: number])[]> {
+    const found = new Map<string, readonly [Answer, number]>();
+    const calls = this.#link.servers.flatMap((server) => {
+      const own = keys.filter((key) => this.#link.serverOf(key) === server);
+      return slicesOf(own, this.#keysPerCall).map((some) => ({ server, some }));
+    });
+    await Promise.all(
+      calls.map(async ({ server, some }) => {
+        const answers = (await untilSure(() => this.#track(server.run(LOOK, some, [])))) as Answer[];
+        for (const [n, key] of some.entries()) found.set(key, [answers[2 * n] as Answer, Number(answers[2 * n + 1])]);
+      }),
+    );
+    return keys.map((key) => found.get(key) ?? [Buffer.alloc(0), 0]);
+  }
+
+  /** Resolves when as many replicas as were asked for have what is known to be stored, and was stored by another call. @throws ServerError */
+  async confirm(key: string): Promise<void> {
+    const { replicas, replicaWaitMs } = this.#options;
+    if (replicas === 0) return;
+    await this.#track(this.#link.serverOf(key).run(CONFIRM, [key], [], { replicas, ms: replicaWaitMs }));
+  }
+
+  /** One call of another script, which may be done twice. @throws ServerError */
+  run(script: Script, key: string, args: readonly Argument[]): Promise<unknown> {
+    return untilSure(() => this.#track(this.#link.serverOf(key).run(script, [key], args)));
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
+  #want(key: string, kind: keyof Gathered, args: readonly Argument[]): Promise<Answer> {
+    const server = this.#link.serverOf(key);
+    const gathered = this.#gathered.get(server) ?? { reads: [], writes: [], indexes: [] };
+    this.#gathered.set(server, gathered);
+    this.#options.requestFlush();
+    return new Promise((answer, fail) => gathered[kind].push({ key, args, answer, fail }));
+  }
+
+  #run(server: Server, script: Script, wanted: readonly Wanted[]): void {
+    this.counts.scriptCalls += 1;
+    const keys = wanted.map(({ key }) => key);
+    const args = script === INDEX ? wanted.flatMap((one) => one.args) : joined(wanted);
+    const { replicas, replicaWaitMs } = this.#options;
+    const replicated = script === WRITE && replicas > 0 ? { replicas, ms: replicaWaitMs } : undefined;
+    const answers = server.run(script, keys, args, replicated) as Promise<Answer[]>;
+    void this.#track(
+      answers.then(
+        (all) => {
+          const width = all.length / wanted.length;
+          for (const [n, one] of wanted.entries()) {
+            one.answer((width === 1 ? all[n] : all.slice(n * width, (n + 1) * width)) as Answer);
+          }
+        },
+        (error: unknown) => {
+          for (const one of wanted) one.fail(asServerError(error));
+        },
+      ),
+    );
+  }
+
+  async #barrier(server: Server): Promise<number> {
+    const sentMs = performance.now();
+    const serverMs = await server.barrier();
+    this.#clock(server).note(serverMs, sentMs);
+    this.counts.barriers += 1;
+    this.counts.barrierMs += performance.now() - sentMs;
+    return serverMs;
+  }
+
+  #clock(server: Server): Clock {
+    const known = this.#clocks.get(server);
+    if (known !== undefined) return known;
+    const clock = new Clock();
+    this.#clocks.set(server, clock);
+    // Until it is answered the host's own clock counts. Whatever the reason: whoever needs an answer is told it.
+    this.barrier(server).catch(() => undefined);
+    return clock;
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    const done = work.finally(() => this.#underWay.delete(done));
+    this.#underWay.add(done);
+    done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** What may be done twice is done again while the connection breaks. */
+async function untilSure<T>(call: () => Promise<T>): Promise<T> {
+  const untilMs = performance.now() + UNSURE_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      const isUnsure = error instanceof ServerError && error.outcome === "unsure";
+      if (!isUnsure || performance.now() > untilMs) throw error;
+    }
+  }
+}
+
+/** The first arguments of all as one, and the others. A version that is not there is zeros. */
+function joined(wanted: readonly Wanted[]): Argument[] {
+  const heads = wanted.map(({ args: [head] }) =>
+    head === undefined || head.length === 0 ? NOTHING : (head as Buffer),
+  );
+  return [Buffer.concat(heads), ...wanted.flatMap(({ args: [, ...others] }) => others)];
+}
+
+function orderBytes({ what, version, holder, number }: Order): Buffer {
+  const order = Buffer.alloc(ORDER_BYTES);
+  order.write(what, 0, "latin1");
+  version.copy(order, 1);
+  holder.copy(order, 1 + NOTHING.length);
+  const digits = String(Math.min(Math.ceil(number), MAX_NUMBER)).padStart(NUMBER_DIGITS, "0");
+  order.write(digits, ORDER_BYTES - NUMBER_DIGITS, "latin1");
+  return order;
+}
+
+function callsOf(wanted: readonly Wanted[], most: number): Wanted[][] {
+  const calls: Wanted[][] = [];
+  let bytes = 0;
+  for (const one of wanted) {
+    const call = calls.at(-1);
+    const own = one.args.reduce((sum, arg) => sum + arg.length, one.key.length);
+    if (call !== undefined && call.length < most && bytes + own <= BYTES_PER_CALL) call.push(one);
+    else {
+      calls.push([one]);
+      bytes = 0;
+    }
+    bytes += own;
+  }
+  return calls;
+}
+
+function slicesOf(keys: readonly string[], most: number): string[][] {
+  const slices: string[][] = [];
+  for (let at = 0; at < keys.length; at += most) slices.push(keys.slice(at, at + most));
+  return slices;
+}
+
+function asServerError(error: unknown): ServerError {
+  return error instanceof ServerError ? error : new ServerError("unsure", "ERR", String(error));
+}

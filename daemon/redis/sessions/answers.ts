@@ -1,0 +1,102 @@
+// Answers of calls that change nothing: those that need to know only that the copy is current, those that were carried out before, and refusals.
+
+import { isCode } from "../../../protocol/errors.ts";
+import { KIND, type State } from "../../../protocol/wire/wire.ts";
+import { type CommitTurn, gone, leaseLost, type ReadTurn, type TouchTurn, type Turn } from "../../turns/turns.ts";
+import { isMarked } from "../value/value.ts";
+import type { Copy } from "./copy.ts";
+import { unanswered, unstored } from "./failures.ts";
+import type { House, Verification } from "./house.ts";
+import type { Leasing } from "./leasing.ts";
+import { markOf } from "./plan.ts";
+
+/** A session as its readers see it. */
+interface Readable {
+  readonly id: string;
+  read(turn: ReadTurn): void;
+  answerRead(turn: ReadTurn, nowMs: number): void;
+}
+
+interface Enterable extends Readable {
+  enter(turn: Turn): void;
+}
+
+interface AnswersParts<S> {
+  readonly copy: Copy;
+  readonly leasing: Leasing;
+  readonly house: House<S>;
+}
+
+export class Answers<S extends Enterable> {
+  readonly #session: S;
+  readonly #parts: AnswersParts<S>;
+
+  constructor(session: S, parts: AnswersParts<S>) {
+    this.#session = session;
+    this.#parts = parts;
+  }
+
+  /** Its lease is over, if it had one here: but it may be a commit that was applied under it, and whose answer was lost. */
+  ofMark(turn: CommitTurn): ReadTurn {
+    const answer = (): void => {
+      if (isMarked(this.#parts.copy.marks, markOf(turn))) this.repeat(turn);
+      else turn.fail(leaseLost(this.#session.id));
+    };
+    return { caller: turn.caller, known: 0, answer, fail: turn.fail };
+  }
+
+  /** Of a commit that is in the value already: the present state. */
+  repeat(turn: CommitTurn): void {
+    const { caller, answer, fail, options } = turn;
+    const { house, leasing } = this.#parts;
+    house.metrics.duplicates += 1;
+    leasing.closeReleased(turn);
+    const { id } = this.#session;
+    const { successor = id } = options;
+    this.#confirmed(successor).then(
+      () => house.read(successor, { caller, known: 0, answer, fail }),
+      (error: unknown) => fail(unstored(id, error)),
+    );
+  }
+
+  /** The answer that was lost may have been that no replica had it. */
+  async #confirmed(successor: string): Promise<void> {
+    const { house } = this.#parts;
+    const { id } = this.#session;
+    if (successor !== id) await house.whenComplete(id);
+    const ids = successor === id ? [id] : [id, successor];
+    await Promise.all(ids.map((one) => house.calls.confirm(house.keyOf(one))));
+  }
+
+  /** That there never was a session is told by no value: only the barrier tells that none was made meanwhile. */
+  refuse(turn: Turn, problem: Error): void {
+    const { house, leasing, copy } = this.#parts;
+    const refuse = (): void => {
+      leasing.closeReleased(turn);
+      turn.fail(problem);
+    };
+    if (copy.stored !== undefined || !isCode(problem, "ERR_SESSION_GONE")) {
+      refuse();
+      return;
+    }
+    house.verify(this.#session, {
+      current: refuse,
+      stale: () => this.#session.enter(turn),
+      failed: (error) => turn.fail(unanswered(this.#session.id, error)),
+    });
+  }
+}
+
+export function readCheck(session: Readable, turn: ReadTurn): Verification {
+  return {
+    current: (nowMs) => session.answerRead(turn, nowMs),
+    stale: () => session.read(turn),
+    failed: (error) => turn.fail(unanswered(session.id, error)),
+  };
+}
+
+/** A touch of a session that has a young stamp writes nothing, but the session must be there. */
+export function touchCheck(session: Readable, { caller, base, answer, fail }: CommitTurn | TouchTurn): Verification {
+  const tell = (state: State): void => (state.kind === KIND.absent ? fail(gone(session.id)) : answer(state));
+  return readCheck(session, { caller, known: base, answer: tell, fail });
+}

@@ -1,0 +1,197 @@
+// What Redis holds under a session's key, as bytes: a head, a body, and the marks of commits that may be sent again. One value is all there is of a
+// session, so version, lease, contents and marks change in one step or not at all, and are lost together. Knows no Redis and no clock.
+//
+//   0  kind           "S" a session, "T" one that has ended, "R" an id that is kept for a session to come
+//   1  7 bytes        by chance, anew with every change: with the kind they are the version. Never a counter: after a failover that lost writes
+//                     a counter would come again with other contents
+//   8  12 bytes       who holds the lease, or dashes
+//  20  13 digits      when that is over, in ms of Redis' clock
+//  33  u32            bytes of the marks, which are the last ones of the value
+//  37  body           S: the image. T: "e", "s" when it goes on under another id, or "d", u16 length, that id, and the value that is to be there.
+//                     R: the id of the session that is to go on under this one
+//
+// The first bytes of an image are its stamp and its life time: they lie at fixed places, where scripts find them.
+
+import { randomFillSync } from "node:crypto";
+import { SessionError } from "../../../protocol/errors.ts";
+import { HEADER_BYTES } from "../../../protocol/image/image.ts";
+
+export { isMarked, type Mark, withMark } from "./marks.ts";
+
+export const VERSION_BYTES = 8;
+const HOLDER_AT: number = VERSION_BYTES;
+export const HOLDER_BYTES = 12;
+const DEADLINE_AT: number = HOLDER_AT + HOLDER_BYTES;
+const DEADLINE_BYTES = 13;
+const MARKS_LENGTH_AT: number = DEADLINE_AT + DEADLINE_BYTES;
+export const HEAD_BYTES: number = MARKS_LENGTH_AT + 4;
+/** Head, stamp and life time: what a script answers of a value whose version is known. No value of a session is so short. */
+export const SUMMARY_BYTES: number = HEAD_BYTES + HEADER_BYTES;
+/** The last bytes of a version, as many as a number holds exactly. */
+const NAME_BYTES = 6;
+const CHANCE_BYTES = 4096;
+
+const KIND = { session: 0x53, ended: 0x54, reserved: 0x52 } as const;
+const ENDING = { ended: 0x65, succeeded: 0x73, departing: 0x64 } as const;
+
+export const NO_VERSION: Buffer = Buffer.alloc(0);
+export const NO_MARKS: Buffer = Buffer.alloc(0);
+export const NOBODY: Buffer = Buffer.alloc(HOLDER_BYTES, "-");
+export const NO_LEASE: Buffer = Buffer.concat([NOBODY, Buffer.alloc(DEADLINE_BYTES, "0")]);
+
+interface Kept {
+  readonly version: Buffer;
+  /** Who holds the lease and until when, as it stands in the value. */
+  readonly lease: Buffer;
+  readonly marks: Buffer;
+}
+
+export interface StoredSession extends Kept {
+  readonly kind: "session";
+  readonly image: Buffer;
+}
+
+/** A tombstone. */
+export interface StoredEnd extends Kept {
+  readonly kind: "ended";
+  readonly ending: "ended" | "succeeded";
+  /** Where the session goes on, as long as it may not be there yet. */
+  readonly departure: Departure | undefined;
+}
+
+export interface Departure {
+  readonly successor: string;
+  /** The value that is to be under the successor's key. */
+  readonly value: Buffer;
+}
+
+/** An id that is kept for a session which is to go on under it. */
+export interface StoredReserve extends Kept {
+  readonly kind: "reserved";
+  readonly origin: string;
+}
+
+export type Stored = StoredSession | StoredEnd | StoredReserve;
+
+let chance: Buffer = Buffer.alloc(0);
+let chanceAt = 0;
+
+/** The body and the marks behind a head with a new version. */
+function compose(kind: number, body: readonly Buffer[], { lease = NO_LEASE, marks }: Writing): Buffer {
+  const length = body.reduce((sum, part) => sum + part.length, HEAD_BYTES + marks.length);
+  const value = Buffer.allocUnsafe(length);
+  value[0] = kind;
+  drawInto(value);
+  lease.copy(value, HOLDER_AT);
+  value.writeUInt32BE(marks.length, MARKS_LENGTH_AT);
+  let at = HEAD_BYTES;
+  for (const part of body) at += part.copy(value, at);
+  marks.copy(value, at);
+  return value;
+}
+
+export interface Writing {
+  readonly marks: Buffer;
+  /** Default: none. */
+  readonly lease?: Buffer;
+}
+
+/** What is drawn here only has to be different: it protects nothing. */
+function drawInto(value: Buffer): void {
+  const bytes = VERSION_BYTES - 1;
+  if (chanceAt + bytes > chance.length) {
+    chance = randomFillSync(Buffer.allocUnsafeSlow(CHANCE_BYTES));
+    chanceAt = 0;
+  }
+  chance.copy(value, 1, chanceAt, chanceAt + bytes);
+  chanceAt += bytes;
+  // Nothing is to be named 0: that means "none".
+  if (nameOf(value) === 0) value[VERSION_BYTES - 1] = 1;
+}
+
+export function sessionValue(image: Buffer, writing: Writing): Buffer {
+  return compose(KIND.session, [image], writing);
+}
+
+/** The marks stay: whoever sends a commit again that was applied before the end is told so. */
+export function endedValue(ending: "ended" | "succeeded", marks: Buffer): Buffer {
+  return compose(KIND.ended, [Buffer.of(ENDING[ending])], { marks });
+}
+
+/** The session has ended, and goes on under another id as soon as somebody puts the value there. */
+export function departingValue({ successor, value }: Departure, marks: Buffer): Buffer {
+  const id = Buffer.from(successor);
+  const head = Buffer.of(ENDING.departing, id.length >> 8, id.length & 0xff);
+  return compose(KIND.ended, [head, id, value], { marks });
+}
+
+export function reservedValue(origin: string): Buffer {
+  return compose(KIND.reserved, [Buffer.from(origin)], { marks: NO_MARKS });
+}
+
+export function isVersion(one: Buffer | undefined, other: Buffer): boolean {
+  return one?.equals(other) === true;
+}
+
+/** The version as a number, which names a state of the session on the wire. Above 0. */
+export function nameOf(value: Buffer): number {
+  return value.readUIntBE(VERSION_BYTES - NAME_BYTES, NAME_BYTES);
+}
+
+/**
+ * The parts of a value, which are views of it.
+ *
+ * @throws SessionError ERR_UNREADABLE where it is nothing that we have written.
+ */
+export function readValue(id: string, value: Buffer): Stored {
+  const end = value.length < HEAD_BYTES ? -1 : value.length - value.readUInt32BE(MARKS_LENGTH_AT);
+  if (end < HEAD_BYTES) throw unreadable(id);
+  const kept = {
+    version: value.subarray(0, VERSION_BYTES),
+    lease: value.subarray(HOLDER_AT, MARKS_LENGTH_AT),
+    marks: value.subarray(end),
+  };
+  const body = value.subarray(HEAD_BYTES, end);
+  if (value[0] === KIND.session && body.length > HEADER_BYTES) return { kind: "session", image: body, ...kept };
+  if (value[0] === KIND.reserved) return { kind: "reserved", origin: body.toString(), ...kept };
+  if (value[0] !== KIND.ended) throw unreadable(id);
+  const ending = body[0] === ENDING.ended ? "ended" : "succeeded";
+  return { kind: "ended", ending, departure: departureIn(id, body), ...kept };
+}
+
+function departureIn(id: string, body: Buffer): Departure | undefined {
+  if (body[0] === ENDING.ended || body[0] === ENDING.succeeded) return undefined;
+  if (body[0] !== ENDING.departing || body.length < 3) throw unreadable(id);
+  const end = 3 + body.readUInt16BE(1);
+  return { successor: body.toString("utf8", 3, end), value: body.subarray(end) };
+}
+
+/** The same session with the lease and the stamp of a summary, which has its version. */
+export function withSummary(stored: StoredSession, summary: Buffer): StoredSession {
+  const header = summary.subarray(HEAD_BYTES);
+  const isSameHeader = stored.image.subarray(0, HEADER_BYTES).equals(header);
+  const image = isSameHeader ? stored.image : Buffer.concat([header, stored.image.subarray(HEADER_BYTES)]);
+  return { ...stored, image, lease: summary.subarray(HOLDER_AT, MARKS_LENGTH_AT) };
+}
+
+export function unreadable(id: string, why = "it is nothing that this program has written"): SessionError {
+  return new SessionError("ERR_UNREADABLE", `What Redis holds for session ${id} cannot be read: ${why}.`);
+}
+
+/** What the summary of a value says: "other" is a tombstone, or an id that is kept; undefined nothing of ours. */
+export function kindOf(summary: Buffer): "session" | "other" | undefined {
+  if (summary[0] === KIND.session) return summary.length === SUMMARY_BYTES ? "session" : undefined;
+  return summary.length >= HEAD_BYTES && (summary[0] === KIND.ended || summary[0] === KIND.reserved)
+    ? "other"
+    : undefined;
+}
+
+/** Bytes of an image in a value of so many bytes. */
+export function imageBytesOf(summary: Buffer, valueBytes: number): number {
+  return valueBytes - HEAD_BYTES - summary.readUInt32BE(MARKS_LENGTH_AT);
+}
+
+/** Stamp and life time, which stand where an image has them. */
+export function headerIn(summary: Buffer): Buffer {
+  return summary.subarray(HEAD_BYTES, SUMMARY_BYTES);
+}

@@ -1,0 +1,111 @@
+// A master that dies or is shut off while others take over: the link finds the new one by itself, and nothing that was acknowledged to a
+// replica is lost.
+
+import { afterEach, expect, it } from "vitest";
+import { connectLink, type Link, Script } from "../../../../daemon/redis/link/link.ts";
+import { until } from "../../../support/processes.ts";
+import { startCluster } from "../../../support/redis/cluster.ts";
+import { linkOptions } from "../../../support/redis/link-options.ts";
+import { describeWithRedis, KEEPING, RedisProcess } from "../../../support/redis/redis-server.ts";
+
+const ADD = new Script("redis.call('APPEND',KEYS[1],'x') return #redis.call('GET',KEYS[1])");
+
+describeWithRedis("a failover", () => {
+  const ends: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end();
+  });
+  const connect = async (url: string): Promise<Link> => {
+    const link = await connectLink(linkOptions(url, { answerMs: 500, waitMs: 60_000 }));
+    ends.push(() => link.close());
+    return link;
+  };
+
+  /** Adds one after the other until it is stopped; what was acknowledged by a replica, and what may have been done besides. */
+  async function adding(
+    link: Link,
+    key: string,
+    isOver: () => boolean,
+  ): Promise<{ acknowledged: number; unsure: number }> {
+    const count = { acknowledged: 0, unsure: 0 };
+    while (!isOver()) {
+      try {
+        await link.serverOf(key).run(ADD, [key], [], { replicas: 1, ms: 200 });
+        count.acknowledged++;
+      } catch {
+        count.unsure++;
+      }
+    }
+    return count;
+  }
+
+  async function sentinels(master: RedisProcess): Promise<readonly RedisProcess[]> {
+    const watched = ["down-after-milliseconds m 500", "failover-timeout m 3000", "parallel-syncs m 1"];
+    const lines = [`monitor m 127.0.0.1 ${master.port} 2`, ...watched].map((line) => `sentinel ${line}`);
+    const all: RedisProcess[] = [];
+    for (let number = 0; number < 3; number++) {
+      const sentinel = await RedisProcess.startSentinel(lines);
+      ends.push(() => sentinel.remove());
+      all.push(sentinel);
+    }
+    await until(() => all.every((one) => /slaves=1,sentinels=3/.test(one.cli("INFO", "sentinel"))));
+    return all;
+  }
+
+  for (const [fault, signal] of [["dies", "SIGKILL"] as const, ["stands still", "SIGSTOP"] as const]) {
+    it(`by Sentinels is followed when the master ${fault}`, async () => {
+      const master = await RedisProcess.start(KEEPING);
+      const replica = await RedisProcess.start([...KEEPING, "--replicaof", "127.0.0.1", String(master.port)]);
+      for (const server of [master, replica]) ends.push(() => server.remove());
+      await until(() => /master_link_status:up/.test(replica.cli("INFO", "replication")));
+      const all = await sentinels(master);
+      const link = await connect(
+        `redis+sentinel://127.0.0.1:1,${all.map(({ port }) => `127.0.0.1:${port}`).join(",")}/m`,
+      );
+      const stale: unknown[] = [];
+      link.onStale((keys) => stale.push(keys));
+      let isOver = false;
+      const adds = adding(link, "gs:a", () => isOver);
+      await until(() => Number(master.cli("STRLEN", "gs:a")) > 20);
+      master.signal(signal);
+      await until(() => /role:master/.test(replica.cli("INFO", "replication")));
+      const length = Number(replica.cli("STRLEN", "gs:a"));
+      await until(() => Number(replica.cli("STRLEN", "gs:a")) > length + 5);
+      isOver = true;
+      const { acknowledged, unsure } = await adds;
+      const kept = Number(replica.cli("STRLEN", "gs:a"));
+      expect(kept).toBeGreaterThanOrEqual(acknowledged);
+      expect(kept).toBeLessThanOrEqual(acknowledged + unsure);
+      expect(stale).toContain(null);
+      expect(link.report()).toMatchObject({ isConnected: true, role: "master" });
+    });
+  }
+
+  for (const [fault, signal] of [["dies", "SIGKILL"] as const, ["stands still", "SIGSTOP"] as const]) {
+    it(`of a cluster is followed when a master ${fault}, and the other shards go on`, async () => {
+      const cluster = await startCluster({ hasReplica: true });
+      ends.push(() => cluster.remove());
+      const { masters: [first] = [], replica } = cluster;
+      if (first === undefined || replica === undefined) throw new Error("no replica");
+      const link = await connect(cluster.url);
+      const keys = Array.from({ length: 100 }, (_, at) => `gs:${at}`);
+      const mine = keys.find((key) => Number(first.cli("CLUSTER", "KEYSLOT", key)) < 5461) ?? "";
+      const others = keys.filter((key) => link.serverOf(key) !== link.serverOf(mine));
+      let isOver = false;
+      const adds = adding(link, mine, () => isOver);
+      await until(() => Number(first.cli("STRLEN", mine)) > 20);
+      first.signal(signal);
+      await until(() => /role:master/.test(replica.cli("INFO", "replication")));
+      const length = Number(replica.cli("STRLEN", mine));
+      await until(() => Number(replica.cli("STRLEN", mine)) > length + 5);
+      isOver = true;
+      const { acknowledged, unsure } = await adds;
+      const kept = Number(replica.cli("STRLEN", mine));
+      expect(kept).toBeGreaterThanOrEqual(acknowledged);
+      expect(kept).toBeLessThanOrEqual(acknowledged + unsure);
+      expect(others.length).toBeGreaterThan(0);
+      for (const other of others) await link.serverOf(other).run(ADD, [other], []);
+      expect(link.report()).toMatchObject({ shards: [1, 2, 3].map(() => ({ isConnected: true })) });
+    });
+  }
+});
