@@ -3,9 +3,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { describeGambas } from "../support/gambas/gambas.ts";
+import { describeDatabases } from "../support/gambas/databases.ts";
 import { repository } from "../support/repository.ts";
-import { describeSqlite } from "../support/sqlite.ts";
 import { SqliteNeighbours, type SqliteOutcome } from "./beside-sqlite.ts";
 
 /** Gambas waits so long for a snapshot that will never be current again, and then drops the save. */
@@ -33,19 +32,17 @@ async function storm(pauseMs: number, mostMs: number, env: Record<string, string
   return outcome;
 }
 
-describeGambas("Node beside Gambas, in databases, for long", () => {
-  describeSqlite("with SQLite", () => {
-    it.each([0, 2, 10])("loses no save of either, with a pause of %s ms between commits", async (pauseMs) => {
-      const outcome = await storm(pauseMs, 240_000);
-      expect(outcome).toMatchObject({ gambasRuns: RUNS, gambasSaves: SAVES * RUNS, gambasLost: 0 });
-      expect(outcome).toMatchObject({ transactionsLost: 0, keysWrong: 0 });
-      expect(outcome.longestSaveMs).toBeLessThan(GIVES_UP_MS / 2);
-    });
+describeDatabases("Node beside Gambas, in databases, for long", () => {
+  it.each([0, 2, 10])("loses no save of either, with a pause of %s ms between commits", async (pauseMs) => {
+    const outcome = await storm(pauseMs, 240_000);
+    expect(outcome).toMatchObject({ gambasRuns: RUNS, gambasSaves: SAVES * RUNS, gambasLost: 0 });
+    expect(outcome).toMatchObject({ transactionsLost: 0, keysWrong: 0 });
+    expect(outcome.longestSaveMs).toBeLessThan(GIVES_UP_MS / 2);
+  });
 
-    it("without the guard a save of Gambas is stalled, and lost", async () => {
-      const { longestSaveMs, gambasLost } = await storm(0, 3 * GIVES_UP_MS, { NODE_PATH: guardless() });
-      expect(longestSaveMs).toBeGreaterThan(GIVES_UP_MS - 1_000);
-      expect(gambasLost).toBeGreaterThan(0);
-    });
+  it("without the guard a save of Gambas is stalled, and lost", async () => {
+    const { longestSaveMs, gambasLost } = await storm(0, 3 * GIVES_UP_MS, { NODE_PATH: guardless() });
+    expect(longestSaveMs).toBeGreaterThan(GIVES_UP_MS - 1_000);
+    expect(gambasLost).toBeGreaterThan(0);
   });
 });

@@ -42,6 +42,8 @@ const NAMED: Readonly<Record<string, number>> = {
   SQLITE_CANTOPEN: RESULT.cannotOpen,
   SQLITE_NOTADB: RESULT.notADatabase,
 };
+/** Any result that nothing depends on: a full disk, say. */
+const OTHER = -1;
 const LOCKED = 6;
 const PROTOCOL = 15;
 
@@ -105,7 +107,7 @@ export function resultOf(error: unknown): number | undefined {
   if (typeof errcode === "number") return mainResult(errcode & 0xff);
   if (typeof code !== "string" || !code.startsWith("SQLITE_")) return undefined;
   const [, main = ""] = /^(SQLITE_[A-Z]+)/.exec(code) ?? [];
-  return NAMED[main] ?? RESULT.error;
+  return NAMED[main] ?? OTHER;
 }
 
 /** Whatever says that another program is in the way. */

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { findGuard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
-import { findLibrary } from "../../../../daemon/store/gambas-sqlite/library.ts";
+import { findLibrary, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { Revisions } from "../../../../daemon/store/gambas-sqlite/revisions.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
@@ -38,6 +38,17 @@ describeSqlite("of databases", () => {
   describeStore("gambas-sqlite", { open: () => open(100), close });
   describeStore("gambas-sqlite, with one database open", { open: () => open(1), close });
   describeStore("gambas-sqlite, flushed", { open: () => open(100, "fsync"), close });
+
+  it("tells results of SQLite that mean something from all others, in whichever library's words", () => {
+    expect(["SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED", "SQLITE_NOTADB"].map((code) => resultOf({ code }))).toEqual([
+      RESULT.busy,
+      RESULT.busy,
+      RESULT.notADatabase,
+    ]);
+    expect([517, 6, 26, 1].map((errcode) => resultOf({ errcode }))).toEqual([5, 5, 26, 1]);
+    expect([resultOf({ code: "SQLITE_FULL" }), resultOf({ errcode: 13 })]).not.toContain(RESULT.error);
+    expect(resultOf(new Error("no result"))).toBeUndefined();
+  });
 
   it("has the guard", () => expect(typeof findGuard()).toBe("object"));
 
