@@ -98,6 +98,16 @@ describeWithRedis("a backend whose Redis has its own ways", () => {
     expect((await anna.read(other)).kind).toBe(KIND.absent);
   });
 
+  test("where a replica is to have it and there is none, it is said that it may have been written", async () => {
+    const careful = (await open({ durability: "replica" })).worker("bert");
+    const commit = careful.create(id, { n: 1 });
+    await expect(commit).rejects.toMatchObject({
+      code: "ERR_STORE",
+      message: expect.stringContaining("may have been"),
+    });
+    expect(await anna.values(id)).toEqual({ n: 1 });
+  });
+
   test("a Redis that forgets scripts is told them again", async () => {
     await anna.create(id, { n: 1 });
     redis.cli("SCRIPT", "FLUSH");

@@ -3,15 +3,20 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 
+/** A request that loses its answer, or itself. */
+interface Doom {
+  readonly isIt: (request: Buffer) => boolean;
+  readonly tell: () => void;
+}
+
 export class LossyProxy {
   readonly socket: string;
   readonly #target: string;
   readonly #server: Server;
   readonly #open = new Set<Socket>();
   #isBlocked = false;
-  #isAnswerDoomed: ((request: Buffer) => boolean) | undefined;
-  #isRequestDoomed: ((request: Buffer) => boolean) | undefined;
-  #tellCut: () => void = () => undefined;
+  #doomedAnswer: Doom | undefined;
+  #doomedRequest: Doom | undefined;
 
   private constructor(socket: string, target: string) {
     this.socket = socket;
@@ -35,14 +40,16 @@ export class LossyProxy {
    * `unblock`. Resolves when that has happened.
    */
   loseAnswer(isIt: (request: Buffer) => boolean): Promise<void> {
-    this.#isAnswerDoomed = isIt;
-    return this.#cut();
+    return new Promise((tell) => {
+      this.#doomedAnswer = { isIt, tell };
+    });
   }
 
   /** The same, but the request does not reach the server. */
   loseRequest(isIt: (request: Buffer) => boolean): Promise<void> {
-    this.#isRequestDoomed = isIt;
-    return this.#cut();
+    return new Promise((tell) => {
+      this.#doomedRequest = { isIt, tell };
+    });
   }
 
   unblock(): void {
@@ -64,15 +71,9 @@ export class LossyProxy {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #cut(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#tellCut = resolve;
-    });
-  }
-
-  #breakAll(): void {
+  #carryOut({ tell }: Doom): void {
     this.block();
-    this.#tellCut();
+    tell();
   }
 
   #join(client: Socket): void {
@@ -81,22 +82,23 @@ export class LossyProxy {
       return;
     }
     const server = connect(this.#target);
-    let isDoomed = false;
+    let doom: Doom | undefined;
     client.on("data", (request) => {
-      if (this.#isRequestDoomed?.(request) === true) {
-        this.#isRequestDoomed = undefined;
-        this.#breakAll();
+      const lost = this.#doomedRequest;
+      if (lost?.isIt(request) === true) {
+        this.#doomedRequest = undefined;
+        this.#carryOut(lost);
         return;
       }
-      if (this.#isAnswerDoomed?.(request) === true) {
-        this.#isAnswerDoomed = undefined;
-        isDoomed = true;
+      if (this.#doomedAnswer?.isIt(request) === true) {
+        doom = this.#doomedAnswer;
+        this.#doomedAnswer = undefined;
       }
       server.write(request);
     });
     server.on("data", (answer) => {
-      if (isDoomed) this.#breakAll();
-      else client.write(answer);
+      if (doom === undefined) client.write(answer);
+      else this.#carryOut(doom);
     });
     for (const [one, other] of [
       [client, server],
