@@ -17,6 +17,8 @@ const PREFIX = "gs";
 const WAIT_MS = 10_000;
 const ANSWER_MS = 3_000;
 const LINK = { keyPrefixes: [`${PREFIX}:`, `${PREFIX}!`], waitMs: WAIT_MS, answerMs: ANSWER_MS };
+/** No session's. */
+const GUARD = `${PREFIX}:-`;
 /** So often the clock is compared with that of Redis while nobody asks anything. */
 const CLOCK_MS = 5_000;
 
@@ -24,8 +26,9 @@ const CLOCK_MS = 5_000;
  * @throws SessionError where the server cannot be reached, or must not keep sessions.
  */
 export const redisEngine: Engine = async (around) => {
-  const { redis, acceptEviction, acceptLoss } = around.config;
-  return openOn(await connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log: around.log }), around);
+  const { redis, acceptEviction, acceptLoss, durability } = around.config;
+  const guard = durability === "replica" ? GUARD : undefined;
+  return openOn(await connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log: around.log, guard }), around);
 };
 
 /**

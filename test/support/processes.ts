@@ -6,6 +6,8 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { daemonPath } from "../../protocol/places.ts";
+import type { TypeName } from "../../protocol/types.ts";
 import { repository } from "./repository.ts";
 
 /** A directory of its own for one test. Short, because a socket must fit into it. */
@@ -32,8 +34,8 @@ export async function until<T>(look: () => T | undefined | false): Promise<T> {
 }
 
 /** The elected daemon of a root, as long as it lives. */
-export function daemonPid(root: string): number | undefined {
-  const pid = Number(readQuietly(join(root, "sessiond.pid")));
+export function daemonPid(root: string, type: TypeName = "file"): number | undefined {
+  const pid = Number(readQuietly(daemonPath({ root, type }, ".pid")));
   return Number.isInteger(pid) && pid > 0 && isDaemonOf(pid, root) ? pid : undefined;
 }
 

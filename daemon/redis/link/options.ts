@@ -17,6 +17,8 @@ export interface LinkOptions {
   readonly acceptEviction: boolean;
   readonly acceptLoss: boolean;
   readonly log: Log;
+  /** A key under which nothing ever is: an old master of Sentinels is known by that it may not delete it. Undefined: that is not looked for. */
+  readonly guard?: string | undefined;
 }
 
 export const LOOK_MS = 5_000;

@@ -35,6 +35,7 @@ export class SingleLink implements Link {
         onAway: (reason) => reporter.away(reason),
         onPutOff: (reason) => reporter.putOff(reason),
         onConnected: (facts) => reporter.connected(facts),
+        guard: mayMove ? options.guard : undefined,
         hasMoved: () => this.#hasMoved({ answerMs, signal: this.#closing.signal }),
       },
     );

@@ -5,7 +5,7 @@ import type { Admitted } from "./admission.ts";
 import type { Argument, Connection, ConnectionOptions, Replicated } from "./connection.ts";
 import { type Facts, factsIn, isMaster } from "./facts.ts";
 import type { Script } from "./script.ts";
-import { isElsewhere, isLater, ServerError } from "./server-error.ts";
+import { isAlone, isElsewhere, isLater, ServerError } from "./server-error.ts";
 
 /** One server, or one shard of a cluster. Calls go out in the order in which they are made; one that the server put off goes out again later. */
 export interface Server {
@@ -47,6 +47,11 @@ export interface ServerOptions {
   readonly hasMoved?: () => Promise<boolean>;
   /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
   readonly witness?: () => string | undefined;
+  /**
+   * A key under which nothing ever is. With each barrier the server is asked to delete it: a master that no replica follows any more, because another
+   * one has its place, would answer what it knows, and refuses that (`min-replicas-to-write`).
+   */
+  readonly guard?: string | undefined;
 }
 
 export interface ServerReport extends Partial<Facts> {
@@ -57,6 +62,7 @@ export interface ServerReport extends Partial<Facts> {
   readonly barrierMs?: number;
 }
 
+const NO_PARTS: readonly unknown[] = [];
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 1_000;
 
@@ -71,6 +77,7 @@ export class RedisServer implements Server {
   readonly #closing = new AbortController();
   #isOpening = false;
   #life: Promise<void> | undefined;
+  #asking: Promise<boolean> | undefined;
   #connects = 0;
   /** Of the last barriers, the younger the more. */
   #barrierMs: number | undefined;
@@ -136,6 +143,7 @@ export class RedisServer implements Server {
     const key = this.#options.witness?.();
     const ask = async (connection: Connection): Promise<unknown> => {
       const checks = key === undefined ? [] : [connection.call(["GETRANGE", key, "0", "0"])];
+      if (this.#options.guard !== undefined) checks.push(connection.call(["DEL", this.#options.guard]));
       return (await Promise.all([connection.call(["TIME"]), ...checks]))[0];
     };
     const [seconds, micros] = (await this.#try(ask, "again")) as [unknown, unknown];
@@ -180,14 +188,17 @@ export class RedisServer implements Server {
       try {
         const answer = await step(connection);
         // A script that caught the error of its write has written nothing: no other of its writes was done either.
-        if (Array.isArray(answer)) for (const part of answer) if (isElsewhere(part)) throw part;
+        for (const part of Array.isArray(answer) ? answer : NO_PARTS) {
+          if (isElsewhere(part) || (isAlone(part) && (await this.#hasMoved()))) throw part;
+        }
         return answer;
       } catch (error) {
-        if (isElsewhere(error)) connection.close(error);
+        if (isElsewhere(error) || (isAlone(error) && (await this.#hasMoved()))) connection.close(error);
         const isUndone = error instanceof ServerError && error.outcome === "refused";
-        const goesOn = isLater(error) || (!connection.isOpen && (isUndone || when === "again"));
+        const mayCome = isLater(error) || (isAlone(error) && when === "again");
+        const goesOn = mayCome || (!connection.isOpen && (isUndone || when === "again"));
         if (!goesOn || performance.now() >= until || this.#closing.signal.aborted) throw error;
-        if (isLater(error)) this.#options.onPutOff(error);
+        if (mayCome) this.#options.onPutOff(error);
         if (connection.isOpen) await this.#pause(attempt);
       }
     }
@@ -246,12 +257,21 @@ export class RedisServer implements Server {
   async #look(connection: Connection): Promise<void> {
     try {
       this.#facts = factsIn(String(await connection.call(["INFO"])));
-      const isLeft = !isMaster(this.#facts) || (await this.#options.hasMoved?.());
+      const isLeft = !isMaster(this.#facts) || (await this.#hasMoved());
       if (isLeft) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
     } catch (error) {
       // It has broken, which ends the watch, or is busy, which calls find out themselves.
       if (!(error instanceof ServerError)) throw error;
     }
+  }
+
+  /** Asked by many at once, and answered once. */
+  #hasMoved(): Promise<boolean> {
+    const { hasMoved = async () => false } = this.#options;
+    this.#asking ??= hasMoved().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
   }
 
   /** Why there is no connection, or undefined when there is. */

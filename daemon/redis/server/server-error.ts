@@ -30,6 +30,11 @@ export function isLater(error: unknown): error is ServerError {
   return error instanceof ServerError && LATER.includes(error.code);
 }
 
+/** No replica follows the server: perhaps because another one has its place, and it has not been told. */
+export function isAlone(error: unknown): error is ServerError {
+  return error instanceof ServerError && error.code === "NOREPLICAS";
+}
+
 export function isElsewhere(error: unknown): error is ServerError {
   return error instanceof ServerError && ELSEWHERE.includes(error.code);
 }

@@ -3,29 +3,53 @@
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 
+interface Target {
+  readonly port: number;
+  readonly host: string;
+}
+
+/** "keeps": what the server says waits until it is let through, piece by piece. */
+export type Mode = "passes" | "loses" | "holds" | "keeps";
+
+interface Piece {
+  readonly bytes: Buffer;
+  readonly to: Socket;
+}
+
 export class FaultyWay {
   readonly port: number;
   readonly #server: Server;
+  readonly #kept: Piece[] = [];
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   /** "loses": what the server says is thrown away, and the connection broken with the first bytes of it. */
-  mode: "passes" | "loses" | "holds" = "passes";
+  mode: Mode = "passes";
   /** Connections that were made. */
   connections = 0;
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, target: Target) {
     this.#server = server;
     this.port = (server.address() as { port: number }).port;
-    server.on("connection", (near) => this.#join(near, createConnection(target, "127.0.0.1")));
+    server.on("connection", (near) => this.#join(near, createConnection(target.port, target.host)));
   }
 
-  static async to(port: number): Promise<FaultyWay> {
+  static async to(port: number, host = "127.0.0.1"): Promise<FaultyWay> {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new FaultyWay(server, port);
+    return new FaultyWay(server, { port, host });
   }
 
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Pieces that are kept. */
+  get kept(): number {
+    return this.#kept.length;
+  }
+
+  /** Lets so many pieces through that were kept. */
+  let(count: number): void {
+    for (const { bytes, to } of this.#kept.splice(0, count)) to.write(bytes);
   }
 
   cut(): void {
@@ -53,6 +77,7 @@ export class FaultyWay {
     far.on("data", (bytes) => {
       if (this.mode === "passes") near.write(bytes);
       if (this.mode === "loses") near.destroy();
+      if (this.mode === "keeps") this.#kept.push({ bytes, to: near });
     });
   }
 }

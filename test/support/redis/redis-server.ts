@@ -39,6 +39,20 @@ export type Flags = readonly string[];
 /** A server that keeps what it acknowledged over its end, and throws nothing away: what sessions want. */
 export const KEEPING: Flags = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""];
 
+/** Where a server runs. */
+export interface Host {
+  /** Of the server, as others see it. */
+  readonly address: string;
+  /** What runs a command there, as the process that was started. */
+  command(program: string, ...args: readonly string[]): readonly string[];
+}
+
+/** This machine itself. */
+export const HERE: Host = { address: "127.0.0.1", command: (program, ...args) => [program, ...args] };
+/** The usual ones. */
+export const REDIS_PORT = 6379;
+export const SENTINEL_PORT = 26_379;
+
 export class RedisProcess {
   readonly folder: string;
   readonly port: number;
@@ -46,12 +60,13 @@ export class RedisProcess {
   readonly #command: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number, command: readonly string[]) {
+  private constructor(folder: string, port: number, command: readonly string[], host: Host = HERE) {
     this.folder = folder;
     this.port = port;
     this.socket = join(folder, "s");
-    const own = ["--bind", "127.0.0.1", "--unixsocket", this.socket, "--dir", folder, "--logfile", join(folder, "log")];
-    this.#command = [...command, ...own, "--daemonize", "no"];
+    const bound = ["--bind", ...new Set(["127.0.0.1", host.address])];
+    const own = [...bound, "--unixsocket", this.socket, "--dir", folder, "--logfile", join(folder, "log")];
+    this.#command = [...host.command("redis-server"), ...command, ...own, "--daemonize", "no"];
   }
 
   /** Resolves when it answers, if only with an error. */
@@ -75,8 +90,26 @@ export class RedisProcess {
     return RedisProcess.#started(port, [join(folder, "sentinel.conf"), "--sentinel"], folder);
   }
 
-  static async #started(port: number, command: readonly string[], folder?: string): Promise<RedisProcess> {
-    const server = new RedisProcess(folder ?? mkdtempSync(join(tmpdir(), "gs-redis-")), port, command);
+  /** On another host, where every port is free; reached by others at its address. */
+  static async startOn(host: Host, flags: Flags = KEEPING): Promise<RedisProcess> {
+    const command = ["--port", String(REDIS_PORT), "--protected-mode", "no", ...flags];
+    return RedisProcess.#begun(new RedisProcess(mkdtempSync(join(tmpdir(), "gs-redis-")), REDIS_PORT, command, host));
+  }
+
+  /** @param watched lines of its configuration: what it watches. */
+  static async startSentinelOn(host: Host, watched: readonly string[]): Promise<RedisProcess> {
+    const folder = mkdtempSync(join(tmpdir(), "gs-redis-"));
+    const lines = [`port ${SENTINEL_PORT}`, "protected-mode no", `sentinel announce-ip ${host.address}`, ...watched];
+    writeFileSync(join(folder, "sentinel.conf"), `${lines.join("\n")}\n`);
+    const command = [join(folder, "sentinel.conf"), "--sentinel"];
+    return RedisProcess.#begun(new RedisProcess(folder, SENTINEL_PORT, command, host));
+  }
+
+  static #started(port: number, command: readonly string[], folder?: string): Promise<RedisProcess> {
+    return RedisProcess.#begun(new RedisProcess(folder ?? mkdtempSync(join(tmpdir(), "gs-redis-")), port, command));
+  }
+
+  static async #begun(server: RedisProcess): Promise<RedisProcess> {
     await server.startAgain();
     return server;
   }
@@ -89,8 +122,13 @@ export class RedisProcess {
     return `unix://${this.socket}`;
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined;
+  }
+
   async startAgain(): Promise<void> {
-    const child = spawn("redis-server", this.#command, { stdio: "ignore" });
+    const [program = "", ...args] = this.#command;
+    const child = spawn(program, args, { stdio: "ignore" });
     this.#child = child;
     // Rejects where there is no such program.
     await once(child, "spawn");
