@@ -215,6 +215,24 @@ export const OPERATIONS = {
     response: { json: text },
     errors: [],
   },
+  adopt: {
+    number: 12,
+    since: 3,
+    meaning:
+      "Reads a session of another package, which is under `key` in the place where ours are and is to become the session `sid`. `found` is what is there, byte for byte; nil where nothing is, or where it has become that session before.",
+    request: { sid: text, key: text },
+    response: { found: optional(bytes) },
+    errors: ["ERR_BAD_ID", "ERR_BAD_OPTION", "ERR_TOO_LARGE", "ERR_UNREADABLE", "ERR_STORE"],
+  },
+  adopted: {
+    number: 13,
+    since: 3,
+    meaning:
+      "Says that `sid` was made of what is under `key`, so that it is never made of that again, even when it has ended: `isRemoved` removes that, else it is kept in mind as long as it is there.",
+    request: { sid: text, key: text, isRemoved: bool },
+    response: {},
+    errors: ["ERR_BAD_ID", "ERR_BAD_OPTION", "ERR_UNREADABLE", "ERR_STORE"],
+  },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;

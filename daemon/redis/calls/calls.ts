@@ -3,7 +3,7 @@
 
 import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
 import { Clock } from "./clock.ts";
-import { INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
+import { CONFIRM, INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
 const KEYS_PER_CALL = 24;
@@ -199,6 +199,13 @@ export class Calls {
       }),
     );
     return keys.map((key) => found.get(key) ?? Buffer.alloc(0));
+  }
+
+  /** Resolves when as many replicas as were asked for have what is known to be stored, and was stored by another call. @throws ServerError */
+  async confirm(key: string): Promise<void> {
+    const { replicas, replicaWaitMs } = this.#options;
+    if (replicas === 0) return;
+    await this.#track(this.#link.serverOf(key).run(CONFIRM, [key], [], { replicas, ms: replicaWaitMs }));
   }
 
   /** One call of another script, which may be done twice. @throws ServerError */

@@ -116,6 +116,15 @@ for i, key in ipairs(KEYS) do
 end
 return answers`);
 
+/** Writes what is there already: a write of this connection, behind which replicas can be waited for. */
+export const CONFIRM: Script = new Script(`
+local first = redis.call('GETRANGE', KEYS[1], 0, 0)
+if #first > 0 then
+  redis.call('SETRANGE', KEYS[1], 0, first)
+  redis.call('GETRANGE', KEYS[1], 0, 0)
+end
+return 1`);
+
 /** What a list needs of each: the summary. */
 export const LOOK: Script = new Script(`
 local answers = {}
