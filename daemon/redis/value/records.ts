@@ -9,7 +9,7 @@
 //
 // A record is put at its place, not after whatever is there: one that is put there twice is there once.
 //
-// To append is a faster way for large sessions, and no more than that (`npm run bench -- --only redis-change`, the row of 8 KB): `mayAppend` that says
+// To append is a faster way for large sessions, and no more than that (`npm run bench -- --only redis-change`, its large sessions): `mayAppend` that says
 // no is the backend without it.
 
 import { MARK_BYTES, type Mark, withMarkAt, writeMark } from "./marks.ts";

@@ -168,12 +168,8 @@ export function appended(before: StoredSession, appending: Appending): Appended 
   const change = { version: before.version, images: [before.image, ...images], marks: commits, seconds };
   const record = recordOf(change);
   if (!mayAppend(before.layout, record.length)) return undefined;
-  const { recordsBytes, recordCount } = before.layout;
-  const layout = {
-    ...before.layout,
-    recordsBytes: recordsBytes + record.length,
-    recordCount: recordCount + 1,
-  };
+  const { imageBytes, marksBytes, recordsBytes: old, recordCount: count } = before.layout;
+  const layout = { imageBytes, marksBytes, recordsBytes: old + record.length, recordCount: count + 1 };
   const bytes = Buffer.allocUnsafe(SUMMARY_BYTES + record.length);
   writeHead(bytes, KIND.session, lease, layout, image.length);
   image.copy(bytes, HEAD_BYTES, 0, HEADER_BYTES);
@@ -218,29 +214,27 @@ export function readValue(id: string, value: Buffer): Stored {
   const marksEnd = bodyEnd + value.readUInt32BE(MARKS_LENGTH_AT);
   const end = marksEnd + value.readUInt32BE(RECORDS_LENGTH_AT);
   if (end > value.length) throw unreadable(id);
-  const kept = {
-    version: value.subarray(0, VERSION_BYTES),
-    lease: value.subarray(HOLDER_AT, LENGTHS_AT),
-    marks: value.subarray(bodyEnd, marksEnd),
-  };
+  const version = value.subarray(0, VERSION_BYTES);
+  const lease = value.subarray(HOLDER_AT, LENGTHS_AT);
+  const marks = value.subarray(bodyEnd, marksEnd);
   const body = value.subarray(HEAD_BYTES, bodyEnd);
-  if (value[0] === KIND.session && body.length > HEADER_BYTES) {
-    return sessionIn(id, { image: body, ...kept }, value.subarray(marksEnd, end), imageBytesOf(value));
+  const kind = value[0];
+  if (kind === KIND.session && body.length > HEADER_BYTES) {
+    const layout = { imageBytes: body.length, marksBytes: marks.length, recordsBytes: end - marksEnd, recordCount: 0 };
+    const whole: StoredSession = { kind: "session", image: body, version, lease, marks, layout };
+    return end === marksEnd ? whole : withRecordsOf(id, whole, value.subarray(marksEnd, end), imageBytesOf(value));
   }
-  if (value[0] === KIND.reserved) return { kind: "reserved", origin: body.toString(), ...kept };
-  if (value[0] !== KIND.ended) throw unreadable(id);
+  if (kind === KIND.reserved) return { kind: "reserved", origin: body.toString(), version, lease, marks };
+  if (kind !== KIND.ended) throw unreadable(id);
   const ending = body[0] === ENDING.ended ? "ended" : "succeeded";
-  return { kind: "ended", ending, departure: departureIn(id, body), ...kept };
+  return { kind: "ended", ending, departure: departureIn(id, body), version, lease, marks };
 }
 
-function sessionIn(id: string, whole: Kept & { image: Buffer }, records: Buffer, bytes: number): StoredSession {
-  const { image, marks } = whole;
-  const layout = { imageBytes: image.length, marksBytes: marks.length, recordsBytes: records.length, recordCount: 0 };
-  if (records.length === 0) return { kind: "session", ...whole, layout };
+function withRecordsOf(id: string, whole: StoredSession, records: Buffer, bytes: number): StoredSession {
   const contents = withRecords(whole, records);
   if (contents?.image.length !== bytes) throw unreadable(id, "a record that was appended to it is broken");
-  const { count: recordCount, ...present } = contents;
-  return { kind: "session", ...whole, ...present, layout: { ...layout, recordCount } };
+  const { image, marks, count: recordCount } = contents;
+  return { ...whole, image, marks, layout: { ...whole.layout, recordCount } };
 }
 
 function departureIn(id: string, body: Buffer): Departure | undefined {
