@@ -84,6 +84,7 @@ class RedisBackend implements Backend {
   /** Undefined: every read asks. */
   readonly #staleness: BoundedStaleness | undefined;
   readonly #link: Link;
+  #isStopping = false;
   readonly #sessions: Sessions;
   readonly #unique: UniqueCommits;
   readonly #survey: Survey;
@@ -160,8 +161,14 @@ class RedisBackend implements Backend {
   }
 
   start(): void {
-    this.#staleness?.start(this.#around.every);
-    this.#around.every(CLOCK_MS, () => {
+    // What is asked while it leaves would keep it from that as long as Redis is away.
+    const every = (ms: number, action: () => void): void => {
+      this.#around.every(ms, () => {
+        if (!this.#isStopping) action();
+      });
+    };
+    this.#staleness?.start(every);
+    every(CLOCK_MS, () => {
       // Whatever the reason: calls that need an answer are told it.
       this.#sessions.calls.setClocks().catch(() => undefined);
     });
@@ -190,6 +197,7 @@ class RedisBackend implements Backend {
   }
 
   async stop(): Promise<void> {
+    this.#isStopping = true;
     await this.#survey.stop();
     await this.adoptions.stop();
     while (this.#unique.count > 0) await Promise.all(this.#unique.underWay);

@@ -68,6 +68,11 @@ export class Copy {
     return this.#contents?.image.length ?? 0;
   }
 
+  /** Of a session, also of one whose time is over. */
+  get contents(): Contents | undefined {
+    return this.#contents;
+  }
+
   /** Of a session whose time is not over. */
   contentsAt(nowMs: number): Contents | undefined {
     return this.#contents !== undefined && !isExpired(this.#contents.image, nowMs) ? this.#contents : undefined;
@@ -103,8 +108,8 @@ export class Copy {
   }
 
   /** Ours, which is stored. */
-  adoptOwn(value: Buffer): void {
-    this.#keep(readValue(this.#id, value));
+  adoptOwn(stored: Stored): void {
+    this.#keep(stored);
   }
 
   /** Nothing is known any more. */

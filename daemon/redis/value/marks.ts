@@ -68,7 +68,30 @@ export function isMarked(marks: Buffer, { client, sequence }: Pick<Mark, "client
 
 /** The marks with one more. @param nowSeconds Redis' clock. */
 export function withMark(marks: Buffer, mark: Mark, nowSeconds: number): Buffer {
-  const digest = digestOf(mark.client);
+  return withDigest(marks, digestOf(mark.client), mark, nowSeconds);
+}
+
+/** Of one mark by itself: the digest, u48 the sequence, u48 the floor. */
+export const MARK_BYTES = 18;
+const SEQUENCE_AT: number = CLIENT_BYTES;
+const MARK_FLOOR_AT = 12;
+
+export function writeMark(target: Buffer, at: number, { client, sequence, floor }: Mark): void {
+  target.writeUIntBE(digestOf(client), at, CLIENT_BYTES);
+  target.writeUIntBE(sequence, at + SEQUENCE_AT, FLOOR_BYTES);
+  target.writeUIntBE(floor, at + MARK_FLOOR_AT, FLOOR_BYTES);
+}
+
+/** `withMark` of one that was written by itself. */
+export function withMarkAt(marks: Buffer, bytes: Buffer, at: number, nowSeconds: number): Buffer {
+  const sequence = bytes.readUIntBE(at + SEQUENCE_AT, FLOOR_BYTES);
+  const floor = bytes.readUIntBE(at + MARK_FLOOR_AT, FLOOR_BYTES);
+  return withDigest(marks, bytes.readUIntBE(at, CLIENT_BYTES), { sequence, floor }, nowSeconds);
+}
+
+type Numbers = Pick<Mark, "sequence" | "floor">;
+
+function withDigest(marks: Buffer, digest: number, mark: Numbers, nowSeconds: number): Buffer {
   const others: Buffer[] = [];
   let [floor, numbers]: [number, readonly number[]] = [0, []];
   for (let at = 0, end = endOf(marks, at); end > 0; at = end, end = endOf(marks, at)) {
@@ -95,7 +118,7 @@ interface Applied {
 }
 
 /** What a client has had applied, with one more. */
-function grown(before: number, applied: readonly number[], { sequence, floor: named }: Mark): Applied {
+function grown(before: number, applied: readonly number[], { sequence, floor: named }: Numbers): Applied {
   const floor = Math.max(before, Math.min(named, sequence));
   const numbers = [...applied, sequence].filter((number) => number >= floor).sort((one, other) => one - other);
   // The lowest of them are forgotten where they have grown too many, or lie too far below.
