@@ -138,14 +138,16 @@ export class Client implements ClientApi, Home {
 
   /** Directory of the session files; "" where sessions are in no files. */
   get directory(): string {
-    if (this.#directory !== undefined) return this.#directory;
+    if (this.#directory) return this.#directory;
     const { root, type } = this.places;
     return TYPES[type].isInFiles ? join(root, "session") : "";
   }
 
   pathOf(id: string | null): string | null {
-    const { directory } = this;
-    return id === null || directory === "" ? null : `${directory}/${id}`;
+    const { root, type } = this.places;
+    const { fileName } = TYPES[type];
+    if (id === null || fileName === undefined) return null;
+    return `${this.directory || join(root, "session")}/${fileName(id)}`;
   }
 
   ready(): Promise<void> {

@@ -43,6 +43,8 @@ export interface CommitTurn extends Waiting {
   readonly delta: Buffer;
   readonly parsed: ParsedDelta;
   readonly options: CommitOptions;
+  /** What it makes of the session is more than its worker can tell from its delta. */
+  readonly wantsContents?: boolean;
   /** performance.now() of its arrival. */
   readonly arrivedMs: number;
   readonly answer: (state: State) => void;

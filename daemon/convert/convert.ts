@@ -10,7 +10,7 @@
 import { existsSync } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
 import type { SessionType } from "../../protocol/types.ts";
-import type { Held, Holdings } from "../backend/backend.ts";
+import type { Held, Holdings, OpenHoldings } from "../backend/backend.ts";
 import { type Config, checkMayStart, type DaemonOptions, prepareRoot, resolveConfig, TYPES } from "../config.ts";
 import { HOLDINGS } from "../engines.ts";
 import { type Election, elect } from "../life/life.ts";
@@ -53,16 +53,23 @@ export interface Counts {
 
 type Fate = Exclude<keyof Counts, "seen" | "tombstones">;
 
+function holdingsOf(type: SessionType): () => Promise<OpenHoldings> {
+  const holdings = HOLDINGS[type];
+  if (holdings !== undefined) return holdings;
+  throw new SessionError("ERR_BAD_OPTION", `Sessions of type ${type} cannot be moved in this version.`);
+}
+
 /** @throws SessionError ERR_DAEMON_RUNNING where a daemon serves; ERR_BAD_ROOT, ERR_BAD_OPTION, ERR_BAD_REDIS, ERR_STORE. */
 export async function convert(how: Conversion): Promise<Counts> {
   const { durability: _ofTheNewPlace, ...others } = how.options;
+  for (const type of [how.from, how.to]) holdingsOf(type);
   const [from, to] = [configOf(others, how.from), configOf(how.options, how.to)];
   if (TYPES[how.from].isInFiles && !existsSync(from.root)) throw noRoot(from.root);
   prepareRoot(from.root);
   const log = new Log("warn");
   const closing: (() => Promise<void>)[] = [];
   const open = async (config: Config): Promise<Holdings> => {
-    const holdings = await (await HOLDINGS[config.type as SessionType]())(config, log);
+    const holdings = await (await holdingsOf(config.type as SessionType)())(config, log);
     closing.push(() => holdings.close());
     return holdings;
   };

@@ -4,7 +4,7 @@
 set -euo pipefail
 suite="$1"
 target="$(realpath -m "$2")"
-packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web)
+packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web gambas3-gb-db gambas3-gb-db-sqlite3)
 
 source_uri() {
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1

@@ -3,7 +3,7 @@
 
 import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
 import { Clock } from "./clock.ts";
-import { CONFIRM, INDEX, LOOK, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
+import { CONFIRM, INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
 const KEYS_PER_CALL = 24;
@@ -12,6 +12,9 @@ const BYTES_PER_CALL = 256 * 1024;
 
 const VERSION_BYTES = 8;
 const HOLDER_BYTES = 12;
+const NUMBER_AT: number = 1 + VERSION_BYTES + HOLDER_BYTES;
+const LENGTH_AT: number = NUMBER_AT + 1 + NUMBER_DIGITS;
+const MAX_NUMBER: number = 10 ** NUMBER_DIGITS - 1;
 
 export { MEMBERS } from "./scripts.ts";
 
@@ -306,8 +309,9 @@ function ordersOf(wanted: readonly WantedWrite[]): Buffer {
     all[from] = order.what.charCodeAt(0);
     order.version.copy(all, from + 1);
     order.holder.copy(all, from + 1 + VERSION_BYTES);
-    const number = all.writeDoubleBE(Math.ceil(order.number), from + 1 + VERSION_BYTES + HOLDER_BYTES);
-    all.writeUInt32BE(order.bytes.length, number);
+    const digits = String(Math.min(Math.ceil(order.number), MAX_NUMBER));
+    all[from + NUMBER_AT] = all.write(digits, from + NUMBER_AT + 1, "latin1");
+    all.writeUInt32BE(order.bytes.length, from + LENGTH_AT);
     at += order.bytes.copy(all, at);
   }
   return all;

@@ -18,12 +18,14 @@ for i, key in ipairs(KEYS) do
 end
 return answers`);
 
-/** Of what is to be done to one key: what, the version, the holder, the number, and of the bytes how many. */
-export const ORDER_BYTES = 33;
+/** Of what is to be done to one key: what, the version, the holder, the number (how many digits, and these), and of the bytes how many. */
+export const ORDER_BYTES = 41;
+export const NUMBER_DIGITS = 15;
 
 /**
- * ARGV: one argument, for each costs the client and Redis as much as its bytes. First the orders for all, one behind the other, in 33 bytes each: what
- * is done, the version that is known (zeros: nothing), who we are for leases, a number (f64) and a length (u32); then so many bytes for each.
+ * ARGV: one argument, for each costs the client and Redis as much as its bytes. First the orders for all, one behind the other, in 41 bytes each: what
+ * is done, the version that is known (zeros: nothing), who we are for leases, a number in digits (to write one costs Redis more than to cut it out),
+ * and a length (u32); then so many bytes for each.
  *
  *   c  stores the bytes until the number (ms of Redis' clock), where the version is the known one (nothing: there must be nothing) and nobody else
  *      has a lease. Answers 1
@@ -107,9 +109,9 @@ local all = ARGV[1]
 local at = #KEYS * ${ORDER_BYTES} + 1
 for i, key in ipairs(KEYS) do
   local from = (i - 1) * ${ORDER_BYTES} + 1
-  local number, length = struct.unpack('>dI4', all, from + 21)
+  local digits, length = string.byte(all, from + 21), struct.unpack('>I4', all, from + 37)
   local what, known, holder = string.sub(all, from, from), string.sub(all, from + 1, from + 8), string.sub(all, from + 9, from + 20)
-  answers[i] = one(key, what, known, holder, string.sub(all, at, at + length - 1), string.format('%.0f', number))
+  answers[i] = one(key, what, known, holder, string.sub(all, at, at + length - 1), string.sub(all, from + 22, from + 21 + digits))
   at = at + length
 end
 return answers`);

@@ -10,6 +10,7 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   time: "'TIME'",
   get: "'GET',k",
   getrange: "'GETRANGE',k,0,0",
+  strlen: "'STRLEN',k",
   pttl: "'PTTL',k",
   set: "'SET',k,'','PX',1000",
   setrange: "'SETRANGE',k,0,''",

@@ -8,7 +8,16 @@ import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
 import { gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
 import type { Order } from "../calls/calls.ts";
-import { appended, isMarked, type Mark, readValue, type Stored, sessionValue, withMark } from "../value/value.ts";
+import {
+  appended,
+  isMarked,
+  type Mark,
+  mayAppend,
+  readValue,
+  type Stored,
+  sessionValue,
+  withMark,
+} from "../value/value.ts";
 
 /** What is stored of a session when its turn begins. */
 export interface Standing {
@@ -109,7 +118,7 @@ export interface Before {
 export function storingOf({ images, image, turns, marks }: Plan, { id, stored, lease, nowMs }: Before): Storing {
   if (image === undefined) throw gone(id);
   const number = forgetAt(image);
-  if (stored?.kind === "session") {
+  if (stored?.kind === "session" && mayAppend(stored.layout, 0)) {
     const commits = turns.filter((turn) => turn.type === "commit").map(markOf);
     const addition = appended(stored, { images, commits, seconds: Math.floor(nowMs / 1000), marks, lease });
     if (addition !== undefined) return { order: { what: "a", bytes: addition.bytes, number }, stored: addition.stored };

@@ -24,6 +24,7 @@ import type { Mark } from "./marks.ts";
 import { type Layout, mayAppend, recordOf, withRecords } from "./records.ts";
 
 export { isMarked, type Mark, withMark } from "./marks.ts";
+export { mayAppend } from "./records.ts";
 
 export const VERSION_BYTES = 8;
 const HOLDER_AT: number = VERSION_BYTES;
@@ -163,7 +164,7 @@ export interface Appended {
 export function appended(before: StoredSession, appending: Appending): Appended | undefined {
   const { images, commits, seconds, marks, lease = NO_LEASE } = appending;
   const image = images.at(-1);
-  if (image === undefined || !mayAppend(before.layout, 0)) return undefined;
+  if (image === undefined) return undefined;
   const change = { version: before.version, images: [before.image, ...images], marks: commits, seconds };
   const record = recordOf(change);
   if (!mayAppend(before.layout, record.length)) return undefined;

@@ -341,7 +341,7 @@ test("tombstones that cannot be written are a failure, and not a word in the log
 });
 
 test.each([
-  [["--from", "file", "--to", "sqlite"], 'The session type "sqlite" is not available in this version'],
+  [["--from", "file", "--to", "sqlite"], "Sessions of type sqlite cannot be moved in this version"],
   [["--from", "memory", "--to", "file"], 'Unknown session type "memory"'],
   [["--from", "file", "--to", "file"], "Sessions of type file are of that type."],
   [["--from", "file"], "The command convert needs --to TYPE."],

@@ -119,7 +119,7 @@ function carryOut(steps: readonly Step[], begin: Buffer): void {
       marks = withMark(marks, commit, seconds);
     }
     done.push(...commits);
-    const addition = appended(before, { images, commits, seconds, marks });
+    const addition = mayAppend(before.layout, 0) ? appended(before, { images, commits, seconds, marks }) : undefined;
     value = addition === undefined ? sessionValue(image, { marks }) : put(value, addition.bytes);
     const seen = sessionIn(value);
     if (addition !== undefined) {
@@ -208,7 +208,8 @@ describe("a value that is appended to", () => {
       image[100] = sequence;
       const commits = [{ client: "anna", sequence, floor: sequence }];
       const marks = withMark(before.marks, commits[0] ?? expect.fail(), 1);
-      const addition = appended(before, { images: [image], commits, seconds: 1, marks });
+      const appending = { images: [image], commits, seconds: 1, marks };
+      const addition = mayAppend(before.layout, 0) ? appended(before, appending) : undefined;
       if (addition === undefined) kinds.push(sequence);
       value = addition === undefined ? sessionValue(image, { marks }) : put(value, addition.bytes);
       expect(value.length).toBeLessThan(1.5 * image.length + 200);
