@@ -33,7 +33,7 @@ export interface Holdings {
   find(id: string, image: Buffer): Promise<Found>;
   /** Keeps a tombstone, and ends the session of this id. False: there was one. @throws SessionError ERR_STORE. */
   end(id: string, forgetMs: number): Promise<boolean>;
-  /** Whatever was kept survives when this resolves. */
+  /** Whatever was kept survives when this resolves. @throws SessionError ERR_STORE where tombstones could not be kept. */
   close(): Promise<void>;
 }
 

@@ -73,6 +73,7 @@ export async function convert(how: Conversion): Promise<Counts> {
     closing.push(() => holdings.close());
     return holdings;
   };
+  let [counts, failure]: [Counts?, unknown?] = [];
   try {
     let lost: SessionError | undefined;
     for (const config of [from, to]) {
@@ -84,10 +85,18 @@ export async function convert(how: Conversion): Promise<Counts> {
       closing.push(() => place.resign());
     }
     const work = new Work(await open(from), await open(to), how);
-    return await work.run(() => lost);
-  } finally {
-    for (const close of closing.reverse()) await log.attempt("stop-failed", close);
+    counts = await work.run(() => lost);
+  } catch (error) {
+    failure = error;
   }
+  // Tombstones may be written last: that they could not be is a failure like any other.
+  for (const close of closing.reverse()) {
+    await close().catch((error: unknown) => {
+      failure ??= error;
+    });
+  }
+  if (counts === undefined || failure !== undefined) throw failure;
+  return counts;
 }
 
 class Work {

@@ -9,11 +9,11 @@ import { unanswered, unstored } from "./sessions/sessions.ts";
 
 const MAX_KEY_BYTES = 1_024;
 
-/** ARGV: bytes at most. Answers what is there, nothing, or how long it is. */
+/** ARGV: bytes at most. Answers what is there, nothing, or a number where it is more. */
 const FIND: Script = new Script(`
-local length = redis.call('STRLEN', KEYS[1])
-if length > tonumber(ARGV[1]) then return length end
-return redis.call('GET', KEYS[1]) or ''`);
+local found = redis.call('GETRANGE', KEYS[1], 0, ARGV[1])
+if #found > tonumber(ARGV[1]) then return #found end
+return found`);
 
 /** For how many ms Redis keeps what is there; below 0: for ever, or nothing is there. */
 const LEFT: Script = new Script("return redis.call('PTTL', KEYS[1])");
@@ -69,7 +69,7 @@ export class Adoption {
     const answer = (await calls.run(FIND, key, [String(maxBytes)])) as Answer;
     if (answer instanceof ServerError) throw answer;
     if (Buffer.isBuffer(answer)) return answer.length === 0 ? undefined : answer;
-    const what = `The session that was to be adopted as ${id} has ${answer} bytes; at most ${maxBytes} are read.`;
+    const what = `The session that was to be adopted as ${id} has more than ${maxBytes} bytes, and no more are read.`;
     throw new SessionError("ERR_TOO_LARGE", what);
   }
 

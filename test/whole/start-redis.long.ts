@@ -2,7 +2,9 @@
 
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Browser, EXAMPLE, Example, type SessionJson } from "../support/example.ts";
 import { freshRoot, isAlive, removeRoot } from "../support/processes.ts";
@@ -16,13 +18,22 @@ beforeEach(() => {
   root = freshRoot();
 });
 afterEach(async () => {
-  if (example !== undefined && isAlive(example.pid)) await example.signalAll("SIGKILL");
+  if (example !== undefined && isAlive(example.pid)) await example.signalAll("SIGINT");
   example = undefined;
   await removeRoot(root);
 });
 
 function leftovers(): string[] {
   return readdirSync(tmpdir()).filter((name) => TEMPORARY.test(name));
+}
+
+function isAnswering(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket, () => {
+      connection.destroy();
+      resolve(true);
+    }).once("error", () => resolve(false));
+  });
 }
 
 function urlOfOther(page: string): string {
@@ -57,6 +68,17 @@ describeWithRedis("two hosts", () => {
     }
     expect(await example.signalAll("SIGINT")).toBe(0);
     expect(leftovers()).toEqual(before);
+  });
+
+  test("leave no Redis behind when the example is killed", async () => {
+    const before = leftovers();
+    example = await Example.start(root, { TYPE: "redis", GAMBAS_SESSION_REDIS: "" });
+    const mine = leftovers().filter((name) => !before.includes(name));
+    const redis = join(tmpdir(), mine.find((name) => name.includes("redis")) ?? "", "s");
+    expect(await isAnswering(redis)).toBe(true);
+    await example.signalAll("SIGKILL");
+    while (await isAnswering(redis));
+    for (const name of mine) await removeRoot(join(tmpdir(), name));
   });
 
   test("take the button from their own page alone", async () => {

@@ -10,6 +10,16 @@ import { setTimeout as delay } from "node:timers/promises";
 
 const LOOK_AGAIN_MS = 20;
 const KEEPS = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"];
+/** It ends when its standard input does, however this process ends. */
+const GUARDED = `
+command -v redis-server >/dev/null || exit 127
+exec 3<&0
+redis-server "$@" <&- 3<&- & server=$!
+{ read -r _ <&3; kill "$server"; } 2>/dev/null & guard=$!
+wait "$server"; code=$?
+kill "$guard" 2>/dev/null
+exit "$code"`;
+const NOT_FOUND = 127;
 const MISSING =
   "TYPE=redis needs a Redis. Install redis-server (Debian, Ubuntu: apt install redis-server; Fedora: dnf install valkey-compat-redis), or name one in GAMBAS_SESSION_REDIS=redis://HOST:PORT.";
 
@@ -48,11 +58,14 @@ async function startRedis(): Promise<Redis> {
   const path = join(folder, "s");
   // A process group of its own: Ctrl-C is for the example, which ends it last.
   const flags = ["--port", "0", "--unixsocket", path, "--dir", folder, "--logfile", "log", ...KEEPS];
-  const child = spawn("redis-server", flags, { stdio: "ignore", detached: true });
+  const child = spawn("/bin/sh", ["-c", GUARDED, "sh", ...flags], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
   const end = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
       const exited = once(child, "exit");
-      child.kill();
+      child.stdin?.end();
       await exited;
     }
     rmSync(folder, { recursive: true, force: true });
@@ -69,16 +82,16 @@ async function startRedis(): Promise<Redis> {
 async function begun(child: ChildProcess, path: string): Promise<void> {
   let problem: Error | undefined;
   child.once("error", ({ code }: NodeJS.ErrnoException) => {
-    problem = new Error(code === "ENOENT" ? MISSING : `redis-server could not be started (${code}).`);
+    problem = new Error(`redis-server could not be started (${code}).`);
   });
   child.once("exit", (code, signal) => {
-    problem = new Error(`redis-server has ended at once (${signal ?? `code ${code}`}).`);
+    problem = new Error(code === NOT_FOUND ? MISSING : `redis-server has ended at once (${signal ?? `code ${code}`}).`);
   });
   while (!(await isThere(path))) {
     if (problem !== undefined) throw problem;
     await delay(LOOK_AGAIN_MS);
   }
-  child.removeAllListeners("exit");
+  child.removeAllListeners();
 }
 
 function isThere(path: string): Promise<boolean> {

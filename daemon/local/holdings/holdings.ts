@@ -115,7 +115,11 @@ class LocalHoldings implements Holdings {
   #writeTombstones(): void {
     const { commits } = replayJournal(this.#journalPath);
     const ended = [...this.#tombstones.entries()].sort(([, one], [, other]) => one - other);
-    new Journal(this.#journalPath, commits, () => ended).close();
+    try {
+      new Journal(this.#journalPath, commits, () => ended).close();
+    } catch (error) {
+      throw new SessionError("ERR_STORE", `Tombstones could not be written: ${String(error)}.`, { cause: error });
+    }
   }
 
   #find(id: string, image: Buffer): Found {

@@ -6,7 +6,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../../daemon/cli/command-line.ts";
+import { resolveConfig } from "../../../daemon/config.ts";
+import { HOLDINGS } from "../../../daemon/engines.ts";
 import { departingValue, NO_MARKS, reservedValue, sessionValue } from "../../../daemon/redis/value/value.ts";
+import { Log } from "../../../daemon/report/report.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import { applyDelta, imageOfFile, isExpired, newImage, startupBytes } from "../../../protocol/image/image.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
@@ -167,6 +170,22 @@ describeWithRedis("sessions that are converted", () => {
     expect((await worker.call("list", "", null, 10)).sessions.map(({ id }) => id)).toEqual([unique, ids[2]].sort());
   });
 
+  test("take along what was appended to them in Redis", async () => {
+    const id = newId();
+    const there = await serve("redis");
+    await there.create(id, { large: "x".repeat(8_000), n: 0 });
+    for (const n of [1, 2, 3]) await there.commit(id, { n, [`key${n}`]: "y".repeat(20 * n) });
+    const values = await there.values(id);
+    await stopAll();
+    // They are not in the image that Redis has at the beginning.
+    expect(
+      redis.cli("EVAL", "return redis.call('GET', KEYS[1]):sub(1, 7000):find('key3') and 1 or 0", "1", `gs:${id}`),
+    ).toBe("0");
+    expect(await converted("redis", "file")).toMatchObject({ moved: 1 });
+    expect(await (await serve("file")).values(id)).toEqual(values);
+    expect(values).toMatchObject({ n: 3, key3: "y".repeat(60) });
+  });
+
   test("that have ended stay ended, both ways", async () => {
     const [early, late] = [newId(), newId()];
     const before = await serve("file");
@@ -311,6 +330,15 @@ describeWithRedis("sessions that are converted", () => {
     expect(told).toMatch(/is left: What Redis holds for session .* cannot be read/);
     expect(redis.cli("DBSIZE")).toBe("2");
   });
+});
+
+test("tombstones that cannot be written are a failure, and not a word in the log", async () => {
+  const config = resolveConfig({ root });
+  const open = (await HOLDINGS.file?.()) ?? expect.fail();
+  const holdings = await open(config, new Log("silent"));
+  mkdirSync(join(root, "sessiond.journal.new"));
+  expect(await holdings.end(newId(), Date.now() + 60_000)).toBe(true);
+  await expect(holdings.close()).rejects.toThrow(/ERR_STORE|Tombstones could not be written/);
 });
 
 test.each([
