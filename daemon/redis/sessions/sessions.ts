@@ -20,7 +20,6 @@ import { Session } from "./session.ts";
 import { complete } from "./succession.ts";
 
 export { reasonOf, unstored } from "./failures.ts";
-export { markOf } from "./plan.ts";
 
 /** The memory of a session besides its image, about. */
 const SESSION_BYTES = 1_200;
