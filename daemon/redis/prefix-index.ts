@@ -29,13 +29,13 @@ export class PrefixIndex {
     this.#parts = parts;
   }
 
-  /** Puts it in, if it is not there. Resolves to its place. @throws ServerError */
-  add(id: string, timeoutSeconds: number): Promise<number> {
-    return this.#put(id, "add", timeoutSeconds);
+  /** Puts it in, if it is not there. @throws ServerError */
+  async add(id: string, timeoutSeconds: number): Promise<void> {
+    await this.#put(id, "add", timeoutSeconds);
   }
 
-  /** Makes it the last. Resolves to its place. @throws ServerError */
-  raise(id: string, timeoutSeconds: number): Promise<number> {
+  /** Makes it the last. Resolves to its place; undefined: it was claimed, or is not there any more. @throws ServerError */
+  raise(id: string, timeoutSeconds: number): Promise<number | undefined> {
     return this.#put(id, "last", timeoutSeconds);
   }
 
@@ -44,10 +44,9 @@ export class PrefixIndex {
     return ((await this.#ask(id, "below", place.toFixed(0))) as Buffer[]).map(String);
   }
 
-  /** Undefined: it is not there. @throws ServerError */
-  async placeOf(id: string): Promise<number | undefined> {
-    const place = String(await this.#ask(id, "place", id));
-    return place === "" ? undefined : Number(place);
+  /** Whether it is before this place: then it is raised no more. @throws ServerError */
+  async claim(id: string, place: number): Promise<boolean> {
+    return (await this.#ask(id, "claim", `${place.toFixed(0)} ${id}`)) === 1;
   }
 
   /** @throws ServerError */
@@ -55,7 +54,7 @@ export class PrefixIndex {
     await this.#ask(id, "remove", id);
   }
 
-  async #put(id: string, what: "add" | "last", timeoutSeconds: number): Promise<number> {
+  async #put(id: string, what: "add" | "last", timeoutSeconds: number): Promise<number | undefined> {
     const keepMs = Math.min(MAX_KEEP_MS, Math.max(1, Math.ceil(LIFE_TIMES * 1000 * timeoutSeconds)));
     const { calls, indexOf } = this.#parts;
     const [place, count] = await calls.index(indexOf(prefixOf(id)), [
@@ -68,7 +67,7 @@ export class PrefixIndex {
       // Whatever the reason: the next look finds as much.
       this.#lookThrough(id).catch(() => undefined);
     }
-    return Number(place);
+    return place === "" ? undefined : Number(place);
   }
 
   async #lookThrough(id: string): Promise<void> {

@@ -1,12 +1,12 @@
 // Commits that make a session, and those that end every other one of the same prefix. Knows nothing of how a session is stored or ended.
 //
-// Of several at once exactly one survives, the last, on however many hosts. Each is in the index before it is stored, a unique one as the last of all:
+// Of several at once exactly one survives, the last, on however many hosts. Each is in the index before it is stored, and is made the last of all when it
+// is stored; only then it ends what is before it. The index decides between two, for it takes one step after the other:
 //
-//   1. A becomes the last. B becomes the last.
-//   2. B is stored, and ends what is before it: A. Just before, it looks whether A still is, with the version of A that it has seen.
-//   3. A is stored before that look: it is ended. Or after it: its version is another one, the look comes again. Or it finds itself ended.
-//
-// One that asks again, after an answer that was lost, keeps its place; it ends what is before that place, once more.
+//   1. A and B are in the index. B is stored, becomes the last, and looks for A.
+//   2. A is not stored yet: B leaves it. A becomes the last when it is, finds B before it, and ends it.
+//   3. Or A is stored: B claims it, if it is still before B, and ends the version that it has seen. A that was claimed does not become the last any more,
+//      and ends nobody. Or A was faster and is behind B: then it ends B.
 
 import { isCode } from "../../protocol/errors.ts";
 import { timeoutSeconds } from "../../protocol/image/image.ts";
@@ -15,8 +15,7 @@ import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
 import type { Sessions } from "./sessions/sessions.ts";
-import { markOf, reasonOf, unstored } from "./sessions/sessions.ts";
-import { isMarked } from "./value/value.ts";
+import { reasonOf, unstored } from "./sessions/sessions.ts";
 
 export interface UniqueParts {
   readonly sessions: Pick<Sessions, "commit" | "look" | "endVersion">;
@@ -83,16 +82,15 @@ export class UniqueCommits {
   }
 
   async #commitUnique(id: string, turn: CommitTurn): Promise<State> {
-    const { index, sessions } = this.#parts;
+    const { index } = this.#parts;
     const survivor = turn.options.successor ?? id;
-    const { stored } = await sessions.look(id);
-    const isRepeated = stored !== undefined && isMarked(stored.marks, markOf(turn));
-    const life = this.#lifeOf(turn);
-    const place = await (isRepeated ? index.add(survivor, life) : index.raise(survivor, life));
+    await index.add(survivor, this.#lifeOf(turn));
     const state = await this.#commit(id, turn);
     // Sent again after a newer one has ended it: the other one stays.
     if (state.kind === KIND.absent) return state;
-    if (state.image !== null) await index.add(survivor, timeoutSeconds(state.image));
+    const life = state.image === null ? this.#lifeOf(turn) : timeoutSeconds(state.image);
+    const place = await index.raise(survivor, life);
+    if (place === undefined) return state;
     const others = await index.below(survivor, place);
     await Promise.all(others.filter((other) => other !== survivor).map((other) => this.#endOther(other, place, turn)));
     return state;
@@ -109,10 +107,9 @@ export class UniqueCommits {
       for (;;) {
         const { stored, isThere } = await sessions.look(id);
         // Nothing is there yet, perhaps: its commit comes after ours then.
-        if (stored === undefined) return;
+        if (stored === undefined || stored.kind === "reserved") return;
         if (!isThere) return await index.remove(id);
-        const its = await index.placeOf(id);
-        if (its === undefined || its >= place) return;
+        if (!(await index.claim(id, place))) return;
         const hasEnded = await sessions.endVersion(id, stored.version, turn).then(() => true, again);
         if (hasEnded) return await index.remove(id);
       }

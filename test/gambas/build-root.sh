@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# build-root.sh SUITE DIR: unpacks the Gambas of another Debian suite and what it needs into DIR, from the package source this machine has.
-# Nothing of the machine's own packages is touched. DIR is complete or, when this fails, not there. Interop tests enter it by chroot.
+# build-root.sh SUITE DIR [PACKAGE...]: unpacks the Gambas of another Debian suite, or other packages, and what they need into DIR, from the package
+# source this machine has. Nothing of the machine's own packages is touched. DIR is complete or, when this fails, not there. Interop tests enter it by chroot.
 set -euo pipefail
 suite="$1"
 target="$(realpath -m "$2")"
-packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web gambas3-gb-db gambas3-gb-db-sqlite3)
+packages=("${@:3}")
+version=()
+if [ "${#packages[@]}" -eq 0 ]; then
+  packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web gambas3-gb-db gambas3-gb-db-sqlite3)
+  version=(/usr/bin/gbr3 --version)
+fi
 
 source_uri() {
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1
@@ -41,7 +46,7 @@ main() {
   done
   mkdir -p "$work/root"/{tmp,proc,dev,mnt,etc}
   chroot "$work/root" /usr/sbin/ldconfig 2>/dev/null || ldconfig -r "$work/root"
-  chroot "$work/root" /usr/bin/gbr3 --version
+  [ "${#version[@]}" -eq 0 ] || chroot "$work/root" "${version[@]}"
   mv -T "$work/root" "$target"
 }
 

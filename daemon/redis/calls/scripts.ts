@@ -146,7 +146,8 @@ for i, key in ipairs(KEYS) do
   local a = (i - 1) * ${INDEX_ARGUMENTS}
   local id, what, keepMs = ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   local place = redis.call('ZSCORE', key, id)
-  if not place or what == 'last' then
+  if what == 'last' and (not place or tonumber(place) < 0) then place = ''
+  elseif not place or what == 'last' then
     local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
     place = string.format('%.0f', math.max(now, (tonumber(last[2]) or 0) + 1))
     redis.call('ZADD', key, place, id)
@@ -162,12 +163,18 @@ return answers`);
  *
  *   below   the ids whose place is below this one
  *   some    so many of them, by chance, each with its place behind it
- *   place   that of this id, or nothing
+ *   claim   this id, behind a place and a space, if its own place is before that one: it is never raised again. Answers 1, or 0
  *   remove  this id
  */
 export const MEMBERS: Script = new Script(`
 local key, what, x = KEYS[1], ARGV[1], ARGV[2]
 if what == 'below' then return redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. x) end
 if what == 'some' then return redis.call('ZRANDMEMBER', key, x, 'WITHSCORES') end
-if what == 'place' then return redis.call('ZSCORE', key, x) or '' end
+if what == 'claim' then
+  local before, id = string.match(x, '^(%d+) (.*)$')
+  local place = redis.call('ZSCORE', key, id)
+  if not place or tonumber(place) >= tonumber(before) then return 0 end
+  redis.call('ZADD', key, -1, id)
+  return 1
+end
 return redis.call('ZREM', key, x)`);

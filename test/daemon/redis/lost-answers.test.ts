@@ -2,10 +2,13 @@
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ENGINES } from "../../../daemon/engines.ts";
+import { INDEX, MEMBERS } from "../../../daemon/redis/calls/scripts.ts";
+import { KIND } from "../../../protocol/wire/operations.ts";
 import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
 describeWithRedis("a lease whose commit is stored, and the answer lost", () => {
@@ -67,5 +70,50 @@ describeWithRedis("a lease whose commit is stored, and the answer lost", () => {
     await commitUnheard(fence, () => bert.commit(id, { b: 1 }));
     expect(await codeOf(anna.commit(id, { n: 2 }, { fence, release: true }))).toBe("ERR_CONFLICT");
     expect(await bert.values(id)).toEqual({ n: 1, b: 1 });
+  });
+});
+
+describeWithRedis("a session that becomes the only one of its prefix", () => {
+  let redis: RedisProcess;
+  let proxy: LossyProxy;
+  let houses: BackendHouse[];
+
+  beforeEach(async () => {
+    redis = await RedisProcess.start();
+    proxy = await LossyProxy.open(redis.socket, "p");
+    houses = [];
+  });
+
+  afterEach(async () => {
+    proxy.unblock();
+    for (const house of houses) await house.close();
+    await proxy.close();
+    await redis.remove();
+  });
+
+  async function worker(url: string, name: string): Promise<BackendWorker> {
+    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
+    houses.push(house);
+    return house.worker(name);
+  }
+
+  /** A question to the index, or a place in it. */
+  function isOfIndex(request: Buffer): boolean {
+    return [INDEX, MEMBERS].some(({ digest }) => request.includes(digest));
+  }
+
+  test.each([1, 2, 3, 4, 5])("is it, also when answer %d of the index of the prefix is lost", async (step) => {
+    const [anna, bert] = [await worker(proxy.url, "anna"), await worker(redis.socketUrl, "bert")];
+    const [other, only] = [newId(), newId()];
+    await anna.create(newId(), {}, { unique: true });
+    await bert.create(other, {});
+    let seen = 0;
+    const cut = proxy.loseAnswer((request) => isOfIndex(request) && ++seen === step);
+    const created = anna.create(only, {}, { unique: true });
+    await Promise.race([cut, created]);
+    proxy.unblock();
+    await created;
+    expect((await bert.read(only)).kind).toBe(KIND.contents);
+    expect((await bert.read(other)).kind).toBe(KIND.absent);
   });
 });
