@@ -90,7 +90,8 @@ export class Workshop {
       /sessiond[\w-]*\.pid$/.test(name),
     );
     for (const name of pidFiles) await removeRoot(join(this.#home, dirname(name)));
-    for (const folder of [this.#folder, this.#home]) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    for (const folder of [this.#folder, this.#home])
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   #write(block: Block): { readonly file: string; readonly name: string } {
