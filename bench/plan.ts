@@ -41,7 +41,16 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
     startRounds: 3,
     soakOps: 20_000,
     measuresLarge: false,
-    leavesOutCases: ["write-scale"],
+    leavesOutCases: [
+      "write-scale",
+      "redis-read",
+      "redis-change",
+      "redis-visit",
+      "redis-count",
+      "redis-http-read",
+      "redis-http-write",
+      "redis-memory",
+    ],
     leavesOut: [
       "connect-memcached",
       "connect-redis/node-redis",

@@ -20,7 +20,7 @@ export type {
 } from "./api.ts";
 export { connect } from "./connect.ts";
 export { type Middleware, type Next, session } from "./http/node/middleware.ts";
-export type { ConnectOptions, DaemonSettings, HttpOptions, SameSite, SessionOptions } from "./options.ts";
+export type { AdoptOptions, ConnectOptions, DaemonSettings, HttpOptions, SameSite, SessionOptions } from "./options.ts";
 export {
   type CookieBearer,
   type RunOptions,

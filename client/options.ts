@@ -9,7 +9,7 @@ import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "
 import { parseRedisUrl } from "../protocol/redis-url.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
 import { resolveSettings, type Settings } from "../protocol/settings.ts";
-import { checkForType, checkNeeds, type TypeName, typeNamed } from "../protocol/types.ts";
+import { checkForType, checkNeeds, TYPES, type TypeName, typeNamed } from "../protocol/types.ts";
 import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
 import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
 
@@ -81,8 +81,25 @@ export interface HttpOptions extends ConnectOptions {
   readonly timeout?: number;
   /** Creating a session ends all others of its prefix. Default false. */
   readonly unique?: boolean;
+  /**
+   * With type "redis": take over sessions that connect-redis keeps in the same Redis, each when its visitor comes for the first time. Default:
+   * those visitors begin anew.
+   */
+  readonly adopt?: AdoptOptions;
   /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. A header that names no address is said to `onError`. */
   readonly trustProxy?: boolean | number;
+}
+
+/** An application of express-session and connect-redis that was there before. */
+export interface AdoptOptions {
+  /** Its `secret`: the cookie is signed with it. All of them, where it has several. */
+  readonly secret: string | readonly string[];
+  /** Its store's `prefix`. Default "sess:". */
+  readonly prefix?: string;
+  /** Its `name`. Default "connect.sid". */
+  readonly cookieName?: string;
+  /** Remove each old session once it was taken over. Default false: it stays until it expires, as the way back. */
+  readonly remove?: boolean;
 }
 
 /** @typeParam Request what the framework makes of a request, `express.Request` say. */
@@ -161,7 +178,33 @@ function isCoherence(value: unknown): boolean {
   return "maxStaleMs" in value && isAmount(value.maxStaleMs) && Number(value.maxStaleMs) <= MAX_TIMER_MS;
 }
 
+const ADOPT_CHECKS: Checks<AdoptOptions> = {
+  secret: [isSecret, "text, or an array of texts"],
+  prefix: [isText, "text"],
+  cookieName: [(value) => isText(value) && COOKIE_NAME.test(value), "a token of RFC 6265"],
+  remove: BOOLEAN,
+};
+
+function isSecret(value: unknown): boolean {
+  const secrets: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (secrets.length > 0 && secrets.every((secret) => isText(secret) && secret !== "")) return true;
+  // Whatever was given may be a secret all the same.
+  throw new SessionError("ERR_BAD_OPTION", "The option secret of adopt must be text, or an array of texts.");
+}
+
+function isAdopt(value: unknown): boolean {
+  checkOptions(value as AdoptOptions, ADOPT_CHECKS, { owner: "adopt" });
+  return isSecret((value as AdoptOptions).secret);
+}
+
+/** @throws SessionError ERR_BAD_OPTION for a type in whose place no other package keeps sessions. */
+export function checkAdopts(type: TypeName): void {
+  if (TYPES[type].adopts) return;
+  throw new SessionError("ERR_BAD_OPTION", `The option adopt is for sessions of type redis; the type is ${type}.`);
+}
+
 const HTTP_CHECKS: Checks<Omit<HttpOptions, keyof ConnectOptions>> = {
+  adopt: [isAdopt, "an object"],
   cookieName: [(value) => isText(value) && COOKIE_NAME.test(value), "a token of RFC 6265"],
   domain: [(value) => isText(value) && isDomain(value), "the name of a host, without scheme and port"],
   sameSite: [(value) => isText(value) && sameSiteOf(value) !== undefined, "Lax, Strict or None"],

@@ -10,6 +10,8 @@ export const ID_RANDOM_BYTES: number = HEX_DIGITS / 2;
 
 const ID = /^[^\0-\x20"/,;=\\\x7f]*:[0-9A-F]{24}$/;
 const PREFIX = /^[^\0-\x20"/,;=\\\x7f]*$/;
+const PLAIN = /^[A-Za-z0-9_]*$/;
+const DATABASE = /^([A-Za-z0-9_]*)_([0-9A-F]{24})\.db$/;
 /** Indexed by the code of an ASCII character: 1 for those that fit. */
 const IS_IN_PREFIX = asciiTable(PREFIX);
 const IS_HEX_DIGIT = asciiTable(/[0-9A-F]/);
@@ -58,6 +60,35 @@ export function checkPrefix(prefix: string): string {
     "ERR_BAD_OPTION",
     `The session prefix ${JSON.stringify(prefix)} is not allowed: at most ${limit} bytes, no blanks, control characters, or any of " / , ; = \\.`,
   );
+}
+
+/**
+ * The same id in the letters that names of databases keep (type "sqlite"): every byte of the prefix that is no letter or digit of ASCII is `_`.
+ * Ids that agree in this are one session. The id must be valid, and so is what comes out.
+ */
+export function mappedId(id: string): string {
+  const prefix = prefixOf(id);
+  return PLAIN.test(prefix) ? id : mappedPrefix(prefix) + id.slice(prefix.length);
+}
+
+/** The same of a prefix alone. */
+export function mappedPrefix(prefix: string): string {
+  return Buffer.from(prefix)
+    .toString("latin1")
+    .replace(/[^A-Za-z0-9]/g, "_");
+}
+
+/** The name of the database of a session (type "sqlite"). */
+export function databaseName(id: string): string {
+  const prefix = prefixOf(id);
+  return `${mappedPrefix(prefix)}_${id.slice(prefix.length + 1)}.db`;
+}
+
+/** The mapped id of the session whose database has this name; undefined where it is none that an id can name. */
+export function idOfDatabase(name: string): string | undefined {
+  const [, prefix, digits] = DATABASE.exec(name) ?? [];
+  const id = `${prefix}:${digits}`;
+  return digits !== undefined && isSessionId(id) ? id : undefined;
 }
 
 /** A new id from {@link ID_RANDOM_BYTES} bytes of a cryptographic generator. */

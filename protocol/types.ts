@@ -2,57 +2,71 @@
 // `daemon/engines.ts`. Knows no engine, and of no setting more than its name.
 
 import { SessionError } from "./errors.ts";
+import { databaseName } from "./session-id.ts";
 
 interface TypeRow {
   /** "sessions": what `Session.Type` may be; "tests": an option only. */
   readonly use: "sessions" | "tests";
-  /** Each session is the file `session/<id>` below the root, which workers may stat. */
+  /** Each session is a file in `session/` below the root. Whether workers may stat it says the daemon. */
   readonly isInFiles: boolean;
+  /** The name of a session's file in `session/`; undefined where sessions have none. */
+  readonly fileName: ((id: string) => string) | undefined;
   /** Settings without which no daemon can begin, with what each is for. */
   readonly needs: Readonly<Record<string, string>>;
   /** Settings that mean something to this type and not to every other one. */
   readonly own: readonly string[];
   readonly durabilities: readonly string[];
+  /** Other packages keep sessions in the same place, which can become ours. */
+  readonly adopts: boolean;
   /** How long a daemon that is started may take until it is ready, or says why not, at least: on a busy machine a start takes seconds. */
   readonly startMs: number;
 }
 
-/** Of Gambas' locks, of files that others write, and of what no server does by itself. */
-const OF_LOCAL_STORES = [
-  "gambas",
-  "openSessions",
-  "lockWaitMs",
-  "sweepMs",
-  "reconcileMs",
-  "maxTombstones",
-  "repairSeconds",
-  "maxReplacedValues",
-] as const;
+/** Of sessions that Gambas programs lock and write, and of what no server does by itself. */
+const OF_LOCAL_STORES = ["gambas", "openSessions", "lockWaitMs", "sweepMs", "maxTombstones"] as const;
+/** Of files that others replace as a whole. */
+const OF_WHOLE_FILES = [...OF_LOCAL_STORES, "reconcileMs", "repairSeconds", "maxReplacedValues"] as const;
 
 export const TYPES = {
   file: {
     use: "sessions",
     isInFiles: true,
+    fileName: (id) => id,
+    needs: {},
+    own: OF_WHOLE_FILES,
+    durabilities: ["file", "fsync"],
+    adopts: false,
+    startMs: 10_000,
+  },
+  sqlite: {
+    use: "sessions",
+    isInFiles: true,
+    fileName: databaseName,
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
+    adopts: false,
     startMs: 10_000,
   },
   redis: {
     use: "sessions",
     isInFiles: false,
+    fileName: undefined,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
     durabilities: ["file", "replica"],
+    adopts: true,
     // For a server that is away it looks for 10 s before it says so.
     startMs: 15_000,
   },
   memory: {
     use: "tests",
     isInFiles: false,
+    fileName: undefined,
     needs: {},
-    own: OF_LOCAL_STORES,
+    own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],
+    adopts: false,
     startMs: 10_000,
   },
 } as const satisfies Record<string, TypeRow>;
@@ -65,8 +79,6 @@ export type SessionType = { [N in TypeName]: (typeof TYPES)[N]["use"] extends "s
 export const DEFAULT_TYPE = "file";
 /** Gambas' own default, which it also takes "" for. */
 const DEFAULT_OF_GAMBAS = "sqlite";
-/** Types that Gambas has, and this version not. */
-const LACKING: readonly string[] = [DEFAULT_OF_GAMBAS];
 
 const ALL = Object.keys(TYPES) as TypeName[];
 const FOR_SESSIONS = ALL.filter((name): name is SessionType => TYPES[name].use === "sessions");
@@ -74,7 +86,7 @@ const FOR_SESSIONS = ALL.filter((name): name is SessionType => TYPES[name].use =
 /**
  * The type that an option, a flag or a variable names, in letters of any case.
  *
- * @throws SessionError ERR_BAD_OPTION for one that is unknown, or that this version does not have.
+ * @throws SessionError ERR_BAD_OPTION for one that is unknown.
  */
 export function typeNamed(text: unknown): TypeName {
   return find(text, ALL);
@@ -84,20 +96,21 @@ export function typeNamed(text: unknown): TypeName {
  * The type that `Session.Type` is set to, in letters of any case. "" is what it is for Gambas, "sqlite": another one would be a site that has
  * its sessions elsewhere than its Gambas pages have them.
  *
- * @throws SessionError ERR_BAD_OPTION "Unknown session type", or that this version does not have it.
+ * @throws SessionError ERR_BAD_OPTION "Unknown session type".
  */
 export function sessionTypeNamed(text: unknown): SessionType {
   return find(text === "" ? DEFAULT_OF_GAMBAS : text, FOR_SESSIONS);
+}
+
+export function sessionTypes(): readonly SessionType[] {
+  return FOR_SESSIONS;
 }
 
 function find<N extends TypeName>(text: unknown, names: readonly N[]): N {
   const wanted = typeof text === "string" ? text.toLowerCase() : undefined;
   const found = names.find((name) => name === wanted);
   if (found !== undefined) return found;
-  const there = `there are ${FOR_SESSIONS.map((name) => JSON.stringify(name)).join(" and ")}.`;
-  if (wanted !== undefined && LACKING.includes(wanted)) {
-    throw new SessionError("ERR_BAD_OPTION", `The session type "${wanted}" is not available in this version; ${there}`);
-  }
+  const there = `there are ${FOR_SESSIONS.map((name) => JSON.stringify(name)).join(", ")}.`;
   throw new SessionError("ERR_BAD_OPTION", `Unknown session type ${shown(text)}; ${there}`);
 }
 

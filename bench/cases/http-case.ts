@@ -41,12 +41,26 @@ const SUBJECTS: readonly SubjectName[] = [
 
 const ON_TMPFS: SubjectName = { contender: "gambas-session tmpfs", frame: "node:http" };
 
+/** The page without a session is what others stand above. */
+const ON_REDIS: readonly SubjectName[] = [
+  { contender: "no session", frame: "node:http" },
+  { contender: "gambas-session redis", frame: "node:http" },
+  { contender: "gambas-session redis, 50 ms", frame: "node:http" },
+  { contender: "connect-redis/ioredis AOF", frame: "node:http" },
+  { contender: "connect-redis/node-redis AOF", frame: "node:http" },
+];
+
 export interface HttpCase {
   readonly name: string;
   readonly question: string;
   readonly path: "/read" | "/write";
-  /** Waits for files: then it is measured where they cost less, too. */
-  readonly writesFiles: boolean;
+  /** "files and tmpfs": it waits for files, and is measured where they cost less, too. */
+  readonly on: "files" | "files and tmpfs" | "redis";
+}
+
+function subjectsOn(on: HttpCase["on"]): readonly SubjectName[] {
+  if (on === "redis") return ON_REDIS;
+  return on === "files" ? SUBJECTS : [...SUBJECTS, ON_TMPFS];
 }
 
 /** A site that is up, with its browsers logged in. */
@@ -67,7 +81,7 @@ export function httpCaseOf(definition: HttpCase): Case {
 async function run(lab: Lab, stage: Stage, definition: HttpCase): Promise<Row[]> {
   const load = stage.keep(new Forked<LoadCalls>(LOAD));
   const ready: Ready[] = [];
-  for (const { contender: wanted, frame } of definition.writesFiles ? [...SUBJECTS, ON_TMPFS] : SUBJECTS) {
+  for (const { contender: wanted, frame } of subjectsOn(definition.on)) {
     const [contender] = lab.present(definition.name, [wanted]);
     if (contender === undefined) continue;
     lab.progress.show(`${definition.name}: starting ${nameOf(contender, frame)}`);
@@ -97,7 +111,9 @@ interface Around {
 
 async function makeReady(around: Around, contender: Contender, frame: Frame): Promise<Ready> {
   const { stage, load } = around;
-  const { places, serverPids } = await stage.placesOf(contender);
+  const { places: ofHosts, serverPids } = await stage.placesOf(contender);
+  const [places] = ofHosts;
+  if (places === undefined) throw new Error(`${contender.name} has no place`);
   const primary = stage.keep(new Forked<SiteCalls>(SITE));
   const { port, pids } = await primary.ask("start", { contender: contender.name, places, frame, workers: WORKERS });
   const name = nameOf(contender, frame);

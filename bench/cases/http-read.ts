@@ -8,7 +8,15 @@ const definition: HttpCase = {
   name: "http-read",
   question: "serve a page that reads its session, two workers",
   path: "/read",
-  writesFiles: false,
+  on: "files",
 };
 
 export const httpRead: Case = httpCaseOf(definition);
+
+/** The same where sessions are on Redis, beside those who keep theirs there as well. */
+export const redisHttpRead: Case = httpCaseOf({
+  name: "redis-http-read",
+  question: "serve a page that reads its session, two workers, sessions on Redis",
+  path: "/read",
+  on: "redis",
+});

@@ -24,9 +24,12 @@ export const soak: Case = {
 };
 
 async function run(lab: Lab, stage: Stage): Promise<Row[]> {
-  const { places, serverPids } = await stage.placesOf(contenderNamed("gambas-session"));
+  const {
+    places: [place],
+    serverPids,
+  } = await stage.placesOf(contenderNamed("gambas-session"));
   const worker = stage.keep(new Forked<SoakCalls>(WORKER));
-  await worker.ask("open", { root: places.directory, socket: places.socket });
+  await worker.ask("open", { root: place?.directory ?? "", socket: place?.socket ?? "" });
   for (let done = 0; done < lab.plan.soakOps; done += PART) {
     lab.progress.show(`${NAME}: ${done}/${lab.plan.soakOps}`);
     await worker.ask("run", PART);

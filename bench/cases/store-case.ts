@@ -98,7 +98,7 @@ async function makeReady(
   what: { readonly definition: StoreCase; readonly shape: Shape; readonly contender: Contender },
 ): Promise<Ready> {
   const { definition, shape, contender } = what;
-  const { places, serverPids } = await stage.placesOf(contender);
+  const { places, serverPids } = await stage.placesOf(contender, shape.hosts);
   const crew = stage.keep(new Crew(contender, shape.procs, serverPids));
   await crew.open(places, definition.keepsCopies);
   const ids = await crew.create(definition.isCounter ? 1 : lab.plan.sessions, shape.size, definition.isCounter);

@@ -3,8 +3,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Values } from "../session-values.ts";
 
+/** How old what other hosts wrote may be, for the contender that allows it. */
+export const MAX_STALE_MS = 50;
+
+/** A daemon of one type of sessions; those on Redis have the server with its log behind them. */
+export type DaemonName = "daemon" | "daemon-tmpfs" | "daemon-memory" | "daemon-redis" | "daemon-redis-stale";
+
 /** The process a contender needs beside its workers. */
-export type ServerName = "daemon" | "daemon-tmpfs" | "redis" | "redis-aof" | "memcached" | "echo" | "floor-daemon";
+export type ServerName = DaemonName | "redis" | "redis-aof" | "memcached" | "echo" | "floor-daemon";
 
 export interface Places {
   /** Unix socket of the contender's server; "" where it has none. */

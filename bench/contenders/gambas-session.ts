@@ -1,10 +1,18 @@
 // gambas-session as an application uses it: a client for the store's own cases, session() and Session for HTTP. Only a touch is no call of the
 // public client: the middleware makes it.
 
-import { type Handle, Session, session } from "../../client/index.ts";
+import { type ConnectOptions, type Handle, Session, session } from "../../client/index.ts";
 import { Client } from "../../client/link/client.ts";
 import { changedValues, type Values } from "../session-values.ts";
-import type { Entry, Held, OpenOptions, Places, Site, Subject } from "./contender.ts";
+import {
+  type Entry,
+  type Held,
+  MAX_STALE_MS,
+  type OpenOptions,
+  type Places,
+  type Site,
+  type Subject,
+} from "./contender.ts";
 
 class GambasSubject implements Subject {
   readonly #client: Client;
@@ -86,30 +94,42 @@ function setAll(handle: Handle, values: Values): void {
   for (const key in values) handle.set(key, values[key]);
 }
 
-async function connected(places: Places, options: OpenOptions): Promise<Client> {
+/** Where the sessions are, and how old what is read may be. */
+type Kind = Pick<ConnectOptions, "type" | "coherence">;
+const FILES: Kind = {};
+
+async function connected(places: Places, options: OpenOptions, kind = FILES): Promise<Client> {
   const { socket, directory } = places;
   const client = new Client({
     root: directory,
     socket,
     spawn: false,
+    ...kind,
     ...(options.keepsCopies ? {} : { cacheBytes: 0 }),
   });
   await client.ready();
   return client;
 }
 
-async function openSite(places: Places): Promise<Site> {
-  const middleware = session({ root: places.directory, socket: places.socket, spawn: false, prefix: "bench" });
+async function openSite({ directory, socket }: Places, kind = FILES): Promise<Site> {
+  const middleware = session({ root: directory, socket, spawn: false, prefix: "bench", ...kind });
   return {
     middleware: middleware as Site["middleware"],
     valuesOf: () => ({ get: (key) => Session.get(key), set: (key, value) => Session.set(key, value) }),
   };
 }
 
-export const gambasSession: Entry = {
-  open: async (places, options) => new GambasSubject(await connected(places, options), false),
-  openSite,
-};
+function entryOf(kind: Kind): Entry {
+  return {
+    open: async (places, options) => new GambasSubject(await connected(places, options, kind), false),
+    openSite: (places) => openSite(places, kind),
+  };
+}
+
+export const gambasSession: Entry = entryOf(FILES);
+export const onMemory: Entry = entryOf({ type: "memory" });
+export const onRedis: Entry = entryOf({ type: "redis" });
+export const onRedisStale: Entry = entryOf({ type: "redis", coherence: { maxStaleMs: MAX_STALE_MS } });
 
 /** Sends every value with every change, as the stores of express-session must. */
 export const gambasSessionEveryKey: Entry = {

@@ -3,6 +3,8 @@
 import type { Contender, Entry } from "./contender.ts";
 
 const gambas = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSession;
+const onRedis = async (): Promise<Entry> => (await import("./gambas-session.ts")).onRedis;
+const onRedisStale = async (): Promise<Entry> => (await import("./gambas-session.ts")).onRedisStale;
 const everyKey = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSessionEveryKey;
 const fileStore = async (): Promise<Entry> => (await import("./session-file-store.ts")).sessionFileStore;
 const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain;
@@ -15,6 +17,18 @@ export const CONTENDERS: readonly Contender[] = [
   { name: "gambas-session", server: "daemon", load: gambas },
   { name: "gambas-session tmpfs", server: "daemon-tmpfs", fileSystem: "tmpfs", load: gambas },
   { name: "gambas-session, every key", server: "daemon", load: everyKey },
+  {
+    name: "gambas-session memory",
+    server: "daemon-memory",
+    load: async () => (await import("./gambas-session.ts")).onMemory,
+  },
+  { name: "gambas-session redis", server: "daemon-redis", load: onRedis },
+  { name: "gambas-session redis, 50 ms", server: "daemon-redis-stale", load: onRedisStale },
+  {
+    name: "gambas-session redis, backend",
+    server: "redis-aof",
+    load: async () => (await import("./gambas-backend.ts")).redisBackend,
+  },
   { name: "connect-redis/ioredis", server: "redis", load: ioredis },
   { name: "connect-redis/ioredis AOF", server: "redis-aof", load: ioredis },
   {

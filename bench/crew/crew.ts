@@ -14,6 +14,8 @@ export interface Shape {
   readonly procs: number;
   readonly concurrency: number;
   readonly size: SizeName;
+  /** Machines of the workers, each with its own daemon where that is how a contender works. Default 1. */
+  readonly hosts?: number;
 }
 
 /** One round of one contender, all its processes together. */
@@ -37,9 +39,16 @@ export class Crew {
     this.#workers = Array.from({ length: procs }, () => new Forked<WorkerCalls>(WORKER));
   }
 
-  async open(places: Places, keepsCopies: boolean): Promise<void> {
-    const request = { contender: this.contender.name, places, keepsCopies };
-    await Promise.all(this.#workers.map((worker) => worker.ask("open", request)));
+  /** @param places of each host: the workers are spread over them. */
+  async open(places: readonly Places[], keepsCopies: boolean): Promise<void> {
+    const contender = this.contender.name;
+    await Promise.all(
+      this.#workers.map((worker, index) => {
+        const own = places[index % places.length];
+        if (own === undefined) throw new Error(`${contender} has no place`);
+        return worker.ask("open", { contender, places: own, keepsCopies });
+      }),
+    );
   }
 
   create(count: number, size: SizeName, isCounter: boolean): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 // The columns of the result tables, for the terminal and for Markdown alike.
 
 import type { Row } from "../row.ts";
+import { oursIn } from "./derived/find.ts";
 import { limitsOf } from "./derived/limits.ts";
 import { priceOf } from "./derived/prices.ts";
 import type { Figure, Goal } from "./goals.ts";
@@ -50,7 +51,7 @@ function figureText({ contender, value, unit }: Figure): string {
 /** µs of CPU for each request; none for a case in which no page is served without a session. */
 export function priceCells(rows: readonly Row[]): readonly (readonly string[])[] {
   const prices = rows.flatMap((row) => priceOf(rows, row) ?? []);
-  const ours = prices.find(({ contender }) => contender === "gambas-session")?.sessionUs;
+  const ours = prices.find(({ contender }) => contender === oursIn(rows[0]?.case ?? ""))?.sessionUs;
   return prices.map(({ contender, workerUs, serverUs, bareUs, sessionUs }) => [
     contender,
     ...[workerUs, serverUs, bareUs, sessionUs].map(withDigits),
@@ -86,11 +87,11 @@ export function groupsOf(rows: readonly Row[]): ReadonlyMap<string, readonly Row
 }
 
 function isOfMemory({ case: name }: Row): boolean {
-  return name === "memory" || name === "soak";
+  return name === "memory" || name === "redis-memory" || name === "soak";
 }
 
 function titleOf({ case: name, procs, concurrency, size }: Row): string {
-  if (name === "start" || name === "memory") return name;
+  if (name === "start" || name === "memory" || name === "redis-memory") return name;
   if (name === "soak") return `${name}, ${size} operations`;
   return `${name} ${procs} x ${concurrency}, ${size} bytes`;
 }

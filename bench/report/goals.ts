@@ -1,27 +1,12 @@
 // The goals the project has set itself, computed from the rows of one run.
 
 import type { Row } from "../row.ts";
-import { find, rateOf, ratio, type Where } from "./derived/find.ts";
+import { find, rateOf, ratio } from "./derived/find.ts";
 import { pricesOf } from "./derived/prices.ts";
+import { atLeast, atMost, besideOf, bestOf, type Figure, type Goal, ratesBeside, timeOf } from "./goal.ts";
+import { redisGoals } from "./redis-goals.ts";
 
-export interface Goal {
-  readonly case: string;
-  readonly text: string;
-  /** How the two sides compare; undefined where one was not measured. */
-  readonly reached: number | undefined;
-  readonly target: number;
-  readonly isMet: boolean | undefined;
-  readonly unit: string;
-  /** The figures that are compared, ours first, and the floors of the same kind; absent in runs of before. */
-  readonly beside?: readonly Figure[];
-}
-
-/** What somebody reached, for a goal to stand beside. */
-export interface Figure {
-  readonly contender: string;
-  readonly value: number;
-  readonly unit: "/s" | "µs" | "bytes";
-}
+export type { Figure, Goal } from "./goal.ts";
 
 const OURS = "gambas-session";
 const IOREDIS = "connect-redis/ioredis";
@@ -44,6 +29,7 @@ export function goalsOf(rows: readonly Row[]): Goal[] {
     ...startGoals(rows),
     ...memoryGoals(rows),
     ...soakGoals(rows),
+    ...redisGoals(rows),
   ];
 }
 
@@ -211,49 +197,4 @@ function soakGoals(rows: readonly Row[]): Goal[] {
     return { ...atMost("soak", `${who}: <= ${mb} MB resident`, mb, resident), unit: "MB" };
   };
   return [against("worker", SOAK_WORKER_MB), against("daemon", SOAK_DAEMON_MB)];
-}
-
-/** The least by this measure. */
-function bestOf<T>(among: readonly T[], measure: (one: T) => number): T | undefined {
-  return among.toSorted((a, b) => measure(a) - measure(b))[0];
-}
-
-function ratesBeside(rows: readonly Row[], where: Where, peers: readonly string[]): readonly Figure[] {
-  return besideOf(rows, where, peers, ({ ops_per_s: value }) => (value === null ? undefined : { value, unit: "/s" }));
-}
-
-function timeOf(value: number | null): Omit<Figure, "contender"> | undefined {
-  return value === null ? undefined : { value, unit: "µs" };
-}
-
-/** Ours, the peers that it is compared with, and the floors of its case, shape, size and file system. */
-function besideOf(
-  rows: readonly Row[],
-  where: Where,
-  peers: readonly string[],
-  of: (row: Row) => Omit<Figure, "contender"> | undefined,
-): readonly Figure[] {
-  const ours = find(rows, where);
-  const isOnTmpfs = (contender: string): boolean => contender.endsWith(" tmpfs");
-  const floors = rows.filter(
-    ({ contender, is_floor: isFloor, ...row }) =>
-      isFloor === true &&
-      row.case === ours?.case &&
-      row.procs === ours.procs &&
-      row.size === ours.size &&
-      (!contender.startsWith("floor: file") || isOnTmpfs(contender) === isOnTmpfs(where.contender)),
-  );
-  const others = peers.flatMap((contender) => find(rows, { ...where, contender }) ?? []);
-  return [...(ours === undefined ? [] : [ours]), ...others, ...floors].flatMap((row) => {
-    const figure = of(row);
-    return figure === undefined ? [] : [{ contender: row.contender, ...figure }];
-  });
-}
-
-function atLeast(name: string, text: string, target: number, reached: number | undefined): Goal {
-  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached >= target, unit: "x" };
-}
-
-function atMost(name: string, text: string, target: number, reached: number | undefined): Goal {
-  return { case: name, text, target, reached, isMet: reached === undefined ? undefined : reached <= target, unit: "x" };
 }

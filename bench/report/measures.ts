@@ -3,6 +3,7 @@
 import { CASES } from "../cases/list.ts";
 import type { Row } from "../row.ts";
 import { groupsOf } from "./columns.ts";
+import { oursIn } from "./derived/find.ts";
 import { priceOf } from "./derived/prices.ts";
 
 const OURS = "gambas-session";
@@ -97,14 +98,14 @@ function chartOf(title: string, rows: readonly Row[], measure: Measure): Chart {
     const value = measure.of(row);
     return typeof value === "number" ? [{ row, value }] : [];
   });
-  const ours = measured.find(({ row }) => row.contender === OURS)?.value;
+  const name = rows[0]?.case ?? "";
+  const ours = measured.find(({ row }) => row.contender === oursIn(name))?.value;
   const bars = measured.map(({ row, value }): Bar => {
     const text = [measure.textOf(value), besideOurs(row, value, ours), lostText(row)].filter((part) => part !== "");
     return { label: row.contender, value, kind: kindOf(row), text: text.join(", ") };
   });
   const sign = measure.better === "more" ? -1 : 1;
   const ranked = bars.toSorted((a, b) => rankOf(a) - rankOf(b) || sign * (a.value - b.value));
-  const name = rows[0]?.case ?? "";
   const file = measure.name === "" || name === "start" ? fileOf(title) : `${fileOf(title)}-${measure.name}`;
   return { file, case: name, title: shapeOf(title), question: questionOf(name), about: measure.about, bars: ranked };
 }
@@ -123,8 +124,8 @@ function kindOf({ contender, is_floor }: Row): Bar["kind"] {
   return contender.startsWith(OURS) ? "ours" : "peer";
 }
 
-function besideOurs({ contender }: Row, value: number, ours: number | undefined): string {
-  return ours === undefined || ours === 0 || contender === OURS ? "" : `${digits(value / ours)} × ours`;
+function besideOurs({ case: name, contender }: Row, value: number, ours: number | undefined): string {
+  return ours === undefined || ours === 0 || contender === oursIn(name) ? "" : `${digits(value / ours)} × ours`;
 }
 
 function lostText({ lost }: Row): string {

@@ -19,7 +19,10 @@ export function commandOf(name: ServerName, directory: string, extra: readonly s
   const socket = join(directory, "s");
   switch (name) {
     case "daemon":
-    case "daemon-tmpfs": {
+    case "daemon-tmpfs":
+    case "daemon-memory":
+    case "daemon-redis":
+    case "daemon-redis-stale": {
       const args = ["--root", directory, "--socket", socket, "--log-level", "warn", ...extra];
       return { program: process.execPath, args: [...profiling(), DAEMON, ...args], socket };
     }

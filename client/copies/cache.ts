@@ -6,6 +6,7 @@ import { maxOpenFiles } from "../../protocol/places.ts";
 import type { Contents, Tally } from "./contents.ts";
 import { LooseCopies, Slabs } from "./loose-copies.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
+import { VersionTable } from "./version-table.ts";
 
 export { Contents, SHARED } from "./contents.ts";
 export { Original } from "./original.ts";
@@ -92,6 +93,7 @@ export class Cache {
   #young: Generation;
   #old: Generation;
   #directory = "";
+  #versions: VersionTable | undefined;
 
   constructor(maxBytes: number) {
     this.#maxBytesYoung = (maxBytes * (1 - LOOSE_PART)) / 2;
@@ -105,13 +107,19 @@ export class Cache {
   }
 
   /**
-   * Where the session files are; "": the daemon keeps no files that a stat could look at, so no copy is ever current.
+   * Where the session files are; "": the daemon keeps no files that a stat could look at, so no copy is current by itself.
    */
   set directory(directory: string) {
     if (directory === this.#directory) return;
     this.#directory = directory;
     this.clear();
     this.#files.directory = directory;
+  }
+
+  /** Where the daemon says which versions are current, if it does; each daemon has a table of its own. */
+  set versions(path: string | undefined) {
+    this.#versions?.close();
+    this.#versions = path === undefined ? undefined : VersionTable.open(path);
   }
 
   /** The estimated memory of all copies, which counts towards the bound. */
@@ -122,9 +130,16 @@ export class Cache {
   /** The contents of the copy, if the file has its revision right now. Undefined: the daemon must be asked. */
   current(id: string, nowMs: number): Contents | undefined {
     const copy = this.#find(id);
-    if (copy === undefined || copy.path === "") return undefined;
+    if (copy === undefined) return undefined;
+    if (copy.path === "") return this.#currentVersion(id, copy.contents);
     const isCurrent = copy.file?.isCurrent(nowMs) === true || this.#look(copy, nowMs);
     return isCurrent && !copy.contents.isExpired(nowMs) ? copy.contents : undefined;
+  }
+
+  /** The same for sessions that are in no files. */
+  #currentVersion(id: string, contents: Contents): Contents | undefined {
+    const nowMs = this.#versions?.timeOf(id, contents.revision.mtimeMs);
+    return nowMs !== undefined && !contents.isExpired(nowMs) ? contents : undefined;
   }
 
   /** Whether a stat of the session's name shows the revision of the copy. */

@@ -28,6 +28,12 @@ interface Answer extends Visit {
   readonly ms: number;
 }
 
+/** A host beside this one. */
+export interface Host {
+  readonly number: number;
+  readonly url: string;
+}
+
 export async function visitAtOnce(visitor: Visitor): Promise<void> {
   const before = countOf(Session.visits);
   const answers = await twenty(visitor);
@@ -56,6 +62,48 @@ export async function killDaemon(visitor: Visitor): Promise<void> {
   const successor = await wish("which daemon", null);
   const facts = await factsOf(answers, before, visitor);
   tell({ kind: "daemon", facts: { ...facts, Died: `pid ${pid}`, Successor: `pid ${successor.pid}` } });
+}
+
+/** The other one: this one is to tell of it. */
+export async function cutHost(visitor: Visitor, { number, url }: Host): Promise<void> {
+  const before = countOf(Session.visits);
+  if (!(await wish("cut a host off", number))) throw new Refusal(409, "That host is cut off already.");
+  const [answers, refused] = await Promise.all([twenty(visitor), statusOf({ ...visitor, url })]).finally(() =>
+    wish("heal a host", number),
+  );
+  const healedMs = performance.now();
+  const first = await firstAnswer({ ...visitor, url });
+  const facts = await factsOf([...answers, first], before, visitor);
+  const { Slowest: _ofTheOther, Answered: _ofBoth, ...rest } = facts;
+  tell({
+    kind: "host",
+    facts: {
+      ...rest,
+      "Here meanwhile": `${answers.length} of ${VISITS}`,
+      [`Host ${number}, cut off`]: `${refused.status} after ${millisecondsText(refused.ms)}`,
+      "Healed, it answered": `after ${millisecondsText(first.endedMs - healedMs)}`,
+    },
+  });
+}
+
+/** What a visitor there is answered. */
+async function statusOf({ url, cookie }: Visitor): Promise<{ readonly status: string; readonly ms: number }> {
+  const began = performance.now();
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const { status } = await fetch(new URL("visit", url), { headers: { cookie }, signal });
+  return { status: status < 400 ? "answered" : `error ${status}`, ms: performance.now() - began };
+}
+
+/** It comes back by itself: its daemon finds Redis again. */
+async function firstAnswer(visitor: Visitor): Promise<Answer & { readonly endedMs: number }> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return { ...(await visit(visitor)), endedMs: performance.now() };
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error;
+    }
+  }
 }
 
 async function factsOf(answers: readonly Answer[], before: number, { workers }: Visitor): Promise<Report["facts"]> {

@@ -25,13 +25,13 @@ export const CONTENT_SECURITY_POLICY: string =
 
 export function renderPage(view: View, now: Now): string {
   return frame(
-    "Bar Gambas",
+    { title: "Bar Gambas", ...(now.me.host === undefined ? IN_FILES : ON_HOSTS) },
     html`${whatIsWhat(view, now)} ${visits(view, now.me)} ${experiments(view, now)}
       <div class="columns">
         ${menu(view.cart)}
-        <div class="stack">${person(view.user)} ${sessionFacts(view)}</div>
+        <div class="stack">${person(view.user)} ${sessionFacts(view, now.me)}</div>
       </div>
-      ${keys(view.entries)} ${elsewhere(view, now.me)}`,
+      ${keys(view.entries, now.me)} ${elsewhere(view, now.me)}`,
   );
 }
 
@@ -45,17 +45,32 @@ export interface Problem {
 export function renderProblem({ status, message, isOfSession }: Problem): string {
   const wayOut = isOfSession ? abandonForm : html`<p><a class="button" href="/">Back to the bar</a></p>`;
   return frame(
-    `${status}`,
+    { title: `${status}`, claim: "", promise: "" },
     html`<section class="card problem" data-say="${status}: ${message}"><h2>${status}</h2><p>${message}</p>${wayOut}</section>`,
   );
 }
+
+interface Words {
+  readonly title: string;
+  readonly claim: string;
+  readonly promise: string;
+}
+
+const IN_FILES = {
+  claim: "Four workers, one session, one file.",
+  promise: "Every worker sees what any other wrote, and so does a Gambas program.",
+};
+const ON_HOSTS = {
+  claim: "Two hosts, four workers, one session in Redis.",
+  promise: "Every worker sees what any other wrote, on either host.",
+};
 
 function hashOf({ text }: Html): string {
   return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }
 
 /** The line that is said aloud stays, whatever the script puts into `main`. */
-function frame(title: string, content: Html): string {
+function frame({ title, claim, promise }: Words, content: Html): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -69,10 +84,10 @@ function frame(title: string, content: Html): string {
 <body>
 <header>
   ${LOGO}
-  <div><h1>Bar Gambas</h1><p>Four workers, one session, one file.</p></div>
+  <div><h1>Bar Gambas</h1><p>${claim}</p></div>
 </header>
 <main>${content}</main>
-<footer>An example of <strong>gambas-session</strong>. Every worker sees what any other wrote, and so does a Gambas program.</footer>
+<footer>An example of <strong>gambas-session</strong>. ${promise}</footer>
 <p id="said" class="said" role="status"></p>
 <script type="module">${SCRIPT}</script>
 </body>

@@ -2,6 +2,7 @@
 
 import { dirname } from "node:path";
 import type { Daemon } from "./crew/wishes.ts";
+import type { Host } from "./experiments.ts";
 import { bytesText, spanText } from "./look/figures.ts";
 import { type Html, html } from "./look/html.ts";
 import { type Cart, type Dish, formatCents, MENU, totalCents } from "./menu.ts";
@@ -11,8 +12,10 @@ import type { Entry, Report, ReportKind, View } from "./shop.ts";
 export interface Worker {
   readonly number: number;
   readonly pid: number;
-  /** The address of all workers together. */
+  /** The address of all workers together, or of those of this host. */
   readonly url: string;
+  /** With sessions in Redis: this host, and the other one. Undefined: they are files. */
+  readonly host: { readonly number: number; readonly other: Host } | undefined;
 }
 
 /** Who is there while the page is made. */
@@ -27,7 +30,10 @@ export const abandonForm = html`<form method="post" action="/abandon">
   <button id="abandon" class="button danger">Abandon this session</button>
 </form>`;
 
-export function whatIsWhat({ size }: View, { me, daemon }: Now): Html {
+export function whatIsWhat(view: View, now: Now): Html {
+  const { me, daemon } = now;
+  if (me.host !== undefined) return whatIsOnHosts(view, now, me.host);
+  const { size } = view;
   return html`<section aria-label="What is what"><ul class="parts">
     <li class="card"><p>A <b>worker</b> is one of four processes that take turns to answer you: if each kept your visits
       and your cart in its own memory, the next one would not know you, and one that dies would take them along.</p>
@@ -38,6 +44,20 @@ export function whatIsWhat({ size }: View, { me, daemon }: Now): Html {
     <li class="card"><p>The <b>daemon</b> is the one process that writes such files, one change after the other: without it
       two workers that answer at the same moment would overwrite each other’s changes, and visits would be lost.</p>
       <small>It has pid ${daemon.pid}.</small></li>
+  </ul></section>`;
+}
+
+function whatIsOnHosts({ size }: View, { me, daemon }: Now, { number, other }: NonNullable<Worker["host"]>): Html {
+  return html`<section aria-label="What is what"><ul class="parts">
+    <li class="card"><p>A <b>host</b> is a machine with workers and a daemon of its own. Here two stand side by side, and you may
+      go to either with the same cookie: <a href="${other.url}">host ${other.number} at ${other.url}</a></p>
+      <small>You are on host ${number}, talking to worker ${me.number}, pid ${me.pid}.</small></li>
+    <li class="card"><p><b>Redis</b> is where the session is: both hosts see what either of them has changed before they
+      answer, and one that dies takes nothing along.</p>
+      <small>Yours has ${bytesText(size)}.</small></li>
+    <li class="card"><p>The <b>daemon</b> of a host has the one connection to Redis: what it has read it need not fetch
+      again, and what its workers change is compared there with what other hosts have changed.</p>
+      <small>That of host ${number} has pid ${daemon.pid}.</small></li>
   </ul></section>`;
 }
 
@@ -87,6 +107,12 @@ export function experiments({ report }: View, { me, daemon, token }: Now): Html 
       </form>`
           : html`<p class="hint">The daemon was there before this example, which leaves it alone.</p>`
       }
+      ${
+        me.host &&
+        html`<form method="post" action="/cut-host">${secret}
+        <button id="cut-host" class="danger" data-doing="Host ${me.host.other.number} is cut off. It waits for Redis; this takes some ten seconds…">Cut host ${me.host.other.number} off from Redis <small>about 10 s</small></button>
+      </form>`
+      }
     </div>
     ${report === undefined ? html`<p class="hint">What happened then will stand here. Killed is what <code>kill -9</code> does: no last word, no clean-up.</p>` : reported(report)}
   </section>`;
@@ -105,6 +131,10 @@ const MEANINGS: Readonly<Record<ReportKind, readonly [title: string, meaning: st
   daemon: [
     "The daemon was killed while twenty visits were under way.",
     "What it had answered was in the file. What it had not, the workers sent again to a new daemon, which one of them had started.",
+  ],
+  host: [
+    "The other host was cut off from Redis, and healed again.",
+    "Nothing came through, and nobody was told. This host went on. The other one waited, then answered with an error instead of guessing, and came back by itself.",
   ],
 };
 
@@ -161,12 +191,16 @@ export function person(user: string | undefined): Html {
   return html`<section class="card" id="you" data-say="${said}"><h2>You</h2>${content}</section>`;
 }
 
-export function sessionFacts({ id, path, size, timeoutSeconds }: View): Html {
+export function sessionFacts({ id, path, size, timeoutSeconds }: View, { host }: Worker): Html {
   return html`<section class="card" id="session" data-say="A new session">
     <h2>Session</h2>
     <dl class="lines">
       <dt>Id</dt><dd><code>${id ?? "none yet"}</code></dd>
-      <dt>File</dt><dd>of that name in <code>${path === null ? "no folder yet" : dirname(path)}</code></dd>
+      ${
+        host === undefined
+          ? html`<dt>File</dt><dd>of that name in <code>${path === null ? "no folder yet" : dirname(path)}</code></dd>`
+          : html`<dt>Kept</dt><dd>in Redis, for both hosts</dd>`
+      }
       <dt>Size</dt><dd>${bytesText(size)}</dd>
       <dt>Ends</dt><dd>${spanText(timeoutSeconds)} after its last use</dd>
     </dl>
@@ -174,9 +208,9 @@ export function sessionFacts({ id, path, size, timeoutSeconds }: View): Html {
   </section>`;
 }
 
-export function keys(entries: readonly Entry[]): Html {
+export function keys(entries: readonly Entry[], { host }: Worker): Html {
   return html`<section class="card" id="keys">
-    <h2 id="keys-title">What the file holds</h2>
+    <h2 id="keys-title">What the ${host === undefined ? "file" : "session"} holds</h2>
     <div class="scroll" role="region" aria-labelledby="keys-title" tabindex="0"><table>
       <thead><tr><th scope="col">Key</th><th scope="col">Gambas type</th><th scope="col">Value</th></tr></thead>
       <tbody>${entries.map(entryRow)}</tbody>
@@ -188,18 +222,19 @@ function entryRow({ key, type, text }: Entry): Html {
   return html`<tr><td><code>${key}</code></td><td><span class="type">${type}</span></td><td><pre>${text}</pre></td></tr>`;
 }
 
-export function elsewhere(view: View, { url }: Worker): Html {
+export function elsewhere(view: View, { url, host }: Worker): Html {
   const id = view.id ?? undefined;
+  const program = html`<h3>A Gambas program (gb.web) of the same user, whose cookie is <code>GBSESSIONID=${id}</code></h3>
+    <pre class="code">Session.Type = "file"
+Print Session["visits"]
+Session["note"] = "written by Gambas"</pre>`;
   return html`<section class="card" id="elsewhere">
     <h2>The same session from elsewhere</h2>
     <h3>An operator, on the command line</h3>
-    <div class="code scroll" role="region" aria-label="What the command prints" tabindex="0"><code>$ gambas-sessiond show ${id}</code>
+    <div class="code scroll" role="region" aria-label="What the command prints" tabindex="0"><code>$ gambas-sessiond show ${id}${host && " --type redis"}</code>
       <pre id="printed"><a href="/session.txt">Run it</a></pre></div>
     <h3>Another client, whichever worker answers</h3>
     <pre class="code">curl -b 'SESSION=${id}' ${url}session.json</pre>
-    <h3>A Gambas program (gb.web) of the same user, whose cookie is <code>GBSESSIONID=${id}</code></h3>
-    <pre class="code">Session.Type = "file"
-Print Session["visits"]
-Session["note"] = "written by Gambas"</pre>
+    ${host === undefined ? program : undefined}
   </section>`;
 }

@@ -22,7 +22,7 @@ export interface Report {
   readonly facts: Readonly<Record<string, string>>;
 }
 
-const REPORT_KINDS = ["visits", "worker", "daemon"] as const;
+const REPORT_KINDS = ["visits", "worker", "daemon", "host"] as const;
 export type ReportKind = (typeof REPORT_KINDS)[number];
 
 /** Everything of the session that is shown. */

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { inspect } from "node:util";
 import { Session, SessionError, session } from "gambas-session";
 import { type Mortal, wish } from "./crew/wishes.ts";
-import { killDaemon, killWorker, type Visit, type Visitor, visitAtOnce } from "./experiments.ts";
+import { cutHost, killDaemon, killWorker, type Visit, type Visitor, visitAtOnce } from "./experiments.ts";
 import { Refusal, readForm } from "./form.ts";
 import { MENU, totalCents } from "./menu.ts";
 import { CONTENT_SECURITY_POLICY, type Problem, renderPage, renderProblem } from "./page.ts";
@@ -23,6 +23,14 @@ interface Me extends Worker {
   readonly workers: number;
 }
 
+/** With sessions in Redis: this host, and the other one. */
+function hostsOf({ HOST, HOST_URLS }: NodeJS.ProcessEnv): Worker["host"] {
+  if (HOST === undefined || HOST_URLS === undefined) return undefined;
+  const all = HOST_URLS.split(" ").map((url, index) => ({ number: index + 1, url }));
+  const other = all.find(({ number }) => number !== Number(HOST));
+  return other && { number: Number(HOST), other };
+}
+
 type Action = (call: Call) => Promise<void> | void;
 
 const ROUTES: ReadonlyMap<string, Readonly<Record<string, Action>>> = new Map<string, Record<string, Action>>([
@@ -37,13 +45,15 @@ const ROUTES: ReadonlyMap<string, Readonly<Record<string, Action>>> = new Map<st
   ["/twenty-visits", { POST: experiment(visitAtOnce) }],
   ["/kill-worker", { POST: experiment((visitor, form) => killWorker(visitor, mortalOf(form))) }],
   ["/kill-daemon", { POST: experiment(killDaemon) }],
+  ["/cut-host", { POST: experiment((visitor, _form, { host }) => cutHost(visitor, host?.other ?? nowhere())) }],
 ]);
 
 /** Serves until SIGTERM, then answers what has been accepted and ends. */
 export function runWorker(): void {
   const { WORKER, WORKERS, PORT } = process.env;
   const port = Number(PORT);
-  const me = { number: Number(WORKER), workers: Number(WORKERS), pid: process.pid, url: `http://127.0.0.1:${port}/` };
+  const url = `http://127.0.0.1:${port}/`;
+  const me = { number: Number(WORKER), workers: Number(WORKERS), pid: process.pid, url, host: hostsOf(process.env) };
   const withSession = session({ onError: (error) => console.error(`Worker ${me.number}: ${error.message}`) });
   const server = createServer((req, res) => {
     withSession(req, res, (problem) => void answer({ req, res, me }, problem));
@@ -156,7 +166,7 @@ async function abandon({ req, res }: Call): Promise<void> {
 }
 
 /** What comes from a button of the page, and shows there what happened. */
-function experiment(run: (visitor: Visitor, form: URLSearchParams) => Promise<void>): Action {
+function experiment(run: (visitor: Visitor, form: URLSearchParams, me: Me) => Promise<void>): Action {
   return async ({ req, res, me }) => {
     const form = await readForm(req);
     checkToken(req, form, Session.Id);
@@ -165,9 +175,13 @@ function experiment(run: (visitor: Visitor, form: URLSearchParams) => Promise<vo
       redirect(res, req.url ?? "/", 307);
       return;
     }
-    await run({ url: me.url, cookie: req.headers.cookie ?? "", workers: me.workers }, form);
+    await run({ url: me.url, cookie: req.headers.cookie ?? "", workers: me.workers }, form, me);
     redirect(res, `/#${(req.url ?? "").slice(1)}`);
   };
+}
+
+function nowhere(): never {
+  throw new Refusal(404, "There is one host.");
 }
 
 /** The worker that a form names, if it does. */

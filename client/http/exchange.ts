@@ -24,10 +24,13 @@ import { offerAsDefault, processDefaults } from "../defaults.ts";
 import { type Birthplace, type CookieState, type Handle, isTouchDue } from "../handle/handle.ts";
 import { Client } from "../link/client.ts";
 import { checkHttpOptions, DEFAULTS, domainOf, type HttpOptions, isHostCookie, sameSiteOf } from "../options.ts";
+import { Adoption } from "./adoption.ts";
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
+import { asError, warn } from "./failures.ts";
 import { clientAddress, isSecure, type Sender, type TrustProxy, unreadableAddress } from "./sender.ts";
 import { Visit } from "./visit.ts";
 
+export { asError, warn } from "./failures.ts";
 export { addressPrefix } from "./sender.ts";
 export { Visit } from "./visit.ts";
 
@@ -87,8 +90,10 @@ export class Site<Options extends HttpOptions = HttpOptions> {
   readonly trustProxy: TrustProxy;
   /** The path that all cookies have; undefined: each session says its own. */
   readonly cookiePath: string | undefined;
+  readonly #adoption: Adoption | undefined;
 
   constructor(client: Client, options: Options) {
+    this.#adoption = options.adopt && Adoption.of(options.adopt, client.type);
     this.client = client;
     this.options = options;
     this.cookieName = options.cookieName ?? DEFAULTS.cookieName;
@@ -133,7 +138,7 @@ export class Site<Options extends HttpOptions = HttpOptions> {
 
   /** The first half of `begin`, for a carrier that makes its exchange itself. */
   find(cookie: string | undefined): Visit | Promise<Visit> {
-    const visit = new Visit(cookie, this.cookieName);
+    const visit = new Visit(cookie, this.cookieName, this.#adoption);
     return visit.find(this.client)?.then(() => visit) ?? visit;
   }
 }
@@ -164,11 +169,11 @@ export class Exchange implements RequestContext, Birthplace {
     this.incoming = incoming;
     this.#outgoing = outgoing;
     this.#visit = visit;
-    this.#untold = visit.problem;
+    this.#untold = visit.problem ?? visit.refusal;
     this.handle = site.client.handle(visit, this);
   }
 
-  /** Runs code of the application: `Session` is that of this request. A session that could not be read is told first, once. */
+  /** Runs code of the application: `Session` is that of this request. A session that could not be read, or adopted, is told first, once. */
   run<T>(fn: () => T): T {
     const untold = this.#untold;
     this.#untold = undefined;
@@ -371,7 +376,9 @@ export class Exchange implements RequestContext, Birthplace {
   }
 
   #isCookieDue(cookie: CookieState): boolean {
-    return cookie.needsCookie || (cookie.hasMaxAge && this.#prolongs(cookie));
+    // Of a session that was taken over the browser has another cookie.
+    const isNews = this.#visit.isNews && cookie.id === this.#visit.id;
+    return isNews || cookie.needsCookie || (cookie.hasMaxAge && this.#prolongs(cookie));
   }
 
   /** A cookie that lives for a time is sent again whenever the life of its session is prolonged: by a commit, or by a touch once a second. */
@@ -430,19 +437,5 @@ export class Exchange implements RequestContext, Birthplace {
       warn(thrown);
     }
     return failure;
-  }
-}
-
-/** A failure that has nobody to catch it. */
-export function warn(failure: unknown): void {
-  process.emitWarning(asError(failure));
-}
-
-/** Anything can be thrown, even a value that has no text. */
-export function asError(thrown: unknown): Error {
-  try {
-    return thrown instanceof Error ? thrown : new Error(String(thrown));
-  } catch {
-    return new Error("Something was thrown that cannot be shown.");
   }
 }

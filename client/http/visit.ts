@@ -2,6 +2,7 @@
 
 import { isSessionId } from "../../protocol/session-id.ts";
 import type { Client, Opened } from "../link/client.ts";
+import type { Adoption, Claim } from "./adoption.ts";
 import { CookieValues } from "./cookies.ts";
 
 /** The cookie of real Gambas programs; honoured where no cookie of our name has a session. */
@@ -18,7 +19,12 @@ export class Visit {
   contents: Opened["contents"] | undefined = undefined;
   /** Why the session of the id could not be read. */
   problem: Error | undefined = undefined;
+  /** The browser does not know its id yet. */
+  isNews = false;
+  /** Why a session of another package was not taken over. */
+  refusal: Error | undefined = undefined;
   readonly #header: string | undefined;
+  readonly #adoption: Adoption | undefined;
   readonly #ownName: string;
   #values: CookieValues | undefined;
   #tried: readonly string[] = NONE;
@@ -26,7 +32,8 @@ export class Visit {
   /** A cookie of our name is there, whatever its value. */
   #hasOwn = false;
 
-  constructor(header: string | undefined, cookieName: string) {
+  constructor(header: string | undefined, cookieName: string, adoption?: Adoption) {
+    this.#adoption = adoption;
     this.cookieName = cookieName;
     this.#ownName = cookieName;
     this.#header = header;
@@ -34,7 +41,8 @@ export class Visit {
 
   /** A promise only where the copies of this worker do not tell. Never rejects: a failure is in `problem`. */
   find(client: Client): Promise<void> | undefined {
-    if (this.#header === undefined || !this.#next()) return undefined;
+    if (this.#header === undefined) return undefined;
+    if (!this.#next()) return this.#adopt(this.#header, client);
     this.contents = client.current(this.id ?? "");
     return this.contents === undefined ? this.#ask(client) : undefined;
   }
@@ -50,6 +58,27 @@ export class Visit {
     }
     this.contents = opened.contents;
     this.problem = opened.problem;
+    if (this.id === null) await this.#adopt(this.#header ?? "", client);
+  }
+
+  /** Undefined where no cookie of another package names a session by right. */
+  #adopt(header: string, client: Client): Promise<void> | undefined {
+    const claims = this.#adoption?.claimsIn(header) ?? [];
+    return claims.length === 0 ? undefined : this.#take(claims, client);
+  }
+
+  /** One that cannot be adopted now is there all the same: the visitor must not lose it for another one. */
+  async #take(claims: readonly Claim[], client: Client): Promise<void> {
+    for (const claim of claims) {
+      const { contents, problem, refusal } = (await this.#adoption?.take(claim, client)) ?? {};
+      this.refusal ??= refusal;
+      if (contents === undefined && problem === undefined) continue;
+      this.id = claim.id;
+      this.contents = contents;
+      this.problem = problem;
+      this.isNews = contents !== undefined;
+      return;
+    }
   }
 
   /** Goes on to the next value that can be the id of a session, if there is one. */

@@ -1,9 +1,8 @@
 // A worker's way to its sessions: the connection to the daemon, the copies of contents, and the calls that keep the
 // copies in step with the daemon's answers.
 
-import { statSync } from "node:fs";
 import { join } from "node:path";
-import { backendName, backendTold, isBackend } from "../../protocol/backend-name.ts";
+import { backendName, backendTold } from "../../protocol/backend-name.ts";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
@@ -45,6 +44,7 @@ import {
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
+import { checkKeeps, checkServes } from "./hello-checks.ts";
 import { listSessions } from "./list.ts";
 import { decideType, typeOfProcess } from "./process-type.ts";
 
@@ -123,6 +123,7 @@ export class Client implements ClientApi, Home {
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
+        this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
     });
@@ -137,14 +138,16 @@ export class Client implements ClientApi, Home {
 
   /** Directory of the session files; "" where sessions are in no files. */
   get directory(): string {
-    if (this.#directory !== undefined) return this.#directory;
+    if (this.#directory) return this.#directory;
     const { root, type } = this.places;
     return TYPES[type].isInFiles ? join(root, "session") : "";
   }
 
   pathOf(id: string | null): string | null {
-    const { directory } = this;
-    return id === null || directory === "" ? null : `${directory}/${id}`;
+    const { root, type } = this.places;
+    const { fileName } = TYPES[type];
+    if (id === null || fileName === undefined) return null;
+    return `${this.directory || join(root, "session")}/${fileName(id)}`;
   }
 
   ready(): Promise<void> {
@@ -232,6 +235,7 @@ export class Client implements ClientApi, Home {
     this.#isClosed = true;
     this.#connection.close();
     this.#cache.clear();
+    this.#cache.versions = undefined;
   }
 
   // -- for handles and the middleware
@@ -328,6 +332,15 @@ export class Client implements ClientApi, Home {
     this.#cache.drop(id);
   }
 
+  /** What another package keeps under a key that is to become this session; undefined: nothing, or that has been. */
+  async adoptable(id: string, key: string): Promise<Buffer | undefined> {
+    return (await this.#connection.call("adopt", { sid: id, key })).found ?? undefined;
+  }
+
+  async noteAdopted(id: string, key: string, isRemoved: boolean): Promise<void> {
+    await this.#connection.call("adopted", { sid: id, key, isRemoved });
+  }
+
   async lease(id: string, leaseMs: number): Promise<Grant> {
     const known = this.#cache.peek(id);
     const request = { sid: id, leaseMs, known: known?.base ?? 0, held: this.#held() };
@@ -384,38 +397,8 @@ export class Client implements ClientApi, Home {
   }
 }
 
-/** Refuses a daemon that keeps its sessions elsewhere than this worker was configured for: they would be other sessions. */
-function checkKeeps({ socket }: Places, told: string, wanted: string): void {
-  if (isBackend(told, wanted)) return;
-  const remedy = "Let both have the same; a daemon of a former configuration is ended by gambas-sessiond stop.";
-  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}. ${remedy}`;
-  throw new SessionError("ERR_BAD_OPTION", what);
-}
-
 function badId(id: unknown): SessionError {
   return new SessionError("ERR_BAD_ID", `${said(id)} is not a session id.`);
-}
-
-/**
- * Refuses the daemon of another root that has got hold of the socket: it would make this root's sessions in its own.
- */
-function checkServes({ root, socket }: Places, directory: string): void {
-  const wanted = join(root, "session");
-  // "": the daemon keeps its sessions in no files.
-  if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
-  const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
-  throw new SessionError("ERR_BAD_OPTION", what);
-}
-
-/** Whether two paths lead to one directory: through a symbolic link, say. */
-function isSameDirectory(one: string, other: string): boolean {
-  try {
-    const [a, b] = [statSync(one), statSync(other)];
-    return a.ino === b.ino && a.dev === b.dev;
-  } catch {
-    // Any system error: a directory that this worker cannot look at does not count as the same.
-    return false;
-  }
 }
 
 /** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */

@@ -6,6 +6,8 @@ import type { CommitOptions, ListedSession, State } from "../../protocol/wire/wi
 import type { Config } from "../config.ts";
 import type { Log, Metrics } from "../report/report.ts";
 
+export type { Found, Held, Holdings, OpenHoldings } from "./holdings.ts";
+
 /** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
 export const MAX_COMMITS_IN_FLIGHT = 32_768;
 
@@ -41,6 +43,8 @@ export interface CommitTurn extends Waiting {
   readonly delta: Buffer;
   readonly parsed: ParsedDelta;
   readonly options: CommitOptions;
+  /** What it makes of the session is more than its worker can tell from its delta. */
+  readonly wantsContents?: boolean;
   /** performance.now() of its arrival. */
   readonly arrivedMs: number;
   readonly answer: (state: State) => void;
@@ -104,6 +108,28 @@ export interface SweepCount {
   readonly failed: number;
 }
 
+/** Asks for a session of another package that is to become the one of this id. */
+export interface FoundTurn extends Waiting {
+  readonly id: string;
+  readonly key: string;
+  /** Undefined: nothing is there, or it was adopted before. */
+  readonly answer: (bytes: Buffer | undefined) => void;
+}
+
+/** Such a session has become one of ours. */
+export interface AdoptionTurn extends Waiting {
+  readonly id: string;
+  readonly key: string;
+  /** What becomes of the old one. "keep": it is kept in mind that it was adopted. */
+  readonly does: "keep" | "remove";
+  readonly answer: () => void;
+}
+
+export interface Adoptions {
+  find(turn: FoundTurn): void;
+  note(turn: AdoptionTurn): void;
+}
+
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
 
 /** What the calls of workers need. Ids have passed `isSessionId`. */
@@ -126,12 +152,16 @@ export interface SessionCalls {
   release(id: string, fence: number, owner: object): void;
   /** A connection is closed: its turns and leases end. */
   forget(owner: object): void;
+  /** Sessions of other packages in the same place. Undefined: there are none that could be adopted. */
+  readonly adoptions?: Adoptions | undefined;
 }
 
 /** What keeps the sessions of a daemon, from its election until it leaves. */
 export interface Backend extends SessionCalls {
   /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
+  /** The version table (`protocol/version-table.ts`) by which workers know the same where sessions are in no files. Undefined: they have to ask. */
+  readonly versions?: string | undefined;
   /** Begins what it does by itself. Called once, when workers can reach it. */
   start(): void;
   /** The end of a turn of the event loop, asked for by `TurnEnd.requestWork`: does all the work that is due, once. */

@@ -3,6 +3,7 @@
 
 import { parseRedisUrl } from "../../protocol/redis-url.ts";
 import { SETTINGS } from "../../protocol/settings.ts";
+import { type SessionType, sessionTypeNamed, sessionTypes } from "../../protocol/types.ts";
 import { type DaemonOptions, DEFAULT_TYPE, settingFlags, TYPES } from "../config.ts";
 import type { Rhythm } from "./live/rhythm.ts";
 import { listenToSignals } from "./signals.ts";
@@ -75,6 +76,9 @@ const MIN_INTERVAL_S = 0.1;
 const MAX_INTERVAL_S = 86_400;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const SETTING_FLAGS = settingFlags();
+/** No other setting of a daemon changes what is moved. */
+const OF_CONVERSION: readonly string[] = ["durability", "redis", "accept-eviction", "accept-loss"];
+const SESSION_TYPES = sessionTypes();
 const ID = "192.0.2.7:0123456789ABCDEF01234567";
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
@@ -198,6 +202,31 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return sweep(errandOf(given), given.flags.has("dry-run") ? "look" : "end");
     },
   },
+  convert: {
+    meaning: "moves all sessions of a root from one type to another",
+    more: "Byte for byte, with what is left of their time, tombstones included. Needs the daemon of the old type to be stopped, and says how. Sessions whose ids are in use in the new place are left and counted. One that was interrupted is done again.",
+    forms: ["convert --from TYPE --to TYPE [--dry-run] [--json]"],
+    operands: [0, 0],
+    flags: [
+      { name: "from", value: SESSION_TYPES.join("|"), meaning: "the type that the sessions are of" },
+      { name: "to", value: SESSION_TYPES.join("|"), meaning: "the type that they become" },
+      DRY_RUN,
+      JSON_FLAG,
+      ...PLACES.filter(({ name }) => name === "root"),
+      ...SETTING_FLAGS.filter(({ name }) => OF_CONVERSION.includes(name)).map(settingFlag),
+    ],
+    examples: [
+      ["convert --from file --to redis --dry-run", "say how many would move to the Redis of GAMBAS_SESSION_REDIS"],
+      ["convert --from redis --to file", "the way back"],
+    ],
+    async run(given) {
+      const [from, to] = ["from", "to"].map((name) => typeOf(given, name)) as [SessionType, SessionType];
+      if (from === to) throw new WrongUsage(`Sessions of type ${from} are of that type.`, { cause: "convert" });
+      const { convert } = await import("./convert.ts");
+      const does = given.flags.has("dry-run") ? "look" : "move";
+      return convert({ ...errandOf(given), from, to, does, tell: (line) => process.stderr.write(line) });
+    },
+  },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
     more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, too. Needs no daemon, and ends with 1 where there is a problem.",
@@ -244,6 +273,12 @@ function settingFlag({ name, setting, kind, choices }: (typeof SETTING_FLAGS)[nu
 function errandOf(given: Given): Errand {
   const form = given.flags.has("json") ? "json" : "text";
   return { options: optionsOf(given), operands: given.operands, form, say: openOutput(process.stdout) };
+}
+
+function typeOf({ flags }: Given, name: string): SessionType {
+  const text = flags.get(name);
+  if (text === undefined) throw new WrongUsage(`The command convert needs --${name} TYPE.`, { cause: "convert" });
+  return sessionTypeNamed(text);
 }
 
 function rhythmOf(given: Given, command: string): Rhythm {

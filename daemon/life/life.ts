@@ -8,6 +8,7 @@
 //   STOPPED    nothing is left
 
 import { SessionError } from "../../protocol/errors.ts";
+import { TYPES } from "../../protocol/types.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
 import { type Config, DEFAULT_TYPE } from "../config.ts";
@@ -19,6 +20,8 @@ import { elect } from "./election.ts";
 import { Place } from "./place.ts";
 import { Pulse } from "./pulse.ts";
 import { describeDaemon } from "./status.ts";
+
+export { type Election, elect } from "./election.ts";
 
 /** How soon a daemon knows that its place was taken, while nobody writes. */
 const PLACE_MS = 1_000;
@@ -47,7 +50,8 @@ export class Life implements Daemon {
   private constructor(config: Config) {
     this.#config = config;
     this.socket = config.socket;
-    this.#log = new Log(config.logLevel, config.logFile);
+    // Who may read the files has their names anyway.
+    this.#log = new Log(config.logLevel, config.logFile, { hidesIds: !TYPES[config.type].isInFiles });
     this.stopped = new Promise((resolve) => {
       this.#noteStopped = resolve;
     });

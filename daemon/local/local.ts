@@ -10,6 +10,7 @@ import type { Log } from "../report/report.ts";
 import { Sessions, Tombstones } from "../sessions/sessions.ts";
 import type { ChangeWatch, Store } from "../store/store.ts";
 import { Listing, Sweep } from "../survey/survey.ts";
+import { Names } from "./names.ts";
 
 /** How soon it is known that a Gambas program has ended: until then it may be the one that has saved. */
 const LOOK_MS = 200;
@@ -45,6 +46,7 @@ class LocalBackend implements Backend {
   readonly directory: string;
   readonly #around: Around;
   readonly #store: Store;
+  readonly #names: Names;
   readonly #tombstones: Tombstones;
   readonly #foreign: ForeignWriters;
   readonly #journal: Journal | undefined;
@@ -58,6 +60,7 @@ class LocalBackend implements Backend {
     const { config, log } = around;
     this.#around = around;
     this.#store = store;
+    this.#names = new Names(store);
     this.directory = store.directory;
     this.#tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
     if (config.durability === "fsync") store.flushes?.check();
@@ -79,23 +82,23 @@ class LocalBackend implements Backend {
   }
 
   read(id: string, turn: ReadTurn): void {
-    this.#sessions.read(id, turn);
+    this.#sessions.read(this.#names.of(id), turn);
   }
 
   enter(id: string, turn: Turn): void {
-    this.#sessions.enter(id, turn);
+    this.#sessions.enter(this.#names.of(id), turn);
   }
 
   commit(id: string, turn: CommitTurn): void {
-    this.#sessions.commit(id, turn);
+    this.#sessions.commit(this.#names.of(id), this.#names.ofCommit(turn));
   }
 
   commitUnique(id: string, turn: CommitTurn): void {
-    this.#sessions.commitUnique(id, turn);
+    this.#sessions.commitUnique(this.#names.of(id), this.#names.ofCommit(turn));
   }
 
   list(turn: ListTurn): void {
-    this.#listing.list(turn);
+    this.#listing.list(this.#names.ofList(turn));
   }
 
   sweep(turn: SweepTurn): void {
@@ -103,7 +106,7 @@ class LocalBackend implements Backend {
   }
 
   release(id: string, fence: number, owner: object): void {
-    this.#sessions.release(id, fence, owner);
+    this.#sessions.release(this.#names.of(id), fence, owner);
   }
 
   forget(owner: object): void {

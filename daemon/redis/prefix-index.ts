@@ -80,7 +80,7 @@ export class PrefixIndex {
     const old = some.filter(([, place]) => place < last - YOUNG_MICROS).map(([one]) => one);
     const { calls, keyOf } = this.#parts;
     const looks = await calls.look(old.map(keyOf));
-    const gone = old.filter((_, n) => Buffer.isBuffer(looks[n]?.[0]) && looks[n]?.[0].length === 0);
+    const gone = old.filter((_, n) => looks[n] instanceof Buffer && looks[n].length === 0);
     await Promise.all(gone.map((one) => this.remove(one)));
   }
 

@@ -1,11 +1,16 @@
 // The backend of many hosts: sessions that a Redis or Valkey keeps, of which this daemon has copies. Puts its parts together and takes them
 // apart again. README.md of this folder says why it is so.
 
+import { daemonPath } from "../../protocol/places.ts";
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
+import type { Config } from "../config.ts";
 import { Log } from "../report/report.ts";
+import { Adoption } from "./adoption.ts";
+import type { Calls } from "./calls/calls.ts";
 import { connectLink, type Link } from "./link/link.ts";
 import { PrefixIndex } from "./prefix-index.ts";
-import { Sessions } from "./sessions/sessions.ts";
+import { type Keys, Sessions } from "./sessions/sessions.ts";
+import { BoundedStaleness, STRICT } from "./staleness/staleness.ts";
 import { Survey } from "./survey.ts";
 import { UniqueCommits } from "./unique.ts";
 
@@ -13,7 +18,7 @@ import { UniqueCommits } from "./unique.ts";
 const PREFIX = "gs";
 /** How long a call waits for a server that is away, and how long one answer may take. */
 const WAIT_MS = 10_000;
-const ANSWER_MS = 3_000;
+export const ANSWER_MS = 3_000;
 const LINK = { keyPrefixes: [`${PREFIX}:`, `${PREFIX}!`], waitMs: WAIT_MS, answerMs: ANSWER_MS };
 /** No session's. */
 const GUARD = `${PREFIX}:-`;
@@ -24,10 +29,25 @@ const CLOCK_MS = 5_000;
  * @throws SessionError where the server cannot be reached, or must not keep sessions.
  */
 export const redisEngine: Engine = async (around) => {
-  const { redis, acceptEviction, acceptLoss, durability } = around.config;
-  const guard = durability === "replica" ? GUARD : undefined;
-  return openOn(await connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log: around.log, guard }), around);
+  return openOn(await connect(around.config, around.log), around);
 };
+
+/** Where a session is, and whose key this is. */
+export const KEYS: Keys = {
+  of: (id) => `${PREFIX}:${id}`,
+  idOf: (key) => (key.startsWith(`${PREFIX}:`) ? key.slice(PREFIX.length + 1) : undefined),
+};
+
+/** Which sessions there are of a prefix. */
+export function indexOn(calls: Calls): PrefixIndex {
+  return new PrefixIndex({ calls, keyOf: KEYS.of, indexOf: (prefix) => `${PREFIX}!${prefix}` });
+}
+
+/** @throws SessionError as the engine. */
+export function connect({ redis, acceptEviction, acceptLoss, durability }: Config, log: Log): Promise<Link> {
+  const guard = durability === "replica" ? GUARD : undefined;
+  return connectLink({ ...LINK, url: redis, acceptEviction, acceptLoss, log, guard });
+}
 
 /**
  * How a server is, asked without a daemon, by a connection that is closed again; also one that may drop sessions, or forget them.
@@ -61,31 +81,43 @@ class RedisBackend implements Backend {
   /** Workers have to ask. */
   readonly directory = "";
   readonly #around: Around;
+  /** Undefined: every read asks. */
+  readonly #staleness: BoundedStaleness | undefined;
   readonly #link: Link;
+  #isStopping = false;
   readonly #sessions: Sessions;
   readonly #unique: UniqueCommits;
   readonly #survey: Survey;
+  readonly adoptions: Adoption;
 
   constructor(link: Link, around: Around) {
     const { config, log, metrics, requestWork, mayWrite } = around;
-    const keys = {
-      of: (id: string) => `${PREFIX}:${id}`,
-      idOf: (key: string) => (key.startsWith(`${PREFIX}:`) ? key.slice(PREFIX.length + 1) : undefined),
-    };
     const replicas = config.durability === "replica" ? 1 : 0;
     const calls = { replicas, replicaWaitMs: ANSWER_MS / 2, requestFlush: requestWork };
     this.#around = around;
+    const { maxStaleMs } = config;
+    const path = daemonPath(config, ".versions");
+    const bounded = { maxStaleMs, path, link, log, calls: () => this.#sessions.calls };
+    this.#staleness = maxStaleMs > 0 ? new BoundedStaleness(bounded) : undefined;
+    const staleness = this.#staleness ?? STRICT;
     this.#link = link;
     const noteUsed = (id: string, seconds: number): Promise<void> => this.#unique.keep(id, seconds);
-    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys, noteUsed });
-    const index = new PrefixIndex({
-      calls: this.#sessions.calls,
-      keyOf: keys.of,
-      indexOf: (prefix) => `${PREFIX}!${prefix}`,
-    });
+    this.#sessions = new Sessions({ config, log, metrics, link, calls, mayWrite, keys: KEYS, noteUsed, staleness });
+    const index = indexOn(this.#sessions.calls);
     const { timeoutSeconds } = config;
     this.#unique = new UniqueCommits({ sessions: this.#sessions, index, timeoutSeconds, log });
-    this.#survey = new Survey({ sessions: this.#sessions, link, keys, log });
+    this.adoptions = new Adoption({
+      calls: this.#sessions.calls,
+      // No prefix has a comma.
+      noteOf: (id) => `${PREFIX}!,${id}`,
+      isOurs: (key) => LINK.keyPrefixes.some((prefix) => key.startsWith(prefix)),
+      maxBytes: config.maxSessionBytes,
+    });
+    this.#survey = new Survey({ sessions: this.#sessions, link, keys: KEYS, log });
+  }
+
+  get versions(): string {
+    return this.#staleness?.path ?? "";
   }
 
   /** @throws ServerError */
@@ -129,7 +161,14 @@ class RedisBackend implements Backend {
   }
 
   start(): void {
-    this.#around.every(CLOCK_MS, () => {
+    // What is asked while it leaves would keep it from that as long as Redis is away.
+    const every = (ms: number, action: () => void): void => {
+      this.#around.every(ms, () => {
+        if (!this.#isStopping) action();
+      });
+    };
+    this.#staleness?.start(every);
+    every(CLOCK_MS, () => {
       // Whatever the reason: calls that need an answer are told it.
       this.#sessions.calls.setClocks().catch(() => undefined);
     });
@@ -158,13 +197,16 @@ class RedisBackend implements Backend {
   }
 
   async stop(): Promise<void> {
+    this.#isStopping = true;
     await this.#survey.stop();
+    await this.adoptions.stop();
     while (this.#unique.count > 0) await Promise.all(this.#unique.underWay);
     await this.#sessions.stop();
   }
 
-  async close(): Promise<void> {
+  async close(isOurs: () => boolean): Promise<void> {
     await this.#around.log.attempt("stop-failed", () => this.stop());
+    await this.#around.log.attempt("stop-failed", () => this.#staleness?.close(isOurs()));
     await this.#around.log.attempt("stop-failed", () => this.#link.close());
   }
 }

@@ -178,10 +178,10 @@ export class Survey {
   async #look(ids: readonly string[]): Promise<readonly (Found | "unreadable" | undefined)[]> {
     const { calls } = this.#parts.sessions;
     const looks = await calls.look(ids.map((id) => this.#parts.keys.of(id)));
-    return looks.map(([summary, length], n) => this.#found(ids[n] ?? "", summary, length));
+    return looks.map((summary, n) => this.#found(ids[n] ?? "", summary));
   }
 
-  #found(id: string, summary: Answer, length: number): Found | "unreadable" | undefined {
+  #found(id: string, summary: Answer): Found | "unreadable" | undefined {
     if (!Buffer.isBuffer(summary)) return "unreadable";
     if (summary.length === 0) return undefined;
     const kind = kindOf(summary);
@@ -189,7 +189,7 @@ export class Survey {
     const header = headerIn(summary);
     const [stamp, seconds] = [startupMs(header), timeoutSeconds(header)];
     const isOver = isPast(stamp, seconds, this.#parts.sessions.calls.clockOf(this.#parts.keys.of(id)).nowMs);
-    const size = imageBytesOf(summary, length);
+    const size = imageBytesOf(summary);
     const version = summary.subarray(0, VERSION_BYTES);
     return { id, size, startupMs: stamp, timeoutSeconds: seconds, version, isOver };
   }

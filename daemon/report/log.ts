@@ -1,6 +1,7 @@
 // Log lines for the operator: a JSON object for each event, and a few lines of the same event a minute at most. They go
 // to standard error, or to a file of bounded size for a daemon whose standard error nobody reads.
 
+import { createHash } from "node:crypto";
 import { appendFileSync, renameSync, statSync, writeSync } from "node:fs";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -11,17 +12,26 @@ const MAX_PER_MINUTE = 10;
 /** A longer file becomes `<file>.old`, so both files together take some twice this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 const STDERR = 2;
+const SESSION_ID = /[^\s"\\,;=/]*:[0-9A-F]{24}(?![0-9A-F])/g;
+const ALIAS_DIGITS = 8;
+
+export interface LogOptions {
+  /** Sessions are named by an alias, the first digits of the SHA-256 of their ids: an id is a password, and a log is read by more people. */
+  readonly hidesIds?: boolean;
+}
 
 export class Log {
   readonly #threshold: number;
   readonly #file: string;
+  readonly #hidesIds: boolean;
   readonly #counts = new Map<string, number>();
   #minute = 0;
 
   /** @param file path of the log file; "": lines go to standard error. */
-  constructor(level: LogLevel, file = "") {
+  constructor(level: LogLevel, file = "", { hidesIds = false }: LogOptions = {}) {
     this.#threshold = LEVELS.indexOf(level);
     this.#file = file;
+    this.#hidesIds = hidesIds;
   }
 
   info(event: string, details: Record<string, unknown> = {}): void {
@@ -68,7 +78,8 @@ export class Log {
   }
 
   #writeLine(line: Record<string, unknown>): void {
-    const text = `${JSON.stringify({ time: new Date().toISOString(), pid: process.pid, ...line })}\n`;
+    const json = JSON.stringify({ time: new Date().toISOString(), pid: process.pid, ...line });
+    const text = `${this.#hidesIds ? json.replace(SESSION_ID, aliasOf) : json}\n`;
     try {
       if (this.#file === "") writeSync(STDERR, text);
       else appendBounded(this.#file, text);
@@ -77,6 +88,10 @@ export class Log {
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }
+}
+
+function aliasOf(id: string): string {
+  return `session~${createHash("sha256").update(id).digest("hex").slice(0, ALIAS_DIGITS)}`;
 }
 
 function appendBounded(file: string, text: string): void {

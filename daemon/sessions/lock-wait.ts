@@ -8,7 +8,7 @@
 
 import type { Encounters } from "../foreign/foreign.ts";
 import { GAP_MS } from "../foreign/foreign.ts";
-import type { RecordLocks } from "../store/store.ts";
+import { type RecordLocks, StoreBusy } from "../store/store.ts";
 import { busy } from "../turns/turns.ts";
 
 export interface LockParts {
@@ -32,11 +32,16 @@ const RETRY_LOCK_MS = 5;
 const SPIN_MS = 2;
 /** A program that holds a lock longer than this may take it again at once: then every moment in between counts. */
 const PATIENT_MS = 100;
+/** After so long without one another step begins. */
+const LAPSE_MS = 1_000;
 
 export class LockWait {
   readonly #user: LockUser;
   readonly #parts: LockParts;
   readonly #encounters: Encounters;
+  /** performance.now() of when a step found the store busy, first and last. */
+  #storeBusySinceMs = 0;
+  #storeBusyMs = Number.NEGATIVE_INFINITY;
   #hasLock = false;
   /** performance.now() of when it was first found busy; 0 while it is not. */
   #busySinceMs = 0;
@@ -50,7 +55,7 @@ export class LockWait {
 
   /** False where there was no lock to take, because there is no session: one that turns up then is looked at again. */
   get hasLock(): boolean {
-    return this.#hasLock;
+    return this.#hasLock || this.#parts.locks === NO_LOCKS;
   }
 
   get isWaiting(): boolean {
@@ -64,6 +69,7 @@ export class LockWait {
    * @throws SessionError ERR_SESSION_BUSY.
    */
   take(nowMs: number, mayCreate: boolean): boolean {
+    if (this.#parts.locks === NO_LOCKS) return true;
     if (this.#encounters.isGapOwed(nowMs)) {
       this.release();
       this.retryLater(GAP_MS);
@@ -82,8 +88,33 @@ export class LockWait {
   }
 
   release(): void {
+    if (this.#parts.locks === NO_LOCKS) return;
     this.#parts.locks.release(this.#user.id);
     this.#encounters.noteLockReleased();
+  }
+
+  /**
+   * What is to be told of a step that failed. Undefined where another program was in its way, not for too long yet: the session asks again later,
+   * and the step is to be repeated then.
+   */
+  problemOf(error: unknown): unknown {
+    if (!(error instanceof StoreBusy)) return error;
+    const presentMs = performance.now();
+    // Steps that are repeated follow each other at once: one since then has had its way.
+    if (presentMs - this.#storeBusyMs > LAPSE_MS) this.#storeBusySinceMs = presentMs;
+    this.#storeBusyMs = presentMs;
+    const waitedMs = Math.round(presentMs - this.#storeBusySinceMs);
+    if (waitedMs > this.#parts.lockWaitMs) {
+      this.noteDone();
+      return busy(this.#user.id, waitedMs);
+    }
+    this.#tryAgain(waitedMs);
+    return undefined;
+  }
+
+  /** A step has had its way. */
+  noteDone(): void {
+    this.#storeBusyMs = Number.NEGATIVE_INFINITY;
   }
 
   retryLater(pauseMs: number): void {
@@ -107,6 +138,10 @@ export class LockWait {
       this.#busySinceMs = 0;
       throw busy(this.#user.id, waitedMs);
     }
+    this.#tryAgain(waitedMs);
+  }
+
+  #tryAgain(waitedMs: number): void {
     if (waitedMs < SPIN_MS) this.#user.askForTurn();
     else this.retryLater(waitedMs < PATIENT_MS ? RETRY_LOCK_MS : 1);
   }

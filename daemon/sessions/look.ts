@@ -7,11 +7,15 @@
 //   any       --its time is over, or it has ended and came back: removed-->   COLD, with a tombstone
 
 import { isExpired, isSameButStamp, startupBytes } from "../../protocol/image/image.ts";
-import type { Encounters } from "../foreign/foreign.ts";
+import type { Encounters, ForeignWriters } from "../foreign/foreign.ts";
 import { type Contents, contentsOf, isCurrent, type Resting, sameToo } from "../memory/cache.ts";
 import type { Journal } from "../once/once.ts";
 import type { Log, Metrics } from "../report/report.ts";
-import { isSameRevision, type Loaded, type Revision, type SessionFiles } from "../store/store.ts";
+import { isSameRevision, type Loaded, type Recovery, type Revision, type SessionFiles } from "../store/store.ts";
+
+import type { CommitTurn, Leases } from "../turns/turns.ts";
+import type { LockParts } from "./lock-wait.ts";
+import type { Limits } from "./plan.ts";
 import type { Tombstones } from "./tombstones.ts";
 
 export interface LookParts {
@@ -24,6 +28,18 @@ export interface LookParts {
   readonly metrics: Metrics;
   /** The clock, in Unix ms. */
   readonly now: () => number;
+}
+
+/** The parts of the daemon that a session uses. */
+export interface Surroundings<S> extends LockParts, LookParts {
+  readonly store: SessionFiles & { readonly recovery: Recovery | undefined };
+  readonly foreign: ForeignWriters;
+  readonly limits: Limits;
+  readonly leases: Leases;
+  /** Makes a session that takes the place of another one. */
+  readonly succeed: (id: string, turn: CommitTurn) => void;
+  /** Gives the session a turn at the end of this turn of the event loop. */
+  readonly schedule: (session: S) => void;
 }
 
 /** Looks before a session that was there is believed to be gone. */
@@ -137,6 +153,8 @@ export class Look {
   end(): void {
     const { store, journal, tombstones, now } = this.#parts;
     const nowMs = now();
+    // It may be busy: then nothing has ended yet.
+    if (store.staysGone) store.remove(this.#id);
     this.#contents = undefined;
     journal?.end(this.#id, nowMs, () => store.remove(this.#id));
     tombstones.add(this.#id, nowMs);

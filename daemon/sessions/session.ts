@@ -7,22 +7,22 @@
 //   any   a failed read or write                      ------------>        as it was  (and the next turn looks at the file)
 //   any   abandoned, expired, replaced                ------------>        GONE   (a tombstone; memory and file are empty)
 //
+//
 // There is no dirty state: contents come from the store or are in it, and no change is acknowledged before it is written.
 //
 // All calls are synchronous, so a turn is a call of `prepare` and one of `publish`, and nothing of this session happens in between except
 // the flush to disk where durability asks for it. Calls that arrive meanwhile wait and are written together.
 
 import { isCode } from "../../protocol/errors.ts";
-import type { ChangedValues, Encounters, ForeignWriters } from "../foreign/foreign.ts";
+import type { ChangedValues, Encounters } from "../foreign/foreign.ts";
 import { ABSENT, type Awake, type Contents, type Resting, sameToo, stateOf } from "../memory/cache.ts";
-import type { Recovery, SessionFiles, Staged } from "../store/store.ts";
+import type { Staged } from "../store/store.ts";
 import {
   answerUnwritten,
   answerWritten,
   type CommitTurn,
   closed,
   type EndTurn,
-  type Leases,
   type LeaseTurn,
   leaseLost,
   nobodyReads,
@@ -33,39 +33,22 @@ import {
   type TouchTurn,
   type Turn,
   Turns,
+  type Written,
 } from "../turns/turns.ts";
-import { type LockParts, type LockUser, LockWait } from "./lock-wait.ts";
-import { Look, type LookParts } from "./look.ts";
-import { endsLease, isOvertaken, type Limits, type Plan, planTurn } from "./plan.ts";
+import { type LockUser, LockWait } from "./lock-wait.ts";
+import { Look, type Surroundings } from "./look.ts";
+import { endsLease, isOvertaken, type Plan, planTurn } from "./plan.ts";
 import { Departure } from "./succession.ts";
 
-/** The parts of the daemon that a session uses. */
-export interface Surroundings extends LockParts, LookParts {
-  readonly store: SessionFiles & { readonly recovery: Recovery | undefined };
-  readonly foreign: ForeignWriters;
-  readonly limits: Limits;
-  readonly leases: Leases;
-  /** Makes a session that takes the place of another one. */
-  readonly succeed: (id: string, turn: CommitTurn) => void;
-  /** Gives the session a turn at the end of this turn of the event loop. */
-  readonly schedule: (session: Session) => void;
-}
-
 /** A write that `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
-export interface Prepared {
+export interface Prepared extends Written {
   readonly session: Session;
   readonly staged: Staged;
   readonly image: Buffer;
-  readonly before: Contents | undefined;
   /** These count again when nothing of this becomes visible: of a repair those before the stale save, or it would not be missed any more. */
   readonly unwritten: Contents | undefined;
-  readonly turns: readonly (CommitTurn | TouchTurn)[];
-  /** Of each commit among them, in the same order. */
+  /** Of each commit among its turns, in the same order. */
   readonly changes: readonly ChangedValues[];
-  /** The image has values back in it that a stale save undid. */
-  readonly isRepair: boolean;
-  /** The session whose place this one takes. */
-  readonly origin: Origin | undefined;
 }
 
 /** A session that was there and is not: the pause before it is looked for again. */
@@ -73,7 +56,7 @@ const VANISHED_PAUSE_MS = 10;
 
 export class Session implements Awake, LockUser {
   readonly id: string;
-  readonly #house: Surroundings;
+  readonly #house: Surroundings<Session>;
   readonly #encounters: Encounters;
   readonly #lock: LockWait;
   readonly #look: Look;
@@ -83,7 +66,7 @@ export class Session implements Awake, LockUser {
   /** Between `prepare` and `acknowledge`, of this session or of the one that takes its place. */
   #isWriting = false;
 
-  constructor(id: string, house: Surroundings, resting?: Resting) {
+  constructor(id: string, house: Surroundings<Session>, resting?: Resting) {
     this.id = id;
     this.#house = house;
     const encounters = house.foreign.of(id, resting);
@@ -142,7 +125,6 @@ export class Session implements Awake, LockUser {
 
   /** A connection is gone: nothing it asked for and did not get happens any more. */
   forget(owner: object): void {
-    // Nobody reads the answers, but calls that wait behind these go on.
     for (const turn of this.#turns.takeThoseOf(owner)) turn.fail(closed(this.id));
     if (this.#turns.lease?.owner === owner) this.#endLease();
   }
@@ -216,7 +198,6 @@ export class Session implements Awake, LockUser {
   comeAgain(prepared: Prepared): void {
     this.#isWriting = false;
     this.#look.keep(prepared.unwritten);
-    // A lease may be over by now: while the disk worked, say.
     for (const turn of this.#turns.putBack(prepared.turns)) turn.fail(leaseLost(this.id));
     this.#finishTurn();
   }
@@ -271,7 +252,7 @@ export class Session implements Awake, LockUser {
     const unwritten = isRepair ? this.#look.known : before;
     if (image === undefined) return undefined;
     try {
-      const staged = this.#house.store.stage(this.id, image, before?.revision);
+      const staged = this.#house.store.stage(this.id, image, before);
       return { session: this, staged, image, before, unwritten, turns, changes, isRepair, origin };
     } catch (error) {
       if (before === undefined) this.#look.leaveNothing();
@@ -289,6 +270,7 @@ export class Session implements Awake, LockUser {
     } catch (error) {
       return this.#refuseAll(plan.turns, error);
     }
+    this.#lock.noteDone();
     this.#house.metrics.touches += 1;
     if (image !== undefined) return this.#stage({ ...plan, image });
     answerUnwritten(plan.turns, this.#look.contents);
@@ -303,6 +285,7 @@ export class Session implements Awake, LockUser {
     } catch (error) {
       return this.#refuseAll([...earlier, turn], error);
     }
+    this.#lock.noteDone();
     for (const one of earlier) one.answer(before === undefined ? ABSENT : stateOf(before, 0));
     this.#house.metrics.abandons += 1;
     turn.answer();
@@ -337,6 +320,7 @@ export class Session implements Awake, LockUser {
 
   #adoptWritten({ before, image, staged, turns, changes, isRepair }: Prepared): void {
     const { revision } = staged;
+    this.#lock.noteDone();
     // A repair alone makes the contents what they were.
     const isUnchanged = before !== undefined && turns.length === 0;
     this.#look.adopt(image, revision, isUnchanged ? sameToo(before, revision) : [revision.mtimeMs]);
@@ -380,7 +364,7 @@ export class Session implements Awake, LockUser {
     if (this.#turns.lease?.fence === fence) this.#endLease();
   }
 
-  /** A transaction is for the contents it saw: it ends, and its worker runs it again on the new ones. */
+  /** Its worker runs it again, on the new contents. */
   #loseIfOvertaken(image: Buffer | undefined): void {
     const { lease } = this.#turns;
     if (lease === undefined || lease.turns.length === 0 || !isOvertaken(lease, image)) return;
@@ -405,15 +389,21 @@ export class Session implements Awake, LockUser {
 
   // -- failures
 
-  #undo({ before, unwritten, turns, isRepair }: Prepared, error: unknown): void {
+  #undo(prepared: Prepared, error: unknown): void {
+    const problem = this.#lock.problemOf(error);
+    if (problem === undefined) {
+      this.comeAgain(prepared);
+      return;
+    }
+    const { before, unwritten, turns, isRepair } = prepared;
     const { contents } = this.#look;
     this.#isWriting = false;
     // Contents that are visible already stay known: only the disk has not taken them.
     const isVisible = contents !== before;
     this.#look.keep(isVisible ? contents : unwritten);
     if (before === undefined) this.#look.leaveNothing();
-    this.#refuseAll(turns, error);
-    if (isRepair && !isVisible) this.#failRepair(error);
+    this.#refuseAll(turns, problem);
+    if (isRepair && !isVisible) this.#failRepair(problem);
     this.#finishTurn();
   }
 
@@ -425,18 +415,24 @@ export class Session implements Awake, LockUser {
 
   /** @param mayEnd the lock is ours: ending a session needs nothing that can be read. */
   #failDue(error: unknown, mayEnd: boolean): void {
-    const problem = storeError(this.id, error);
+    const cause = this.#lock.problemOf(error);
+    if (cause === undefined) return;
+    const problem = storeError(this.id, cause);
     for (const turn of this.#turns.takeReads()) turn.fail(problem);
     const ends: EndTurn[] = [];
     for (const turn of this.#turns.takeDue()) {
-      if (turn.type === "end" && mayEnd) ends.push(turn);
+      if (turn.type === "end" && mayEnd && problem.code !== "ERR_SESSION_BUSY") ends.push(turn);
       else this.#refuse(turn, problem);
     }
     for (const turn of ends) this.#end(turn, []);
   }
 
+  /** Nothing of it was written. Where another program is in the way the calls come again. */
   #refuseAll(turns: readonly Turn[], error: unknown): undefined {
-    const problem = storeError(this.id, error);
+    const cause = this.#lock.problemOf(error);
+    if (cause === undefined) for (const turn of this.#turns.putBack(turns)) turn.fail(leaseLost(this.id));
+    if (cause === undefined) return;
+    const problem = storeError(this.id, cause);
     for (const turn of turns) this.#refuse(turn, problem);
   }
 

@@ -15,7 +15,8 @@ import type { Store } from "../store/store.ts";
 import { type CommitTurn, idTaken, Leases, nobodyReads, type ReadTurn, storeError, type Turn } from "../turns/turns.ts";
 import { CommitBatch } from "./commit-batch.ts";
 import { NO_LOCKS } from "./lock-wait.ts";
-import { Session, type Surroundings } from "./session.ts";
+import type { Surroundings } from "./look.ts";
+import { Session } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
 import { UniqueCommits } from "./unique.ts";
 
@@ -93,7 +94,7 @@ export class Sessions {
     });
   }
 
-  #surroundings(): Surroundings {
+  #surroundings(): Surroundings<Session> {
     const { config, store, foreign, tombstones, journal, log, metrics, now } = this.#parts;
     const { maxSessionBytes, timeoutSeconds, lockWaitMs } = config;
     return {

@@ -2,7 +2,8 @@
 // capability by itself, undefined where the engine has none of it. Nobody outside an engine's folder knows which engine it is.
 //
 // All calls but those of `Flushes` are synchronous: on a local file system each takes microseconds, and nothing else of the same session may
-// happen in between. Engines throw the system's errors; the session translates them. Ids have passed `isSessionId`.
+// happen in between. Engines throw the system's errors, which the session translates, and `StoreBusy` where another program is in the way for
+// the moment: the step has done nothing then, and is tried again. Ids have passed `isSessionId`, and `nameOf` where the engine has one.
 
 import type { Dialect } from "../../protocol/image/image.ts";
 
@@ -12,6 +13,20 @@ export interface Revision {
   readonly size: number;
   /** As `fs.Stats.mtimeMs` gives it, so that a worker can compare without conversion. */
   readonly mtimeMs: number;
+}
+
+/** Contents that the store holds. */
+export interface Present {
+  readonly revision: Revision;
+  readonly image: Buffer;
+}
+
+/** Another program is at this session right now. */
+export class StoreBusy extends Error {
+  constructor(what: string) {
+    super(what);
+    this.name = "StoreBusy";
+  }
 }
 
 export interface Loaded {
@@ -26,6 +41,7 @@ export interface Loaded {
 
 /** A new state that is not yet visible. Exactly one of `publish` and `Recovery.discard` must follow. */
 export interface Staged {
+  /** What `publish` will make the revision. Its size may be known only then. */
   readonly revision: Revision;
   /**
    * Of the new bytes, where `publish` will write them over the old ones instead of aside: only for as long as no other program is there. A
@@ -51,16 +67,20 @@ export interface SessionFiles<S extends Staged = Staged> {
   stat(id: string): Revision | undefined;
   /** The first 16 bytes, without the lock. Undefined when there is no such session, or it is shorter. */
   header(id: string): Buffer | undefined;
+  /** The bytes it takes, without the lock and without a look inside; undefined when there is no such session. */
+  sizeOf(id: string): number | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
-  /** Writes `image` aside, or prepares to write it over the old bytes. `existing` is the revision it will replace, undefined for a new session. */
-  stage(id: string, image: Buffer, existing: Revision | undefined): S;
+  /** Writes `image` aside, or prepares to write it over what it will replace: `existing`, undefined for a new session. */
+  stage(id: string, image: Buffer, existing: Present | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
   publish(id: string, staged: S): boolean;
   /** Overwrites the time stamp in place; undefined where the session may not be written to: then it is to be replaced. */
   stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined;
   /** Ends the session; nothing of it stays. Removing what is not there is no error. */
   remove(id: string): void;
+  /** No program brings back a session that was removed, whatever it had loaded: so one may go before anybody has noted that. */
+  readonly staysGone: boolean;
   close(): void;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
   readonly checksOnPublish: boolean;
@@ -165,6 +185,10 @@ export interface ChangeWatch {
 }
 
 export interface Store<S extends Staged = Staged> extends SessionFiles<S> {
+  /** The one id by which the engine knows all ids that name one session. Undefined: each names a session of its own. */
+  readonly nameOf: ((id: string) => string) | undefined;
+  /** Whether an object that several keys have in common stays one; else each key gets its own. */
+  readonly keepsShares: boolean;
   /** Undefined: no other program honours a lock. */
   readonly locks: RecordLocks | undefined;
   /** Undefined: nothing is kept open. */
@@ -177,7 +201,7 @@ export interface Store<S extends Staged = Staged> extends SessionFiles<S> {
   readonly flushes: Flushes | undefined;
   /** Undefined: nobody but us changes sessions, or nobody tells. */
   readonly watch: ((events: ChangeEvents) => ChangeWatch) | undefined;
-  /** The features of the file system for the status, and in words those it lacks for the log. Undefined for engines without one. */
+  /** The features of the file system, and of what else the engine needs, for the status, and in words those that lack for the log. Undefined for engines that need none. */
   readonly fileSystem: { readonly report: Record<string, boolean>; readonly lacks: readonly string[] } | undefined;
   /** The directory whose `<id>` files workers may stat, or "" when there is none. */
   readonly directory: string;

@@ -15,7 +15,7 @@ import { namesIn } from "./names.ts";
 const HEADERS_PER_SLICE = 32;
 
 interface ListingParts {
-  readonly store: Pick<SessionFiles, "ids" | "header" | "stat">;
+  readonly store: Pick<SessionFiles, "ids" | "header" | "sizeOf">;
   readonly tombstones: { has(id: string): boolean };
   readonly log: Log;
   /** The clock, in Unix ms. */
@@ -79,7 +79,7 @@ export class Listing {
     if (tombstones.has(id)) return undefined;
     try {
       const header = store.header(id);
-      const size = store.stat(id)?.size;
+      const size = store.sizeOf(id);
       if (header === undefined || size === undefined || isExpired(header, now())) return undefined;
       return { id, size, startupMs: startupMs(header), timeoutSeconds: timeoutSeconds(header) };
     } catch (error) {

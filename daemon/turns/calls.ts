@@ -174,16 +174,19 @@ export function answerUnwritten(turns: readonly (CommitTurn | TouchTurn)[], cont
 export function answerWritten({ turns, before, isRepair, origin }: Written, contents: Contents): void {
   const isAlone = turns.length === 1 && !isRepair && origin === undefined;
   for (const turn of turns) {
-    const isExact = isAlone && (isCreation(turn) || knows(before, turn.base));
+    const isToldAll = turn.type === "commit" && turn.wantsContents === true;
+    const isExact = isAlone && !isToldAll && (isCreation(turn) || knows(before, turn.base));
     turn.answer(stateOf(contents, isExact ? contents.revision.mtimeMs : 0));
   }
 }
 
 /** What was written, and for whom. */
-interface Written {
+export interface Written {
   readonly turns: readonly (CommitTurn | TouchTurn)[];
   readonly before: Contents | undefined;
+  /** The image has values back in it that a stale save undid. */
   readonly isRepair: boolean;
+  /** The session whose place this one takes. */
   readonly origin: Origin | undefined;
 }
 

@@ -25,5 +25,6 @@ export {
   type Turn,
   Turns,
   type Waiting,
+  type Written,
 } from "./calls.ts";
 export { Leases } from "./leases.ts";

@@ -13,6 +13,8 @@ import {
   type State,
 } from "../../protocol/wire/wire.ts";
 import {
+  type Adoptions,
+  type Backend,
   type Caller,
   type CommitTurn,
   endLeaseOf,
@@ -29,7 +31,7 @@ export type Handlers = { readonly [N in OperationName]: (request: RequestOf<N>, 
 
 export interface HandlerParts {
   readonly config: Config;
-  readonly backend: SessionCalls & { readonly directory: string };
+  readonly backend: SessionCalls & Pick<Backend, "directory" | "versions">;
   readonly metrics: Metrics;
   readonly report: () => Record<string, unknown>;
   /** Makes the daemon leave, after what it has to answer. */
@@ -78,6 +80,8 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         fail: failing(call),
       });
     },
+    adopt: (request, call) => adopt(parts, request, call),
+    adopted: (request, call) => adopted(parts, request, call),
     list({ after, prefix, limit }, call) {
       const answer = (page: ListPage): void => call.answer(page);
       backend.list({ caller: callerOf(call), after, prefix, limit, answer, fail: failing(call) });
@@ -90,15 +94,29 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       backend.release(checkedId(sid), fence, call.connection);
       call.answer({});
     },
-    status(_request, call) {
-      call.answer({ json: JSON.stringify(parts.report()) });
-    },
+    status: (_request, call) => call.answer({ json: JSON.stringify(parts.report()) }),
     watch: (request, call) => watch(parts, request, call),
     retire(_request, call) {
       call.answer({ pid: process.pid });
       parts.retire();
     },
   };
+}
+
+function adopt(parts: HandlerParts, { sid, key }: RequestOf<"adopt">, call: Call<"adopt">): void {
+  const answer = (found: Buffer | undefined): void => call.answer({ found: found ?? null });
+  adoptionsOf(parts).find({ id: checkedId(sid), key, caller: callerOf(call), answer, fail: failing(call) });
+}
+
+function adopted(parts: HandlerParts, { sid, key, isRemoved }: RequestOf<"adopted">, call: Call<"adopted">): void {
+  const does = isRemoved ? "remove" : "keep";
+  const answer = (): void => call.answer({});
+  adoptionsOf(parts).note({ id: checkedId(sid), key, does, caller: callerOf(call), answer, fail: failing(call) });
+}
+
+function adoptionsOf({ backend, config }: HandlerParts): Adoptions {
+  if (backend.adoptions !== undefined) return backend.adoptions;
+  throw new SessionError("ERR_BAD_OPTION", `Where sessions of type ${config.type} are none can be adopted.`);
 }
 
 interface Greeting extends RequestOf<"hello"> {
@@ -116,7 +134,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
   call.connection.greet(request.client);
   const { leaseMs, maxLeaseMs, maxSessionBytes } = config;
   const { instance } = request;
-  const { directory } = backend;
+  const { directory, versions } = backend;
   const limits = { leaseMs, maxLeaseMs, maxSessionBytes };
   const version = PROTOCOL_VERSION;
   call.answer({
@@ -126,6 +144,7 @@ function greet({ config, backend }: HandlerParts, request: Greeting, call: Call<
     directory,
     ...limits,
     backend: backendToTell(backendName(config)),
+    versions: versions || undefined,
   });
 }
 

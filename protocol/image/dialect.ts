@@ -55,24 +55,30 @@ export function fileOfImage(image: Buffer): Buffer {
   return file;
 }
 
-/** Turns the tags and the numbers of one file. */
-class Turning implements DialectReader {
+/** Turns the tags and the numbers of one file, or of one value that stands alone. */
+export class Turning implements DialectReader {
   isNewer: boolean;
   /** By the number that 3.19 counts, minus 1: the number where all objects are counted. */
   readonly #numbers: number[] = [];
-  /** Where the first reference was met that only 3.18 can have meant; 0 when there is none. */
-  #oldReferenceAt = 0;
+  /** Objects before the first that a reference can mean. */
+  readonly #before: number;
+  /** Where the first reference was met that only 3.18 can have meant; -1 when there is none. */
+  #oldReferenceAt = -1;
 
-  /** @param isNewer the root, the first object, has a newer tag. */
-  constructor(isNewer: boolean) {
+  /**
+   * @param isNewer the root, the first object, has a newer tag.
+   * @param before the objects in front of a value that stands alone, which counts from 1 by itself.
+   */
+  constructor(isNewer: boolean, before = 0) {
     this.isNewer = isNewer;
+    this.#before = before;
     if (isNewer) this.#numbers.push(1);
   }
 
   tagAt(bytes: Buffer, at: number, number: number): number | undefined {
     const tag = bytes[at];
     if (tag === undefined || !isNewerTag(tag)) return tag;
-    if (this.#oldReferenceAt !== 0) {
+    if (this.#oldReferenceAt >= 0) {
       const where = `the reference at byte ${this.#oldReferenceAt}`;
       throw unreadable(at, `type ${tagName(tag)} of Gambas 3.19 behind ${where}, which only 3.18 would read`);
     }
@@ -85,8 +91,10 @@ class Turning implements DialectReader {
   referenceAt(bytes: Buffer, at: number): number {
     const stored = bytes.readInt32LE(at + 1);
     if (!this.isNewer) {
-      this.#oldReferenceAt ||= at;
-      return stored;
+      if (this.#oldReferenceAt < 0) this.#oldReferenceAt = at;
+      const number = stored < 1 ? 0 : stored + this.#before;
+      if (number !== stored) bytes.writeInt32LE(number, at + 1);
+      return number;
     }
     const number = this.#numbers[stored - 1];
     if (number === undefined) {

@@ -58,7 +58,9 @@ export class EntryReader {
     this.start = at;
     this.keyTo = endOfString(image, at);
     this.keyFrom = at + lengthBytes(image[at] as number);
-    this.valueEnd = endOfValue(image, this.keyTo, this.#scan);
+    this.valueEnd = isDamaged(image, this.keyTo, this.#scan)
+      ? endOfString(image, this.keyTo + 1)
+      : endOfValue(image, this.keyTo, this.#scan);
     return true;
   }
 
@@ -83,6 +85,11 @@ export function bodyStartOf(count: number): number {
 /** Whether Gambas drops the entry: it has no key or no value. An empty string is a value here (client/SESSION.md, "Values"). */
 export function isDeadEntry(image: Buffer, key: string, valueStart: number): boolean {
   return key === "" || isDeadValue(image[valueStart]);
+}
+
+/** No file has such a value: there its tag is unknown. */
+function isDamaged(image: Buffer, at: number, scan: Scan): boolean {
+  return image[at] === TAG.DAMAGED && scan.dialect === undefined;
 }
 
 function isDeadValue(tag: number | undefined): boolean {

@@ -26,6 +26,22 @@ export function timeoutSeconds(image: Buffer): number {
   return Math.abs(seconds * 1000 - milliseconds) < NOISE ? milliseconds / 1000 : seconds;
 }
 
+/** Stamp and life time in days, as they are stored. */
+export interface Days {
+  /** Days of UTC until the session was saved last; 1970-01-01 is day 2 472 692. */
+  readonly startup: number;
+  readonly timeout: number;
+}
+
+export function readDaysOf(image: Buffer): Days {
+  return { startup: readDays(image, STARTUP_AT), timeout: readDays(image, TIMEOUT_AT) };
+}
+
+export function writeDays(target: Buffer, { startup, timeout }: Days): void {
+  target.writeDoubleLE(startup, STARTUP_AT);
+  target.writeDoubleLE(timeout, TIMEOUT_AT);
+}
+
 /** Whether the life time is over. The header alone is enough. */
 export function isExpired(image: Buffer, nowMs: number): boolean {
   return isOver(readDays(image, STARTUP_AT), readDays(image, TIMEOUT_AT), nowMs);

@@ -28,19 +28,30 @@ export {
 export { type Dialect, dialectOf, fileOfImage, imageOfFile, isSameButStamp } from "./dialect.ts";
 export {
   copyTimeout,
+  type Days,
   expiryOf,
   HEADER_BYTES,
   isExpired,
   isPast,
+  readDaysOf,
   startupBytes,
   startupMs,
   timeoutBytes,
   timeoutSeconds,
+  writeDays,
 } from "./header.ts";
 export { COOKIE_PATH_KEY, isShownKey, KeyList, MAX_AGE_KEY } from "./keys.ts";
 export { type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
-export { decodeAll, typeOf, valueBytesOf as valueOf } from "./values.ts";
+export {
+  decodeAll,
+  imageOfRows,
+  type Row,
+  type Rows,
+  storedValue,
+  typeOf,
+  valueBytesOf as valueOf,
+} from "./values.ts";
 
 /**
  * For tests: forgets everything that the process keeps in this folder and in value/, so that no test depends on those before it. The names,

@@ -1,13 +1,17 @@
-// Single values out of an image, as bytes that stand alone or as JavaScript values. Knows nothing of changing an image.
+// Single values out of an image, as bytes that stand alone or as JavaScript values; and an image made of values that stand alone, each in a row of its
+// own, as a database keeps them: in a row references count from the value itself, and each value has the dialect of the program that put it there.
+// Knows nothing of changing an image.
 
 import { SessionError } from "../errors.ts";
 import { Decoder, decodeValue } from "../value/decode.ts";
-import { nameOfClass, TAG } from "../value/format.ts";
+import { lengthBytes, NEWER_STEP, nameOfClass, TAG } from "../value/format.ts";
 import type { Origins } from "../value/origins.ts";
 import { borrowOutput, returnOutput } from "../value/output.ts";
-import { newScan, ObjectTable, typeOfValue } from "../value/scan.ts";
-import { EntryReader } from "./entries.ts";
+import { endOfValue, newScan, ObjectTable, type Scan, typeOfValue } from "../value/scan.ts";
+import { type Dialect, Turning } from "./dialect.ts";
+import { bodyStartOf, EntryReader, writeBodyStart } from "./entries.ts";
 import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./graph.ts";
+import { type Days, writeDays } from "./header.ts";
 import type { Layout } from "./layout.ts";
 
 interface DecodedEntry {
@@ -114,4 +118,78 @@ function attempt(baseline: Buffer, decode: () => unknown): DecodedEntry {
     if (!(error instanceof SessionError)) throw error;
     return { value: undefined, baseline, error };
   }
+}
+
+// -- rows
+
+export interface Row {
+  /** Bytes of the key. */
+  readonly key: Buffer;
+  /** As a program has put it there. */
+  readonly value: Buffer;
+}
+
+export interface Rows extends Days {
+  readonly cookiePath: Buffer;
+  /** In their order, no key twice. */
+  readonly values: readonly Row[];
+}
+
+/**
+ * The image of rows. A value whose bytes no version of Gambas reads is there as one that says so, with its bytes. A row without a key or a value
+ * is left out, and what follows a complete value is dropped, as by Gambas.
+ */
+export function imageOfRows({ startup, timeout, cookiePath, values }: Rows): Buffer {
+  const scan = newScan(1);
+  const chunks: Buffer[] = [];
+  let count = 0;
+  for (const { key, value } of values) {
+    if (key.length === 0 || value[0] === TAG.NULL || value[0] === TAG.NULL_OBJECT) continue;
+    chunks.push(lengthOf(key.length), key, ...valueInImage(value, scan));
+    count += 1;
+  }
+  chunks.push(lengthOf(cookiePath.length), cookiePath);
+  const start = Buffer.alloc(bodyStartOf(count));
+  writeBodyStart(start, count, TAG.COLLECTION);
+  writeDays(start, { startup, timeout });
+  return Buffer.concat([start, ...chunks]);
+}
+
+function lengthOf(length: number): Buffer {
+  if (length < 0x80) return Buffer.of(length);
+  const bytes = Buffer.alloc(length < 0x4000 ? 2 : 4);
+  if (length < 0x4000) bytes.writeUInt16BE(length | 0x8000);
+  else bytes.writeUInt32BE(length + 0xc000_0000);
+  return bytes;
+}
+
+/** @param scan counts the objects in front of it. */
+function valueInImage(stored: Buffer, scan: Scan): readonly Buffer[] {
+  const before = scan.objects;
+  // Turning changes it in place, and may come to its end half way.
+  const value = Buffer.from(stored);
+  scan.dialect = new Turning(false, before);
+  try {
+    return [value.subarray(0, endOfValue(value, 0, scan))];
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    scan.objects = before;
+    scan.classes?.splice(before);
+    return [Buffer.of(TAG.DAMAGED), lengthOf(stored.length), stored];
+  }
+}
+
+/**
+ * The bytes to be stored for the value of an entry. Without a reference all versions read it in the older dialect.
+ *
+ * @param dialect asked for a value with a reference.
+ */
+export function storedValue(value: Buffer, dialect: () => Dialect): Buffer {
+  if (value[0] === TAG.DAMAGED) return value.subarray(1 + lengthBytes(value[1] as number));
+  const scan = { ...newScan(), starts: [] as number[] };
+  endOfValue(value, 0, scan);
+  if (!scan.hasReferences || dialect() === "3.18") return value;
+  const newer = Buffer.from(value);
+  for (const at of scan.starts) newer[at] = (newer[at] as number) + NEWER_STEP;
+  return newer;
 }

@@ -20,6 +20,8 @@ export const TAG = {
   /** Element type of Variant[]; never the tag of a value. */
   VARIANT: 0x0c,
   NULL: 0x0f,
+  /** In images alone, and as the value of an entry: a length and bytes follow that no version of Gambas reads. Whoever wants the value is told so. */
+  DAMAGED: 0x3f,
   /** Element type of arrays of objects; never the tag of a value. */
   OBJECT: 0x10,
   REFERENCE: 0x40,

@@ -1,6 +1,7 @@
 // Scalars: reads them from stored bytes, tells whether stored bytes still mean a given value, and writes them with their tags. A value that
 // cannot be stored is returned as a problem in words; the caller knows its path.
 
+import { SessionError } from "../errors.ts";
 import { fitsScalar, isInt32, isLongBigint } from "./fit.ts";
 import { ELEMENT_BYTES, lengthBytes, readLength, TAG, unreadable } from "./format.ts";
 import { describe, isBytes, isDate } from "./kind.ts";
@@ -70,6 +71,8 @@ export function readFixed(tag: number, bytes: Buffer, at: number): unknown {
       return bytes.readDoubleLE(at);
     case TAG.DATE:
       return readDate(bytes, at);
+    case TAG.DAMAGED:
+      throw new SessionError("ERR_UNREADABLE", "The stored value is damaged: its bytes are no value of Gambas.");
     default:
       return readLong(bytes, at);
   }

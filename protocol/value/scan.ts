@@ -336,6 +336,8 @@ export function typeOfValue(bytes: Buffer, at: number): string {
       return "Null";
     case TAG.CONSTANT_STRING:
       return "String";
+    case TAG.DAMAGED:
+      return "Damaged";
     case TAG.COLLECTION:
     case TAG.FOLDING_COLLECTION:
       return "Collection";

@@ -86,7 +86,7 @@ export const OPERATIONS = {
     number: 0,
     since: 1,
     meaning:
-      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files.",
+      "The first call on every connection. `client` names the worker, so that a commit sent again after a broken connection is applied once. `backend` names what keeps the sessions; left out, it is files. `versions` is the path of a version table, where there is one.",
     request: { version: uint, client: text },
     response: {
       version: uint,
@@ -97,6 +97,7 @@ export const OPERATIONS = {
       maxLeaseMs: uint,
       maxSessionBytes: uint,
       backend: omittable(text),
+      versions: omittable(text),
     },
     errors: ["ERR_PROTOCOL_VERSION"],
   },
@@ -213,6 +214,24 @@ export const OPERATIONS = {
     request: { limit: uint },
     response: { json: text },
     errors: [],
+  },
+  adopt: {
+    number: 12,
+    since: 3,
+    meaning:
+      "Reads a session of another package, which is under `key` in the place where ours are and is to become the session `sid`. `found` is what is there, byte for byte; nil where nothing is, or where it has become that session before.",
+    request: { sid: text, key: text },
+    response: { found: optional(bytes) },
+    errors: ["ERR_BAD_ID", "ERR_BAD_OPTION", "ERR_TOO_LARGE", "ERR_UNREADABLE", "ERR_STORE"],
+  },
+  adopted: {
+    number: 13,
+    since: 3,
+    meaning:
+      "Says that `sid` was made of what is under `key`, so that it is never made of that again, even when it has ended: `isRemoved` removes that, else it is kept in mind as long as it is there.",
+    request: { sid: text, key: text, isRemoved: bool },
+    response: {},
+    errors: ["ERR_BAD_ID", "ERR_BAD_OPTION", "ERR_UNREADABLE", "ERR_STORE"],
   },
 } as const satisfies Record<string, Operation>;
 

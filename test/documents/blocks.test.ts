@@ -5,10 +5,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freshRoot } from "../support/processes.ts";
+import { hasRedis, RedisProcess } from "../support/redis/redis-server.ts";
 import { repository } from "../support/repository.ts";
 import { complaintsOf } from "./commands.ts";
-import { BEFORE, checkOf, moduleOf, packagesOf } from "./kinds.ts";
-import { readPage, readPages } from "./pages.ts";
+import { BEFORE, checkOf, moduleOf, packagesOf, REDIS } from "./kinds.ts";
+import { type Block, readPage, readPages } from "./pages.ts";
 import { Workshop } from "./workshop.ts";
 
 const manifest = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
@@ -18,8 +19,8 @@ const blocks = readPages().flatMap((page) => page.blocks);
 const isHere = (text: string): boolean => packagesOf(text).every((name) => OURS.includes(name));
 const blocksFor = (check: string) => blocks.filter((block) => checkOf(block) === check && block.word !== BEFORE);
 const home = freshRoot();
-// Below the package, so that it finds itself by its name.
-const workshop = new Workshop(join(repository, `dist/test/documents/blocks-${process.pid}`), home);
+let redis: RedisProcess | undefined;
+let workshop: Workshop;
 
 /** Written here, and bad. They are tried together with the good ones: starting a process costs most. */
 const BAD = [
@@ -33,14 +34,26 @@ let ran: readonly string[];
 let compiled: readonly string[];
 
 beforeAll(async () => {
+  redis = hasRedis ? await RedisProcess.start() : undefined;
+  // Below the package, so that it finds itself by its name.
+  const folder = join(repository, `dist/test/documents/blocks-${process.pid}`);
+  workshop = new Workshop(folder, home, redis && { redis: redis.socketUrl });
   const own = (check: string) =>
-    [...blocksFor(check), ...BAD.filter((block) => checkOf(block) === check)].filter((block) =>
+    [...blocksFor(check).filter(isServed), ...BAD.filter((block) => checkOf(block) === check)].filter((block) =>
       isHere(moduleOf(block, home)),
     );
   [ran, compiled] = await Promise.all([workshop.run(own("run")), workshop.compile(own("compile"))]);
 });
 
-afterAll(() => workshop.close());
+afterAll(async () => {
+  await workshop.close();
+  await redis?.remove();
+});
+
+/** Whether there is the server that it uses. */
+function isServed({ language, text }: Block): boolean {
+  return hasRedis || language !== "js" || !text.includes(REDIS);
+}
 
 const isOfBad = (complaint: string): boolean => complaint.includes("bad-");
 
@@ -55,7 +68,7 @@ describe("every block of code in the pages", () => {
     expect(names.filter((name) => !used.has(name))).toEqual([]);
   });
 
-  it("of JavaScript runs, and what it serves is answered", () => {
+  it(`of JavaScript runs, and what it serves is answered${hasRedis ? "" : " (but for those with Redis: needs redis-server)"}`, () => {
     expect(ran.filter((complaint) => !isOfBad(complaint))).toEqual([]);
   });
 

@@ -30,6 +30,8 @@ const UNCHECKED: Readonly<Record<string, string>> = {
 export const BEFORE = "before";
 /** Paths that pages name are the reader's: here they are below a folder of the test. */
 const FOREIGN_PATHS = /(?<=["'])\/(?:var\/lib|srv)(?=\/)/g;
+/** A server that pages name: of who tries them it is a real one. */
+export const REDIS = "redis://redis.example:6379/0";
 const PLACE = "// block\n";
 const FRAMES = join(repository, "test/documents/frames");
 
@@ -47,12 +49,12 @@ function frameOf(language: string, word: string): string {
 }
 
 /** The block as a whole module: in its frame, if it names one. */
-export function moduleOf({ language, word, text }: Block, home: string): string {
+export function moduleOf({ language, word, text }: Block, home: string, redis = REDIS): string {
   const isBare = word === "" || word === BEFORE;
   const frame = isBare ? PLACE : readFileSync(frameOf(language, word), "utf8");
   if (!frame.includes(PLACE)) throw new Error(`The frame ${word}.${language} has no line "// block"`);
   const [before = "", after = ""] = frame.split(PLACE);
-  return `${before}${text.replace(FOREIGN_PATHS, home)}${after}`;
+  return `${before}${text.replace(FOREIGN_PATHS, home).replaceAll(REDIS, redis)}${after}`;
 }
 
 /** Modules of CommonJS say so by what they use. */

@@ -35,13 +35,16 @@ export interface Told {
 export class Workshop {
   readonly #folder: string;
   readonly #home: string;
+  /** The URL of the server that blocks name. */
+  readonly #redis: string | undefined;
   readonly #compilerOptions: object;
 
   /**
    * @param home where paths lead that blocks name.
-   * @param more options of the compiler beyond those of all.
+   * @param more options of the compiler beyond those of all, and the Redis that there is.
    */
-  constructor(folder: string, home: string, more: object = {}) {
+  constructor(folder: string, home: string, { redis, ...more }: { readonly redis?: string } & object = {}) {
+    this.#redis = redis;
     this.#folder = folder;
     this.#home = home;
     this.#compilerOptions = { ...COMPILER_OPTIONS, ...more };
@@ -84,14 +87,14 @@ export class Workshop {
   /** Deletes all of it, and ends the daemons that blocks have started. */
   async close(): Promise<void> {
     const pidFiles = readdirSync(this.#home, { recursive: true, encoding: "utf8" }).filter((name) =>
-      name.endsWith("sessiond.pid"),
+      /sessiond[\w-]*\.pid$/.test(name),
     );
     for (const name of pidFiles) await removeRoot(join(this.#home, dirname(name)));
     for (const folder of [this.#folder, this.#home]) rmSync(folder, { recursive: true, force: true });
   }
 
   #write(block: Block): { readonly file: string; readonly name: string } {
-    const code = moduleOf(block, this.#home);
+    const code = moduleOf(block, this.#home, this.#redis);
     const name = `${block.page}:${block.line}`;
     const file = join(this.#folder, `${name.replace(/[/:]/g, "-")}${extensionOf(block.language, code)}`);
     // A file without an import would be a script, whose names are everybody's.

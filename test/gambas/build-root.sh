@@ -7,7 +7,7 @@ target="$(realpath -m "$2")"
 packages=("${@:3}")
 version=()
 if [ "${#packages[@]}" -eq 0 ]; then
-  packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web)
+  packages=(gambas3-runtime gambas3-gb-web gambas3-gb-util-web gambas3-gb-db gambas3-gb-db-sqlite3)
   version=(/usr/bin/gbr3 --version)
 fi
 

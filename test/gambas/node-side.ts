@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import type { ConnectOptions, SessionOptions } from "../../client/options.ts";
-import type { GambasHouse } from "../support/gambas/gambas-house.ts";
+import type { GambasHouse, SpawnOptions } from "../support/gambas/gambas-house.ts";
 import { WorkerProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 import { pack, unpack } from "./packed.ts";
@@ -20,8 +20,9 @@ export class NodeSide {
     this.#worker = new WorkerProcess(child);
   }
 
-  static start(house: GambasHouse, options: ConnectOptions = {}): NodeSide {
+  static start(house: GambasHouse, options: ConnectOptions = {}, more: SpawnOptions["env"] = {}): NodeSide {
     const env = {
+      ...more,
       GAMBAS_SESSION_ROOT: undefined,
       GAMBAS_SESSION_SOCKET: undefined,
       CONNECT_OPTIONS: JSON.stringify(options),

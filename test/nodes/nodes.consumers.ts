@@ -16,7 +16,7 @@ import { ask, askTogether, Program } from "./site.ts";
 /** What Node will not do for ever is an error here, in all of our code and of what we depend on. */
 const STRICT = ["--throw-deprecation", "--pending-deprecation"];
 const EXPRESS = "express@5.3.0";
-/** Tests that see whether a Node still is what the gate before a response, the codec and the frames take it for. */
+/** Tests that see whether a Node still is what the gate before a response, the codec, the frames and the SQLite of Node are taken for. */
 const OF_NODES_INSIDE = [
   "test/client/http/node/",
   "test/protocol/value/",
@@ -24,6 +24,8 @@ const OF_NODES_INSIDE = [
   "test/protocol/image/references",
   "test/protocol/wire/message",
   "test/protocol/wire/operations",
+  "test/daemon/store/gambas-sqlite/",
+  "test/client/static/sqlite",
 ];
 
 let home: string;

@@ -18,13 +18,14 @@ describe("a name of a type", () => {
   });
 
   it("of Session.Type is none that is for tests", () => {
-    expect(() => sessionTypeNamed("memory")).toThrow('Unknown session type "memory"; there are "file" and "redis".');
+    expect(() => sessionTypeNamed("memory")).toThrow(
+      'Unknown session type "memory"; there are "file", "sqlite", "redis".',
+    );
   });
 
-  it("that Gambas has and this version has not is told so, and what Gambas takes for it", () => {
-    for (const name of ["sqlite", "SQLITE", ""])
-      expect(() => sessionTypeNamed(name)).toThrow(/"sqlite" is not available in this version; there are "file"/);
-    expect(() => typeNamed("sqlite")).toThrow(/not available/);
+  it("is sqlite where Gambas takes it for that: its own default", () => {
+    for (const name of ["sqlite", "SQLITE", ""]) expect(sessionTypeNamed(name)).toBe("sqlite");
+    expect(() => typeNamed("")).toThrow("Unknown session type");
   });
 });
 
@@ -32,7 +33,8 @@ describe("a setting is refused with both names", () => {
   it.each([
     [{ redis: "redis://db" }, "file", "The option redis is for sessions of type redis; the type is file."],
     [{ acceptLoss: true }, "memory", "The option acceptLoss is for sessions of type redis; the type is memory."],
-    [{ gambas: "3.18" }, "redis", "The option gambas is for sessions of type file; the type is redis."],
+    [{ gambas: "3.18" }, "redis", "The option gambas is for sessions of type file, sqlite; the type is redis."],
+    [{ repairSeconds: 1 }, "sqlite", "The option repairSeconds is for sessions of type file; the type is sqlite."],
     [{ durability: "replica" }, "file", "The option durability must be one of file, fsync for sessions of type file"],
   ] as const)("where it means nothing: %o, %s", (given, type, what) => {
     expect(() => checkForType(given, type, "option")).toThrow(what);

@@ -34,6 +34,8 @@ export interface StormOptions {
   readonly daemonKills: number;
   /** Of the daemons that the workers start. */
   readonly durability: "file" | "fsync";
+  /** Default "file". */
+  readonly type?: "file" | "sqlite";
 }
 
 export interface Figures extends Verdict {
@@ -112,6 +114,7 @@ class Storm {
   #startWorker(): WorkerProcess {
     return WorkerProcess.start("test/storms/worker.js", [this.#options.durability], {
       GAMBAS_SESSION_ROOT: this.#root,
+      GAMBAS_SESSION_TYPE: this.#options.type ?? "file",
     });
   }
 
@@ -175,7 +178,8 @@ class Storm {
 
   /** The elected daemon, or if `isHasty` any that has been started. */
   #victim(last: number, isHasty: boolean): number | undefined {
-    const pid = isHasty ? daemonsOf(this.#root)[0] : daemonPid(this.#root);
+    const { type = "file" } = this.#options;
+    const pid = isHasty ? daemonsOf(this.#root)[0] : daemonPid(this.#root, type);
     return pid === last ? undefined : pid;
   }
 

@@ -9,7 +9,7 @@ import { expect } from "vitest";
 import { kill, killAndWait, until } from "./processes.ts";
 import { repository } from "./repository.ts";
 
-const EXAMPLE = join(repository, "dist/client/examples/cluster.js");
+export const EXAMPLE: string = join(repository, "dist/client/examples/cluster.js");
 export const WORKERS = [1, 2, 3, 4];
 
 export interface SessionJson {
@@ -44,15 +44,15 @@ export class Example {
   url = "";
   readonly #process: ChildProcessByStdio<null, Readable, null>;
 
-  constructor(root: string, port = "0") {
-    const env = { ...process.env, GAMBAS_SESSION_ROOT: root, PORT: port };
+  constructor(root: string, port = "0", others: NodeJS.ProcessEnv = {}) {
+    const env = { ...process.env, GAMBAS_SESSION_ROOT: root, PORT: port, ...others };
     // A process group of its own, as a terminal gives it.
     this.#process = spawn(process.execPath, [EXAMPLE], { env, detached: true, stdio: ["ignore", "pipe", "ignore"] });
     this.exited = once(this.#process, "close").then(([code, signal]) => signal ?? code);
   }
 
-  static async start(root: string): Promise<Example> {
-    const example = new Example(root);
+  static async start(root: string, others: NodeJS.ProcessEnv = {}): Promise<Example> {
+    const example = new Example(root, "0", others);
     await example.ready();
     return example;
   }

@@ -6,16 +6,23 @@ export interface Where {
   readonly case: string;
   readonly procs?: number;
   readonly contender: string;
+  /** Default: the realistic size, which comes before the large one. */
+  readonly size?: "large";
 }
 
-/** The first that is meant: the realistic size comes before the large one. */
 export function find(rows: readonly Row[], where: Where): Row | undefined {
-  return rows.find(
+  const found = rows.filter(
     (row) =>
       row.case === where.case &&
       row.contender === where.contender &&
       (where.procs === undefined || row.procs === where.procs),
   );
+  return where.size === "large" ? found.find(({ size }) => size > (found[0]?.size ?? 0)) : found[0];
+}
+
+/** The contender of ours that others are compared with. */
+export function oursIn(name: string): string {
+  return name.startsWith("redis-") ? "gambas-session redis" : "gambas-session";
 }
 
 export function rateOf(rows: readonly Row[], where: Where): number | undefined {

@@ -26,11 +26,11 @@ export class Team {
   #isReady = false;
   #isLeaving = false;
 
-  /** @param env what each worker finds in its environment, besides `WORKER`, its number from 1 on. */
-  constructor(size: number, env: Readonly<Record<string, string>>) {
+  /** @param env what each worker finds in its environment, besides `WORKER`, its number from `first` on. */
+  constructor(size: number, env: Readonly<Record<string, string>>, first = 1) {
     this.#env = env;
     this.#places = Array.from({ length: size }, (_, index) => ({
-      number: index + 1,
+      number: index + first,
       worker: undefined,
       startedMs: 0,
       quickEnds: 0,
@@ -56,6 +56,10 @@ export class Team {
     });
   }
 
+  has(worker: Worker): boolean {
+    return this.#places.some((place) => place.worker === worker);
+  }
+
   /** Lets the workers answer what they have accepted, and resolves when all are gone. */
   async stop(): Promise<void> {
     this.#isLeaving = true;
@@ -64,7 +68,7 @@ export class Team {
 
   /** Kills a worker of the team as the system would, and resolves when its successor listens: to null where it is not there any more. */
   async kill({ number, pid }: Mortal): Promise<Succession | null> {
-    const place = this.#places[number - 1];
+    const place = this.#places.find((one) => one.number === number);
     const worker = place?.worker;
     if (place === undefined || worker === undefined || worker.process.pid !== pid) return null;
     // It has not failed: its successor follows at once.

@@ -1,12 +1,15 @@
 // What a worker of the example asks of the primary, which alone knows every process: a message each way over the channel of node:cluster.
 
-import cluster from "node:cluster";
+import cluster, { type Worker } from "node:cluster";
 
 export interface Wishes {
   /** Pid of the daemon that serves now. */
   "which daemon": { readonly wish: null; readonly answer: Daemon };
   /** Answered when it is being killed; null where it is not the example's own. */
   "kill the daemon": { readonly wish: null; readonly answer: Daemon | null };
+  /** By its number: nothing comes from there to Redis any more, or back. False where it is cut off already. */
+  "cut a host off": { readonly wish: number; readonly answer: boolean };
+  "heal a host": { readonly wish: number; readonly answer: null };
   /** Answered when its successor listens; null where no such worker is at that place any more. */
   "kill a worker": { readonly wish: Mortal; readonly answer: Succession | null };
 }
@@ -47,17 +50,17 @@ interface Answer {
 }
 
 /** In the primary: answers the wishes of all workers. */
-export function grantWishes(grants: Grants): void {
+export function grantWishes(grantsOf: (worker: Worker) => Grants): void {
   cluster.on("message", async (worker, question: Question) => {
-    const answer = await answerTo(question, grants);
+    const answer = await answerTo(question, () => grantsOf(worker));
     // It may have died meanwhile, and nobody waits any more.
     if (worker.isConnected()) worker.send(answer);
   });
 }
 
-async function answerTo({ number, name, wish }: Question, grants: Grants): Promise<Answer> {
+async function answerTo({ number, name, wish }: Question, grants: () => Grants): Promise<Answer> {
   try {
-    return { number, answer: await grants[name](wish) };
+    return { number, answer: await grants()[name](wish) };
   } catch (error) {
     return { number, problem: String(error) };
   }

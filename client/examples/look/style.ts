@@ -52,7 +52,8 @@ main > *, .columns > *, .stack > * { min-width: 0; }
 .parts { display: grid; gap: 1.25rem; margin: 0; padding: 0; list-style: none; }
 .parts .card { display: flex; flex-direction: column; gap: .75rem; padding: 1rem 1.25rem; }
 .parts p { margin: 0; }
-.parts b { color: var(--on-tint); }
+.parts :is(b, a) { color: var(--on-tint); }
+.parts a { overflow-wrap: anywhere; }
 .parts small { margin-top: auto; color: var(--soft); }
 code, pre { font: .875rem/1.5 ui-monospace, "SF Mono", "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 pre { margin: 0; white-space: pre-wrap; }

@@ -18,12 +18,15 @@ import {
 import { isSessionId } from "../../../protocol/session-id.ts";
 import { Origins } from "../../../protocol/value/value.ts";
 import { KIND } from "../../../protocol/wire/wire.ts";
-import { type Config, resolveConfig, TYPES } from "../../config.ts";
+import { type Config, DEFAULT_TYPE, resolveConfig, TYPES } from "../../config.ts";
 import { Conversation } from "../../peer/peer.ts";
 import type { Errand } from "../terminal/errand.ts";
 import { bytesText, dateText } from "../terminal/figures.ts";
 import { NotThere, noDaemonOn } from "../terminal/refusals.ts";
 import { Plain, textOf } from "./plain.ts";
+
+/** The first bytes of a SQLite database. */
+const DATABASE = Buffer.from("SQLite format 3\0");
 
 /** A session as it was found. */
 interface Found {
@@ -50,13 +53,13 @@ export async function show(errand: Errand, what: "values" | "types"): Promise<bo
   return true;
 }
 
-/** The daemon knows best; where none runs, the file is the truth, if sessions of this type are in files. */
+/** The daemon knows best; where none runs, the file is the truth, if it is one that can be read without a library. */
 async function foundById({ options }: Errand, id: string): Promise<Found> {
   const config = resolveConfig(options);
   const daemon = await Conversation.begin(config);
   if (daemon === undefined) {
     const path = join(config.root, "session", id);
-    if (!TYPES[config.type].isInFiles || lookAt(path) === undefined) throw noDaemonOn(config);
+    if (config.type !== DEFAULT_TYPE || lookAt(path) === undefined) throw noDaemonOn(config);
     return { ...fileNamed(path), name: id };
   }
   try {
@@ -78,6 +81,11 @@ function fileNamed(path: string): Found {
   if (stat === undefined) throw new NotThere(`${JSON.stringify(path)} is no session id, and there is no such file.`);
   if (!stat.isFile() || stat.size > 2 * MAX_IMAGE_BYTES) throw unreadable(path, "this is no file of a session");
   const image = contentOf(path);
+  if (image.subarray(0, DATABASE.length).equals(DATABASE))
+    throw unreadable(
+      path,
+      "it is a database: a session of type sqlite is shown by its id, with --type sqlite, while a daemon runs",
+    );
   try {
     imageOfFile(image);
     return { name: resolve(path), bytes: stat.size, image };

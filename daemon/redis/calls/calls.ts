@@ -3,15 +3,17 @@
 
 import { type Link, type Script, type Server, ServerError } from "../link/link.ts";
 import { Clock } from "./clock.ts";
-import { INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
+import { CONFIRM, INDEX, LOOK, NUMBER_DIGITS, ORDER_BYTES, READ, WRITE } from "./scripts.ts";
 
 /** Keys of one script call. All of a turn in one call would be lockstep: client and server never at work at the same time. */
 const KEYS_PER_CALL = 24;
 /** Bytes of arguments of one call, beyond which no other key is added to it. */
 const BYTES_PER_CALL = 256 * 1024;
 
-/** The version of what is not there. */
-const NOTHING: Buffer = Buffer.alloc(8);
+const VERSION_BYTES = 8;
+const HOLDER_BYTES = 12;
+const NUMBER_AT: number = 1 + VERSION_BYTES + HOLDER_BYTES;
+const LENGTH_AT: number = NUMBER_AT + 1 + NUMBER_DIGITS;
 const MAX_NUMBER: number = 10 ** NUMBER_DIGITS - 1;
 
 export { MEMBERS } from "./scripts.ts";
@@ -26,7 +28,7 @@ export type Argument = string | Buffer;
 
 /** What is to be done to one key (`scripts.ts`, WRITE). */
 export interface Order {
-  readonly what: "c" | "l" | "t" | "u" | "x";
+  readonly what: "a" | "c" | "l" | "t" | "u" | "x";
   /** The version that is known; empty: nothing. */
   readonly version: Buffer;
   readonly holder: Buffer;
@@ -37,19 +39,34 @@ export interface Order {
 /** A number, a value or summary, an empty buffer for nothing, or an error of this key alone. */
 export type Answer = Buffer | number | ServerError;
 
+/** What becomes of a call: exactly one of both is called, once, and throws nothing. */
+export interface Ends<T> {
+  take(answer: T): void;
+  fail(error: unknown): void;
+}
+
 interface Wanted {
   readonly key: string;
+  readonly ends: Ends<Answer>;
+}
+
+interface WantedRead extends Wanted {
+  readonly version: Buffer;
+}
+
+interface WantedWrite extends Wanted {
+  readonly order: Order;
+}
+
+interface WantedPlace extends Wanted {
   readonly args: readonly Argument[];
-  /** Exactly one of both is called, once. */
-  readonly answer: (answer: Answer) => void;
-  readonly fail: (error: ServerError) => void;
 }
 
 /** What one server is asked for in a turn. */
 interface Gathered {
-  readonly reads: Wanted[];
-  readonly writes: Wanted[];
-  readonly indexes: Wanted[];
+  readonly reads: WantedRead[];
+  readonly writes: WantedWrite[];
+  readonly indexes: WantedPlace[];
 }
 
 export interface CallsOptions {
@@ -107,17 +124,30 @@ export class Calls {
   }
 
   read(key: string, version: Buffer): Promise<Answer> {
-    return this.#want(key, "reads", [version]);
+    return new Promise((take, fail) => this.readFor(key, version, { take, fail }));
   }
 
   write(key: string, order: Order): Promise<Answer> {
-    return this.#want(key, "writes", [orderBytes(order), order.bytes]);
+    return new Promise((take, fail) => this.writeFor(key, order, { take, fail }));
+  }
+
+  /** As `read`, without a promise. */
+  readFor(key: string, version: Buffer, ends: Ends<Answer>): void {
+    this.#gatheredFor(key).reads.push({ key, version, ends });
+  }
+
+  /** As `write`, without a promise. */
+  writeFor(key: string, order: Order, ends: Ends<Answer>): void {
+    this.#gatheredFor(key).writes.push({ key, order, ends });
   }
 
   /** One id in the index of its prefix. Resolves to its place, and how many there are. @throws ServerError */
   index(key: string, args: readonly Argument[]): Promise<readonly [place: string, count: number]> {
     return untilSure(async () => {
-      const [place, count] = (await this.#want(key, "indexes", args)) as unknown as readonly [Buffer, number];
+      const answer = await new Promise<Answer>((take, fail) => {
+        this.#gatheredFor(key).indexes.push({ key, args, ends: { take, fail } });
+      });
+      const [place, count] = answer as unknown as readonly [Buffer, number];
       return [String(place), count];
     });
   }
@@ -128,9 +158,15 @@ export class Calls {
       this.counts.keysRead += reads.length;
       this.counts.keysWritten += writes.length;
       const most = this.#keysPerCall;
-      for (const call of callsOf(reads, most)) this.#run(server, READ, call);
-      for (const call of callsOf(writes, most)) this.#run(server, WRITE, call);
-      for (const call of callsOf(indexes, most)) this.#run(server, INDEX, call);
+      for (const call of callsOf(reads, most, () => VERSION_BYTES)) this.#run(server, READ, call, [versionsOf(call)]);
+      for (const call of callsOf(writes, most, bytesOf)) this.#run(server, WRITE, call, [ordersOf(call)]);
+      for (const call of callsOf(indexes, most, () => 0))
+        this.#run(
+          server,
+          INDEX,
+          call,
+          call.flatMap(({ args }) => args),
+        );
     }
     this.#gathered.clear();
   }
@@ -149,9 +185,9 @@ export class Calls {
     await Promise.all(this.#link.servers.map((server) => this.barrier(server)));
   }
 
-  /** Summary and length of each, in the order of the keys. @throws ServerError */
-  async look(keys: readonly string[]): Promise<readonly (readonly [summary: Answer, length: number])[]> {
-    const found = new Map<string, readonly [Answer, number]>();
+  /** The summary of each, in the order of the keys. @throws ServerError */
+  async look(keys: readonly string[]): Promise<readonly Answer[]> {
+    const found = new Map<string, Answer>();
     const calls = this.#link.servers.flatMap((server) => {
       const own = keys.filter((key) => this.#link.serverOf(key) === server);
       return slicesOf(own, this.#keysPerCall).map((some) => ({ server, some }));
@@ -159,10 +195,17 @@ export class Calls {
     await Promise.all(
       calls.map(async ({ server, some }) => {
         const answers = (await untilSure(() => this.#track(server.run(LOOK, some, [])))) as Answer[];
-        for (const [n, key] of some.entries()) found.set(key, [answers[2 * n] as Answer, Number(answers[2 * n + 1])]);
+        for (const [n, key] of some.entries()) found.set(key, answers[n] as Answer);
       }),
     );
-    return keys.map((key) => found.get(key) ?? [Buffer.alloc(0), 0]);
+    return keys.map((key) => found.get(key) ?? Buffer.alloc(0));
+  }
+
+  /** Resolves when as many replicas as were asked for have what is known to be stored, and was stored by another call. @throws ServerError */
+  async confirm(key: string): Promise<void> {
+    const { replicas, replicaWaitMs } = this.#options;
+    if (replicas === 0) return;
+    await this.#track(this.#link.serverOf(key).run(CONFIRM, [key], [], { replicas, ms: replicaWaitMs }));
   }
 
   /** One call of another script, which may be done twice. @throws ServerError */
@@ -175,18 +218,19 @@ export class Calls {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
-  #want(key: string, kind: keyof Gathered, args: readonly Argument[]): Promise<Answer> {
+  #gatheredFor(key: string): Gathered {
     const server = this.#link.serverOf(key);
-    const gathered = this.#gathered.get(server) ?? { reads: [], writes: [], indexes: [] };
-    this.#gathered.set(server, gathered);
     this.#options.requestFlush();
-    return new Promise((answer, fail) => gathered[kind].push({ key, args, answer, fail }));
+    const known = this.#gathered.get(server);
+    if (known !== undefined) return known;
+    const gathered: Gathered = { reads: [], writes: [], indexes: [] };
+    this.#gathered.set(server, gathered);
+    return gathered;
   }
 
-  #run(server: Server, script: Script, wanted: readonly Wanted[]): void {
+  #run(server: Server, script: Script, wanted: readonly Wanted[], args: readonly Argument[]): void {
     this.counts.scriptCalls += 1;
     const keys = wanted.map(({ key }) => key);
-    const args = script === INDEX ? wanted.flatMap((one) => one.args) : joined(wanted);
     const { replicas, replicaWaitMs } = this.#options;
     const replicated = script === WRITE && replicas > 0 ? { replicas, ms: replicaWaitMs } : undefined;
     const answers = server.run(script, keys, args, replicated) as Promise<Answer[]>;
@@ -195,11 +239,11 @@ export class Calls {
         (all) => {
           const width = all.length / wanted.length;
           for (const [n, one] of wanted.entries()) {
-            one.answer((width === 1 ? all[n] : all.slice(n * width, (n + 1) * width)) as Answer);
+            one.ends.take((width === 1 ? all[n] : all.slice(n * width, (n + 1) * width)) as Answer);
           }
         },
         (error: unknown) => {
-          for (const one of wanted) one.fail(asServerError(error));
+          for (const one of wanted) one.ends.fail(asServerError(error));
         },
       ),
     );
@@ -245,30 +289,40 @@ async function untilSure<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The first arguments of all as one, and the others. A version that is not there is zeros. */
-function joined(wanted: readonly Wanted[]): Argument[] {
-  const heads = wanted.map(({ args: [head] }) =>
-    head === undefined || head.length === 0 ? NOTHING : (head as Buffer),
-  );
-  return [Buffer.concat(heads), ...wanted.flatMap(({ args: [, ...others] }) => others)];
+/** Zeros where nothing is known. */
+function versionsOf(wanted: readonly WantedRead[]): Buffer {
+  const versions = Buffer.alloc(wanted.length * VERSION_BYTES);
+  for (const [n, { version }] of wanted.entries()) version.copy(versions, n * VERSION_BYTES);
+  return versions;
 }
 
-function orderBytes({ what, version, holder, number }: Order): Buffer {
-  const order = Buffer.alloc(ORDER_BYTES);
-  order.write(what, 0, "latin1");
-  version.copy(order, 1);
-  holder.copy(order, 1 + NOTHING.length);
-  const digits = String(Math.min(Math.ceil(number), MAX_NUMBER)).padStart(NUMBER_DIGITS, "0");
-  order.write(digits, ORDER_BYTES - NUMBER_DIGITS, "latin1");
-  return order;
+function bytesOf({ order }: WantedWrite): number {
+  return ORDER_BYTES + order.bytes.length;
 }
 
-function callsOf(wanted: readonly Wanted[], most: number): Wanted[][] {
-  const calls: Wanted[][] = [];
+function ordersOf(wanted: readonly WantedWrite[]): Buffer {
+  let at = wanted.length * ORDER_BYTES;
+  const bytes = wanted.reduce((sum, { order }) => sum + order.bytes.length, at);
+  const all = Buffer.allocUnsafe(bytes).fill(0, 0, at);
+  for (const [n, { order }] of wanted.entries()) {
+    const from = n * ORDER_BYTES;
+    all[from] = order.what.charCodeAt(0);
+    order.version.copy(all, from + 1);
+    order.holder.copy(all, from + 1 + VERSION_BYTES);
+    const digits = String(Math.min(Math.ceil(order.number), MAX_NUMBER));
+    all[from + NUMBER_AT] = all.write(digits, from + NUMBER_AT + 1, "latin1");
+    all.writeUInt32BE(order.bytes.length, from + LENGTH_AT);
+    at += order.bytes.copy(all, at);
+  }
+  return all;
+}
+
+function callsOf<W extends Wanted>(wanted: readonly W[], most: number, bytesOf: (one: W) => number): W[][] {
+  const calls: W[][] = [];
   let bytes = 0;
   for (const one of wanted) {
     const call = calls.at(-1);
-    const own = one.args.reduce((sum, arg) => sum + arg.length, one.key.length);
+    const own = one.key.length + bytesOf(one);
     if (call !== undefined && call.length < most && bytes + own <= BYTES_PER_CALL) call.push(one);
     else {
       calls.push([one]);

@@ -5,7 +5,7 @@
 // and would not be told when others do (as Redis 7.0 does, `trackingInvalidateKey`).
 
 import { Script } from "../link/link.ts";
-import { HEAD_BYTES, SUMMARY_BYTES } from "../value/value.ts";
+import { HEAD_BYTES, LENGTHS_AT, SUMMARY_BYTES } from "../value/value.ts";
 
 /** ARGV: the versions that are known of all, one behind the other, or zeros. Answers, for each: the summary where it is that version, else the value, or nothing. */
 export const READ: Script = new Script(`
@@ -18,16 +18,19 @@ for i, key in ipairs(KEYS) do
 end
 return answers`);
 
-/** Of what is to be done to one key: what, the version, the holder, the number. */
-export const ORDER_BYTES = 36;
+/** Of what is to be done to one key: what, the version, the holder, the number (how many digits, and these), and of the bytes how many. */
+export const ORDER_BYTES = 41;
 export const NUMBER_DIGITS = 15;
 
 /**
- * ARGV: the orders for all, one behind the other, in 36 bytes each: what is done, the version that is known (zeros: nothing), who we are for leases, and
- * a number of 15 digits; then some bytes for each. Few arguments, for each costs the client and Redis as much as its bytes.
+ * ARGV: one argument, for each costs the client and Redis as much as its bytes. First the orders for all, one behind the other, in 41 bytes each: what
+ * is done, the version that is known (zeros: nothing), who we are for leases, a number in digits (to write one costs Redis more than to cut it out),
+ * and a length (u32); then so many bytes for each.
  *
  *   c  stores the bytes until the number (ms of Redis' clock), where the version is the known one (nothing: there must be nothing) and nobody else
  *      has a lease. Answers 1
+ *   a  as c, of a session that is there: puts the first of the bytes in the place of its summary, and the rest, a record, behind its last one.
+ *      Answers 1
  *   l  gives the lease for so many ms. Answers the summary where the version is the known one, else the value
  *   t  stamps, with these bytes, a session of the known version whose stamp is older than a second, and keeps it until then. Answers the summary
  *   u  ends our lease: puts the bytes in its place. Answers 1
@@ -53,6 +56,16 @@ local function stored(key, value, ...)
   redis.call('GETRANGE', key, 0, 0)
   return 1
 end
+local function appended(key, bytes, untilMs)
+  local body, marks, records = struct.unpack('>I4I4I4', string.sub(bytes, ${LENGTHS_AT + 1}))
+  local record = string.sub(bytes, ${SUMMARY_BYTES + 1})
+  local done = redis.pcall('SETRANGE', key, ${HEAD_BYTES} + body + marks + records - #record, record)
+  if type(done) == 'table' then return done end
+  redis.call('SETRANGE', key, 0, string.sub(bytes, 1, ${SUMMARY_BYTES}))
+  redis.call('PEXPIREAT', key, untilMs)
+  redis.call('GETRANGE', key, 0, 0)
+  return 1
+end
 local function here(key, summary)
   if #summary < ${SUMMARY_BYTES} then return summary end
   return redis.call('GET', key)
@@ -69,7 +82,7 @@ local function one(key, what, known, holder, x, y)
     redis.call('GETRANGE', key, 0, 0)
     return 1
   end
-  if what == 'c' and version ~= known then return here(key, summary) end
+  if (what == 'c' or what == 'a') and version ~= known then return here(key, summary) end
   if what == 'l' and string.sub(summary, 1, 1) ~= 'S' then return here(key, summary) end
   if what == 't' then
     if version ~= known then return here(key, summary) end
@@ -86,26 +99,36 @@ local function one(key, what, known, holder, x, y)
     return ms - tonumber(string.sub(summary, 21, 33))
   end
   if what == 'c' then return stored(key, x, 'PXAT', y) end
+  if what == 'a' then return appended(key, x, y) end
   local done = redis.pcall('SETRANGE', key, 8, holder .. string.format('%013d', ms + tonumber(y)))
   if type(done) == 'table' then return done end
   if version ~= known then return redis.call('GET', key) end
   return redis.call('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
 end
+local all = ARGV[1]
+local at = #KEYS * ${ORDER_BYTES} + 1
 for i, key in ipairs(KEYS) do
-  local order = string.sub(ARGV[1], i * ${ORDER_BYTES} - ${ORDER_BYTES - 1}, i * ${ORDER_BYTES})
-  local what, known, holder = string.sub(order, 1, 1), string.sub(order, 2, 9), string.sub(order, 10, 21)
-  answers[i] = one(key, what, known, holder, ARGV[i + 1], string.format('%.0f', tonumber(string.sub(order, 22))))
+  local from = (i - 1) * ${ORDER_BYTES} + 1
+  local digits, length = string.byte(all, from + 21), struct.unpack('>I4', all, from + 37)
+  local what, known, holder = string.sub(all, from, from), string.sub(all, from + 1, from + 8), string.sub(all, from + 9, from + 20)
+  answers[i] = one(key, what, known, holder, string.sub(all, at, at + length - 1), string.sub(all, from + 22, from + 21 + digits))
+  at = at + length
 end
 return answers`);
 
-/** What a list needs of each: the summary, and the length of the value. Its answers have both one after the other. */
+/** Writes what is there already: a write of this connection, behind which replicas can be waited for. */
+export const CONFIRM: Script = new Script(`
+local first = redis.call('GETRANGE', KEYS[1], 0, 0)
+if #first > 0 then
+  redis.call('SETRANGE', KEYS[1], 0, first)
+  redis.call('GETRANGE', KEYS[1], 0, 0)
+end
+return 1`);
+
+/** What a list needs of each: the summary. */
 export const LOOK: Script = new Script(`
 local answers = {}
-for i, key in ipairs(KEYS) do
-  local summary = redis.pcall('GETRANGE', key, 0, ${SUMMARY_BYTES - 1})
-  answers[i * 2 - 1] = summary
-  answers[i * 2] = type(summary) == 'table' and 0 or redis.call('STRLEN', key)
-end
+for i, key in ipairs(KEYS) do answers[i] = redis.pcall('GETRANGE', key, 0, ${SUMMARY_BYTES - 1}) end
 return answers`);
 
 /** Arguments of each key of INDEX. */

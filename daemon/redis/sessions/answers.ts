@@ -60,15 +60,21 @@ export class Answers<S extends Enterable> {
     const { house, leasing } = this.#parts;
     house.metrics.duplicates += 1;
     leasing.closeReleased(turn);
-    const read = (id: string): void => house.read(id, { caller, known: 0, answer, fail });
-    if (options.successor === undefined) read(this.#session.id);
-    else {
-      const { successor } = options;
-      house.whenComplete(this.#session.id).then(
-        () => read(successor),
-        (error: unknown) => fail(unstored(this.#session.id, error)),
-      );
-    }
+    const { id } = this.#session;
+    const { successor = id } = options;
+    this.#confirmed(successor).then(
+      () => house.read(successor, { caller, known: 0, answer, fail }),
+      (error: unknown) => fail(unstored(id, error)),
+    );
+  }
+
+  /** The answer that was lost may have been that no replica had it. */
+  async #confirmed(successor: string): Promise<void> {
+    const { house } = this.#parts;
+    const { id } = this.#session;
+    if (successor !== id) await house.whenComplete(id);
+    const ids = successor === id ? [id] : [id, successor];
+    await Promise.all(ids.map((one) => house.calls.confirm(house.keyOf(one))));
   }
 
   /** That there never was a session is told by no value: only the barrier tells that none was made meanwhile. */

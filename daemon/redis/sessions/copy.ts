@@ -25,15 +25,18 @@ import {
 export class Copy {
   readonly #id: string;
   readonly #maxSessionBytes: number;
+  readonly #show: (version: number) => void;
   #stored: Stored | undefined;
   #contents: Contents | undefined;
   #state: "unknown" | "current" | "stale" = "unknown";
   /** A push came since the call under way was made. */
   #isDirty = false;
 
-  constructor(id: string, maxSessionBytes: number) {
+  /** @param show told of the version that is the present one, by its number, whenever that changes; 0: none is known to be. */
+  constructor(id: string, maxSessionBytes: number, show: (version: number) => void) {
     this.#id = id;
     this.#maxSessionBytes = maxSessionBytes;
+    this.#show = show;
   }
 
   get stored(): Stored | undefined {
@@ -65,6 +68,11 @@ export class Copy {
     return this.#contents?.image.length ?? 0;
   }
 
+  /** Of a session, also of one whose time is over. */
+  get contents(): Contents | undefined {
+    return this.#contents;
+  }
+
   /** Of a session whose time is not over. */
   contentsAt(nowMs: number): Contents | undefined {
     return this.#contents !== undefined && !isExpired(this.#contents.image, nowMs) ? this.#contents : undefined;
@@ -83,6 +91,7 @@ export class Copy {
   noteStale(): void {
     this.#isDirty = true;
     if (this.#state === "current") this.#state = "stale";
+    this.#show(0);
   }
 
   /**
@@ -99,14 +108,15 @@ export class Copy {
   }
 
   /** Ours, which is stored. */
-  adoptOwn(value: Buffer): void {
-    this.#keep(readValue(this.#id, value));
+  adoptOwn(stored: Stored): void {
+    this.#keep(stored);
   }
 
   /** Nothing is known any more. */
   forget(): void {
     this.#keep(undefined);
     this.#state = "unknown";
+    this.#show(0);
   }
 
   /** The answer is a view of what arrived, which is kept no longer than its call. */
@@ -128,6 +138,7 @@ export class Copy {
     this.#state = this.#isDirty ? "stale" : "current";
     if (stored?.kind !== "session") this.#contents = undefined;
     else if (before === undefined || stored.image !== before) this.#contents = asContents(stored.image, stored.version);
+    this.#show(this.isCurrent ? (this.#contents?.revision.mtimeMs ?? 0) : 0);
   }
 }
 

@@ -1,6 +1,6 @@
 // The calls of one session to Redis: one at a time, so that none overtakes another, whatever is put off or sent again on the way. Knows no turns.
 
-import { type Answer, type Calls, type Order, UNREPLICATED, UNSURE_MS } from "../calls/calls.ts";
+import { type Answer, type Calls, type Ends, type Order, UNREPLICATED, UNSURE_MS } from "../calls/calls.ts";
 import { ServerError } from "../link/link.ts";
 import type { Copy } from "./copy.ts";
 
@@ -15,15 +15,11 @@ export interface ExchangeParts {
   readonly schedule: () => void;
 }
 
-/** What becomes of a call. Exactly one of both is called, once; what `take` throws is given to `fail`. */
-interface Ends<T> {
-  readonly take: (answer: T) => void;
-  readonly fail: (error: unknown) => void;
-}
-
-export class Exchange {
+/** What `take` throws is given to `fail`. */
+export class Exchange implements Ends<unknown> {
   readonly #parts: ExchangeParts;
-  #isUnderWay = false;
+  /** Those of the call that is under way. */
+  #ends: Ends<never> | undefined;
   #waiting: NodeJS.Timeout | undefined;
   #unsureSinceMs: number | undefined;
 
@@ -32,7 +28,7 @@ export class Exchange {
   }
 
   get isUnderWay(): boolean {
-    return this.#isUnderWay;
+    return this.#ends !== undefined;
   }
 
   /** For the lease of another host. */
@@ -41,7 +37,7 @@ export class Exchange {
   }
 
   get isIdle(): boolean {
-    return !this.#isUnderWay && this.#waiting === undefined;
+    return this.#ends === undefined && this.#waiting === undefined;
   }
 
   get nowMs(): number {
@@ -50,28 +46,53 @@ export class Exchange {
 
   read(ends: Ends<Answer>): void {
     const { calls, key, copy } = this.#parts;
-    this.during(calls.read(key, copy.version), ends);
+    this.#begin(ends);
+    calls.readFor(key, copy.version, this);
   }
 
   write(order: Order, ends: Ends<Answer>): void {
-    this.during(this.#parts.calls.write(this.#parts.key, order), ends);
+    const { calls, key } = this.#parts;
+    this.#begin(ends);
+    calls.writeFor(key, order, this);
   }
 
   /** Until this has ended no other call is made. */
-  during<T>(work: Promise<T>, { take, fail }: Ends<T>): void {
-    this.#isUnderWay = true;
+  during<T>(work: Promise<T>, ends: Ends<T>): void {
+    this.#begin(ends);
+    work.then(
+      (answer) => this.take(answer),
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  #begin(ends: Ends<never>): void {
+    this.#ends = ends;
     this.#parts.copy.begin();
-    work
-      .then((answer) => {
-        this.#isUnderWay = false;
-        if (answer instanceof ServerError) throw answer;
-        take(answer);
-      })
-      .catch((error: unknown) => {
-        this.#isUnderWay = false;
-        fail(error);
-      })
-      .finally(this.#parts.schedule);
+  }
+
+  /** For the call that is under way: its answer. */
+  take(answer: unknown): void {
+    const ends = this.#ends;
+    this.#ends = undefined;
+    try {
+      if (answer instanceof ServerError) throw answer;
+      ends?.take(answer as never);
+    } catch (error) {
+      ends?.fail(error);
+    } finally {
+      this.#parts.schedule();
+    }
+  }
+
+  /** For the call that is under way: there is no answer. */
+  fail(error: unknown): void {
+    const ends = this.#ends;
+    this.#ends = undefined;
+    try {
+      ends?.fail(error);
+    } finally {
+      this.#parts.schedule();
+    }
   }
 
   /** Until the value changes, or the time is over: not at all if it has changed since the question was asked. */

@@ -2,6 +2,7 @@
 
 import type { Log, Metrics } from "../../report/report.ts";
 import type { EndTurn, Leases, ReadTurn } from "../../turns/turns.ts";
+import type { Staleness } from "../staleness/staleness.ts";
 import type { StoredEnd } from "../value/value.ts";
 import type { Roads } from "./succession.ts";
 
@@ -9,6 +10,7 @@ import type { Roads } from "./succession.ts";
 export interface House<S> extends Roads {
   readonly leases: Leases;
   readonly metrics: Metrics;
+  readonly staleness: Staleness;
   readonly log: Log;
   /** Gives the session a step at the end of this turn of the event loop. */
   schedule(session: S): void;

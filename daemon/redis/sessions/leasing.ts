@@ -78,12 +78,18 @@ export class Leasing {
     leases.close(turns, id);
   }
 
+  /** What is to lie in the value when these commits are stored. */
+  leftBy(turns: readonly Turn[]): Buffer | undefined {
+    const { lease } = this.#parts.turns;
+    return lease === undefined || turns.some((turn) => endsLease(turn, lease)) ? undefined : this.#held;
+  }
+
   /** Ends the lease in force if this commit was to end it. */
   closeReleased(turn: Turn): void {
     if (endsLease(turn, this.#parts.turns.lease)) this.close();
   }
 
-  /** A commit is about to be stored as this value. */
+  /** A commit is about to be stored as this value, or what begins with its head. */
   noteSent(value: Buffer): void {
     if (this.#parts.turns.lease !== undefined) this.#sent = value.subarray(0, VERSION_BYTES);
   }

@@ -7,7 +7,17 @@ import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "
 import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
 import { gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
-import { isMarked, type Mark, withMark } from "../value/value.ts";
+import type { Order } from "../calls/calls.ts";
+import {
+  appended,
+  isMarked,
+  type Mark,
+  mayAppend,
+  readValue,
+  type Stored,
+  sessionValue,
+  withMark,
+} from "../value/value.ts";
 
 /** What is stored of a session when its turn begins. */
 export interface Standing {
@@ -39,6 +49,8 @@ interface Refusal {
 export interface Plan {
   /** To be stored where it is another one than before. */
   image: Buffer | undefined;
+  /** What each commit made of the image, one after the other. */
+  readonly images: Buffer[];
   marks: Buffer;
   /** How many of those that are due have their turn. */
   taken: number;
@@ -56,6 +68,7 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
   const { image, marks, due, lease } = standing;
   const plan: Plan = {
     image,
+    images: [],
     marks,
     taken: 0,
     turns: [],
@@ -84,6 +97,34 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     if (endsLease(turn, lease)) break;
   }
   return plan;
+}
+
+/** How a change gets into Redis, and what is there then. */
+export interface Storing {
+  readonly order: Pick<Order, "what" | "bytes" | "number">;
+  readonly stored: Stored;
+}
+
+export interface Before {
+  readonly id: string;
+  /** The session for which the plan was made; undefined: it makes one. */
+  readonly stored: Stored | undefined;
+  /** Our lease, which is to go on lying in the value. */
+  readonly lease: Buffer | undefined;
+  readonly nowMs: number;
+}
+
+/** Of a large session what was changed is appended to the value, until that is so much that the value is written anew. */
+export function storingOf({ images, image, turns, marks }: Plan, { id, stored, lease, nowMs }: Before): Storing {
+  if (image === undefined) throw gone(id);
+  const number = forgetAt(image);
+  if (stored?.kind === "session" && mayAppend(stored.layout, 0)) {
+    const commits = turns.filter((turn) => turn.type === "commit").map(markOf);
+    const addition = appended(stored, { images, commits, seconds: Math.floor(nowMs / 1000), marks, lease });
+    if (addition !== undefined) return { order: { what: "a", bytes: addition.bytes, number }, stored: addition.stored };
+  }
+  const value = sessionValue(image, { marks, lease });
+  return { order: { what: "c", bytes: value, number }, stored: readValue(id, value) };
 }
 
 /** Whether this is a commit that ends the lease in force, applied or refused. */
@@ -117,6 +158,7 @@ function takeCommit(turn: CommitTurn, plan: Plan, { id, isTaken, ending, nowMs }
   const base = isNew ? emptyImage(turn, nowMs, limits) : plan.image;
   if (base === undefined) throw gone(id, ending);
   plan.image = imageAfter(turn, base, nowMs, limits);
+  plan.images.push(plan.image);
   plan.marks = withMark(plan.marks, markOf(turn), Math.floor(nowMs / 1000));
   plan.turns.push(turn);
 }

@@ -26,7 +26,7 @@ import {
   Turns,
 } from "../../turns/turns.ts";
 import type { Answer, Order } from "../calls/calls.ts";
-import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, sessionValue } from "../value/value.ts";
+import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, readValue, type Stored } from "../value/value.ts";
 import { Answers, readCheck, touchCheck } from "./answers.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
@@ -34,7 +34,7 @@ import { unanswered, unstored } from "./failures.ts";
 import type { ConditionalEnd, House } from "./house.ts";
 import { IndexPlace } from "./index-place.ts";
 import { Leasing } from "./leasing.ts";
-import { endsLease, forgetAt, markOf, type Plan, planTurn } from "./plan.ts";
+import { forgetAt, markOf, type Plan, planTurn, storingOf } from "./plan.ts";
 import { succeed } from "./succession.ts";
 
 export class Session {
@@ -54,7 +54,7 @@ export class Session {
     this.id = id;
     this.key = house.keyOf(id);
     this.#house = house;
-    this.copy = new Copy(id, house.limits.maxSessionBytes);
+    this.copy = new Copy(id, house.limits.maxSessionBytes, (version) => house.staleness.show(id, version));
     const [{ calls }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
@@ -136,23 +136,24 @@ export class Session {
 
   #takeTurn(): void {
     const { nowMs } = this.#exchange;
+    const isExpired = this.copy.isExpiredAt(nowMs);
     // Another host may have stamped it since.
-    if (this.copy.isExpiredAt(nowMs) && !this.#isFresh) {
+    if (isExpired && !this.#isFresh) {
       this.#fetch();
       return;
     }
     this.#isFresh = false;
-    const { stored, marks } = this.copy;
-    const contents = this.copy.contentsAt(nowMs);
+    const { stored, marks, version } = this.copy;
+    const contents = isExpired ? undefined : this.copy.contents;
     const { due, lease } = this.#turns;
-    const isExpired = this.copy.isExpiredAt(nowMs);
     const ending = isExpired ? "ended" : stored?.kind === "ended" ? stored.ending : undefined;
-    const standing = { id: this.id, image: contents?.image, marks, isTaken: stored !== undefined, ending };
-    if (lease !== undefined && !this.#leasing.isOf(this.copy.version)) {
+    if (lease !== undefined && !this.#leasing.isOf(version)) {
       this.#overtake();
       return;
     }
-    const plan = planTurn({ ...standing, due, lease, nowMs }, this.#house.limits);
+    const { id } = this;
+    const [image, isTaken] = [contents?.image, stored !== undefined];
+    const plan = planTurn({ id, image, marks, isTaken, ending, due, lease, nowMs }, this.#house.limits);
     this.#turns.drop(plan.taken);
     for (const turn of plan.repeated) this.#answers.repeat(turn);
     for (const { turn, problem } of plan.refused) this.#answers.refuse(turn, problem);
@@ -163,7 +164,7 @@ export class Session {
     const { last, turns, image } = plan;
     if (last?.type === "end") this.#end(last, plan, nowMs);
     else if (last?.type === "commit") this.#depart(last, contents);
-    else if (image !== undefined && image !== contents?.image) this.#store(plan, image, contents);
+    else if (image !== undefined && image !== contents?.image) this.#store(plan, contents, nowMs);
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
     else {
       for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
@@ -172,19 +173,18 @@ export class Session {
     }
   }
 
-  #store(plan: Plan, image: Buffer, before: Contents | undefined): void {
-    const isEnding = plan.turns.some((turn) => endsLease(turn, this.#turns.lease));
-    const lease = this.#turns.lease === undefined || isEnding ? undefined : this.#leasing.held;
-    const value = sessionValue(image, { marks: plan.marks, ...(lease === undefined ? {} : { lease }) });
-    this.#leasing.noteSent(value);
-    this.#write(this.#order("c", value, forgetAt(image)), plan.turns, () => {
-      this.#adoptOwn(value, lease);
+  #store(plan: Plan, before: Contents | undefined, nowMs: number): void {
+    const lease = this.#leasing.leftBy(plan.turns);
+    const { order, stored } = storingOf(plan, { id: this.id, stored: before && this.copy.stored, lease, nowMs });
+    this.#leasing.noteSent(order.bytes);
+    this.#write(this.#order(order.what, order.bytes, order.number), plan.turns, () => {
+      this.#adoptOwn(stored, lease);
       this.#house.metrics.writes += 1;
       for (const turn of plan.turns) {
         if (turn.type === "commit") this.#noteCommit(turn);
         this.#leasing.closeReleased(turn);
       }
-      const contents = this.copy.contentsAt(Number.NEGATIVE_INFINITY);
+      const { contents } = this.copy;
       if (contents !== undefined) {
         this.#place.keep(contents.image, this.#exchange.nowMs, plan.turns.some(isCreation));
         answerWritten({ turns: plan.turns, before, isRepair: false, origin: undefined }, contents);
@@ -236,7 +236,7 @@ export class Session {
     const value = endedValue("ended", marks);
     const until = this.#exchange.nowMs + this.#house.tombstoneMs;
     this.#write(this.#order(what, value, until), turns, () => {
-      this.#adoptOwn(value, undefined);
+      this.#adoptOwn(readValue(this.id, value), undefined);
       this.#house.noteEnded(this.id);
       buried();
     });
@@ -249,7 +249,7 @@ export class Session {
     this.#exchange.during(succeed({ ...standing, holder: this.#leasing.asHolder, turn }, this.#house), {
       take: (outcome) => {
         if (outcome.kind === "done") {
-          this.#adoptOwn(outcome.value, undefined);
+          this.#adoptOwn(readValue(this.id, outcome.value), undefined);
           this.#leasing.close();
           this.#house.metrics.successions += 1;
           this.#noteCommit(turn);
@@ -394,8 +394,8 @@ export class Session {
     });
   }
 
-  #adoptOwn(value: Buffer, lease: Buffer | undefined): void {
-    this.copy.adoptOwn(value);
+  #adoptOwn(stored: Stored, lease: Buffer | undefined): void {
+    this.copy.adoptOwn(stored);
     this.#leasing.noteLying(lease);
     this.#exchange.noteSure();
     this.#leasing.noteStored(this.copy.version);

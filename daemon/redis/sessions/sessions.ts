@@ -12,6 +12,7 @@ import type { Log, Metrics } from "../../report/report.ts";
 import { type CommitTurn, Leases, type ReadTurn, storeError, type Turn } from "../../turns/turns.ts";
 import { Calls, type CallsOptions } from "../calls/calls.ts";
 import type { Link, Server } from "../link/link.ts";
+import type { Staleness } from "../staleness/staleness.ts";
 import type { Stored, StoredEnd } from "../value/value.ts";
 import { readCheck } from "./answers.ts";
 import { reasonOf } from "./failures.ts";
@@ -19,10 +20,14 @@ import type { ConditionalEnd, House, Verification } from "./house.ts";
 import { Session } from "./session.ts";
 import { complete } from "./succession.ts";
 
-export { reasonOf, unstored } from "./failures.ts";
+export { reasonOf, unanswered, unstored } from "./failures.ts";
+export { forgetAt, markOf } from "./plan.ts";
+export { complete } from "./succession.ts";
 
 /** The memory of a session besides its image, about. */
 const SESSION_BYTES = 1_200;
+/** Pause between two looks whether everything is done, before the daemon leaves. */
+const STOP_LOOK_MS = 5;
 
 export interface SessionsParts {
   readonly config: Config;
@@ -31,6 +36,7 @@ export interface SessionsParts {
   readonly link: Link;
   readonly calls: CallsOptions;
   readonly mayWrite: () => boolean;
+  readonly staleness: Staleness;
   readonly keys: Keys;
   /** The session was used: its place in the index of its prefix is to be kept. */
   readonly noteUsed: (id: string, timeoutSeconds: number) => Promise<void>;
@@ -88,13 +94,14 @@ export class Sessions {
   }
 
   #makeHouse(): House<Session> {
-    const { config, log, metrics, keys } = this.#parts;
+    const { config, log, metrics, keys, staleness } = this.#parts;
     const { maxSessionBytes, timeoutSeconds, tombstoneSeconds } = config;
     return {
       calls: this.calls,
       limits: { maxSessionBytes, timeoutSeconds },
       leases: this.#leases,
       metrics,
+      staleness,
       log,
       tombstoneMs: Math.max(1, 1000 * tombstoneSeconds),
       keyOf: (id) => keys.of(id),
@@ -143,9 +150,15 @@ export class Sessions {
 
   read(id: string, turn: ReadTurn): void {
     this.#parts.metrics.opens += 1;
+    this.#parts.staleness.noteUse();
     const session = this.#session(id);
     if (!session.copy.isCurrent) {
       session.read(turn);
+      return;
+    }
+    if (this.#parts.staleness.mayUseCopies) {
+      this.#parts.metrics.hits += 1;
+      session.answerRead(turn, this.calls.clockOf(session.key).nowMs);
       return;
     }
     this.#verify(session, readCheck(session, turn));
@@ -154,6 +167,7 @@ export class Sessions {
   /** @throws SessionError ERR_DEADLOCK where the turn would never come. */
   enter(id: string, turn: Turn): void {
     const mayWait = this.#leases.enter(id, turn);
+    this.#parts.staleness.noteUse();
     this.#session(id).enter(mayWait);
   }
 
@@ -215,8 +229,8 @@ export class Sessions {
   async stop(): Promise<void> {
     while (this.#hasWork) {
       this.flush();
-      await Promise.race([this.calls.settled(), nextTurn()]);
-      await nextTurn();
+      // Whoever asked after each turn, or waited for what is under way anew each time, would be all that goes on while Redis is away.
+      await new Promise((resolve) => setTimeout(resolve, STOP_LOOK_MS));
     }
     this.#isStopped = true;
     for (const { session } of this.#known.values()) session.stop();
@@ -278,12 +292,16 @@ export class Sessions {
 
   #noteStale(keys: readonly string[] | null): void {
     if (keys === null) {
+      this.#parts.staleness.forgetAll();
       for (const { session } of this.#known.values()) session.noteStale();
       return;
     }
     for (const key of keys) {
       const id = this.#parts.keys.idOf(key);
-      if (id !== undefined) this.#known.get(id)?.session.noteStale();
+      if (id === undefined) continue;
+      const known = this.#known.get(id);
+      if (known === undefined) this.#parts.staleness.show(id, 0);
+      else known.session.noteStale();
     }
   }
 
@@ -333,8 +351,4 @@ export class Sessions {
     this.#known.delete(id);
     this.#bytes -= countedBytes;
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

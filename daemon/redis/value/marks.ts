@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 
 const CLIENT_BYTES = 6;
 const FLOOR_AT: number = CLIENT_BYTES;
+const FLOOR_BYTES = 6;
 const SECONDS_AT = 12;
 const COUNT_AT = 16;
 const ENTRY_BYTES = 18;
@@ -30,86 +31,109 @@ export interface Mark {
   readonly floor: number;
 }
 
-interface Entry {
-  readonly client: Buffer;
-  readonly floor: number;
-  readonly seconds: number;
-  readonly numbers: readonly number[];
-}
+/** 6 bytes of the digest of each name, as a number. */
+const digests = new Map<string, number>();
 
-const digests = new Map<string, Buffer>();
-
-function digestOf(client: string): Buffer {
+function digestOf(client: string): number {
   const known = digests.get(client);
   if (known !== undefined) return known;
   if (digests.size >= MAX_NAMES) digests.clear();
-  const digest = createHash("sha256").update(client).digest().subarray(0, CLIENT_BYTES);
-  digests.set(client, Buffer.from(digest));
+  const digest = createHash("sha256").update(client).digest().readUIntBE(0, CLIENT_BYTES);
+  digests.set(client, digest);
   return digest;
+}
+
+/** Where the entry ends that begins there; 0: there is none. */
+function endOf(marks: Buffer, at: number): number {
+  if (at + ENTRY_BYTES > marks.length) return 0;
+  const end = at + ENTRY_BYTES + marks.readUInt16BE(at + COUNT_AT) * NUMBER_BYTES;
+  return end > marks.length ? 0 : end;
 }
 
 /** Whether the commit was applied: there is a mark of it, or its client has said that it was answered. */
 export function isMarked(marks: Buffer, { client, sequence }: Pick<Mark, "client" | "sequence">): boolean {
   if (marks.length === 0) return false;
   const digest = digestOf(client);
-  for (const entry of entriesOf(marks)) {
-    if (entry.client.equals(digest)) return sequence < entry.floor || entry.numbers.includes(sequence);
+  for (let at = 0, end = endOf(marks, at); end > 0; at = end, end = endOf(marks, at)) {
+    if (marks.readUIntBE(at, CLIENT_BYTES) !== digest) continue;
+    const distance = sequence - marks.readUIntBE(at + FLOOR_AT, FLOOR_BYTES);
+    if (distance < 0) return true;
+    for (let number = at + ENTRY_BYTES; number < end; number += NUMBER_BYTES) {
+      if (marks.readUInt32BE(number) === distance) return true;
+    }
+    return false;
   }
   return false;
 }
 
 /** The marks with one more. @param nowSeconds Redis' clock. */
-export function withMark(marks: Buffer, { client, sequence, floor }: Mark, nowSeconds: number): Buffer {
-  const digest = digestOf(client);
-  const others: Entry[] = [];
-  let own: Entry | undefined;
-  for (const entry of entriesOf(marks)) {
-    if (entry.client.equals(digest)) own = entry;
-    else if (entry.seconds + KEEP_SECONDS > nowSeconds) others.push(entry);
-  }
-  const entry = grown(own, { digest, sequence, floor: Math.min(floor, sequence) }, nowSeconds);
-  return Buffer.concat([...others.slice(1 - MAX_CLIENTS), entry].map(bytesOf));
+export function withMark(marks: Buffer, mark: Mark, nowSeconds: number): Buffer {
+  return withDigest(marks, digestOf(mark.client), mark, nowSeconds);
 }
 
-function grown(
-  own: Entry | undefined,
-  { digest, sequence, floor: named }: { readonly digest: Buffer; readonly sequence: number; readonly floor: number },
-  seconds: number,
-): Entry {
-  const numbers = [...(own?.numbers ?? []), sequence].sort((one, other) => one - other);
+/** Of one mark by itself: the digest, u48 the sequence, u48 the floor. */
+export const MARK_BYTES = 18;
+const SEQUENCE_AT: number = CLIENT_BYTES;
+const MARK_FLOOR_AT = 12;
+
+export function writeMark(target: Buffer, at: number, { client, sequence, floor }: Mark): void {
+  target.writeUIntBE(digestOf(client), at, CLIENT_BYTES);
+  target.writeUIntBE(sequence, at + SEQUENCE_AT, FLOOR_BYTES);
+  target.writeUIntBE(floor, at + MARK_FLOOR_AT, FLOOR_BYTES);
+}
+
+/** `withMark` of one that was written by itself. */
+export function withMarkAt(marks: Buffer, bytes: Buffer, at: number, nowSeconds: number): Buffer {
+  const sequence = bytes.readUIntBE(at + SEQUENCE_AT, FLOOR_BYTES);
+  const floor = bytes.readUIntBE(at + MARK_FLOOR_AT, FLOOR_BYTES);
+  return withDigest(marks, bytes.readUIntBE(at, CLIENT_BYTES), { sequence, floor }, nowSeconds);
+}
+
+type Numbers = Pick<Mark, "sequence" | "floor">;
+
+function withDigest(marks: Buffer, digest: number, mark: Numbers, nowSeconds: number): Buffer {
+  const others: Buffer[] = [];
+  let [floor, numbers]: [number, readonly number[]] = [0, []];
+  for (let at = 0, end = endOf(marks, at); end > 0; at = end, end = endOf(marks, at)) {
+    if (marks.readUIntBE(at, CLIENT_BYTES) === digest) {
+      floor = marks.readUIntBE(at + FLOOR_AT, FLOOR_BYTES);
+      numbers = numbersIn(marks, at, end, floor);
+    } else if (marks.readUInt32BE(at + SECONDS_AT) + KEEP_SECONDS > nowSeconds) others.push(marks.subarray(at, end));
+  }
+  const entry = entryOf(digest, nowSeconds, grown(floor, numbers, mark));
+  return others.length === 0 ? entry : Buffer.concat([...others.slice(1 - MAX_CLIENTS), entry]);
+}
+
+function numbersIn(marks: Buffer, at: number, end: number, floor: number): readonly number[] {
+  const numbers: number[] = [];
+  for (let number = at + ENTRY_BYTES; number < end; number += NUMBER_BYTES) {
+    numbers.push(floor + marks.readUInt32BE(number));
+  }
+  return numbers;
+}
+
+interface Applied {
+  readonly floor: number;
+  readonly numbers: readonly number[];
+}
+
+/** What a client has had applied, with one more. */
+function grown(before: number, applied: readonly number[], { sequence, floor: named }: Numbers): Applied {
+  const floor = Math.max(before, Math.min(named, sequence));
+  const numbers = [...applied, sequence].filter((number) => number >= floor).sort((one, other) => one - other);
   // The lowest of them are forgotten where they have grown too many, or lie too far below.
-  const many = numbers.length > MAX_NUMBERS && named === 0 ? (numbers.at(-MAX_NUMBERS) ?? 0) : 0;
-  const far = Math.max(0, (numbers.at(-1) ?? 0) - MAX_DISTANCE);
-  const floor = Math.max(own?.floor ?? 0, named, many, far);
-  return { client: digest, floor, seconds, numbers: numbers.filter((number) => number >= floor) };
+  const many = named === 0 ? (numbers.at(-MAX_NUMBERS) ?? 0) : 0;
+  const far = (numbers.at(-1) ?? 0) - MAX_DISTANCE;
+  const least = Math.max(floor, many, far);
+  return least === floor ? { floor, numbers } : { floor: least, numbers: numbers.filter((number) => number >= least) };
 }
 
-function* entriesOf(marks: Buffer): Generator<Entry> {
-  for (let at = 0; at + ENTRY_BYTES <= marks.length; ) {
-    const floor = marks.readUIntBE(at + FLOOR_AT, 6);
-    const count = marks.readUInt16BE(at + COUNT_AT);
-    const end = at + ENTRY_BYTES + count * NUMBER_BYTES;
-    if (end > marks.length) return;
-    const numbers = Array.from(
-      { length: count },
-      (_, n) => floor + marks.readUInt32BE(at + ENTRY_BYTES + n * NUMBER_BYTES),
-    );
-    yield {
-      client: marks.subarray(at, at + CLIENT_BYTES),
-      floor,
-      seconds: marks.readUInt32BE(at + SECONDS_AT),
-      numbers,
-    };
-    at = end;
-  }
-}
-
-function bytesOf({ client, floor, seconds, numbers }: Entry): Buffer {
-  const bytes = Buffer.allocUnsafe(ENTRY_BYTES + numbers.length * NUMBER_BYTES);
-  client.copy(bytes);
-  bytes.writeUIntBE(floor, FLOOR_AT, 6);
-  bytes.writeUInt32BE(seconds, SECONDS_AT);
-  bytes.writeUInt16BE(numbers.length, COUNT_AT);
-  for (const [n, number] of numbers.entries()) bytes.writeUInt32BE(number - floor, ENTRY_BYTES + n * NUMBER_BYTES);
-  return bytes;
+function entryOf(digest: number, seconds: number, { floor, numbers }: Applied): Buffer {
+  const entry = Buffer.allocUnsafe(ENTRY_BYTES + numbers.length * NUMBER_BYTES);
+  entry.writeUIntBE(digest, 0, CLIENT_BYTES);
+  entry.writeUIntBE(floor, FLOOR_AT, FLOOR_BYTES);
+  entry.writeUInt32BE(seconds, SECONDS_AT);
+  entry.writeUInt16BE(numbers.length, COUNT_AT);
+  for (const [n, number] of numbers.entries()) entry.writeUInt32BE(number - floor, ENTRY_BYTES + n * NUMBER_BYTES);
+  return entry;
 }

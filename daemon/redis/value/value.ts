@@ -1,30 +1,42 @@
-// What Redis holds under a session's key, as bytes: a head, a body, and the marks of commits that may be sent again. One value is all there is of a
-// session, so version, lease, contents and marks change in one step or not at all, and are lost together. Knows no Redis and no clock.
+// What Redis holds under a session's key, as bytes: a head, a body, the marks of commits that may be sent again, and what was appended since. One
+// value is all there is of a session, so version, lease, contents and marks change in one step or not at all, and are lost together. Knows no Redis
+// and no clock.
 //
 //   0  kind           "S" a session, "T" one that has ended, "R" an id that is kept for a session to come
 //   1  7 bytes        by chance, anew with every change: with the kind they are the version. Never a counter: after a failover that lost writes
 //                     a counter would come again with other contents
 //   8  12 bytes       who holds the lease, or dashes
 //  20  13 digits      when that is over, in ms of Redis' clock
-//  33  u32            bytes of the marks, which are the last ones of the value
-//  37  body           S: the image. T: "e", "s" when it goes on under another id, or "d", u16 length, that id, and the value that is to be there.
+//  33  u32            bytes of the body
+//  37  u32            bytes of the marks, which come after it
+//  41  u32            bytes of the records (records.ts), which come then. What is after them counts for nothing
+//  45  u32            bytes of the image with the records in it, or those of the body
+//  49  body           S: the image. T: "e", "s" when it goes on under another id, or "d", u16 length, that id, and the value that is to be there.
 //                     R: the id of the session that is to go on under this one
 //
-// The first bytes of an image are its stamp and its life time: they lie at fixed places, where scripts find them.
+// The first bytes of an image are its stamp and its life time: they lie at fixed places, where scripts find them, and are the present ones, whatever
+// was appended.
 
 import { randomFillSync } from "node:crypto";
 import { SessionError } from "../../../protocol/errors.ts";
 import { HEADER_BYTES } from "../../../protocol/image/image.ts";
+import type { Mark } from "./marks.ts";
+import { type Layout, mayAppend, recordOf, withRecords } from "./records.ts";
 
 export { isMarked, type Mark, withMark } from "./marks.ts";
+export { mayAppend } from "./records.ts";
 
 export const VERSION_BYTES = 8;
 const HOLDER_AT: number = VERSION_BYTES;
 export const HOLDER_BYTES = 12;
 const DEADLINE_AT: number = HOLDER_AT + HOLDER_BYTES;
 const DEADLINE_BYTES = 13;
-const MARKS_LENGTH_AT: number = DEADLINE_AT + DEADLINE_BYTES;
-export const HEAD_BYTES: number = MARKS_LENGTH_AT + 4;
+/** Of the lengths: body, marks, records, image. */
+export const LENGTHS_AT: number = DEADLINE_AT + DEADLINE_BYTES;
+const MARKS_LENGTH_AT: number = LENGTHS_AT + 4;
+const RECORDS_LENGTH_AT: number = LENGTHS_AT + 8;
+const IMAGE_LENGTH_AT: number = LENGTHS_AT + 12;
+export const HEAD_BYTES: number = LENGTHS_AT + 16;
 /** Head, stamp and life time: what a script answers of a value whose version is known. No value of a session is so short. */
 export const SUMMARY_BYTES: number = HEAD_BYTES + HEADER_BYTES;
 /** The last bytes of a version, as many as a number holds exactly. */
@@ -49,6 +61,8 @@ interface Kept {
 export interface StoredSession extends Kept {
   readonly kind: "session";
   readonly image: Buffer;
+  /** How it stands in the value. */
+  readonly layout: Layout;
 }
 
 /** A tombstone. */
@@ -78,22 +92,36 @@ let chanceAt = 0;
 
 /** The body and the marks behind a head with a new version. */
 function compose(kind: number, body: readonly Buffer[], { lease = NO_LEASE, marks }: Writing): Buffer {
-  const length = body.reduce((sum, part) => sum + part.length, HEAD_BYTES + marks.length);
-  const value = Buffer.allocUnsafe(length);
-  value[0] = kind;
-  drawInto(value);
-  lease.copy(value, HOLDER_AT);
-  value.writeUInt32BE(marks.length, MARKS_LENGTH_AT);
+  const bytes = body.reduce((sum, part) => sum + part.length, 0);
+  const value = Buffer.allocUnsafe(HEAD_BYTES + bytes + marks.length);
+  const lengths = { imageBytes: bytes, marksBytes: marks.length, recordsBytes: 0 };
+  writeHead(value, kind, lease, lengths, bytes);
   let at = HEAD_BYTES;
   for (const part of body) at += part.copy(value, at);
   marks.copy(value, at);
   return value;
 }
 
+function writeHead(
+  value: Buffer,
+  kind: number,
+  lease: Buffer,
+  { imageBytes, marksBytes, recordsBytes }: Omit<Layout, "recordCount">,
+  bytes: number,
+): void {
+  value[0] = kind;
+  drawInto(value);
+  lease.copy(value, HOLDER_AT);
+  value.writeUInt32BE(imageBytes, LENGTHS_AT);
+  value.writeUInt32BE(marksBytes, MARKS_LENGTH_AT);
+  value.writeUInt32BE(recordsBytes, RECORDS_LENGTH_AT);
+  value.writeUInt32BE(bytes, IMAGE_LENGTH_AT);
+}
+
 export interface Writing {
   readonly marks: Buffer;
   /** Default: none. */
-  readonly lease?: Buffer;
+  readonly lease?: Buffer | undefined;
 }
 
 /** What is drawn here only has to be different: it protects nothing. */
@@ -111,6 +139,47 @@ function drawInto(value: Buffer): void {
 
 export function sessionValue(image: Buffer, writing: Writing): Buffer {
   return compose(KIND.session, [image], writing);
+}
+
+/** What is to become of a session. */
+export interface Appending {
+  /** What each commit made of it, one after the other. */
+  readonly images: readonly Buffer[];
+  /** That of each commit. */
+  readonly commits: readonly Mark[];
+  readonly seconds: number;
+  /** All of them: what those of the session are with the commits' own. */
+  readonly marks: Buffer;
+  readonly lease?: Buffer | undefined;
+}
+
+export interface Appended {
+  /** A summary, to be put in the place of the one that is there, and the record, to be put after the last. */
+  readonly bytes: Buffer;
+  /** What the value is then. */
+  readonly stored: StoredSession;
+}
+
+/** Undefined: the whole value is to be written. */
+export function appended(before: StoredSession, appending: Appending): Appended | undefined {
+  const { images, commits, seconds, marks, lease = NO_LEASE } = appending;
+  const image = images.at(-1);
+  if (image === undefined) return undefined;
+  const change = { version: before.version, images: [before.image, ...images], marks: commits, seconds };
+  const record = recordOf(change);
+  if (!mayAppend(before.layout, record.length)) return undefined;
+  const { recordsBytes, recordCount } = before.layout;
+  const layout = {
+    ...before.layout,
+    recordsBytes: recordsBytes + record.length,
+    recordCount: recordCount + 1,
+  };
+  const bytes = Buffer.allocUnsafe(SUMMARY_BYTES + record.length);
+  writeHead(bytes, KIND.session, lease, layout, image.length);
+  image.copy(bytes, HEAD_BYTES, 0, HEADER_BYTES);
+  record.copy(bytes, SUMMARY_BYTES);
+  const version = bytes.subarray(0, VERSION_BYTES);
+  return { bytes, stored: { kind: "session", image, marks, version, lease, layout } };
 }
 
 /** The marks stay: whoever sends a commit again that was applied before the end is told so. */
@@ -144,19 +213,34 @@ export function nameOf(value: Buffer): number {
  * @throws SessionError ERR_UNREADABLE where it is nothing that we have written.
  */
 export function readValue(id: string, value: Buffer): Stored {
-  const end = value.length < HEAD_BYTES ? -1 : value.length - value.readUInt32BE(MARKS_LENGTH_AT);
-  if (end < HEAD_BYTES) throw unreadable(id);
+  if (value.length < HEAD_BYTES) throw unreadable(id);
+  const bodyEnd = HEAD_BYTES + value.readUInt32BE(LENGTHS_AT);
+  const marksEnd = bodyEnd + value.readUInt32BE(MARKS_LENGTH_AT);
+  const end = marksEnd + value.readUInt32BE(RECORDS_LENGTH_AT);
+  if (end > value.length) throw unreadable(id);
   const kept = {
     version: value.subarray(0, VERSION_BYTES),
-    lease: value.subarray(HOLDER_AT, MARKS_LENGTH_AT),
-    marks: value.subarray(end),
+    lease: value.subarray(HOLDER_AT, LENGTHS_AT),
+    marks: value.subarray(bodyEnd, marksEnd),
   };
-  const body = value.subarray(HEAD_BYTES, end);
-  if (value[0] === KIND.session && body.length > HEADER_BYTES) return { kind: "session", image: body, ...kept };
+  const body = value.subarray(HEAD_BYTES, bodyEnd);
+  if (value[0] === KIND.session && body.length > HEADER_BYTES) {
+    return sessionIn(id, { image: body, ...kept }, value.subarray(marksEnd, end), imageBytesOf(value));
+  }
   if (value[0] === KIND.reserved) return { kind: "reserved", origin: body.toString(), ...kept };
   if (value[0] !== KIND.ended) throw unreadable(id);
   const ending = body[0] === ENDING.ended ? "ended" : "succeeded";
   return { kind: "ended", ending, departure: departureIn(id, body), ...kept };
+}
+
+function sessionIn(id: string, whole: Kept & { image: Buffer }, records: Buffer, bytes: number): StoredSession {
+  const { image, marks } = whole;
+  const layout = { imageBytes: image.length, marksBytes: marks.length, recordsBytes: records.length, recordCount: 0 };
+  if (records.length === 0) return { kind: "session", ...whole, layout };
+  const contents = withRecords(whole, records);
+  if (contents?.image.length !== bytes) throw unreadable(id, "a record that was appended to it is broken");
+  const { count: recordCount, ...present } = contents;
+  return { kind: "session", ...whole, ...present, layout: { ...layout, recordCount } };
 }
 
 function departureIn(id: string, body: Buffer): Departure | undefined {
@@ -171,7 +255,7 @@ export function withSummary(stored: StoredSession, summary: Buffer): StoredSessi
   const header = summary.subarray(HEAD_BYTES);
   const isSameHeader = stored.image.subarray(0, HEADER_BYTES).equals(header);
   const image = isSameHeader ? stored.image : Buffer.concat([header, stored.image.subarray(HEADER_BYTES)]);
-  return { ...stored, image, lease: summary.subarray(HOLDER_AT, MARKS_LENGTH_AT) };
+  return { ...stored, image, lease: summary.subarray(HOLDER_AT, LENGTHS_AT) };
 }
 
 export function unreadable(id: string, why = "it is nothing that this program has written"): SessionError {
@@ -186,9 +270,9 @@ export function kindOf(summary: Buffer): "session" | "other" | undefined {
     : undefined;
 }
 
-/** Bytes of an image in a value of so many bytes. */
-export function imageBytesOf(summary: Buffer, valueBytes: number): number {
-  return valueBytes - HEAD_BYTES - summary.readUInt32BE(MARKS_LENGTH_AT);
+/** Bytes of the image of a session. @param summary or the value. */
+export function imageBytesOf(summary: Buffer): number {
+  return summary.readUInt32BE(IMAGE_LENGTH_AT);
 }
 
 /** Stamp and life time, which stand where an image has them. */

@@ -31,6 +31,7 @@ import {
   isSameRevision,
   type Loaded,
   type OpenSessions,
+  type Present,
   type RecordLocks,
   type Revision,
   type Staged,
@@ -92,6 +93,9 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly watch: (events: ChangeEvents) => ChangeWatch;
   /** The directory whose files workers may stat. */
   readonly directory: string;
+  readonly nameOf = undefined;
+  readonly keepsShares = true;
+  readonly staysGone = false;
   readonly #places: Places;
   readonly #hot: HotSessions;
   readonly #twins: Twins;
@@ -162,6 +166,10 @@ export class GambasFileStore implements Store<StagedFile> {
     }
   }
 
+  sizeOf(id: string): number | undefined {
+    return statSync(this.#pathOf(id), { throwIfNoEntry: false })?.size;
+  }
+
   async *ids(): AsyncGenerator<string> {
     const directory = await opendir(this.#places.sessions, { bufferSize: 256 }).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
@@ -173,7 +181,8 @@ export class GambasFileStore implements Store<StagedFile> {
     }
   }
 
-  stage(id: string, image: Buffer, existing: Revision | undefined): StagedFile {
+  stage(id: string, image: Buffer, present: Present | undefined): StagedFile {
+    const existing = present?.revision;
     const hot = this.#hot.heat(id);
     const into = this.#inPlace.fileFor({ hot, bytes: image.length, existing });
     if (into !== undefined && existing !== undefined) return this.#stageInPlace(hot, image, { into, existing });

@@ -20,6 +20,9 @@ export class MemoryStore implements Store<StagedImage> {
   readonly watch = undefined;
   readonly fileSystem = undefined;
   readonly directory = "";
+  readonly nameOf = undefined;
+  readonly keepsShares = true;
+  readonly staysGone = false;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 
@@ -34,6 +37,10 @@ export class MemoryStore implements Store<StagedImage> {
 
   header(id: string): Buffer | undefined {
     return this.#sessions.get(id)?.image.subarray(0, HEADER_BYTES);
+  }
+
+  sizeOf(id: string): number | undefined {
+    return this.#sessions.get(id)?.revision.size;
   }
 
   async *ids(): AsyncGenerator<string> {

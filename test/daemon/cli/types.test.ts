@@ -75,7 +75,6 @@ test("a daemon that is not there is said with how to start one of this type, and
 });
 
 test.each([
-  [["--type", "sqlite"], 'The session type "sqlite" is not available in this version'],
   [["--type", "redis"], "Sessions of type redis need the option redis, --redis or GAMBAS_SESSION_REDIS"],
   [["--redis", "redis://127.0.0.1"], "The setting redis is for sessions of type redis; the type is file."],
   [["--type", "redis", "--redis", "http://127.0.0.1"], "The option redis begins with no scheme that is known"],

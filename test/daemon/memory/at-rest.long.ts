@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ForeignWriters } from "../../../daemon/foreign/foreign.ts";
 import { Log } from "../../../daemon/report/log.ts";
-import { Session, type Surroundings } from "../../../daemon/sessions/session.ts";
+import type { Surroundings } from "../../../daemon/sessions/look.ts";
+import { Session } from "../../../daemon/sessions/session.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
 import { codeOf, Lab, newId } from "../../support/daemon/lab.ts";
 import { type RawWorker, valuesOf } from "../../support/daemon/raw-worker.ts";
@@ -202,7 +203,7 @@ test("what is known for repairs comes back from rest", () => {
   const metrics = { repairs: 0, foreignSaves: 0 };
   const settings = { maxReplacedValues: 1, repairSeconds: 1, steadyMs: () => 4, log: new Log("silent"), metrics };
   const foreign = new ForeignWriters({ programs: undefined, earlier: [], ...settings });
-  const session = new Session(id, { foreign } as Surroundings, resting);
+  const session = new Session(id, { foreign } as Surroundings<Session>, resting);
   expect(session.resting).toEqual(resting);
   expect(session.wasOnlyRead).toBe(false);
 });

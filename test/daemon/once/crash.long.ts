@@ -261,7 +261,7 @@ describe("a kill between the journal and the file", () => {
     const before = store.load(id, 1_000_000);
     if (before === undefined) throw new Error("the session is not there");
     const image = applyDelta(before.image, { delta: deltaOf({ n: 5 }), nowMs: Date.now() });
-    const staged = store.stage(id, image, before.revision);
+    const staged = store.stage(id, image, before);
     journal.noteCommit({ id, client, sequence: 10 }, { revision: staged.revision });
     journal.append();
     if (isPublished) expect(store.publish(id, staged)).toBe(true);

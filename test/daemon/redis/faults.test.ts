@@ -106,6 +106,8 @@ describeWithRedis("a backend whose Redis has its own ways", () => {
       message: expect.stringContaining("may have been"),
     });
     expect(await anna.values(id)).toEqual({ n: 1 });
+    // Sent again it is known by its mark, which no replica has either.
+    await expect(careful.commit(id, { n: 1 }, { create: true }, 1)).rejects.toMatchObject({ code: "ERR_STORE" });
   });
 
   test("a Redis that forgets scripts is told them again", async () => {

@@ -61,6 +61,20 @@ describe("a log", () => {
     expect(lines()).toHaveLength(12);
   });
 
+  test("names no session where it is to hide them, wherever the id stands, and the same one alike", () => {
+    const log = new Log("info", file, { hidesIds: true });
+    const [one, other] = ["10.0.0.1:0123456789ABCDEF01234567", "ü:0123456789ABCDEF01234568"];
+    log.warn("lease-lost", { session: one, fence: 7 });
+    log.error("store-failed", { error: `Session ${one} could not be read, nor "${other}".` });
+    const text = readFileSync(file, "utf8");
+    expect(text).not.toMatch(/[0-9A-F]{24}|10\.0\.0\.1|ü/);
+    const [alias] = /session~[0-9a-f]{8}/.exec(text) ?? [];
+    expect(lines()).toMatchObject([
+      { session: alias, fence: 7 },
+      { error: expect.stringContaining(`Session ${alias} could not`) },
+    ]);
+  });
+
   test("begins a new file when one is large, and keeps the one before", () => {
     writeFileSync(file, `${"x".repeat(1024 * 1024)}\n`);
     new Log("info", file).info("first of the new one");

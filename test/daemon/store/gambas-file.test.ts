@@ -7,7 +7,7 @@ import { Log } from "../../../daemon/report/log.ts";
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
 import type { Revision } from "../../../daemon/store/store.ts";
 import { newImage } from "../../../protocol/image/image.ts";
-import { newId } from "../../support/daemon/lab.ts";
+import { newId, presentAt } from "../../support/daemon/lab.ts";
 import { freshRoot } from "../../support/processes.ts";
 import { describeStore } from "./conformance.ts";
 
@@ -41,7 +41,7 @@ describe("a file of the engine", () => {
 
   function stage(text: string): ReturnType<GambasFileStore["stage"]> {
     store.locks.take(id, true);
-    return store.stage(id, Buffer.from(text), store.stat(id));
+    return store.stage(id, Buffer.from(text), presentAt(store.stat(id)));
   }
 
   function write(text: string): void {

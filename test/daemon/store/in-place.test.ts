@@ -12,7 +12,7 @@ import { Presence } from "../../../daemon/store/gambas-file/programs/programs.ts
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
 import type { Staged } from "../../../daemon/store/store.ts";
 import { newImage, startupBytes } from "../../../protocol/image/image.ts";
-import { Lab, newId } from "../../support/daemon/lab.ts";
+import { Lab, newId, presentAt } from "../../support/daemon/lab.ts";
 import { valuesIn } from "../../support/daemon/raw-worker.ts";
 import { freshRoot } from "../../support/processes.ts";
 
@@ -57,7 +57,7 @@ describe("a new image", () => {
   }
 
   function stage(bytes: Buffer): ReturnType<GambasFileStore["stage"]> {
-    return store.stage(id, bytes, store.stat(id));
+    return store.stage(id, bytes, presentAt(store.stat(id)));
   }
 
   function write(bytes: Buffer): void {
@@ -142,7 +142,7 @@ describe("a new image", () => {
     store.locks.take(id, true);
     const existing = store.stat(id);
     writeFileSync(path(), image("odd"));
-    expect(store.stage(id, image("new"), existing).checksum).toBeUndefined();
+    expect(store.stage(id, image("new"), presentAt(existing)).checksum).toBeUndefined();
   });
 
   describe("after a kill", () => {

@@ -30,7 +30,7 @@ function open(): { readonly listing: Listing; readonly perTurn: number[] } {
       count();
       return IMAGE;
     },
-    stat: () => ({ ino: 1, size: IMAGE.length, mtimeMs: NOW_MS }),
+    sizeOf: () => IMAGE.length,
   };
   const log = { warn: () => undefined } as unknown as ConstructorParameters<typeof Listing>[0]["log"];
   return { listing: new Listing({ store, tombstones: new Set<string>(), log, now: () => NOW_MS }), perTurn };

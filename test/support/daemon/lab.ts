@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Daemon, type DaemonOptions, startDaemon } from "../../../daemon/start.ts";
+import type { Present, Revision } from "../../../daemon/store/store.ts";
 import { applyDelta, newImage } from "../../../protocol/image/image.ts";
 import { makeSessionId } from "../../../protocol/session-id.ts";
 import { freshRoot, removeRoot } from "../processes.ts";
@@ -16,6 +17,11 @@ export function newId(prefix = "10.0.0.1"): string {
   const random = Buffer.alloc(12);
   random.writeUInt32BE(ids, 8);
   return makeSessionId(prefix, random);
+}
+
+/** What is told to an engine that needs to know nothing of the contents it replaces. */
+export function presentAt(revision: Revision | undefined): Present | undefined {
+  return revision && { revision, image: Buffer.alloc(0) };
 }
 
 export class Lab {

@@ -17,6 +17,9 @@ export class ToyEngine implements Store<Kept> {
   readonly watch = undefined;
   readonly fileSystem = undefined;
   readonly directory = "";
+  readonly nameOf = undefined;
+  readonly keepsShares = true;
+  readonly staysGone = false;
   readonly #kept = new Map<string, Kept>();
   #count = 0;
 
@@ -31,6 +34,10 @@ export class ToyEngine implements Store<Kept> {
 
   header(id: string): Buffer | undefined {
     return this.#kept.get(id)?.image.subarray(0, 16);
+  }
+
+  sizeOf(id: string): number | undefined {
+    return this.#kept.get(id)?.image.length;
   }
 
   async *ids(): AsyncGenerator<string> {

@@ -29,6 +29,8 @@ export interface OracleAnswer {
   readonly done?: number;
   readonly lost?: number;
   readonly missing?: number;
+  /** Of the saves of a loop, in ms. */
+  readonly longest?: number;
   /** Events since the answer before. */
   readonly events: readonly OracleEvent[];
   /** respond: the HTTP header lines, without the empty one at their end. */

@@ -18,9 +18,11 @@ function isInstalled(): boolean {
   }
 }
 
+export const hasRedis: boolean = isInstalled();
+
 /** Tests that need a redis-server are skipped where there is none, by a name that says so; in CI they fail there. */
 export function describeWithRedis(name: string, tests: () => void): void {
-  if (isInstalled() || requireGambas) describe(name, tests);
+  if (hasRedis || requireGambas) describe(name, tests);
   else describe.skip(`${name} (needs redis-server)`, tests);
 }
 

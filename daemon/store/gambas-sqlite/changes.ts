@@ -1,0 +1,96 @@
+// What has to be done to the rows of a database so that they hold another image: the rows of the keys that differ, and the columns of "config" that do.
+// Pure: knows no database.
+
+import {
+  type Dialect,
+  keyBytes,
+  type Layout,
+  layoutOf,
+  readDaysOf,
+  storedValue,
+  valueOf as valueIn,
+} from "../../../protocol/image/image.ts";
+
+/** A row to be written: in its place if the key has one, else behind all others. */
+export interface WrittenRow {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+export interface Changes {
+  /** In days, of as many digits as Gambas reads. */
+  readonly startup: number;
+  /** Undefined: as it is. */
+  readonly timeout: number | undefined;
+  readonly cookiePath: { readonly text: string | null } | undefined;
+  /** Keys whose rows go; of those that are written behind all others the old ones. */
+  readonly deleted: readonly Buffer[];
+  /** In this order. */
+  readonly written: readonly WrittenRow[];
+}
+
+/** Gambas reads the stamp as SQLite writes it, and saves where it has that very number: one of more digits would never be renewed by it. */
+const STAMP_DIGITS = 15;
+
+/** A stamp as it is stored. */
+export function stampOf(days: number): number {
+  return Number(days.toPrecision(STAMP_DIGITS));
+}
+
+/**
+ * @param before the image that the rows hold; undefined where there is no database.
+ * @param dialect asked for a value in which an object occurs twice.
+ */
+export function changesBetween(before: Buffer | undefined, after: Buffer, dialect: () => Dialect): Changes {
+  const { startup, timeout } = readDaysOf(after);
+  const to = layoutOf(after);
+  const from = before && layoutOf(before);
+  const path = to.cookiePath;
+  const moved = before === undefined || from === undefined ? new Set<string>() : movedKeys(from, to);
+  return {
+    startup: stampOf(startup),
+    timeout: before !== undefined && readDaysOf(before).timeout === timeout ? undefined : timeout,
+    cookiePath: from?.cookiePath === path ? undefined : { text: path === "" ? null : path },
+    deleted: deletedKeys(from, to, moved).map(keyBytes),
+    written: writtenRows({ image: before, layout: from }, { image: after, layout: to }, moved).map(
+      ({ key, value }) => ({
+        key: keyBytes(key),
+        value: storedValue(value, dialect),
+      }),
+    ),
+  };
+}
+
+function deletedKeys(from: Layout | undefined, to: Layout, moved: ReadonlySet<string>): string[] {
+  return (from?.entries.keys() ?? []).filter((key) => moved.has(key) || !to.entries.has(key));
+}
+
+/** Keys that were there and stand behind others now which they stood before: they were removed and set again. */
+function movedKeys(from: Layout, to: Layout): Set<string> {
+  const places = new Map(from.entries.keys().map((key, place) => [key, place]));
+  const moved = new Set<string>();
+  let last = -1;
+  for (const key of to.entries.keys()) {
+    const place = places.get(key);
+    if (place === undefined) continue;
+    if (place > last) last = place;
+    else moved.add(key);
+  }
+  return moved;
+}
+
+function writtenRows(
+  before: { readonly image: Buffer | undefined; readonly layout: Layout | undefined },
+  after: { readonly image: Buffer; readonly layout: Layout },
+  moved: ReadonlySet<string>,
+): { readonly key: string; readonly value: Buffer }[] {
+  const written: { readonly key: string; readonly value: Buffer }[] = [];
+  for (const key of after.layout.entries.keys()) {
+    const value = valueIn(after.image, after.layout, key);
+    if (value === undefined) continue;
+    const old =
+      before.image === undefined || before.layout === undefined ? undefined : valueIn(before.image, before.layout, key);
+    if (old === undefined || moved.has(key) || !old.equals(value)) written.push({ key, value });
+  }
+  return written;
+}

@@ -1,0 +1,91 @@
+// The databases that are open, bounded in number: the one that was not used for longest is closed. An open one tells at once whether anybody has changed it,
+// which one that is opened anew does not. Knows no contents.
+
+import { join } from "node:path";
+import { databaseName } from "../../../protocol/session-id.ts";
+import type { Log } from "../../report/report.ts";
+import { Connection, type Named, type Surroundings } from "./connection.ts";
+
+export interface ConnectionsParts {
+  readonly around: Surroundings;
+  /** The directory of the databases. */
+  readonly sessions: string;
+  readonly max: number;
+  readonly log: Pick<Log, "warn">;
+}
+
+export class Connections {
+  readonly #parts: ConnectionsParts;
+  /** By id, the one used last at the end. */
+  readonly #open = new Map<string, Connection>();
+
+  constructor(parts: ConnectionsParts) {
+    this.#parts = parts;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  named(id: string): Named {
+    return { id, path: join(this.#parts.sessions, databaseName(id)) };
+  }
+
+  /** One that is open; `ino` is that of the file which has its name now. */
+  find(id: string, ino: number | undefined): Connection | undefined {
+    const connection = this.#open.get(id);
+    if (connection === undefined) return undefined;
+    if (connection.ino === ino && !connection.isBroken) return connection;
+    this.close(id);
+    return undefined;
+  }
+
+  /** Opens it where it is not. Undefined: there is no such file. @throws as `Connection.open`. */
+  get(id: string, ino: number | undefined): Connection | undefined {
+    const connection = this.find(id, ino) ?? Connection.open(this.named(id), this.#parts.around);
+    if (connection !== undefined) this.keep(connection);
+    return connection;
+  }
+
+  keep(connection: Connection): void {
+    const { id } = connection.named;
+    this.#open.delete(id);
+    this.#open.set(id, connection);
+    for (const oldest of this.#open.keys()) {
+      if (this.#open.size <= this.#parts.max) return;
+      this.close(oldest);
+    }
+  }
+
+  /** Uses it, and leaves those that are kept open as they are. */
+  glance<T>(id: string, ino: number, look: (connection: Connection) => T): T | undefined {
+    const known = this.find(id, ino);
+    if (known !== undefined) return look(known);
+    const connection = Connection.open(this.named(id), this.#parts.around);
+    if (connection === undefined) return undefined;
+    try {
+      return look(connection);
+    } finally {
+      this.#shut(connection);
+    }
+  }
+
+  close(id: string): void {
+    const connection = this.#open.get(id);
+    this.#open.delete(id);
+    if (connection !== undefined) this.#shut(connection);
+  }
+
+  closeAll(): void {
+    for (const id of [...this.#open.keys()]) this.close(id);
+  }
+
+  /** Whatever the system error: what was committed is in the log, and whoever opens it next finds it there. */
+  #shut(connection: Connection): void {
+    try {
+      connection.close();
+    } catch (error) {
+      this.#parts.log.warn("close-failed", { session: connection.named.id, error: String(error) });
+    }
+  }
+}

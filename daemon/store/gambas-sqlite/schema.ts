@@ -1,0 +1,69 @@
+// The database of a session as Gambas makes it (GAMBAS.md 6), and the statements that a database is used by. The text of the tables is Gambas' own, to the byte.
+
+import type { Database, Statement } from "./library.ts";
+
+/**
+ * Makes the tables of a new session, with the statements of Gambas in their order: so pages, indexes and the schema's number are those of its databases.
+ * The time stamp follows in the same transaction, so nobody ever sees a session that has none.
+ */
+export const MAKE_TABLES = `
+CREATE TABLE GAMBAS (FIELD1 TEXT);
+DROP TABLE GAMBAS;
+CREATE TABLE "config" ( "fStartup" FLOAT8 NOT NULL DEFAULT 0, "fTimeout" FLOAT8 NOT NULL DEFAULT 1, "sCookiePath" TEXT, PRIMARY KEY ("fStartup") );
+INSERT INTO "config" ("sCookiePath") VALUES (NULL);
+CREATE TABLE "values" ( "sKey" VARCHAR(255) NOT NULL , "sValue" BLOB , PRIMARY KEY ("sKey") );
+`;
+
+/** Of several rows the first counts. */
+const FIRST_ROW = `WHERE rowid = (SELECT min(rowid) FROM "config")`;
+
+const SQL = {
+  config: `SELECT "fStartup" AS startup, CAST("fTimeout" AS REAL) AS timeout, CAST("sCookiePath" AS BLOB) AS path FROM "config" ${FIRST_ROW}`,
+  size: `SELECT total(length("sKey") + ifnull(length(CAST("sValue" AS BLOB)), 0)) AS bytes FROM "values"`,
+  // A key that is no text is found by no program; of a key that has two rows the first is.
+  values: `SELECT CAST("sKey" AS BLOB) AS key, CAST("sValue" AS BLOB) AS value FROM "values" WHERE typeof("sKey") = 'text' ORDER BY rowid`,
+  stamp: `UPDATE "config" SET "fStartup" = ? ${FIRST_ROW}`,
+  timeout: `UPDATE "config" SET "fTimeout" = ? ${FIRST_ROW}`,
+  cookiePath: `UPDATE "config" SET "sCookiePath" = ? ${FIRST_ROW}`,
+  // A new row for a key that is there would take it to the end.
+  update: `UPDATE "values" SET "sValue" = ? WHERE "sKey" = CAST(? AS TEXT)`,
+  insert: `INSERT INTO "values" ("sKey", "sValue") VALUES (CAST(? AS TEXT), ?)`,
+  delete: `DELETE FROM "values" WHERE "sKey" = CAST(? AS TEXT)`,
+  empty: `DELETE FROM "values"`,
+  begin: "BEGIN",
+  beginToWrite: "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  version: "PRAGMA data_version",
+  pages: "PRAGMA page_count",
+  pageBytes: "PRAGMA page_size",
+  tables: "SELECT count(*) FROM sqlite_master",
+  mark: "PRAGMA user_version",
+  mode: "PRAGMA journal_mode",
+  toLog: "PRAGMA journal_mode = WAL",
+} as const;
+
+/** The statements of one open database, each compiled when it is first used: what a database lacks is an error of the use. */
+export class Statements {
+  readonly #database: Database;
+  readonly #compiled = new Map<keyof typeof SQL, Statement>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  of(name: keyof typeof SQL): Statement {
+    let statement = this.#compiled.get(name);
+    if (statement === undefined) {
+      statement = this.#database.prepare(SQL[name]);
+      this.#compiled.set(name, statement);
+    }
+    return statement;
+  }
+
+  /** The one number that a statement without parameters tells. */
+  number(name: keyof typeof SQL): number {
+    const row = this.of(name).get();
+    return Number(row === undefined ? Number.NaN : Object.values(row)[0]);
+  }
+}
