@@ -10,7 +10,6 @@ const IN_SCRIPTS: Readonly<Record<string, string>> = {
   time: "'TIME'",
   get: "'GET',k",
   getrange: "'GETRANGE',k,0,0",
-  strlen: "'STRLEN',k",
   pttl: "'PTTL',k",
   set: "'SET',k,'','PX',1000",
   setrange: "'SETRANGE',k,0,''",
@@ -39,7 +38,7 @@ const IN_CLUSTER: Readonly<Record<string, readonly string[]>> = { asking: ["ASKI
 /** Answers the names of the commands that failed for want of a right, with a comma behind each. */
 const TRIAL = new Script(
   `local k=KEYS[1] local o='' local function try(n,...) local r=redis.pcall(...)
-if type(r)=='table' and r.err and (r.err:find('NOPERM') or r.err:find('executing the script')) then o=o..n..',' end end
+if type(r)=='table' and r.err and (r.err:find('NOPERM') or r.err:find('executing the script') or r.err:find('ACL failure')) then o=o..n..',' end end
 ${Object.entries(IN_SCRIPTS)
   .map(([name, call]) => `try('${name}',${call})`)
   .join("\n")}
@@ -88,7 +87,8 @@ export async function missingRights(
   for (const key of keys) {
     const answer = await isAllowed(["EVAL", TRIAL.text, "1", key]);
     if (!(answer instanceof ServerError)) for (const name of namesIn(answer)) missing.add(`+${name}`);
-    else if (answer.message.includes("keys")) missing.add(`~${key.replace(/\{.*/, "")}*`);
+    // "one of the keys used as arguments", of later servers "a key".
+    else if (/\bkeys?\b/.test(answer.message)) missing.add(`~${key.replace(/\{.*/, "")}*`);
     else missing.add("+eval");
   }
   return [...missing];
