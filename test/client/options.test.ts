@@ -150,7 +150,7 @@ describe("options of Redis", () => {
     ],
     [
       { type: "redis", daemon: { gambas: "3.18" } },
-      "The setting gambas is for sessions of type file; the type is redis.",
+      "The setting gambas is for sessions of type file, sqlite; the type is redis.",
     ],
     [{ type: "redis", spawn: true }, "Sessions of type redis need the option redis"],
     [{ type: "redis", redis: url, daemon: { redis: `${url}0` } }, "The option redis and daemon.redis are not the same"],
@@ -162,7 +162,10 @@ describe("options of Redis", () => {
     [{ type: "redis", redis: [] }, "The option redis must be a URL, or an array of URLs."],
     [{ type: "redis", redis: `http://app:${SECRET}@db` }, "The option redis begins with no scheme that is known"],
     [{ type: "redis", redis: [url, `redis://:${SECRET}@db`] }, "The option redis names"],
-    [{ type: "sqlite" as "file" }, 'The session type "sqlite" is not available in this version'],
+    [
+      { type: "sqlite", daemon: { repairSeconds: 5 } },
+      "The setting repairSeconds is for sessions of type file; the type is sqlite.",
+    ],
     [{ type: "" as "file" }, "The option type must be a type of sessions"],
   ])("that cannot work are refused, and nothing secret is said: %o", async (options, what) => {
     const said = await refusalOf(() => connect({ ...at, ...options }));

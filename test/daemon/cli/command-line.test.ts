@@ -67,7 +67,7 @@ describe("the command line", () => {
 
   test("refuses a setting of the wrong kind before it starts anything", async () => {
     expect(await runCommandLine(["--root", root, "--type", "steam"])).toBe(2);
-    expect(said).toContain('ERR_BAD_OPTION: Unknown session type "steam"; there are "file" and "redis".');
+    expect(said).toContain('ERR_BAD_OPTION: Unknown session type "steam"; there are "file", "sqlite", "redis".');
   });
 
   test("takes flags before the command as well, and says where it has found no daemon, and how to start one", async () => {
