@@ -132,12 +132,13 @@ export function describeBackend(name: string, engine: Engine, options: () => Dae
       await waiting;
     });
 
-    test("leaves of several unique sessions that are created at once exactly one, the last", async () => {
+    test("leaves of several unique sessions that are created at once exactly one", async () => {
       const ids = Array.from({ length: 5 }, () => newId("unique"));
       await anna.create(id, { n: 0 });
       await Promise.all(ids.map((one, n) => anna.create(one, { n }, { unique: true })));
       const kinds = await Promise.all(ids.map(async (one) => (await bert.read(one)).kind));
-      expect(kinds).toEqual([...ids.slice(1).map(() => KIND.absent), KIND.contents]);
+      // Which one is that which was stored last: over several servers not always the last that was asked for.
+      expect([...kinds].sort()).toEqual([...ids.slice(1).map(() => KIND.absent), KIND.contents].sort());
       expect(await bert.values(id)).toEqual({ n: 0 });
     });
 

@@ -1,6 +1,6 @@
 // What goes wrong in a storm, and when: after so many operations, never after so much time, so that a slow machine has the same storm.
 
-import { kill, until } from "../../support/processes.ts";
+import { kill, until, type WorkerProcess } from "../../support/processes.ts";
 import type { RedisProcess } from "../../support/redis/redis-server.ts";
 import type { Random } from "../../support/values/random.ts";
 import type { AppHost } from "./app-host.ts";
@@ -81,6 +81,14 @@ export function stopDaemon(host: AppHost): Fault {
 }
 
 /** Answers of the next calls are thrown away, and their connection broken: what was asked for has been done, and nobody knows. */
+interface Status {
+  readonly redis?: { readonly isConnected?: boolean };
+}
+
+/** A worker of each host that only asks. */
+const askers = new WeakMap<AppHost, WorkerProcess>();
+
+/** Ends when the daemon has a connection again: without one for as long as calls wait for it, they would fail as they should. */
 export function loseAnswers(host: AppHost): Fault {
   return {
     name: "answers lost",
@@ -90,6 +98,24 @@ export function loseAnswers(host: AppHost): Fault {
       // The daemon connects again as soon as it has lost some: what it says then is lost as well.
       let now = before;
       while (now === before) now = await host.connections();
+      await host.makeWay("passes");
+      const asking = askers.get(host) ?? host.startWorker();
+      askers.set(host, asking);
+      while ((await asking.call<Status>("status")).redis?.isConnected !== true);
+    },
+  };
+}
+
+/** With the answer goes who would have looked what became of it: only what stands in Redis tells the next one. */
+export function loseAnswersAndDaemon(host: AppHost): Fault {
+  return {
+    name: "daemons killed behind lost answers",
+    async begin() {
+      const before = await host.connections();
+      await host.makeWay("loses");
+      let now = before;
+      while (now === before) now = await host.connections();
+      await host.killDaemon();
       await host.makeWay("passes");
     },
   };
