@@ -15,7 +15,7 @@ const MAX_PACKED_BYTES = 560_000;
 const DOCUMENTS = [
   ...["ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "protocol/PROTOCOL.md"],
   ...["FAQ", "FRAMEWORKS", "MIGRATING", "SESSION", "TYPESCRIPT"].map((page) => `client/${page}.md`),
-  ...["daemon/OPERATING.md", "daemon/SECURITY.md"],
+  ...["daemon/HOSTS.md", "daemon/OPERATING.md", "daemon/SECURITY.md"],
 ];
 const OTHERS = [
   /^package\.json$/,

@@ -21,7 +21,8 @@ export async function removeRoot(root: string): Promise<void> {
   for (let pids = daemonsOf(root); pids.length > 0; pids = daemonsOf(root)) {
     for (const pid of pids) await killAndWait(pid);
   }
-  rmSync(root, { recursive: true, force: true });
+  // What has just ended may still be writing: a shell its history, say.
+  rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
 /** Waits until `look` finds something. Test timeouts bound it. */

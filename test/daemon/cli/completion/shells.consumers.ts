@@ -84,6 +84,8 @@ describe.each(Object.keys(SHELLS))("%s", (name) => {
       await terminal.shows(shown);
       // Away with the line, and with what was offered.
       terminal.press("C-c");
+      // What is typed before the shell has taken the interrupt may be thrown away with the line.
+      await terminal.shows(new RegExp(`^${shell.prompt} *\\n*$(?![\\s\\S]*\\S)`, "m"));
       terminal.type("clear");
       await terminal.shows(new RegExp(`^${shell.prompt} *\\n*$`));
     };
