@@ -1,10 +1,10 @@
 // Blocks as files, in a folder from which Node and the compiler find the package and whatever else they import.
 
 import { type ExecFileException, execFile, fork } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { removeRoot } from "../support/processes.ts";
+import { removeFolder, removeRoot } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 import { extensionOf, moduleOf } from "./kinds.ts";
 import type { Block } from "./pages.ts";
@@ -90,8 +90,7 @@ export class Workshop {
       /sessiond[\w-]*\.pid$/.test(name),
     );
     for (const name of pidFiles) await removeRoot(join(this.#home, dirname(name)));
-    for (const folder of [this.#folder, this.#home])
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    for (const folder of [this.#folder, this.#home]) await removeFolder(folder);
   }
 
   #write(block: Block): { readonly file: string; readonly name: string } {

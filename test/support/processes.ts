@@ -21,8 +21,20 @@ export async function removeRoot(root: string): Promise<void> {
   for (let pids = daemonsOf(root); pids.length > 0; pids = daemonsOf(root)) {
     for (const pid of pids) await killAndWait(pid);
   }
-  // What has just ended may still be writing: a shell its history, say.
-  rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  await removeFolder(root);
+}
+
+/** Deletes a folder in which what has just ended may still be writing: a shell its history, say. */
+export async function removeFolder(folder: string): Promise<void> {
+  await until(() => {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
+      return false;
+    }
+  });
 }
 
 /** Waits until `look` finds something. Test timeouts bound it. */
