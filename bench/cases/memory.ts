@@ -78,11 +78,14 @@ async function inTurn(count: number, action: (number: number) => Promise<void>):
   await Promise.all(Array.from({ length: AT_ONCE }, loop));
 }
 
-function rowOf(contender: string, sessions: number, bytes: { readonly before?: number; readonly after: number }): Row {
+/** @param bytes resident in the server: with the sessions, and before them where what they add is the question. */
+export function memoryRow(
+  what: Pick<Row, "case" | "contender"> & { readonly sessions: number },
+  bytes: { readonly before?: number; readonly after: number },
+): Row {
   const { before, after } = bytes;
   return {
-    case: NAME,
-    contender: `${contender}, ${sessions}`,
+    ...what,
     procs: 1,
     concurrency: AT_ONCE,
     size: sizeOf(SIZES.realistic),
@@ -92,8 +95,11 @@ function rowOf(contender: string, sessions: number, bytes: { readonly before?: n
     cpu_us_per_op: null,
     server_cpu_us_per_op: null,
     lost: null,
-    sessions,
     resident_mb: round(after / MB, 1),
-    ...(before === undefined ? {} : { bytes_per_session: Math.round((after - before) / sessions) }),
+    ...(before === undefined ? {} : { bytes_per_session: Math.round((after - before) / what.sessions) }),
   };
+}
+
+function rowOf(contender: string, sessions: number, bytes: { readonly before?: number; readonly after: number }): Row {
+  return memoryRow({ case: NAME, contender: `${contender}, ${sessions}`, sessions }, bytes);
 }

@@ -7,15 +7,15 @@ import type { Subject } from "../contenders/contender.ts";
 import { StoreSubject } from "../contenders/express-store.ts";
 import { redisBackend } from "../contenders/gambas-backend.ts";
 import type { Lab } from "../lab.ts";
-import { type Row, round } from "../row.ts";
+import type { Row } from "../row.ts";
 import { residentBytes } from "../servers/cpu.ts";
-import { SIZES, sizeOf } from "../session-values.ts";
+import { SIZES } from "../session-values.ts";
 import type { Stage } from "../stage.ts";
 import type { Case } from "./case.ts";
+import { memoryRow } from "./memory.ts";
 
 const NAME = "redis-memory";
 const AT_ONCE = 64;
-const MB = 1024 * 1024;
 const CONTENDERS = ["gambas-session redis", "connect-redis/ioredis AOF"] as const;
 
 export const redisMemory: Case = {
@@ -51,7 +51,7 @@ async function measure(lab: Lab, stage: Stage, { name, count }: What): Promise<R
   }
   const after = residentBytes(server.pid);
   await subject.close();
-  return rowOf(`${name}, ${count}`, count, { before, after });
+  return memoryRow({ case: NAME, contender: `${name}, ${count}`, sessions: count }, { before, after });
 }
 
 function onStore(socket: string): Subject {
@@ -61,23 +61,4 @@ function onStore(socket: string): Subject {
 
 async function create(subject: Subject, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, () => subject.create(SIZES.realistic)));
-}
-
-function rowOf(contender: string, sessions: number, { before, after }: Record<"before" | "after", number>): Row {
-  return {
-    case: NAME,
-    contender,
-    procs: 1,
-    concurrency: AT_ONCE,
-    size: sizeOf(SIZES.realistic),
-    ops_per_s: null,
-    p50_us: null,
-    p99_us: null,
-    cpu_us_per_op: null,
-    server_cpu_us_per_op: null,
-    lost: null,
-    sessions,
-    resident_mb: round(after / MB, 1),
-    bytes_per_session: Math.round((after - before) / sessions),
-  };
 }
