@@ -19,7 +19,7 @@ import type { CommitOptions } from "../../protocol/wire/wire.ts";
 import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
 import type { CommitTurn, Ending, Origin, TouchTurn, Turn } from "../turns/turns.ts";
-import { gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
+import { endsLease, gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
 
 /** Where a session stands when its turn begins. */
 export interface Standing {
@@ -104,12 +104,6 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
 /** Whether somebody changed the session under a lease: a commit under it is for the contents that its holder saw. */
 export function isOvertaken(lease: { readonly image: Buffer }, image: Buffer | undefined): boolean {
   return image !== undefined && !isSameButStamp(lease.image, image);
-}
-
-/** Whether this is a commit that ends the lease in force, applied or refused. */
-export function endsLease(turn: Turn, lease: Standing["lease"]): boolean {
-  if (turn.type !== "commit" || lease === undefined) return false;
-  return turn.options.release === true && turn.options.fence === lease.fence;
 }
 
 /** Returns why it is refused. */

@@ -23,6 +23,7 @@ import {
   type CommitTurn,
   closed,
   type EndTurn,
+  endsLease,
   type LeaseTurn,
   leaseLost,
   nobodyReads,
@@ -37,7 +38,7 @@ import {
 } from "../turns/turns.ts";
 import { type LockUser, LockWait } from "./lock-wait.ts";
 import { Look, type Surroundings } from "./look.ts";
-import { endsLease, isOvertaken, type Plan, planTurn } from "./plan.ts";
+import { isOvertaken, type Plan, planTurn } from "./plan.ts";
 import { Departure } from "./succession.ts";
 
 /** A write that `prepare` staged; `publish` makes it visible, and `acknowledge` answers. */
@@ -347,7 +348,7 @@ export class Session implements Awake, LockUser {
   #grant(turn: LeaseTurn): void {
     const { contents } = this.#look;
     if (contents === undefined) return;
-    this.#house.leases.grant(this.#turns, turn, { id: this.id, contents }, (fence) => this.#lose(fence));
+    this.#house.leases.grant(this.#turns, turn, { id: this.id, contents }, () => this.#endLease());
   }
 
   /** The next holder is to see the contents just written, and the lock is still ours. Another program that may want the lock comes first. */
@@ -358,10 +359,6 @@ export class Session implements Awake, LockUser {
     if (this.#encounters.mayWantLock(nowMs) || !this.#look.isAlive(nowMs)) return;
     this.#turns.drop(1);
     this.#grant(first);
-  }
-
-  #lose(fence: number): void {
-    if (this.#turns.lease?.fence === fence) this.#endLease();
   }
 
   /** Its worker runs it again, on the new contents. */

@@ -35,6 +35,8 @@ export interface Lease {
   image: Buffer;
   /** Commits under the lease. They do not wait for it. */
   readonly turns: CommitTurn[];
+  /** Its last commit has arrived: that was in time, however long the store takes for it. */
+  isEnding: boolean;
   readonly deadline: NodeJS.Timeout;
 }
 
@@ -103,6 +105,7 @@ export class Turns {
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence || lease.owner !== turn.caller.owner) return false;
     lease.turns.push(turn);
+    if (endsLease(turn, lease)) lease.isEnding = true;
     return true;
   }
 
@@ -163,6 +166,12 @@ export class Turns {
     this.#lease = undefined;
     return lost;
   }
+}
+
+/** Whether this is a commit that ends the lease in force, applied or refused. */
+export function endsLease(turn: Turn, lease: Pick<Lease, "fence"> | undefined): boolean {
+  if (turn.type !== "commit" || lease === undefined) return false;
+  return turn.options.release === true && turn.options.fence === lease.fence;
 }
 
 /** There was nothing to be written for them. */

@@ -41,8 +41,13 @@ export class Leases {
   }
 
   /** @param onLost its time is over, and its holder has not ended it. */
-  grant(turns: Turns, turn: LeaseTurn, { id, contents }: Leased, onLost: (fence: number) => void): void {
-    const lease = this.#begin(id, turn, contents.image, onLost);
+  grant(turns: Turns, turn: LeaseTurn, { id, contents }: Leased, onLost: () => void): void {
+    const lease: Lease = this.#begin(id, turn, contents.image, () => {
+      if (turns.lease !== lease || lease.isEnding) return;
+      this.#report.metrics.leasesLost += 1;
+      this.#report.log.warn("lease-lost", { session: id, fence: lease.fence });
+      onLost();
+    });
     turns.beginLease(lease);
     try {
       turn.answer(lease.fence, stateOf(contents, turn.known));
@@ -62,16 +67,13 @@ export class Leases {
     for (const turn of turns.endLease()) turn.fail(leaseLost(id));
   }
 
-  #begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onLost: (fence: number) => void): Lease {
+  /** @param onOver called behind what has arrived by then: where the daemon itself stood still, its holder's last commit waits in the socket. */
+  #begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onOver: () => void): Lease {
     const fence = this.#fences.next();
     const { owner } = caller;
-    const deadline = setTimeout(() => {
-      this.#report.metrics.leasesLost += 1;
-      this.#report.log.warn("lease-lost", { session: id, fence });
-      onLost(fence);
-    }, leaseMs);
+    const deadline = setTimeout(setImmediate, leaseMs, onOver);
     this.#waits.noteGranted(id, fence, owner);
     this.#report.metrics.leases += 1;
-    return { fence, owner, image, turns: [], deadline };
+    return { fence, owner, image, turns: [], isEnding: false, deadline };
   }
 }

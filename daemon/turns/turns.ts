@@ -10,6 +10,7 @@ export {
   closed,
   type Ending,
   type EndTurn,
+  endsLease,
   gone,
   idTaken,
   isCreation,

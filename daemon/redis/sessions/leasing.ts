@@ -5,9 +5,8 @@
 
 import { randomBytes } from "node:crypto";
 import type { Contents } from "../../memory/cache.ts";
-import type { CommitTurn, Leases, LeaseTurn, Turn, Turns } from "../../turns/turns.ts";
+import { type CommitTurn, endsLease, type Leases, type LeaseTurn, type Turn, type Turns } from "../../turns/turns.ts";
 import { HOLDER_BYTES, isVersion, NOBODY, VERSION_BYTES } from "../value/value.ts";
-import { endsLease } from "./plan.ts";
 
 /** Leases that lie in the value after a conflict, until it is tried without again. */
 const LEASES_AFTER_CONFLICT = 16;
@@ -65,9 +64,7 @@ export class Leasing {
   grant(turn: LeaseTurn, contents: Contents, version: Buffer): void {
     const { id, turns, leases, onLost } = this.#parts;
     this.#version = version;
-    leases.grant(turns, turn, { id, contents }, (fence) => {
-      if (turns.lease?.fence === fence) onLost();
-    });
+    leases.grant(turns, turn, { id, contents }, onLost);
   }
 
   /** Ends the lease in force: what was to be done under it is refused. */

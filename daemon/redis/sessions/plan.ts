@@ -6,7 +6,7 @@ import type { SessionError } from "../../../protocol/errors.ts";
 import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
-import { gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
+import { endsLease, gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
 import type { Order } from "../calls/calls.ts";
 import {
   appended,
@@ -125,12 +125,6 @@ export function storingOf({ images, image, turns, marks }: Plan, { id, stored, l
   }
   const value = sessionValue(image, { marks, lease });
   return { order: { what: "c", bytes: value, number }, stored: readValue(id, value) };
-}
-
-/** Whether this is a commit that ends the lease in force, applied or refused. */
-export function endsLease(turn: Turn, lease: Standing["lease"]): boolean {
-  if (turn.type !== "commit" || lease === undefined) return false;
-  return turn.options.release === true && turn.options.fence === lease.fence;
 }
 
 export function markOf({ caller, sequence, floor }: CommitTurn): Mark {

@@ -215,6 +215,19 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await anna.values(id)).toEqual({ n: 1, m: 1 });
     });
 
+    test("of a commit under a lease ends nothing by the lease's time: the commit was in time", async () => {
+      await anna.create(id, { n: 0 });
+      const { fence } = await anna.lease(id, 200);
+      const deadlineMs = performance.now() + 200;
+      const cut = proxy.loseRequest(isWrite);
+      const commit = anna.commit(id, { n: 1 }, { fence, release: true });
+      await cut;
+      await until(() => performance.now() > deadlineMs);
+      proxy.unblock();
+      await commit;
+      expect(await bert.values(id)).toEqual({ n: 1 });
+    });
+
     test("is found by the next host, whom the worker asks again", async () => {
       await anna.create(id, { n: 0 });
       const cut = proxy.loseAnswer(isWrite);

@@ -35,6 +35,11 @@ afterEach(() => {
   return lab.close();
 });
 
+/** Returns behind it; nothing else happens meanwhile. */
+function passDeadline(deadlineMs: number): void {
+  while (performance.now() < deadlineMs);
+}
+
 /** Its last word under the lease. */
 function lastCommit(changes: Record<string, unknown>, options: CommitOptions = {}): Promise<unknown> {
   return anna.commit(id, changes, { options: { ...options, fence, release: true } });
@@ -119,6 +124,16 @@ describe("a transaction's last commit", () => {
     );
     expect(await outcome).toBe(next);
     expect(await codeOf(anna.commitLeased(id, { n: 9 }, fence))).toBe("ERR_LEASE_LOST");
+  });
+
+  test("is in time where it had been sent by then, and the daemon stood still", async () => {
+    await anna.call("release", id, fence);
+    const short = await anna.lease(id, 100);
+    const sent = anna.commitLeased(id, { n: 2 }, short.fence);
+    // Daemon and test are one process: nothing is read from the socket before the deadline.
+    passDeadline(performance.now() + 200);
+    await sent;
+    expect(await bert.values(id)).toEqual({ n: 2 });
   });
 
   test("gives it to who waits already, before it is asked again", async () => {

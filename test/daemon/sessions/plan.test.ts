@@ -2,15 +2,15 @@
 
 import { describe, expect, it } from "vitest";
 import type { Contents } from "../../../daemon/memory/cache.ts";
+import { isOvertaken, type Limits, type Plan, planTurn, type Standing } from "../../../daemon/sessions/plan.ts";
 import {
+  type CommitTurn,
+  type EndTurn,
   endsLease,
-  isOvertaken,
-  type Limits,
-  type Plan,
-  planTurn,
-  type Standing,
-} from "../../../daemon/sessions/plan.ts";
-import type { CommitTurn, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../../daemon/turns/turns.ts";
+  type LeaseTurn,
+  type TouchTurn,
+  type Turn,
+} from "../../../daemon/turns/turns.ts";
 import { newImage, parseDelta, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import type { CommitOptions } from "../../../protocol/wire/operations.ts";
 import { newId } from "../../support/daemon/lab.ts";
