@@ -21,7 +21,7 @@ export interface Present {
   readonly image: Buffer;
 }
 
-/** Another program is at this session right now. */
+/** Another program is at this session right now. The message says at what, for whoever has waited in vain. */
 export class StoreBusy extends Error {
   constructor(what: string) {
     super(what);

@@ -234,8 +234,10 @@ export function overtaken(id: string): SessionError {
   return new SessionError("ERR_CONFLICT", what);
 }
 
-export function busy(id: string, waitedMs: number): SessionError {
-  const what = `The lock of session ${id} has been held by another program for ${waitedMs} ms; nothing was written.`;
+/** @param why in the words of an engine that knows more. */
+export function busy(id: string, waitedMs: number, why?: string): SessionError {
+  const details = why === undefined ? "" : ` (${why})`;
+  const what = `The lock of session ${id} has been held by another program for ${waitedMs} ms${details}; nothing was written.`;
   return new SessionError("ERR_SESSION_BUSY", what);
 }
 

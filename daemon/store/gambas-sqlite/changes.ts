@@ -15,6 +15,8 @@ import {
 export interface WrittenRow {
   readonly key: Buffer;
   readonly value: Buffer;
+  /** The key has a row, which stays in its place. */
+  readonly isThere: boolean;
 }
 
 export interface Changes {
@@ -53,10 +55,7 @@ export function changesBetween(before: Buffer | undefined, after: Buffer, dialec
     cookiePath: from?.cookiePath === path ? undefined : { text: path === "" ? null : path },
     deleted: deletedKeys(from, to, moved).map(keyBytes),
     written: writtenRows({ image: before, layout: from }, { image: after, layout: to }, moved).map(
-      ({ key, value }) => ({
-        key: keyBytes(key),
-        value: storedValue(value, dialect),
-      }),
+      ({ key, value, isThere }) => ({ key: keyBytes(key), value: storedValue(value, dialect), isThere }),
     ),
   };
 }
@@ -83,14 +82,15 @@ function writtenRows(
   before: { readonly image: Buffer | undefined; readonly layout: Layout | undefined },
   after: { readonly image: Buffer; readonly layout: Layout },
   moved: ReadonlySet<string>,
-): { readonly key: string; readonly value: Buffer }[] {
-  const written: { readonly key: string; readonly value: Buffer }[] = [];
+): { readonly key: string; readonly value: Buffer; readonly isThere: boolean }[] {
+  const written: { readonly key: string; readonly value: Buffer; readonly isThere: boolean }[] = [];
   for (const key of after.layout.entries.keys()) {
     const value = valueIn(after.image, after.layout, key);
     if (value === undefined) continue;
     const old =
       before.image === undefined || before.layout === undefined ? undefined : valueIn(before.image, before.layout, key);
-    if (old === undefined || moved.has(key) || !old.equals(value)) written.push({ key, value });
+    const isThere = old !== undefined && !moved.has(key);
+    if (!isThere || !old.equals(value)) written.push({ key, value, isThere });
   }
   return written;
 }

@@ -6,20 +6,21 @@
 //   WRITING --any error-->                                            OPEN     rolled back
 //   any     --close-->                                                CLOSED
 
-import { closeSync, lstatSync, openSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { imageOfRows } from "../../../protocol/image/image.ts";
-import { isMissing, unreadable } from "../../files/files.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
 import type { Changes } from "./changes.ts";
 import type { Guard } from "./guard.ts";
 import { type Database, type Library, RESULT, type Row, resultOf } from "./library.ts";
+import { inodeOf, inTransaction, type Named, translated, unreadable } from "./problems.ts";
 import { markOf, type Revisions } from "./revisions.ts";
 import { MAKE_TABLES, Statements } from "./schema.ts";
+import { WriteAheadLog } from "./write-ahead-log.ts";
 
-/** Pages of the log after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it. */
-const LOG_PAGES = 32;
 /** Memory for pages of one database. */
 const CACHE_KIB = 256;
+
+const ENCODING = "UTF-8";
 
 /** What all connections of an engine have in common. */
 export interface Surroundings {
@@ -33,12 +34,6 @@ export interface Surroundings {
   readonly isDurable: boolean;
 }
 
-/** A database by the id of its session. */
-export interface Named {
-  readonly id: string;
-  readonly path: string;
-}
-
 export class Connection {
   readonly named: Named;
   /** Number of the file; another one of this name is another session. */
@@ -49,13 +44,13 @@ export class Connection {
   /** Of SQLite, for the revision. It changes with every commit of others, and with none of ours. */
   #version = Number.NaN;
   #revision: Revision | undefined;
-  #isLogged = false;
+  #hasBegun = false;
   #isInside = false;
   #pageBytes = 0;
-  /** Its files are not what they were when it was opened: it is of no use any more. */
-  isBroken = false;
-  /** Open on `-shm` for the guard; is closed after the database. */
-  #slots: number | undefined;
+  /** What it holds after a commit is not what was committed alone. */
+  #hasTriggers = false;
+  #isBroken = false;
+  readonly #log: WriteAheadLog;
 
   private constructor(named: Named, ino: number, { around, database }: { around: Surroundings; database: Database }) {
     this.named = named;
@@ -63,6 +58,7 @@ export class Connection {
     this.#around = around;
     this.#database = database;
     this.#statements = new Statements(database);
+    this.#log = new WriteAheadLog({ path: named.path, statements: this.#statements, guard: around.guard });
   }
 
   /**
@@ -76,9 +72,9 @@ export class Connection {
     const database = translated(named, () => around.library.open(named.path));
     const connection = new Connection(named, ino, { around, database });
     try {
-      connection.#begin();
-      // Nothing of it is read before: it may have been replaced meanwhile.
-      if (inodeOf(named) !== ino) throw new StoreBusy(`${named.path} is being replaced`);
+      // Nothing of it has been read: it may have been replaced meanwhile.
+      checkIsStill(named.path, ino);
+      connection.#tryToBegin();
       return connection;
     } catch (error) {
       connection.close();
@@ -93,6 +89,18 @@ export class Connection {
     made: { readonly changes: Changes; readonly mtimeMs: number },
   ): Connection {
     const umask = process.umask(0o077);
+    try {
+      return translated(named, () => Connection.#create(named, around, made));
+    } finally {
+      process.umask(umask);
+    }
+  }
+
+  static #create(
+    named: Named,
+    around: Surroundings,
+    made: { readonly changes: Changes; readonly mtimeMs: number },
+  ): Connection {
     const database = around.library.open(named.path);
     let connection: Connection | undefined;
     try {
@@ -105,16 +113,32 @@ export class Connection {
       if (connection === undefined) database.close();
       else connection.close();
       throw error;
-    } finally {
-      process.umask(umask);
+    }
+  }
+
+  /** What SQLite says becomes what the seam says. */
+  #step<T>(step: () => T): T {
+    return translated(this.named, () => {
+      if (!this.#hasBegun) this.#begin();
+      return step();
+    });
+  }
+
+  /** Another program may have it for itself: the next step tries again, which takes less with one that is open. */
+  #tryToBegin(): void {
+    try {
+      this.#step(() => undefined);
+    } catch (error) {
+      if (!(error instanceof StoreBusy)) throw error;
     }
   }
 
   #begin(): void {
     const { isDurable } = this.#around;
     // As Gambas' own connections: a kill of any process loses nothing that was committed. A loss of power may, where nobody asked for more.
-    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`;
-    translated(this.named, () => this.#database.exec(pragmas));
+    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${CACHE_KIB}`;
+    this.#database.exec(pragmas);
+    this.#hasBegun = true;
   }
 
   #make(changes: Changes, mtimeMs: number): void {
@@ -126,18 +150,35 @@ export class Connection {
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
+  /** False: it is of no use any more, and is to be opened anew. */
+  get isWhole(): boolean {
+    return !this.#isBroken && this.#log.isWhole;
+  }
+
   /** The state it is in now. @throws StoreBusy; SessionError ERR_UNREADABLE. */
   get revision(): Revision {
-    return translated(this.named, () => this.#lookAtRevision());
+    return this.#step(() => this.#lookAtRevision());
   }
 
   #lookAtRevision(): Revision {
     const version = this.#statements.number("version");
     if (this.#revision === undefined || version !== this.#version) {
       this.#version = version;
+      this.#lookAtMake();
       this.#revision = this.#revisionAt(this.#around.revisions.next());
     }
     return this.#revision;
+  }
+
+  /** How it is made, where others may have made it or changed that. */
+  #lookAtMake(): void {
+    this.#hasTriggers = this.#statements.number("triggers") > 0;
+    if (this.#pageBytes > 0) return;
+    const encoding = this.#statements.of("encoding").get()?.encoding;
+    // Keys and texts would have to be turned at every step; and no Gambas makes one.
+    if (encoding !== ENCODING)
+      throw unreadable(this.named, `is encoded in ${encoding}: Gambas makes those of ${ENCODING}`);
+    this.#pageBytes = this.#statements.number("pageBytes");
   }
 
   #revisionAt(mtimeMs: number): Revision {
@@ -147,15 +188,15 @@ export class Connection {
 
   /** Stamp and life time, in days. @throws as `load`. */
   days(): { readonly startup: number; readonly timeout: number } {
-    return translated(this.named, () => this.#config());
+    return this.#step(() => this.#config());
   }
 
   #config(): { readonly startup: number; readonly timeout: number; readonly cookiePath: Buffer } {
     const row = this.#statements.of("config").get();
-    if (row === undefined) throw unreadable(this.named.id, `has no row in "config"`);
+    if (row === undefined) throw unreadable(this.named, `has no row in "config"`);
     const { startup, timeout, path } = row;
     if (typeof startup !== "number" || typeof timeout !== "number")
-      throw unreadable(this.named.id, `has a time stamp or life time in "config" that is no number`);
+      throw unreadable(this.named, `has a time stamp or life time in "config" that is no number`);
     return { startup, timeout, cookiePath: bytesIn(path) };
   }
 
@@ -165,7 +206,7 @@ export class Connection {
    * @throws SessionError ERR_UNREADABLE where it is no session, or has more bytes; StoreBusy; SQLite's error.
    */
   load(maxBytes: number): { readonly image: Buffer; readonly revision: Revision } {
-    return translated(this.named, () => {
+    return this.#step(() => {
       this.#toLogIfPossible();
       this.#enter("begin");
       try {
@@ -173,7 +214,7 @@ export class Connection {
         const config = this.#config();
         const bytes = this.#statements.number("size");
         if (bytes > maxBytes)
-          throw unreadable(this.named.id, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
+          throw unreadable(this.named, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
         return { image: imageOfRows({ ...config, values: this.#values() }), revision };
       } finally {
         this.#rollBack();
@@ -194,12 +235,12 @@ export class Connection {
   }
 
   get isEmpty(): boolean {
-    return translated(this.named, () => this.#statements.number("tables") === 0);
+    return this.#step(() => this.#statements.number("tables") === 0);
   }
 
   /** Whether it was our commit of this revision that changed it last, of all of ours. */
   hasMarkOf(revision: Revision): boolean {
-    return translated(this.named, () => this.#statements.number("mark") === markOf(revision));
+    return this.#step(() => this.#statements.number("mark") === markOf(revision));
   }
 
   /**
@@ -209,7 +250,7 @@ export class Connection {
    * @throws StoreBusy where nothing was done because another program is at it; SQLite's error.
    */
   write(existing: Revision, changes: Changes, mtimeMs: number): Revision | undefined {
-    return this.#write(existing, () => {
+    return this.#writeAndTidy(existing, () => {
       this.#apply(changes);
       return this.#commit(mtimeMs);
     });
@@ -217,7 +258,7 @@ export class Connection {
 
   /** The same with the time stamp alone. */
   stamp(existing: Revision, startup: number): Revision | undefined {
-    return this.#write(existing, () => {
+    return this.#writeAndTidy(existing, () => {
       this.#statements.of("stamp").run(startup);
       this.#leave();
       this.#revision = this.#revisionAt(this.#around.revisions.next());
@@ -236,6 +277,12 @@ export class Connection {
     });
   }
 
+  #writeAndTidy(existing: Revision, change: () => Revision): Revision | undefined {
+    const revision = this.#write(existing, change);
+    if (revision !== undefined) this.#log.noteCommit();
+    return revision;
+  }
+
   /**
    * The order matters:
    *   1. The guard is taken: no other program is inside a transaction. Refused, nothing was done that any of them could notice: had we begun to write
@@ -247,58 +294,44 @@ export class Connection {
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
   #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
-    return translated(this.named, () => {
-      const { guard, isAlone } = this.#around;
-      if (guard === undefined && !isAlone()) throw new StoreBusy("a Gambas program runs, and there is no guard");
-      this.#toLog();
-      const slots = guard === undefined ? 0 : this.#openSlots();
-      if (guard?.take(slots) === false) throw inTransaction();
+    const { guard, isAlone } = this.#around;
+    if (guard === undefined && !isAlone())
+      throw new StoreBusy("a Gambas program runs, and there is no guard: npm install koffi");
+    return this.#step(() => {
+      this.#log.turnTo();
+      if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
         if (existing !== undefined && !isSameRevision(this.#lookAtRevision(), existing)) return undefined;
-        if (guard?.take(slots) === false) throw inTransaction();
+        if (!this.#log.takeGuard()) throw inTransaction(this.named);
         return change();
       } finally {
-        this.#rollBack();
-        guard?.release(slots);
+        this.#endWriting();
       }
     });
   }
 
-  /** Once: it stays open for as long as the database does. */
-  #openSlots(): number {
+  /** Whatever comes: with our locks on the slots nobody else could read. */
+  #endWriting(): void {
     try {
-      this.#slots ??= openSync(`${this.named.path}-shm`, "r+");
-      return this.#slots;
-    } catch (error) {
-      // Somebody has removed it: others that come now use another one.
-      this.isBroken = isMissing(error);
-      throw error;
+      this.#rollBack();
+    } finally {
+      this.#log.releaseGuard();
     }
   }
 
   /** At its first load, as Gambas does; one that is damaged stays as it is, and so does one that cannot be written now. */
   #toLogIfPossible(): void {
-    if (this.#isLogged) return;
-    this.#config();
+    if (this.#log.isOn || isNeverSaved(this.#config())) return;
     this.#statements.of("values");
+    this.#lookAtRevision();
     try {
-      this.#toLog();
+      this.#log.turnTo();
     } catch (error) {
       const result = resultOf(error);
-      if (!(error instanceof StoreBusy) && result !== RESULT.busy && result !== RESULT.readOnly) throw error;
+      const isDamaged = result === RESULT.corrupt || result === RESULT.notADatabase;
+      if (isDamaged || (result === undefined && !(error instanceof StoreBusy))) throw error;
     }
-  }
-
-  /** As Gambas does at its first load: readers and a writer are no obstacle to each other from then on. */
-  #toLog(): void {
-    if (this.#isLogged) return;
-    const mode = this.#statements.of("mode").get()?.journal_mode;
-    const now = mode === "wal" ? mode : this.#statements.of("toLog").get()?.journal_mode;
-    if (now !== "wal") throw new StoreBusy("it cannot have a write-ahead log now");
-    // SQLite makes the files of the log with the next look.
-    this.#lookAtRevision();
-    this.#isLogged = true;
   }
 
   #apply({ startup, timeout, cookiePath, deleted, written }: Changes): void {
@@ -306,10 +339,18 @@ export class Connection {
     of("stamp").run(startup);
     if (timeout !== undefined) of("timeout").run(timeout);
     if (cookiePath !== undefined) of("cookiePath").run(cookiePath.text);
-    for (const key of deleted) of("delete").run(key);
-    for (const { key, value } of written) {
-      if (Number(of("update").run(value, key).changes) === 0) of("insert").run(key, value);
+    for (const key of deleted) if (Number(of("delete").run(key).changes) === 0) throw this.#misses(key);
+    for (const { key, value, isThere } of written) {
+      if (Number(of("update").run(value, key).changes) > 0) continue;
+      if (isThere) throw this.#misses(key);
+      of("insert").run(key, value);
     }
+  }
+
+  /** A second row for the key would be found by some and not by others. */
+  #misses(key: Buffer): Error {
+    const what = `does not find the row that it has for the key ${JSON.stringify(key.toString())}`;
+    return unreadable(this.named, `${what}: its index is damaged, or a trigger keeps it`);
   }
 
   #commit(mtimeMs: number): Revision {
@@ -317,8 +358,10 @@ export class Connection {
     this.#database.exec(`PRAGMA user_version = ${mark}`);
     this.#leave();
     if (Number.isNaN(this.#version)) this.#version = this.#statements.number("version");
-    this.#revision = this.#revisionAt(mtimeMs);
-    return this.#revision;
+    const revision = this.#revisionAt(mtimeMs);
+    // What triggers have made of it the next look tells.
+    this.#revision = this.#hasTriggers ? undefined : revision;
+    return revision;
   }
 
   #enter(how: "begin" | "beginToWrite"): void {
@@ -338,8 +381,10 @@ export class Connection {
     try {
       this.#statements.of("rollback").run();
     } catch (error) {
-      if (resultOf(error) !== RESULT.error) throw error;
       // SQLite has ended it by itself: on a full disk, say.
+      if (resultOf(error) === RESULT.error) return;
+      this.#isBroken = true;
+      throw error;
     }
   }
 
@@ -347,45 +392,25 @@ export class Connection {
     try {
       this.#database.close();
     } finally {
-      if (this.#slots !== undefined) closeSync(this.#slots);
-      this.#slots = undefined;
+      this.#log.close();
     }
   }
 }
 
-function inTransaction(): StoreBusy {
-  return new StoreBusy("another program is inside a transaction");
+/** SQLite makes an empty database where there is none, of the same number perhaps: one that was removed in this moment must not be there again. */
+function checkIsStill(path: string, ino: number): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.ino === ino && stat.size > 0) return;
+  if (stat?.size === 0) rmSync(path, { force: true });
+  throw new StoreBusy(`${path} is being replaced`);
 }
 
-/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none. */
-function inodeOf({ id, path }: Named): number | undefined {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if (stat.isSymbolicLink()) throw unreadable(id, "is a symbolic link");
-  if (!stat.isFile()) throw unreadable(id, "is not a regular file");
-  const uid = process.getuid?.();
-  if (uid !== undefined && stat.uid !== uid) throw unreadable(id, `belongs to uid ${stat.uid}, not to ${uid}`);
-  // SQLite would take it for a new database, and drop a log beside it.
-  if (stat.size === 0) throw unreadable(id, "is empty");
-  return stat.ino;
+/** A program has made it, and has not come to its first save. */
+export function isNeverSaved({ startup }: { readonly startup: number }): boolean {
+  return startup === 0;
 }
 
 function bytesIn(value: Row[string] | undefined): Buffer {
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   return Buffer.alloc(0);
-}
-
-/** What SQLite says becomes what the seam says. */
-function translated<T>({ id }: Named, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    const result = resultOf(error);
-    const reason = error instanceof Error ? error.message : String(error);
-    if (result === RESULT.busy || isMissing(error)) throw new StoreBusy(reason);
-    if (result === RESULT.notADatabase || result === RESULT.corrupt) throw unreadable(id, `is damaged (${reason})`);
-    if (result === RESULT.cannotOpen) throw unreadable(id, `cannot be opened (${reason})`);
-    if (result === RESULT.error) throw unreadable(id, `is no database of a session (${reason})`);
-    throw error;
-  }
 }

@@ -7,12 +7,14 @@ const PER_MS = 1_024;
 const MARKS = 2 ** 31 - 1;
 
 export class Revisions {
-  /** As the time of a file, in ms. It begins at a random part of this one, so that no other daemon's numbers are met again. */
-  #last = Date.now() + Math.floor(Math.random() * PER_MS) / PER_MS;
+  /** A part of a ms by which all numbers differ from those of other daemons, as a rule: the clock may have been set back. */
+  readonly #part = Math.floor(Math.random() * PER_MS) / PER_MS;
+  /** As the time of a file, in ms. */
+  #last = 0;
 
   /** Greater than all before, and not far from the clock. */
   next(): number {
-    this.#last = Math.max(this.#last + 1 / PER_MS, Date.now());
+    this.#last = Math.max(this.#last + 1 / PER_MS, Date.now() + this.#part);
     return this.#last;
   }
 }

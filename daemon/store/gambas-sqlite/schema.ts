@@ -38,9 +38,13 @@ const SQL = {
   pages: "PRAGMA page_count",
   pageBytes: "PRAGMA page_size",
   tables: "SELECT count(*) FROM sqlite_master",
+  triggers: "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'",
+  encoding: "PRAGMA encoding",
   mark: "PRAGMA user_version",
   mode: "PRAGMA journal_mode",
   toLog: "PRAGMA journal_mode = WAL",
+  bringIn: "PRAGMA wal_checkpoint(PASSIVE)",
+  beginAnew: "PRAGMA wal_checkpoint(TRUNCATE)",
 } as const;
 
 /** The statements of one open database, each compiled when it is first used: what a database lacks is an error of the use. */
