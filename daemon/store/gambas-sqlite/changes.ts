@@ -64,16 +64,18 @@ function deletedKeys(from: Layout | undefined, to: Layout, moved: ReadonlySet<st
   return (from?.entries.keys() ?? []).filter((key) => moved.has(key) || !to.entries.has(key));
 }
 
-/** Keys that were there and stand behind others now which they stood before: they were removed and set again. */
+/** Keys that were there and are not in their places any more: a row stays in its own, or comes in at the end, and so do all that are to stand behind that. */
 function movedKeys(from: Layout, to: Layout): Set<string> {
   const places = new Map(from.entries.keys().map((key, place) => [key, place]));
   const moved = new Set<string>();
   let last = -1;
   for (const key of to.entries.keys()) {
-    const place = places.get(key);
-    if (place === undefined) continue;
+    const place = places.get(key) ?? -1;
     if (place > last) last = place;
-    else moved.add(key);
+    else {
+      last = Number.POSITIVE_INFINITY;
+      if (place >= 0) moved.add(key);
+    }
   }
   return moved;
 }
