@@ -289,7 +289,7 @@ export class Connection {
    *      first, one that is about to write would find us there, and sleep for 200 ms.
    *   2. We begin as the writer, and SQLite takes a reader slot for us, out of those that the guard has.
    *   3. We look whether anybody has changed it since. From now on nobody can.
-   *   4. The guard is taken again, whole: somebody may have come in by our slot.
+   *   4. The guard is taken again where SQLite may have dropped it: somebody may have come in by our slot.
    *   5. The change, which is visible with its commit; SQLite gives back its slot.
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
@@ -303,7 +303,7 @@ export class Connection {
       try {
         this.#enter("beginToWrite");
         if (existing !== undefined && !isSameRevision(this.#lookAtRevision(), existing)) return undefined;
-        if (!this.#log.takeGuard()) throw inTransaction(this.named);
+        if (!this.#log.takeGuardAgain()) throw inTransaction(this.named);
         return change();
       } finally {
         this.#endWriting();

@@ -29,6 +29,8 @@ const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
 export interface Guard {
   /** Never waits: false while another program is inside a transaction. `fd` is open for writing on `-shm`. */
   take(fd: number): boolean;
+  /** Where it was taken: again those slots that SQLite itself locks and unlocks. False: another program is in one of them. */
+  takeAgain(fd: number): boolean;
   release(fd: number): void;
 }
 
@@ -72,6 +74,7 @@ function guardBy(koffi: Koffi): Guard {
       release(fd, OF_OPEN_FILE, first);
       return false;
     },
+    takeAgain: (fd) => take(fd, OF_PROCESS, others),
     release(fd) {
       release(fd, OF_PROCESS, others);
       release(fd, OF_OPEN_FILE, first);

@@ -8,7 +8,9 @@ import type { Guard } from "./guard.ts";
 import type { Statements } from "./schema.ts";
 
 /** Commits after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it, which is when they would. */
-const COMMITS = 10;
+const COMMITS = 16;
+/** So often it is looked whether its files still have their names. */
+const LOOK_MS = 100;
 const ENDINGS = ["-wal", "-shm"] as const;
 
 interface LogParts {
@@ -25,6 +27,8 @@ export class WriteAheadLog {
   #inodes: readonly number[] | undefined;
   /** Open on `-shm` for the guard. */
   #slots: number | undefined;
+  /** When its files were looked for last, in Unix ms. */
+  #lookedMs = 0;
   #hasLostFiles = false;
   #commits = 0;
 
@@ -41,8 +45,13 @@ export class WriteAheadLog {
    * be seen: the database is to be opened anew.
    */
   get isWhole(): boolean {
-    const inodes = this.#inodes;
-    return !this.#hasLostFiles && (inodes === undefined || this.#look().every((ino, place) => ino === inodes[place]));
+    const nowMs = Date.now();
+    if (Math.abs(nowMs - this.#lookedMs) > LOOK_MS) {
+      const inodes = this.#inodes;
+      this.#hasLostFiles ||= inodes !== undefined && this.#look().some((ino, place) => ino !== inodes[place]);
+      this.#lookedMs = nowMs;
+    }
+    return !this.#hasLostFiles;
   }
 
   #look(): readonly number[] {
@@ -69,6 +78,11 @@ export class WriteAheadLog {
   takeGuard(): boolean {
     const { guard } = this.#parts;
     return guard === undefined || guard.take(this.#openSlots());
+  }
+
+  /** Where it is held, again what SQLite may have dropped of it. False: another program has come in there. */
+  takeGuardAgain(): boolean {
+    return this.#slots === undefined || this.#parts.guard?.takeAgain(this.#slots) !== false;
   }
 
   releaseGuard(): void {

@@ -106,6 +106,7 @@ describeSqlite("of databases", () => {
         isTaken = true;
         return true;
       },
+      takeAgain: () => isTaken,
       release() {
         isTaken = false;
       },

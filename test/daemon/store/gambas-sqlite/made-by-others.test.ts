@@ -13,7 +13,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { databaseName } from "../../../../protocol/session-id.ts";
 import { Lab, newId } from "../../../support/daemon/lab.ts";
 import type { RawWorker } from "../../../support/daemon/raw-worker.ts";
@@ -48,6 +48,7 @@ describeSqlite("a database that another program", () => {
     await anna.create(other, { n: 0 });
   });
   afterEach(async () => {
+    vi.useRealTimers();
     await anna.commit(other, { n: 1 });
     expect(await anna.values(other)).toEqual({ n: 1 });
     await lab.close();
@@ -338,6 +339,8 @@ describeSqlite("a database that another program", () => {
         make(path, {});
         await anna.commit(id, { a: 2 });
         for (const ending of endings) rmSync(path + ending);
+        // It is looked for several times a second.
+        vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 1_000 });
         await anna.commit(id, { b: 3 });
         const outsider = await Outsider.open(path);
         expect(await outsider.all('SELECT "sKey" AS key FROM "values"')).toEqual([{ key: "a" }, { key: "b" }]);
