@@ -93,6 +93,16 @@ export function contentsOf(path: string): { schema: Row[]; config: Row[]; values
   }
 }
 
+/** The rows of one statement. */
+export function rowsOf(path: string, query: string): Row[] {
+  const database = findLibrary().open(path);
+  try {
+    return database.prepare(query).all();
+  } finally {
+    database.close();
+  }
+}
+
 /** Runs SQL on a database, as an outsider. */
 export function change(path: string, sql: string): void {
   const database = findLibrary().open(path);
