@@ -1,5 +1,6 @@
 // What a handle and its transactions need of the client they belong to: the calls that reach the daemon, and the shapes those take and give.
 
+import { SessionError } from "../../protocol/errors.ts";
 import type { Contents } from "../copies/cache.ts";
 import type { HeldLease } from "../scope.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -47,4 +48,12 @@ export interface Calls {
   release(grant: GrantedLease): Promise<void>;
   /** False when the connection that granted the lease is gone, and the lease with it. */
   isInForce(grant: HeldLease): boolean;
+}
+
+/** How a session has ended that is not there any more: the error of a touch, which tells whether it goes on under another id. */
+export function endOf(calls: Calls, id: string): Promise<unknown> {
+  return calls.renew(id, undefined).then(
+    () => new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`),
+    (error: unknown) => error,
+  );
 }

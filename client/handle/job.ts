@@ -145,10 +145,16 @@ export function succeed<H extends Inside>({ job, value, handle }: Ran<H>): void 
   }
 }
 
-/** The session has ended, and what the function has changed in it with it. */
-export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H): void {
-  request.outer.noteGone(request.id);
+/** The session has ended, and what the function has changed in it with it. @param error how that was heard. */
+export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H, error?: unknown): void {
+  request.outer.noteGone(request.id, error);
   handle.endInVain(A_TRANSACTION);
+}
+
+/** What it has changed was there until the session ended. */
+export function succeedBeforeEnd<H extends Inside>({ job, value, handle }: Ran<H>, error?: unknown): void {
+  endWithSession(job, handle, error);
+  job.resolve(value);
 }
 
 export function fail<H extends Inside>({ request, reject }: Job<H>, error: unknown): void {

@@ -14,7 +14,7 @@
 import type { Contents } from "../copies/cache.ts";
 import type { Calls, Grant } from "./calls.ts";
 import type { Inside, Job, Outcome, Ran } from "./job.ts";
-import { endWithSession, runJob, succeedAfterEnd } from "./job.ts";
+import { runJob, succeedAfterEnd, succeedBeforeEnd } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import type { Properties } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -130,12 +130,6 @@ async function takeBack<H extends Inside>(outcome: Outcome<H>): Promise<readonly
 
 function isApart<H extends Inside>(outcome: Outcome<H>): boolean {
   return outcome.kind === "ran" && outcome.unsaved?.isApart === true;
-}
-
-/** It came before the one that has ended the session: what it changed was there until then. */
-function succeedBeforeEnd<H extends Inside>({ job, value, handle }: Ran<H>): void {
-  endWithSession(job, handle);
-  job.resolve(value);
 }
 
 /** What all of them changed, as one change; of one key the last value counts. */
