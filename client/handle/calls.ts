@@ -17,10 +17,10 @@ export interface CommitRequest {
   readonly keepsLease?: boolean;
 }
 
-/** A lease, with the contents that its transactions begin with. */
+/** A lease, with the contents that its transactions begin with; after a commit under it those of the session then. */
 export interface Grant extends HeldLease {
   readonly id: string;
-  readonly contents: Contents;
+  contents: Contents;
   /** When the lease ends at the latest, as performance.now(). */
   readonly deadlineMs: number;
   /** The lease was given back, or a commit has ended it. */

@@ -49,8 +49,10 @@ async function apply<H extends Inside>(
   const { id, contents: base, fence } = grant;
   const contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
   if (!keepsLease) grant.isOver = true;
-  if (contents !== undefined) for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
-  return contents !== undefined;
+  if (contents === undefined) return false;
+  grant.contents = contents;
+  for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
+  return true;
 }
 
 function jobsAfter<H extends Inside>(

@@ -23,6 +23,8 @@ export interface Origin {
 export interface CommitTurn extends Commit {
   /** Of a commit that makes a session of another one. */
   readonly origin?: Origin | undefined;
+  /** Of one whose lease ended with its connection: the name of the contents that its holder saw, and on which alone it is carried out. */
+  readonly seen?: number | undefined;
 }
 
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
@@ -201,6 +203,17 @@ export interface Written {
 
 export function isCreation(turn: Turn): boolean {
   return turn.type === "commit" && turn.options.create === true;
+}
+
+/** As it waits for its turn when its lease is not there. */
+export function withoutLease(turn: CommitTurn): CommitTurn {
+  const { fence: _fence, release: _release, ...options } = turn.options;
+  return { ...turn, options, seen: turn.base };
+}
+
+/** Whether its lease ended with its connection. */
+export function isLate(turn: Turn | undefined): turn is CommitTurn {
+  return turn?.type === "commit" && turn.seen !== undefined;
 }
 
 /** Whether the session is to go on under another id. */

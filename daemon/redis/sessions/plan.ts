@@ -6,7 +6,7 @@ import type { SessionError } from "../../../protocol/errors.ts";
 import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
-import { endsLease, gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
+import { endsLease, gone, idTaken, isLate, isSuccession, leaseLost, storeError } from "../../turns/turns.ts";
 import type { Order } from "../calls/calls.ts";
 import {
   appended,
@@ -24,6 +24,8 @@ export interface Standing {
   readonly id: string;
   /** Undefined: there is none, or its time is over. */
   readonly image: Buffer | undefined;
+  /** The version of the image as a number. */
+  readonly name: number;
   /** Those of the value that is there, whatever it is. */
   readonly marks: Buffer;
   /** There is a value under the key. */
@@ -85,8 +87,12 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
       continue;
     }
     const isOfStored = turn.type === "lease" || isSuccession(turn);
-    if (isOfStored && plan.turns.length > 0) break;
+    if ((isOfStored || isLate(turn)) && plan.turns.length > 0) break;
     plan.taken += 1;
+    if (isLate(turn) && image !== undefined && turn.seen !== standing.name) {
+      plan.refused.push({ turn, problem: leaseLost(standing.id) });
+      continue;
+    }
     if (turn.type === "end" || (isOfStored && image !== undefined)) {
       if (turn.type !== "touch") plan.last = turn;
       break;

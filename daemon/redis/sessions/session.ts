@@ -17,6 +17,7 @@ import {
   type EndTurn,
   gone,
   isCreation,
+  isLate,
   type LeaseTurn,
   overtaken,
   type ReadTurn,
@@ -55,11 +56,11 @@ export class Session {
     this.key = house.keyOf(id);
     this.#house = house;
     this.copy = new Copy(id, house.limits.maxSessionBytes, (version) => house.staleness.show(id, version));
-    const [{ calls }, { copy }] = [house, this];
+    const [{ calls, leases, isForgotten }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
     const turns = this.#turns;
-    this.#leasing = new Leasing({ id, turns, leases: house.leases, onLost: () => this.#endLease() });
+    this.#leasing = new Leasing({ id, turns, leases, isForgotten, onLost: () => this.#endLease() });
     this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
   }
 
@@ -86,7 +87,7 @@ export class Session {
 
   enter(turn: Turn): void {
     if (turn.type !== "commit" || turn.options.fence === undefined) this.#turns.add(turn);
-    else if (!this.#turns.addLeased(turn)) this.read(this.#answers.ofMark(turn));
+    else if (!this.#turns.addLeased(turn)) this.#answers.late(turn);
     this.#house.schedule(this);
   }
 
@@ -137,23 +138,23 @@ export class Session {
   #takeTurn(): void {
     const { nowMs } = this.#exchange;
     const isExpired = this.copy.isExpiredAt(nowMs);
-    // Another host may have stamped it since.
-    if (isExpired && !this.#isFresh) {
+    const { due, lease } = this.#turns;
+    // Another host may have stamped it since. What was seen is compared with what is there, not with what is known of it.
+    if ((isExpired || isLate(due[0])) && !this.#isFresh) {
       this.#fetch();
       return;
     }
     this.#isFresh = false;
     const { stored, marks, version } = this.copy;
     const contents = isExpired ? undefined : this.copy.contents;
-    const { due, lease } = this.#turns;
     const ending = isExpired ? "ended" : stored?.kind === "ended" ? stored.ending : undefined;
     if (lease !== undefined && !this.#leasing.isOf(version)) {
       this.#overtake();
       return;
     }
     const { id } = this;
-    const [image, isTaken] = [contents?.image, stored !== undefined];
-    const plan = planTurn({ id, image, marks, isTaken, ending, due, lease, nowMs }, this.#house.limits);
+    const [image, name, isTaken] = [contents?.image, contents?.revision.mtimeMs ?? 0, stored !== undefined];
+    const plan = planTurn({ id, image, name, marks, isTaken, ending, due, lease, nowMs }, this.#house.limits);
     this.#turns.drop(plan.taken);
     for (const turn of plan.repeated) this.#answers.repeat(turn);
     for (const { turn, problem } of plan.refused) this.#answers.refuse(turn, problem);
@@ -334,7 +335,7 @@ export class Session {
   #endLease(): void {
     const sent = this.#turns.lease?.turns.splice(0) ?? [];
     this.#leasing.close();
-    for (const turn of sent) this.read(this.#answers.ofMark(turn));
+    for (const turn of sent) this.#answers.late(turn);
     this.#house.schedule(this);
   }
 
@@ -408,7 +409,7 @@ export class Session {
       if (!isWanted) turn.fail(closed(this.id));
       return isWanted;
     });
-    for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.read(this.#answers.ofMark(turn));
+    for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.#answers.late(turn);
     this.#house.schedule(this);
   }
 

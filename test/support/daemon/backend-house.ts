@@ -88,12 +88,12 @@ export class BackendWorker {
     return valuesOf(await this.read(id));
   }
 
-  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. */
+  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. @param base what was seen. */
   commit(
     id: string,
     changes: Values,
     options: CommitOptions = {},
-    ...[sequence = this.#next(), floor]: readonly number[]
+    ...[sequence = this.#next(), floor, base = 0]: readonly number[]
   ): Promise<State> {
     const delta = deltaOf(changes);
     return new Promise((answer, fail) => {
@@ -104,7 +104,7 @@ export class BackendWorker {
         caller,
         sequence,
         floor,
-        base: 0,
+        base,
         held,
         delta,
         parsed: parseDelta(delta),
