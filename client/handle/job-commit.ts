@@ -2,7 +2,7 @@
 
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
 import { type Calls, endOf, type Grant } from "./calls.ts";
-import { fail, type Inside, type Job, type Ran, succeed, succeedBeforeEnd } from "./job.ts";
+import { fail, type Inside, type Job, type Ran, settle, settleBeforeEnd } from "./job.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 /** A Gambas program that saves all the time does so for ever: somebody has to be told. */
@@ -28,11 +28,12 @@ export async function commitJobs<H extends Inside>(
   { grant, ran, unsaved, keepsLease }: JobCommit<H>,
 ): Promise<Job<H>[] | undefined> {
   try {
+    if (unsaved === undefined && ran.length > 0 && !grant.isSure) await calls.confirm(grant);
     const isThere = unsaved === undefined || (await apply(calls, { grant, ran, unsaved, keepsLease }));
     const error = isThere ? undefined : await endOf(calls, grant.id);
     for (const one of ran) {
-      if (isThere) succeed(one);
-      else succeedBeforeEnd(one, error);
+      if (isThere) settle(one);
+      else settleBeforeEnd(one, error);
     }
     return undefined;
   } catch (error) {
@@ -51,6 +52,7 @@ async function apply<H extends Inside>(
   if (!keepsLease) grant.isOver = true;
   if (contents === undefined) return false;
   grant.contents = contents;
+  grant.isSure = true;
   for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
   return true;
 }

@@ -73,8 +73,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
-  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
-  #tellsFloor = false;
+  /** A daemon of files may be of an older release, which does not know fields that came with other types. */
+  #tellsMore = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -119,7 +119,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
-        this.#tellsFloor = hello.backend !== null;
+        this.#tellsMore = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#cache.directory = hello.directory;
@@ -292,7 +292,7 @@ export class Client implements ClientApi, Home {
         base: base?.base ?? 0,
         delta,
         options,
-        floor: this.#tellsFloor ? floor : undefined,
+        floor: this.#tellsMore ? floor : undefined,
       })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
@@ -341,12 +341,17 @@ export class Client implements ClientApi, Home {
     await this.#connection.call("adopted", { sid: id, key, isRemoved });
   }
 
-  async lease(id: string, leaseMs: number): Promise<Grant> {
+  async lease(id: string, leaseMs: number, mustBeSure: boolean): Promise<Grant> {
     const known = this.#cache.peek(id);
-    const request = { sid: id, leaseMs, known: known?.base ?? 0, held: this.#held() };
+    const held = this.#held();
+    const asked = { sid: id, leaseMs, known: known?.base ?? 0, held };
+    // Only what comes last is left out.
+    const request = this.#tellsMore && !mustBeSure ? { ...asked, held: held ?? null, isOptimistic: true } : asked;
     const answer = await this.#connection.call("lease", request);
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
-    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, isOver: false };
+    const isSure = answer.isUnverified !== true;
+    const states = { isOver: false, isSure, isOvertaken: false };
+    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, ...states };
     try {
       const contents = this.#adopt(id, answer, known);
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
@@ -355,6 +360,14 @@ export class Client implements ClientApi, Home {
       await this.release(lease);
       throw error;
     }
+  }
+
+  async confirm(grant: Grant): Promise<void> {
+    if (grant.isSure) return;
+    const { id, contents } = grant;
+    grant.isSure = (await this.load(id))?.base === contents.base;
+    grant.isOvertaken = !grant.isSure;
+    if (grant.isOvertaken) throw new SessionError("ERR_CONFLICT", `Session ${id} was changed before the transaction.`);
   }
 
   /**

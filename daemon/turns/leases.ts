@@ -20,6 +20,8 @@ class Fences {
 interface Leased {
   readonly id: string;
   readonly contents: Contents;
+  /** Another host may have changed it since. */
+  readonly isUnverified?: boolean | undefined;
 }
 
 export class Leases {
@@ -41,7 +43,7 @@ export class Leases {
   }
 
   /** @param onLost its time is over, and its holder has not ended it. */
-  grant(turns: Turns, turn: LeaseTurn, { id, contents }: Leased, onLost: () => void): void {
+  grant(turns: Turns, turn: LeaseTurn, { id, contents, isUnverified }: Leased, onLost: () => void): void {
     const lease: Lease = this.#begin(id, turn, contents.image, () => {
       if (turns.lease !== lease || lease.isEnding) return;
       this.#report.metrics.leasesLost += 1;
@@ -50,7 +52,7 @@ export class Leases {
     });
     turns.beginLease(lease);
     try {
-      turn.answer(lease.fence, stateOf(contents, turn.known));
+      turn.answer(lease.fence, stateOf(contents, turn.known), isUnverified);
     } catch (error) {
       // A holder that was not told of it will never end it.
       this.close(turns, id);

@@ -65,7 +65,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       const answer = (): void => call.answer({});
       backend.enter(checkedId(sid), { type: "end", caller: callerOf(call), held, answer, fail: failing(call) });
     },
-    lease({ sid, leaseMs, known, held }, call) {
+    lease({ sid, leaseMs, known, held, isOptimistic }, call) {
       const { arrivedMs } = call.connection;
       backend.enter(checkedId(sid), {
         type: "lease",
@@ -73,9 +73,10 @@ export function makeHandlers(parts: HandlerParts): Handlers {
         held,
         leaseMs: checkedLeaseMs(leaseMs, config),
         known,
-        answer: (fence, state) => {
+        isOptimistic,
+        answer: (fence, state, isUnverified) => {
           metrics.noteLease(performance.now() - arrivedMs);
-          call.answer({ fence, ...state });
+          call.answer({ fence, ...state, isUnverified });
         },
         fail: failing(call),
       });

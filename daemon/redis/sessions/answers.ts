@@ -68,6 +68,12 @@ export class Answers<S extends Enterable> {
     return { caller: turn.caller, known: 0, answer, fail: turn.fail };
   }
 
+  noteCommit({ arrivedMs }: CommitTurn): void {
+    const { metrics } = this.#parts.house;
+    metrics.commits += 1;
+    metrics.noteCommit(performance.now() - arrivedMs);
+  }
+
   /** Of a commit that is in the value already: the present state. */
   repeat(turn: CommitTurn): void {
     const { caller, answer, fail, options } = turn;

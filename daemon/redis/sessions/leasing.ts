@@ -70,10 +70,11 @@ export class Leasing {
     return options.fence !== undefined && this.#over.includes(options.fence);
   }
 
-  grant(turn: LeaseTurn, contents: Contents, version: Buffer): void {
+  /** @param isUnverified the contents are what is known here, and were not compared with what is stored. */
+  grant(turn: LeaseTurn, contents: Contents, version: Buffer, isUnverified?: true): void {
     const { id, turns, leases, onLost } = this.#parts;
     this.#version = version;
-    leases.grant(turns, turn, { id, contents }, onLost);
+    leases.grant(turns, turn, { id, contents, isUnverified }, onLost);
   }
 
   /** Ends the lease in force: what was to be done under it is refused. */

@@ -6,7 +6,7 @@ import type { SessionError } from "../../../protocol/errors.ts";
 import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
-import { endsLease, gone, idTaken, isLate, isSuccession, leaseLost, storeError } from "../../turns/turns.ts";
+import { endsLease, gone, idTaken, isLate, isSuccession, leaseLost, overtaken, storeError } from "../../turns/turns.ts";
 import type { Order } from "../calls/calls.ts";
 import {
   appended,
@@ -87,10 +87,11 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
       continue;
     }
     const isOfStored = turn.type === "lease" || isSuccession(turn);
-    if ((isOfStored || isLate(turn)) && plan.turns.length > 0) break;
+    if ((isOfStored && plan.turns.length > 0) || (isLate(turn) && plan.taken > 0)) break;
     plan.taken += 1;
-    if (isLate(turn) && image !== undefined && turn.seen !== standing.name) {
-      plan.refused.push({ turn, problem: leaseLost(standing.id) });
+    const refusal = isLate(turn) ? lateness(turn, standing) : undefined;
+    if (refusal !== undefined) {
+      plan.refused.push({ turn, problem: refusal });
       continue;
     }
     if (turn.type === "end" || (isOfStored && image !== undefined)) {
@@ -103,6 +104,12 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     if (endsLease(turn, lease)) break;
   }
   return plan;
+}
+
+/** Why a commit is not carried out without its lease: its holder has not said what he saw, or that is not there any more. */
+function lateness({ seen }: CommitTurn, { id, image, name }: Standing): SessionError | undefined {
+  if (seen === 0) return leaseLost(id);
+  return image !== undefined && seen !== name ? overtaken(id) : undefined;
 }
 
 /** How a change gets into Redis, and what is there then. */

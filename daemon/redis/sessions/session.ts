@@ -59,8 +59,8 @@ export class Session {
     const [{ calls, leases, isForgotten }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
-    const turns = this.#turns;
-    this.#leasing = new Leasing({ id, turns, leases, isForgotten, onLost: () => this.#endLease() });
+    const parts = { id, turns: this.#turns, leases, isForgotten };
+    this.#leasing = new Leasing({ ...parts, onLost: () => this.#endLease() });
     this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
   }
 
@@ -71,6 +71,10 @@ export class Session {
   get isIdle(): boolean {
     const hasLease = this.#turns.lease !== undefined || this.#leasing.held !== undefined;
     return !hasLease && this.#turns.count === 0 && this.#exchange.isIdle;
+  }
+
+  isLeasedTo(owner: object): boolean {
+    return this.#turns.lease?.owner === owner;
   }
 
   /** @param turn of a session whose copy is not current. */
@@ -169,7 +173,7 @@ export class Session {
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
     else {
       for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
-      if (last?.type === "lease") this.#lease(last);
+      if (last?.type === "lease") this.#lease(last, contents);
       else this.#house.schedule(this);
     }
   }
@@ -182,7 +186,7 @@ export class Session {
       this.#adoptOwn(stored, lease);
       this.#house.metrics.writes += 1;
       for (const turn of plan.turns) {
-        if (turn.type === "commit") this.#noteCommit(turn);
+        if (turn.type === "commit") this.#answers.noteCommit(turn);
         this.#leasing.closeReleased(turn);
       }
       const { contents } = this.copy;
@@ -191,11 +195,6 @@ export class Session {
         answerWritten({ turns: plan.turns, before, isRepair: false, origin: undefined }, contents);
       }
     });
-  }
-
-  #noteCommit({ arrivedMs }: CommitTurn): void {
-    this.#house.metrics.commits += 1;
-    this.#house.metrics.noteCommit(performance.now() - arrivedMs);
   }
 
   #stamp(turns: readonly (CommitTurn | TouchTurn)[], { image }: Contents, nowMs: number): void {
@@ -253,7 +252,7 @@ export class Session {
           this.#adoptOwn(readValue(this.id, outcome.value), undefined);
           this.#leasing.close();
           this.#house.metrics.successions += 1;
-          this.#noteCommit(turn);
+          this.#answers.noteCommit(turn);
           this.#house.noteEnded(this.id);
           turn.answer(outcome.state);
         } else {
@@ -268,11 +267,9 @@ export class Session {
 
   // -- leases
 
-  #lease(turn: LeaseTurn): void {
-    if (this.#leasing.mustLie) {
-      this.#lay(turn);
-      return;
-    }
+  #lease(turn: LeaseTurn, known: Contents | undefined): void {
+    if (this.#leasing.mustLie) return this.#lay(turn);
+    if (turn.isOptimistic === true && known !== undefined) return this.#grant(turn, known, true);
     const passed = new Promise<number | undefined>((resolve, failed) => {
       this.#house.verify(this, { current: resolve, stale: () => resolve(undefined), failed });
     });
@@ -299,9 +296,9 @@ export class Session {
     });
   }
 
-  #grant(turn: LeaseTurn, contents: Contents): void {
+  #grant(turn: LeaseTurn, contents: Contents, isUnverified?: true): void {
     if (this.#house.isForgotten(turn.caller.owner)) turn.fail(closed(this.id));
-    else this.#leasing.grant(turn, contents, this.copy.version);
+    else this.#leasing.grant(turn, contents, this.copy.version, isUnverified);
   }
 
   /** The others need not wait for its deadline. */

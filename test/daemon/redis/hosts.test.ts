@@ -265,7 +265,7 @@ describeWithRedis("hosts on one Redis", () => {
       });
 
       test("never is, where the session has been changed since its holder saw it", async () => {
-        expect(await sentTwice(() => bert.commit(id, { m: 1 }))).toEqual(["ERR_LEASE_LOST", { n: 0, m: 1 }]);
+        expect(await sentTwice(() => bert.commit(id, { m: 1 }))).toEqual(["ERR_CONFLICT", { n: 0, m: 1 }]);
       });
     });
 

@@ -14,6 +14,7 @@ type Values = Readonly<Record<string, unknown>>;
 interface Granted {
   readonly fence: number;
   readonly state: State;
+  readonly isUnverified: boolean;
 }
 
 interface HouseParts {
@@ -130,11 +131,12 @@ export class BackendWorker {
     return new Promise((answer, fail) => this.#backend.enter(id, { type: "end", caller: this.#caller, answer, fail }));
   }
 
-  lease(id: string, leaseMs = 60_000, held?: readonly number[]): Promise<Granted> {
+  lease(id: string, leaseMs = 60_000, held?: readonly number[], isOptimistic = false): Promise<Granted> {
     const caller = this.#caller;
     return new Promise((resolve, fail) => {
-      const answer = (fence: number, state: State): void => resolve({ fence, state });
-      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, answer, fail });
+      const answer = (fence: number, state: State, isUnverified = false): void =>
+        resolve({ fence, state, isUnverified });
+      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, isOptimistic, answer, fail });
     });
   }
 
