@@ -57,8 +57,11 @@ async function storm({ planted, lostAnswers = 0, killsDaemons = false, aheadMs }
   return runLoadStorm({ hosts, seed: 1, faults, ...load });
 }
 
-function expectClean({ violations, lost, doubled, stale, failures }: LoadFigures): void {
-  expect({ violations, lost, doubled, stale, failures }).toEqual({
+function expectClean(figures: LoadFigures): void {
+  const { violations, lost, doubled, stale, failures } = figures;
+  const found = { violations, lost, doubled, stale, failures };
+  // All of it: what an assertion says by itself leaves out most of an object.
+  expect(found, JSON.stringify(figures, null, 2)).toEqual({
     ...{ violations: [], lost: 0, doubled: 0, stale: 0 },
     failures: {},
   });
