@@ -358,8 +358,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   #use(): Draft {
     this.#wasUsed = true;
-    const { problem } = this.#draft;
-    if (problem !== undefined) throw problem;
+    if (this.#draft.problem !== undefined) throw this.#draft.problem;
     return this.#draft;
   }
 

@@ -23,7 +23,7 @@ export interface Origin {
 export interface CommitTurn extends Commit {
   /** Of a commit that makes a session of another one. */
   readonly origin?: Origin | undefined;
-  /** Of one whose lease ended with its connection: the name of the contents that its holder saw, and on which alone it is carried out. */
+  /** Of one whose lease is over, and not by its fault: the name of the contents that its holder saw, and on which alone it is carried out. */
   readonly seen?: number | undefined;
 }
 
@@ -205,13 +205,13 @@ export function isCreation(turn: Turn): boolean {
   return turn.type === "commit" && turn.options.create === true;
 }
 
-/** As it waits for its turn when its lease is not there. */
-export function withoutLease(turn: CommitTurn): CommitTurn {
+/** As it waits for its turn when its lease is not there. @param seen the contents that its holder saw, by their name. */
+export function withoutLease(turn: CommitTurn, seen: number = turn.base): CommitTurn {
   const { fence: _fence, release: _release, ...options } = turn.options;
-  return { ...turn, options, seen: turn.base };
+  return { ...turn, options, seen };
 }
 
-/** Whether its lease ended with its connection. */
+/** Whether it is carried out without its lease. */
 export function isLate(turn: Turn | undefined): turn is CommitTurn {
   return turn?.type === "commit" && turn.seen !== undefined;
 }

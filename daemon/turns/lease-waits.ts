@@ -34,6 +34,10 @@ export class LeaseWaits {
     this.#byFence.set(fence, held);
   }
 
+  holderOf(id: string): object | undefined {
+    return this.#byId.get(id)?.owner;
+  }
+
   noteEnded(id: string): void {
     const held = this.#byId.get(id);
     if (held === undefined) return;

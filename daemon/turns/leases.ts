@@ -42,6 +42,11 @@ export class Leases {
     return turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
   }
 
+  /** Whether this connection has the lease of session `id`. */
+  isHeldBy(owner: object, id: string): boolean {
+    return this.#waits.holderOf(id) === owner;
+  }
+
   /** @param onLost its time is over, and its holder has not ended it. */
   grant(turns: Turns, turn: LeaseTurn, { id, contents, isUnverified }: Leased, onLost: () => void): void {
     const lease: Lease = this.#begin(id, turn, contents.image, () => {

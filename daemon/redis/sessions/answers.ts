@@ -10,6 +10,7 @@ import {
   type ReadTurn,
   type TouchTurn,
   type Turn,
+  type Turns,
   withoutLease,
 } from "../../turns/turns.ts";
 import { isMarked } from "../value/value.ts";
@@ -66,6 +67,22 @@ export class Answers<S extends Enterable> {
       else turn.fail(leaseLost(this.#session.id));
     };
     return { caller: turn.caller, known: 0, answer, fail: turn.fail };
+  }
+
+  /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
+  overtake(turns: Turns): void {
+    const { leasing, copy, house } = this.#parts;
+    const due = turns.takeDue();
+    leasing.noteConflict();
+    leasing.close();
+    for (const turn of due) {
+      if (turn.type === "commit" && isMarked(copy.marks, markOf(turn))) this.repeat(turn);
+      else {
+        house.metrics.conflicts += 1;
+        turn.fail(overtaken(this.#session.id));
+      }
+    }
+    house.schedule(this.#session);
   }
 
   noteCommit({ arrivedMs }: CommitTurn): void {

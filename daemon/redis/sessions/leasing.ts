@@ -50,6 +50,11 @@ export class Leasing {
     return this.#toLay > 0;
   }
 
+  /** It is in nobody's way but ours, and may go from hand to hand. */
+  get mayPass(): boolean {
+    return this.#held === undefined && !this.mustLie;
+  }
+
   /** Who we are for the lease that lies in the value. */
   get asHolder(): Buffer {
     return this.#held === undefined ? NOBODY : this.holder;

@@ -83,9 +83,9 @@ describeWithRedis("hosts on one Redis", () => {
   });
 
   /** Adds one in a transaction, again and again until nobody was in between. Returns how often others were. */
-  async function increment(worker: BackendWorker): Promise<number> {
+  async function increment(worker: BackendWorker, isOptimistic = false): Promise<number> {
     for (let conflicts = 0; ; conflicts++) {
-      const { fence, state } = await worker.lease(id, 5_000);
+      const { fence, state } = await worker.lease(id, 5_000, undefined, isOptimistic);
       const n = Number(valuesOf(state)?.n);
       try {
         await worker.commit(id, { n: n + 1 }, { fence, release: true });
@@ -241,34 +241,6 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
-    describe("of a commit under a lease whose daemon is killed, while the commit is still on its way", () => {
-      /** It is sent to the next daemon, and only then arrives from the first. Resolves to how that ends, and to what is there then. */
-      async function sentTwice(meanwhile: () => Promise<unknown>): Promise<readonly [string, unknown]> {
-        await anna.create(id, { n: 0 });
-        const { fence, state } = await anna.lease(id);
-        const commit = [id, { n: 1 }, { fence, release: true }, 100, 100, state.mtimeMs] as const;
-        const kept = proxy.keepRequest(isWrite);
-        void anna.commit(...commit).catch(() => undefined);
-        await kept;
-        await meanwhile();
-        const later = (await open(redis.socketUrl)).worker("anna");
-        const outcome = await later.commit(...commit).then(
-          () => "done",
-          (error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error),
-        );
-        await proxy.deliver();
-        return [outcome, await bert.values(id)];
-      }
-
-      test("is carried out by the next one, once", async () => {
-        expect(await sentTwice(async () => undefined)).toEqual(["done", { n: 1 }]);
-      });
-
-      test("never is, where the session has been changed since its holder saw it", async () => {
-        expect(await sentTwice(() => bert.commit(id, { m: 1 }))).toEqual(["ERR_CONFLICT", { n: 0, m: 1 }]);
-      });
-    });
-
     test("of a creation is found, and a commit that did not reach Redis is made", async () => {
       const cut = proxy.loseAnswer(isWrite);
       const creation = anna.create(id, { n: 1 });
@@ -284,13 +256,16 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
-    test("counts nothing twice, however often connections break", async () => {
+    test.each([
+      ["asks first", false],
+      ["does not ask first", true],
+    ])("counts nothing twice, however often connections break, where a transaction %s", async (_, isOptimistic) => {
       await anna.create(id, { n: 0 });
-      const workers = [anna, bert, north?.worker("carl")].filter((one) => one !== undefined);
+      const workers = [anna, bert, north?.worker("carl"), north?.worker("emil")].filter((one) => one !== undefined);
       const each = 15;
       const done = Promise.all(
         workers.map(async (worker) => {
-          for (let left = each; left > 0; left--) await increment(worker);
+          for (let left = each; left > 0; left--) await increment(worker, isOptimistic);
         }),
       );
       for (let n = 0; n < 10; n++) {
