@@ -39,7 +39,9 @@ export interface Lease {
   readonly turns: CommitTurn[];
   /** Its last commit has arrived: that was in time, however long the store takes for it. */
   isEnding: boolean;
-  readonly deadline: NodeJS.Timeout;
+  /** Other commits under it that have no answer yet: nor is the time the store takes for these its holder's. */
+  underWay: number;
+  deadline: NodeJS.Timeout;
 }
 
 /** Asks for a look at the session on nobody's behalf: a look repairs, and ends a session whose time is over. */
@@ -106,8 +108,16 @@ export class Turns {
   addLeased(turn: CommitTurn): boolean {
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence || lease.owner !== turn.caller.owner) return false;
-    lease.turns.push(turn);
-    if (endsLease(turn, lease)) lease.isEnding = true;
+    if (endsLease(turn, lease)) {
+      lease.isEnding = true;
+      lease.turns.push(turn);
+    } else {
+      lease.underWay += 1;
+      const noted = notingItsEnd(turn, () => {
+        lease.underWay -= 1;
+      });
+      lease.turns.push(noted);
+    }
     return true;
   }
 
@@ -168,6 +178,19 @@ export class Turns {
     this.#lease = undefined;
     return lost;
   }
+}
+
+/** The same turn. @param end called when it is answered, or has failed. */
+export function notingItsEnd<T extends Turn>(turn: T, end: () => void): T {
+  const answer = (...fields: never[]): void => {
+    end();
+    (turn.answer as (...fields: never[]) => void)(...fields);
+  };
+  const fail = (error: unknown): void => {
+    end();
+    turn.fail(error);
+  };
+  return { ...turn, answer, fail };
 }
 
 /** Whether this is a commit that ends the lease in force, applied or refused. */

@@ -228,6 +228,20 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
 
+    test("of a commit under a lease does not end it by its time, either, where others are to follow", async () => {
+      await anna.create(id, { n: 0 });
+      const { fence } = await anna.lease(id, 200);
+      const deadlineMs = performance.now() + 200;
+      const cut = proxy.loseRequest(isWrite);
+      const commit = anna.commit(id, { n: 1 }, { fence });
+      await cut;
+      await until(() => performance.now() > deadlineMs);
+      proxy.unblock();
+      await commit;
+      await anna.commit(id, { n: 2 }, { fence, release: true });
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
     test("is found by the next host, whom the worker asks again", async () => {
       await anna.create(id, { n: 0 });
       const cut = proxy.loseAnswer(isWrite);
