@@ -150,14 +150,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (given) => (await import("./sessions/list.ts")).list(errandOf(given)),
   },
   show: {
-    meaning: "shows what is in a session, or in a file of one",
-    more: "Keys, exact types, values, bytes, last use, expiry. Reads a file of either dialect without a daemon, and says of a damaged one where.",
+    meaning: "shows what is in a session, or in a file or a database of one",
+    more: "Keys, exact types, values, bytes, last use, expiry. Reads a file of either dialect without a daemon, and a database without anybody noticing; says of a damaged one what is wrong.",
     forms: ["show ID|FILE [--no-values] [--json]"],
     operands: [1, 1],
     flags: [{ name: "no-values", meaning: "keys and types only: values may be secrets" }, JSON_FLAG, ...PLACES],
     examples: [
       [`show ${ID}`, "keys, types, values"],
-      ["show backup/session/SOME_FILE", "the same of a file, without a daemon"],
+      ["show backup/session/SOME_FILE", "the same of a file, or of a database, without a daemon"],
     ],
     async run(given) {
       const { show } = await import("./sessions/show.ts");

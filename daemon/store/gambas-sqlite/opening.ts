@@ -1,4 +1,4 @@
-// Puts the engine together: the library of this process, the guard, and what is said where there is none.
+// The door of the engine. Puts it together: the library of this process, the guard, and what is said where there is none.
 
 import type { Dialect } from "../../../protocol/image/image.ts";
 import type { Log } from "../../report/report.ts";
@@ -7,6 +7,8 @@ import { findGuard } from "./guard.ts";
 import { findLibrary } from "./library.ts";
 import { Revisions } from "./revisions.ts";
 import { GambasSqliteStore } from "./store.ts";
+
+export { readDatabase } from "./snapshot.ts";
 
 export interface OpeningOptions {
   readonly root: string;
