@@ -77,7 +77,7 @@ const MAX_INTERVAL_S = 86_400;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const SETTING_FLAGS = settingFlags();
 /** No other setting of a daemon changes what is moved. */
-const OF_CONVERSION: readonly string[] = ["durability", "redis", "accept-eviction", "accept-loss"];
+const OF_CONVERSION: readonly string[] = ["durability", "gambas", "redis", "accept-eviction", "accept-loss"];
 const SESSION_TYPES = sessionTypes();
 const ID = "192.0.2.7:0123456789ABCDEF01234567";
 

@@ -21,6 +21,9 @@ const main = join(repository, "dist/daemon/main.js");
 const all = join(repository, "test/fixtures");
 const folder = join(all, "sqlite");
 
+/** A save of Gambas that has begun before a commit of ours came is lost after 20 s. */
+const STALLED_MS = 10_000;
+
 let house: GambasHouse;
 
 async function convert(from: string, to: string, ...flags: readonly string[]): Promise<Record<string, number>> {
@@ -133,6 +136,51 @@ describeDatabases("sessions that are converted", () => {
     for (const name of some) expect(after.get(name), name).toEqual(before.get(name));
     expect(filesThere()).toContain(databaseName(mappedId(ids.get("minimal") ?? "")));
   });
+
+  it("lose nothing that requests of Gambas have saved before, and keep none waiting", async () => {
+    const ids = await Promise.all([1, 2, 3].map(() => made("sqlite", undefined, {})));
+    let isMoved = false;
+    const counted = ids.map((id) => count(id, () => isMoved));
+    await Promise.all(counted.map(({ hasBegun }) => hasBegun));
+    const moving = convert("sqlite", "file").finally(() => {
+      isMoved = true;
+    });
+    const counts = await Promise.all(counted.map(({ end }) => end));
+    expect(await moving).toMatchObject({ seen: ids.length, moved: ids.length });
+    const values = await Promise.all(ids.map((id) => found("file", id)));
+    for (const [at, { last, longestMs }] of counts.entries()) {
+      const n = new Map(values[at]?.map(([key, json]) => [key, json])).get("n") as { readonly value: number };
+      // The one that had it loaded when it went has saved into nothing.
+      expect([last - 1, last]).toContain(n.value);
+      expect(last).toBeGreaterThan(9);
+      expect(longestMs).toBeLessThan(STALLED_MS);
+    }
+  });
+
+  /** One request after the other that adds 1 to `n`, until `isOver` or the session is gone. */
+  function count(id: string, isOver: () => boolean) {
+    let begin = (): void => undefined;
+    const hasBegun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const run = async () => {
+      let [last, longestMs] = [0, 0];
+      while (!isOver()) {
+        const commands: OracleCommand[] = [
+          ["write", "Type", "sqlite"],
+          ["increment", { key: "n", times: 1 }],
+        ];
+        const [, answer] = await house.oracle(commands, { cookie: id, mayFail: true });
+        if (answer?.done !== 1) break;
+        last = (answer.value as { readonly value: number }).value;
+        longestMs = Math.max(longestMs, answer.longest ?? 0);
+        if (last > 9) begin();
+      }
+      begin();
+      return { last, longestMs };
+    };
+    return { hasBegun, end: run() };
+  }
 
   async function dumps(
     type: "file" | "sqlite",

@@ -10,10 +10,12 @@ import { HOLDINGS } from "../../../daemon/engines.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import {
   applyDelta,
+  dialectOf,
   imageByRows,
   imageOfFile,
   isExpired,
   isSameButStamp,
+  layoutOf,
   newImage,
   readDaysOf,
   startupBytes,
@@ -269,6 +271,18 @@ describeSqlite("sessions in databases that are converted", () => {
     // What has ended must not come back by the other's cookie, either.
     expect(await converted("file", "sqlite")).toMatchObject({ seen: 1, moved: 0, alike: 1, tombstonesLeft: 1 });
     expect(readFileSync(pathOf(id)).equals(image)).toBe(true);
+  });
+
+  test.each(["3.18", "3.19"] as const)("are in files as Gambas %s reads them, if that is said", async (dialect) => {
+    const id = newId("bob");
+    put(id, "refs_in_value");
+    expect(await converted("sqlite", "file", "--gambas", dialect)).toMatchObject({ moved: 1 });
+    const image = imageAt(pathOf(id));
+    expect([dialectOf(image), layoutOf(image).hasReferences]).toEqual([dialect, true]);
+    // And the values in a database again.
+    const before = contentsOf(join(folder, "refs_in_value.db")).values.map(({ value }) => value);
+    expect(await converted("file", "sqlite", "--gambas", "3.18")).toMatchObject({ moved: 1 });
+    expect(contentsOf(databaseOf(id)).values.map(({ value }) => value)).toEqual(before);
   });
 
   test("are left where their ids are in use, where they are damaged, and where their time is over", async () => {

@@ -1,6 +1,6 @@
 // Databases of sessions that are shown: what is in them, also while another program is at work on one, and that nobody notices who looks.
 
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   copyFileSync,
@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { show } from "../../../../daemon/cli/sessions/show.ts";
 import { startDaemon } from "../../../../daemon/start.ts";
@@ -65,6 +66,13 @@ async function said(name: string, form: "text" | "json", type?: "sqlite"): Promi
 
 async function shown(name: string, type?: "sqlite"): Promise<Shown> {
   return JSON.parse(await said(name, "json", type)) as Shown;
+}
+
+/** The same by a process of its own, as an operator has it: this one may have the database open. */
+async function printed(name: string): Promise<string> {
+  const main = join(repository, "dist/daemon/main.js");
+  const { stdout } = await promisify(execFile)(process.execPath, [main, "show", name, "--json"]);
+  return stdout;
 }
 
 function put(name: string): void {
@@ -148,7 +156,8 @@ describeSqlite("a database of a session that is shown", () => {
       // Nobody of it is in the way of the other.
       const worker = await RawWorker.connect(daemon.socket);
       await worker.commit(id, { late: 1 });
-      expect((await shown(path)).keys.at(-1)).toEqual({ key: "late", type: "Integer", value: 1 });
+      const keys = (JSON.parse(await printed(path)) as Shown).keys;
+      expect(keys.at(-1)).toEqual({ key: "late", type: "Integer", value: 1 });
       await worker.commit(id, { late: 2 });
       await worker.close();
     } finally {
