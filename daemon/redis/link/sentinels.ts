@@ -10,13 +10,12 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { describeAddress, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
 import { Connection, type ConnectionOptions, ServerError, sentinelAt } from "../server/server.ts";
 import { type Configuration, isSame, newest, type Place, type View, viewOf } from "./configuration.ts";
+import { type Answer, type Answers, Round } from "./round.ts";
 
 export type Asking = Pick<ConnectionOptions, "answerMs" | "signals">;
 
 /** What each of them may take to answer. */
-const MAX_ANSWER_MS = 1_000;
-/** What those are still waited for that did not answer the last time. */
-const SILENT_ANSWER_MS = 250;
+const MAX_ANSWER_MS = 3_000;
 /** Between two looks while it is in doubt which server is the master. */
 export const DOUBT_MS = 250;
 
@@ -26,20 +25,14 @@ interface Followed {
   readonly place: Place;
 }
 
-interface Answers {
-  readonly views: readonly View[];
-  /** Those that have named no master, each with the reason. */
-  readonly failures: string;
-  /** Of one that will refuse the next time, too. */
-  readonly refusal: SessionError | undefined;
-}
-
 export class Sentinels {
   readonly #target: RedisTarget;
   #followed: Followed | undefined;
   #seenEpoch = Number.NEGATIVE_INFINITY;
-  /** Those that did not answer when they were last asked. */
+  /** Those that were waited for in vain the last time. */
   readonly #silent = new Set<RedisAddress>();
+  /** Questions without an answer so far: nobody is asked twice at a time. */
+  readonly #underWay = new Map<RedisAddress, Promise<Answer>>();
   /** So many there are, as far as they know themselves. */
   #known = 0;
 
@@ -117,39 +110,24 @@ export class Sentinels {
     return found;
   }
 
-  /** Resolves when all have answered or had their time, or one has said what need not be confirmed. */
   async #ask(how: Asking, isEnough: (view: View) => boolean): Promise<Answers> {
     const { addresses } = this.#target;
-    const views: View[] = [];
-    const failures = new Map(addresses.map((address) => [address, "has not answered yet"]));
-    let refusal: SessionError | undefined;
-    const askOne = async (address: RedisAddress): Promise<boolean> => {
-      const view = await this.#viewOf(address, how);
-      if (view instanceof Error) {
-        failures.set(address, view instanceof SessionError ? view.what : view.message);
-        if (view instanceof SessionError) refusal ??= view;
-        return false;
-      }
-      failures.delete(address);
-      views.push(view);
-      return isEnough(view);
-    };
-    const wasSilent = new Set(this.#silent);
-    await new Promise<void>((resolve, reject) => {
-      const asked = addresses.map((address) => ({ address, answer: askOne(address) }));
-      const prompt = asked.filter(({ address }) => !wasSilent.has(address));
-      for (const { answer } of asked) answer.then((isOver) => isOver && resolve(), reject);
-      const all = (some: typeof asked): Promise<unknown> => Promise.all(some.map(({ answer }) => answer));
-      Promise.all([all(prompt), delay(SILENT_ANSWER_MS)]).then(() => resolve(), reject);
-      all(asked).then(() => resolve(), reject);
-    });
-    const words = [...failures].map(([address, why]) => `${describeAddress(address)} (${why.replace(/\.$/, "")})`);
-    // What comes later is of no use to this one.
-    return { views: [...views], failures: words.join(", "), refusal };
+    const round = new Round(addresses, { wereSilent: new Set(this.#silent), isEnough });
+    const asked = addresses.map(async (address) => round.note(address, await this.#answerOf(address, how)));
+    const answers = await Promise.race([round.answers, Promise.all(asked).then(() => round.answers)]);
+    for (const address of answers.missing) this.#silent.add(address);
+    return answers;
   }
 
-  /** What one says, or why it says nothing: a SessionError where it will say nothing the next time either. */
-  async #viewOf(address: RedisAddress, how: Asking): Promise<View | ServerError | SessionError> {
+  #answerOf(address: RedisAddress, how: Asking): Promise<Answer> {
+    const underWay = this.#underWay.get(address);
+    if (underWay !== undefined) return underWay;
+    const answer = this.#askOne(address, how).finally(() => this.#underWay.delete(address));
+    this.#underWay.set(address, answer);
+    return answer;
+  }
+
+  async #askOne(address: RedisAddress, how: Asking): Promise<Answer> {
     try {
       const view = await viewAt(address, this.#target, how);
       this.#silent.delete(address);
@@ -205,8 +183,4 @@ function refusalOf(address: RedisAddress, error: ServerError): SessionError | un
 
 function away(what: string): ServerError {
   return new ServerError("refused", "AWAY", what);
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
