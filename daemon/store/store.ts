@@ -21,7 +21,7 @@ export interface Present {
   readonly image: Buffer;
 }
 
-/** Another program is at this session right now. */
+/** Another program is at this session right now: the message says so in words, for whoever is refused because it stays. */
 export class StoreBusy extends Error {
   constructor(what: string) {
     super(what);
