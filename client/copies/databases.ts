@@ -57,8 +57,10 @@ const pair = new Int32Array(HEAD_PAIR_WORDS);
 const bytes = new Uint8Array(pair.buffer);
 
 /**
- * The files of a database, kept open. Both still have their names as long as the number of their names is 1, which a removal changes, and a rename over them.
- * Nobody is to rename the directory or to make links: the names are looked at again once a second.
+ * The files of a database, kept open. The log still has its name as long as the number of its names is 1, which a removal changes, and a rename over it. The
+ * database has its own as long: the last program that closes it removes the log and not the database, `Unique` of Gambas removes both, and we commit before we
+ * do. What somebody does by hand is noticed within a second, when both names are looked at again: a database that is removed without its log, a
+ * directory that is renamed, a link.
  */
 export class OpenDatabase implements Kept {
   readonly ino: number;
@@ -66,6 +68,7 @@ export class OpenDatabase implements Kept {
   readonly #database: number;
   readonly #log: number;
   readonly #logIno: number;
+  /** When their names were looked at last. */
   #lookedMs = Number.NEGATIVE_INFINITY;
   #wasUsed = true;
   #isOpen = true;
@@ -89,25 +92,29 @@ export class OpenDatabase implements Kept {
     }
   }
 
-  /** Whether these still are the files of that name. */
-  isNamed(nowMs: number): boolean {
+  /** Reads the head, and looks whether these still are the files of that name. */
+  look(nowMs: number): boolean {
     this.#wasUsed = true;
     if (!this.#isOpen) return false;
-    if (Math.abs(nowMs - this.#lookedMs) < LOOK_AGAIN_MS)
-      return fstatSync(this.#log).nlink === 1 && fstatSync(this.#database).nlink === 1;
-    this.#lookedMs = nowMs;
-    const isSame = (path: string, ino: number): boolean => lstatSync(path, QUIETLY)?.ino === ino;
-    return isSame(this.#path, this.ino) && isSame(`${this.#path}-shm`, this.#logIno);
+    if (!readPair(this.#log)) pair.fill(0);
+    if (Math.abs(nowMs - this.#lookedMs) >= LOOK_AGAIN_MS) {
+      const isNamed = (path: string, ino: number): boolean => lstatSync(path, QUIETLY)?.ino === ino;
+      if (!isNamed(this.#path, this.ino) || !isNamed(`${this.#path}-shm`, this.#logIno)) return false;
+      this.#lookedMs = nowMs;
+    }
+    return fstatSync(this.#log).nlink === 1;
   }
 
-  isIn({ ino, head }: DatabaseState): boolean {
-    return head !== undefined && ino === this.ino && readPair(this.#log) && isHeadIn(pair, head);
+  /** Whether the look that was just made has found this state. The order is that of `stateByName`. */
+  isIn({ ino, head, ctimeMs }: DatabaseState): boolean {
+    if (head === undefined || ino !== this.ino || !isHeadIn(pair, head)) return false;
+    return ctimeMs === 0 || fstatSync(this.#database).ctimeMs === ctimeMs;
   }
 
-  /** Undefined where the head alone does not tell. */
-  get state(): DatabaseState | undefined {
-    const head = readPair(this.#log) ? headIn(pair) : undefined;
-    return head !== undefined && namesState(head) ? { ino: this.ino, head, ctimeMs: 0 } : undefined;
+  /** What the look that was just made has found, at that time. */
+  stateAt(nowMs: number): DatabaseState | undefined {
+    const head = headIn(pair);
+    return head === undefined ? undefined : stateOf(fstatSync(this.#database), head, nowMs);
   }
 
   takeUse(): boolean {
@@ -156,13 +163,13 @@ export class Databases {
     const { state, database } = copy;
     if (state === undefined || !this.#mayLook) return false;
     try {
-      if (database !== undefined && state.ctimeMs === 0) {
-        if (database.isNamed(nowMs)) return database.isIn(state);
+      if (database !== undefined) {
+        if (database.look(nowMs)) return database.isIn(state);
         this.close(copy);
       }
       if (!isInByName(copy.path, state)) return false;
       copy.looks += 1;
-      if (copy.looks >= LOOKS_BEFORE_OPEN && state.ctimeMs === 0 && copy.database === undefined) this.#keepOpen(copy);
+      if (copy.looks >= LOOKS_BEFORE_OPEN && state.head !== undefined) this.#keepOpen(copy);
       return true;
     } catch {
       // Whatever the system error: it costs a question.
@@ -174,8 +181,7 @@ export class Databases {
   look(path: string, database: OpenDatabase | undefined, nowMs: number): DatabaseState | undefined {
     if (!this.#mayLook) return undefined;
     try {
-      const state = database?.isNamed(nowMs) === true ? database.state : undefined;
-      return state ?? stateByName(path, nowMs);
+      return database?.look(nowMs) === true ? database.stateAt(nowMs) : stateByName(path, nowMs);
     } catch {
       // Whatever the system error: the next look may tell.
       return undefined;
@@ -228,8 +234,14 @@ function stateByName(path: string, nowMs: number): DatabaseState | undefined {
   const head = isThere ? headIn(pair) : undefined;
   if (isThere ? head === undefined : hasLog(path)) return undefined;
   const stat = lstatSync(path, QUIETLY);
-  if (stat === undefined) return undefined;
-  const { ino, ctimeMs } = stat;
+  return stat && stateOf(stat, head, nowMs);
+}
+
+function stateOf(
+  { ino, ctimeMs }: { readonly ino: number; readonly ctimeMs: number },
+  head: Int32Array | undefined,
+  nowMs: number,
+): DatabaseState | undefined {
   if (head !== undefined && namesState(head)) return { ino, head, ctimeMs: 0 };
   return nowMs - ctimeMs >= TICK_MS ? { ino, head, ctimeMs } : undefined;
 }

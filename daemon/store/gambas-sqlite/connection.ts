@@ -18,9 +18,9 @@ import { markOf, type Revisions } from "./revisions.ts";
 import { MAKE_TABLES, Statements } from "./schema.ts";
 
 /** Pages of the log after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it. */
-const LOG_PAGES = 32;
-/** Memory for pages of one database. */
-const CACHE_KIB = 256;
+const LOG_PAGES = 64;
+/** Pages of one database in memory: a small session has 5. Others read what the system has in memory, too. */
+const CACHED_PAGES = 8;
 
 /** What all connections of an engine have in common. */
 export interface Surroundings {
@@ -116,17 +116,19 @@ export class Connection {
   #begin(): void {
     const { isDurable } = this.#around;
     // As Gambas' own connections: a kill of any process loses nothing that was committed. A loss of power may, where nobody asked for more.
-    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`;
-    translated(this.named, () => this.#database.exec(pragmas));
+    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = ${CACHED_PAGES}`;
+    // With its first page SQLite has taken memory for 20.
+    translated(this.named, () => this.#database.exec(`${pragmas}; PRAGMA shrink_memory`));
   }
 
   #make(changes: Changes, mtimeMs: number): void {
     this.#enter("beginToWrite");
+    if (this.#around.guard !== undefined) this.#openSlots();
     this.#database.exec(MAKE_TABLES);
     this.#apply(changes);
     this.#commit(mtimeMs);
-    // Nobody else has it yet: its file is whole from the first moment, as one that Gambas has made.
-    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    // Nobody else has it yet: its file is whole from the first moment, as one that Gambas has made. The log keeps its frames, and so a head that tells its state.
+    this.#database.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
   /** The state it is in now. @throws StoreBusy; SessionError ERR_UNREADABLE. */

@@ -69,7 +69,7 @@ async function readerOf(id: string, n = 1): Promise<Client> {
   return client;
 }
 
-/** The same, and has the files open: for that the log needs a frame. */
+/** The same, and has the files open, of a log with a frame. */
 async function keeperOf(id: string, n = 1): Promise<Client> {
   const client = await readerOf(id, n);
   const handle = await client.open(id);
@@ -219,9 +219,9 @@ describeSqlite("a worker's copy of a session in a database", () => {
     const readers = [await keeperOf(id), await keeperOf(other)] as const;
     await commit(readers[0], id, 2);
     expect(await Promise.all([read(readers[0], id), read(readers[1], other)])).toEqual([2, 2]);
-    // As `Unique` of a Gambas program: without a lock, and nothing but the database itself.
+    // As `Unique` of a Gambas program does it, without a lock.
     await keeperOf(id, 2);
-    unlinkSync(pathOf(id));
+    for (const ending of ["", "-wal", "-shm"]) unlinkSync(pathOf(id) + ending);
     expect(await Promise.all([read(readers[0], id), read(readers[1], other)])).toEqual([undefined, undefined]);
     const next = await make();
     const reader = await keeperOf(next);
@@ -241,13 +241,17 @@ describeSqlite("a worker's copy of a session in a database", () => {
     expect(reader.current(id)).toBeUndefined();
   });
 
-  it("is not believed when the directory was renamed, from the next second on", async () => {
-    const id = await make();
-    const reader = await keeperOf(id);
-    renameSync(join(root, "session"), join(root, "aside"));
+  it("is not believed when a database was removed alone, or the directory renamed, from the next second on", async () => {
+    const [id, other] = [await make(), await make()];
+    const readers = [await keeperOf(id), await keeperOf(other)] as const;
     const nowMs = Date.now();
+    unlinkSync(pathOf(id));
     vi.spyOn(Date, "now").mockReturnValue(nowMs + 1_000);
-    expect(reader.current(id)).toBeUndefined();
+    expect([readers[0].current(id), readers[1].current(other)]).toEqual([undefined, expect.anything()]);
+    renameSync(join(root, "session"), join(root, "aside"));
+    expect(readers[1].current(other)).toBeDefined();
+    vi.spyOn(Date, "now").mockReturnValue(nowMs + 2_000);
+    expect(readers[1].current(other)).toBeUndefined();
     renameSync(join(root, "aside"), join(root, "session"));
   });
 
@@ -285,7 +289,11 @@ describeSqlite("a worker's copy of a session in a database", () => {
   it("would be stale if files that are kept open were believed without their names", async () => {
     const id = await make();
     const reader = await keeperOf(id);
-    const naive = vi.spyOn(OpenDatabase.prototype, "isNamed").mockReturnValue(true);
+    const { look } = OpenDatabase.prototype;
+    const naive = vi.spyOn(OpenDatabase.prototype, "look").mockImplementation(function (this: OpenDatabase, nowMs) {
+      look.call(this, nowMs);
+      return true;
+    });
     await closeInDaemon(id);
     await outsider.call("open", pathOf(id));
     await outsider.call("run", saveOf(2));
