@@ -13,6 +13,8 @@ interface TypeRow {
   readonly fileName: ((id: string) => string) | undefined;
   /** What tells workers whether their copies are current, where the daemon says a directory: a stat, or the log of a database. */
   readonly copiesBy: "stat" | "log" | undefined;
+  /** All values of a session are in one dialect; else each is in that of the program that put it there. */
+  readonly hasDialect: boolean;
   /** Settings without which no daemon can begin, with what each is for. */
   readonly needs: Readonly<Record<string, string>>;
   /** Settings that mean something to this type and not to every other one. */
@@ -35,6 +37,7 @@ export const TYPES = {
     isInFiles: true,
     fileName: (id) => id,
     copiesBy: "stat",
+    hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],
@@ -46,6 +49,7 @@ export const TYPES = {
     isInFiles: true,
     fileName: databaseName,
     copiesBy: "log",
+    hasDialect: false,
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
@@ -57,6 +61,7 @@ export const TYPES = {
     isInFiles: false,
     fileName: undefined,
     copiesBy: undefined,
+    hasDialect: true,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
     durabilities: ["file", "replica"],
@@ -69,6 +74,7 @@ export const TYPES = {
     isInFiles: false,
     fileName: undefined,
     copiesBy: undefined,
+    hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],

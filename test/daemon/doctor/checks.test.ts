@@ -118,6 +118,16 @@ const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: string, reme
   ],
   "redis/forgets": [redis({ keepsLog: false }), "keeps no log of writes", "redis-cli CONFIG SET appendonly yes"],
   "redis/lags": [redis({ replicaLagBytes: 5e6 }), "is behind, so a failover would lose", "durability replica"],
+  "redis/sentinels-away": [
+    redis({ sentinels: { named: 3, answering: 2, known: 3 } }),
+    "has Sentinels that do not answer: redis://db:6379 (2 of 3)",
+    "as long as half",
+  ],
+  "redis/sentinels-unnamed": [
+    redis({ sentinels: { named: 1, answering: 1, known: 3 } }),
+    "has Sentinels that are not named: redis://db:6379 (1 of 3)",
+    "Name all of them",
+  ],
   "file system/read-only": [{ disk: { options: ["relatime", "ro"] } }, "/ is mounted read-only", "remount,rw /"],
   "file system/of-windows": [{ disk: { type: "vfat" } }, "vfat takes no colons", "--root DIR"],
   "file system/network": [{ disk: { type: "nfs4" } }, "reaches over a network", "--root DIR"],
