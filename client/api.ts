@@ -216,7 +216,7 @@ export interface DaemonStatus {
   readonly protocol: number;
   readonly pid: number;
   readonly root: string;
-  /** Where it keeps sessions: "file", "redis", "memory". */
+  /** Where it keeps sessions: "file", "sqlite", "redis", "memory". */
   readonly type: string;
   readonly durability: string;
   readonly uptimeSeconds: number;

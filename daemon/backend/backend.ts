@@ -158,7 +158,7 @@ export interface SessionCalls {
 
 /** What keeps the sessions of a daemon, from its election until it leaves. */
 export interface Backend extends SessionCalls {
-  /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
+  /** The directory of the files by which workers find out themselves whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
   /** The version table (`protocol/version-table.ts`) by which workers know the same where sessions are in no files. Undefined: they have to ask. */
   readonly versions?: string | undefined;

@@ -234,8 +234,13 @@ export function overtaken(id: string): SessionError {
   return new SessionError("ERR_CONFLICT", what);
 }
 
-export function busy(id: string, waitedMs: number): SessionError {
-  const what = `The lock of session ${id} has been held by another program for ${waitedMs} ms; nothing was written.`;
+/** @param why in words, where it is no lock of ours that is held. */
+export function busy(id: string, waitedMs: number, why?: string): SessionError {
+  const reason =
+    why === undefined
+      ? `The lock of session ${id} has been held by another program for ${waitedMs} ms`
+      : `Session ${id} could not be used for ${waitedMs} ms (${why})`;
+  const what = `${reason}; nothing was written.`;
   return new SessionError("ERR_SESSION_BUSY", what);
 }
 

@@ -63,8 +63,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly programs = undefined;
   readonly flushes = undefined;
   readonly watch = undefined;
-  /** Workers ask: what a stat tells of a database changes with its checkpoints, not with its commits. */
-  readonly directory = "";
+  readonly directory: string;
   readonly recovery = this;
   readonly fileSystem: { readonly report: { readonly guard: boolean }; readonly lacks: readonly string[] };
   readonly #sessions: string;
@@ -73,7 +72,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #connections: Connections;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
-    this.#sessions = join(root, "session");
+    this.directory = join(root, "session");
+    this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
     this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
