@@ -73,6 +73,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   sizeOf(id: string): number | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
+  /** Names that sessions could have of which no id is known or allowed: one that is too long, say. Undefined: there are none. */
+  readonly strangers: (() => AsyncIterable<string>) | undefined;
   /** Writes `image` aside, or prepares to write it over what it will replace: `existing`, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Present | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
