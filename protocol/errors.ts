@@ -93,7 +93,8 @@ export const ERRORS = {
   },
   ERR_STORE: {
     text: "The session could not be read from the store, or not written to it; nothing that was acknowledged is lost.",
-    remedy: "Look at the system error in the message; for files: space, quota, permissions, open files.",
+    remedy:
+      "Look at the error in the message. With files it is space, quota, permissions or open files; with Redis the server or the network, and gambas-sessiond doctor --type redis looks at them.",
     isRetryable: true,
   },
   ERR_BAD_ROOT: {

@@ -51,6 +51,8 @@ const STATE = {
   mtimeMs: float,
   startupMs: float,
   image: optional(bytes),
+  /** Of a database: the head of its log in that state (`protocol/log-head.ts`), where the daemon has just made it. */
+  head: omittable(bytes),
 };
 
 const SHARE = mapOf({ key: text, object: uint, otherKey: text, otherObject: uint }, {});
@@ -240,7 +242,7 @@ export type RequestOf<N extends OperationName> = Message<(typeof OPERATIONS)[N][
 export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["response"]>;
 /** The fields of a call as its caller gives them. */
 export type CallOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["request"]>;
-export type State = Message<typeof STATE>;
+export type State = Omit<Message<typeof STATE>, "head"> & { readonly head?: Buffer | null | undefined };
 export type ListedSession = ResponseOf<"list">["sessions"][number];
 /** The fields of an answer as its handler gives them. */
 export type AnswerOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["response"]>;

@@ -133,6 +133,8 @@ export interface ServerFacts {
   readonly keepsLog?: boolean;
   readonly replicas?: number;
   readonly replicaLagBytes?: number;
+  /** Those that know which server it is: how many are named, how many of these answer, how many there are as far as they know. */
+  readonly sentinels?: { readonly named: number; readonly answering: number; readonly known: number };
 }
 
 export type RedisFacts =

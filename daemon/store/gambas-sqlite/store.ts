@@ -59,8 +59,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly programs = undefined;
   readonly flushes = undefined;
   readonly watch = undefined;
-  /** Workers ask: what a stat tells of a database changes with its checkpoints, not with its commits. */
-  readonly directory = "";
+  readonly directory: string;
   readonly recovery = this;
   readonly fileSystem: { readonly report: { readonly guard: boolean }; readonly lacks: readonly string[] };
   readonly #sessions: string;
@@ -69,7 +68,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #connections: Connections;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
-    this.#sessions = join(root, "session");
+    this.directory = join(root, "session");
+    this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
     this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
@@ -176,13 +176,21 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   remove(id: string): void {
     const stat = this.#lookAt(id);
     try {
-      if (stat !== undefined) this.#connections.get(id, stat.ino)?.empty(() => this.#removeNames(id));
+      if (stat !== undefined) this.#connections.get(id, stat.ino)?.empty(undefined, () => this.#removeNames(id));
     } catch (error) {
       // Whatever else the error: an end needs nothing that can be read or written.
       if (error instanceof StoreBusy) throw error;
     }
     this.#connections.close(id);
     this.#removeNames(id);
+  }
+
+  /** @throws StoreBusy while a program is inside a transaction; SQLite's error. */
+  removeUnchanged(id: string, existing: Revision): boolean {
+    const connection = this.#connections.find(id, this.#lookAt(id)?.ino);
+    if (connection?.empty(existing, () => this.#removeNames(id)) !== true) return false;
+    this.#connections.close(id);
+    return true;
   }
 
   #removeNames(id: string): void {
@@ -225,13 +233,14 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
       if (!isCode(error, "ERR_UNREADABLE")) throw error;
       return false;
     } finally {
-      if (replaced === undefined && this.#isUnfinished(id, stat)) this.#removeNames(id);
+      if (replaced === undefined && this.isUnfinished(id)) this.#removeNames(id);
     }
   }
 
   /** What a kill leaves while a database is made: no byte of it, or no table. */
-  #isUnfinished(id: string, stat: Stats): boolean {
-    if (!stat.isFile()) return false;
+  isUnfinished(id: string): boolean {
+    const stat = this.#lookAt(id);
+    if (stat?.isFile() !== true) return false;
     if (stat.size === 0) return true;
     try {
       return this.#connections.glance(id, stat.ino, (connection) => connection.isEmpty) === true;

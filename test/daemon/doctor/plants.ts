@@ -129,6 +129,16 @@ export const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: strin
   ],
   "redis/forgets": [redis({ keepsLog: false }), "keeps no log of writes", "redis-cli CONFIG SET appendonly yes"],
   "redis/lags": [redis({ replicaLagBytes: 5e6 }), "is behind, so a failover would lose", "durability replica"],
+  "redis/sentinels-away": [
+    redis({ sentinels: { named: 3, answering: 2, known: 3 } }),
+    "has Sentinels that do not answer: redis://db:6379 (2 of 3)",
+    "as long as half",
+  ],
+  "redis/sentinels-unnamed": [
+    redis({ sentinels: { named: 1, answering: 1, known: 3 } }),
+    "has Sentinels that are not named: redis://db:6379 (1 of 3)",
+    "Name all of them",
+  ],
   "sqlite/no-library": [
     { ...sqlite({ library: { lacks: { why: "It needs SQLite", command: "npm install it" } } }), ...NONE },
     "It needs SQLite.",
