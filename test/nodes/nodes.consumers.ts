@@ -197,23 +197,27 @@ describe.each(NODES)("under Node %s", (version) => {
     expect((await sessiond("stop", ...places)).code).toBe(0);
   });
 
-  it("our own tests of what depends on its inside pass, and none is skipped", async () => {
-    const report = join(home, `${version}.json`);
-    const vitest = join(repository, "node_modules/vitest/vitest.mjs");
-    // Each file has a process of its own, as everywhere: its client and its type are no other file's.
-    const how = ["--maxWorkers=1", "--reporter=json", `--outputFile=${report}`];
-    const { stdout, stderr } = await run(join(bin, "node"), [vitest, "run", ...how, ...OF_NODES_INSIDE], {
-      cwd: repository,
-      env: outsideOfVitest(withPath(bin)),
-    });
-    const seen = JSON.parse(readFileSync(report, "utf8"));
-    expect([seen.success, seen.numFailedTests, seen.numPendingTests], `${stdout}${stderr}`).toEqual([true, 0, 0]);
-    expect(seen.numPassedTests).toBeGreaterThan(800);
-    const names: readonly string[] = seen.testResults.flatMap(({ assertionResults }: Reported) =>
-      assertionResults.map(({ fullName }) => fullName),
-    );
-    expect(names.filter((name) => name.includes("the engine gambas-sqlite")).length).toBeGreaterThan(15);
-  });
+  it(
+    "our own tests of what depends on its inside pass, and none is skipped",
+    async () => {
+      const report = join(home, `${version}.json`);
+      const vitest = join(repository, "node_modules/vitest/vitest.mjs");
+      // Each file has a process of its own, as everywhere: its client and its type are no other file's.
+      const how = ["--maxWorkers=1", "--reporter=json", `--outputFile=${report}`];
+      const { stdout, stderr } = await run(join(bin, "node"), [vitest, "run", ...how, ...OF_NODES_INSIDE], {
+        cwd: repository,
+        env: outsideOfVitest(withPath(bin)),
+      });
+      const seen = JSON.parse(readFileSync(report, "utf8"));
+      expect([seen.success, seen.numFailedTests, seen.numPendingTests], `${stdout}${stderr}`).toEqual([true, 0, 0]);
+      expect(seen.numPassedTests).toBeGreaterThan(800);
+      const names: readonly string[] = seen.testResults.flatMap(({ assertionResults }: Reported) =>
+        assertionResults.map(({ fullName }) => fullName),
+      );
+      expect(names.filter((name) => name.includes("the engine gambas-sqlite")).length).toBeGreaterThan(15);
+    },
+    PATIENCE_MS,
+  );
 });
 
 describe("a Node that is too old", () => {
