@@ -100,6 +100,8 @@ export interface AdoptOptions {
   readonly cookieName?: string;
   /** Remove each old session once it was taken over. Default false: it stays until it expires, as the way back. */
   readonly remove?: boolean;
+  /** Keep what express-session knew of each cookie, as the key `cookie`: the drop-in shows it in `req.session.cookie`. Default false; in the drop-in true. */
+  readonly keepCookie?: boolean;
 }
 
 /** @typeParam Request what the framework makes of a request, `express.Request` say. */
@@ -183,6 +185,7 @@ const ADOPT_CHECKS: Checks<AdoptOptions> = {
   prefix: [isText, "text"],
   cookieName: [(value) => isText(value) && COOKIE_NAME.test(value), "a token of RFC 6265"],
   remove: BOOLEAN,
+  keepCookie: BOOLEAN,
 };
 
 function isSecret(value: unknown): boolean {

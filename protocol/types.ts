@@ -11,6 +11,8 @@ interface TypeRow {
   readonly isInFiles: boolean;
   /** The name of a session's file in `session/`; undefined where sessions have none. */
   readonly fileName: ((id: string) => string) | undefined;
+  /** All values of a session are in one dialect; else each is in that of the program that put it there. */
+  readonly hasDialect: boolean;
   /** Settings without which no daemon can begin, with what each is for. */
   readonly needs: Readonly<Record<string, string>>;
   /** Settings that mean something to this type and not to every other one. */
@@ -32,6 +34,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: true,
     fileName: (id) => id,
+    hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],
@@ -42,6 +45,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: true,
     fileName: databaseName,
+    hasDialect: false,
     needs: {},
     own: OF_LOCAL_STORES,
     durabilities: ["file", "fsync"],
@@ -52,6 +56,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: false,
     fileName: undefined,
+    hasDialect: true,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
     durabilities: ["file", "replica"],
@@ -63,6 +68,7 @@ export const TYPES = {
     use: "tests",
     isInFiles: false,
     fileName: undefined,
+    hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,
     durabilities: ["file", "fsync"],

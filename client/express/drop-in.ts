@@ -50,13 +50,14 @@ export function session(
 
 /** The options of the middleware that the drop-in stands on. */
 function siteOptions(options: ExpressSessionOptions): SessionOptions {
-  const { name, key, proxy, timeout, prefix, onError, cookie } = options;
+  const { name, key, proxy, timeout, prefix, onError, cookie, secret, adopt } = options;
   const connect: Record<string, unknown> = {};
   for (const option of Object.keys(CONNECT_CHECKS) as (keyof ConnectOptions)[]) connect[option] = options[option];
   const { path, secure } = typeof cookie === "object" ? cookie : {};
+  const cookieName = name ?? key ?? DEFAULT_NAME;
   return {
     ...connect,
-    cookieName: name ?? key ?? DEFAULT_NAME,
+    cookieName,
     trustProxy: proxy === true,
     // Rules of browsers are checked by these.
     ...(path !== undefined && { cookiePath: path }),
@@ -64,6 +65,8 @@ function siteOptions(options: ExpressSessionOptions): SessionOptions {
     ...(timeout !== undefined && { timeout }),
     ...(prefix !== undefined && { prefix }),
     ...(onError !== undefined && { onError }),
+    // Of what type a secret is, adopt says.
+    ...(adopt !== undefined && { adopt: { secret: secret as string, cookieName, ...adopt, keepCookie: true } }),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { BOOLEAN, type Check, type Checks, checkOptions, isAmount, isRecord, isText } from "../checks.ts";
-import type { SessionOptions } from "../options.ts";
+import type { AdoptOptions, SessionOptions } from "../options.ts";
 import { CONNECT_CHECKS, type ConnectOptions, SESSION_CHECKS } from "../options.ts";
 import type { CookieOptions } from "./store/store.ts";
 
@@ -10,7 +10,7 @@ type Secret = string | NodeJS.ArrayBufferView | readonly (string | NodeJS.ArrayB
 
 export interface ExpressSessionOptions<Request = IncomingMessage> extends ConnectOptions {
   /**
-   * Not needed, and without effect: nothing is signed. An id has 96 random bits and is looked up, so that nobody can make one up. The signed
+   * Not needed, and without effect but for `adopt`: nothing is signed. An id has 96 random bits and is looked up, so that nobody can make one up. The signed
    * cookie (`s:…`) of an express-session that was there before names no session here.
    */
   readonly secret?: Secret | undefined;
@@ -32,6 +32,11 @@ export interface ExpressSessionOptions<Request = IncomingMessage> extends Connec
   readonly unset?: "keep" | "destroy" | undefined;
   /** Believe X-Forwarded-Proto and X-Forwarded-For. Default: what Express says in `req.secure`. */
   readonly proxy?: boolean | undefined;
+  /**
+   * With type "redis": take over sessions that connect-redis keeps in the same Redis, each when its visitor comes for the first time. What is not
+   * said is that of the drop-in: its `secret`, its `name`. Default: those visitors begin anew.
+   */
+  readonly adopt?: Partial<AdoptOptions> | undefined;
   /** Prefix of new ids. Default: the client's IP address. */
   readonly prefix?: SessionOptions["prefix"] | undefined;
   /** Told of every failure to read or save a session. */
@@ -59,6 +64,7 @@ const CHECKS: Checks<Own> = {
   unset: [(value) => value === "keep" || value === "destroy", '"keep" or "destroy"'],
   proxy: BOOLEAN,
   timeout: [isAmount, "a number of seconds"],
+  adopt: [isRecord, "an object"],
   prefix: SESSION_CHECKS.prefix,
   onError: SESSION_CHECKS.onError,
 };

@@ -47,12 +47,20 @@ export class Adoption {
   readonly #prefix: string;
   readonly #cookieName: string;
   readonly #removes: boolean;
+  readonly #keepsCookie: boolean;
 
-  constructor({ secret, prefix = "sess:", cookieName = "connect.sid", remove = false }: AdoptOptions) {
+  constructor({
+    secret,
+    prefix = "sess:",
+    cookieName = "connect.sid",
+    remove = false,
+    keepCookie = false,
+  }: AdoptOptions) {
     this.#secrets = typeof secret === "string" ? [secret] : secret;
     this.#prefix = prefix;
     this.#cookieName = cookieName;
     this.#removes = remove;
+    this.#keepsCookie = keepCookie;
   }
 
   /** @throws SessionError ERR_BAD_OPTION for a type in whose place no other package keeps sessions. */
@@ -79,7 +87,7 @@ export class Adoption {
     if (found.contents !== undefined || found.problem !== undefined) return found;
     try {
       const json = await client.adoptable(claim.id, claim.key);
-      const old = json === undefined ? undefined : oldSessionIn(json);
+      const old = json === undefined ? undefined : oldSessionIn(json, this.#keepsCookie);
       if (old === undefined) return {};
       if (!(await create(claim.id, old, client))) return await client.find(claim.id);
       await client.noteAdopted(claim.id, claim.key, this.#removes);
@@ -105,10 +113,12 @@ interface OldSession {
   readonly values: ReadonlyMap<string, unknown>;
   /** How long it lives after each use; undefined: its cookie does not say. */
   readonly seconds: number | undefined;
+  /** What was known of the cookie is among the values: who shows that sends the cookie as well. */
+  readonly hasCookie: boolean;
 }
 
 /** @throws SessionError ERR_UNREADABLE for what express-session has not written. */
-function oldSessionIn(json: Buffer): OldSession | undefined {
+function oldSessionIn(json: Buffer, keepsCookie: boolean): OldSession | undefined {
   let session: unknown;
   try {
     session = JSON.parse(json.toString());
@@ -125,15 +135,16 @@ function oldSessionIn(json: Buffer): OldSession | undefined {
   const values = new Map(Object.entries(session).filter(([key, value]) => key !== "cookie" && value !== null));
   if (values.size === 0) return undefined;
   const seconds = typeof originalMaxAge === "number" ? Math.max(1, Math.ceil(originalMaxAge / 1000)) : undefined;
-  return { values, seconds };
+  if (keepsCookie) values.set("cookie", session.cookie);
+  return { values, seconds, hasCookie: keepsCookie };
 }
 
 /** False where there is or was one of this id. @throws SessionError ERR_BAD_KEY, ERR_BAD_VALUE, ERR_STORE … */
-async function create(id: string, { values, seconds }: OldSession, client: Client): Promise<boolean> {
+async function create(id: string, { values, seconds, hasCookie }: OldSession, client: Client): Promise<boolean> {
   const handle = client.create({ id, ...(seconds === undefined ? {} : { timeoutSeconds: seconds }) });
   for (const [key, value] of values) handle.set(key, value);
   // Browsers have kept the old cookie so long after each use.
-  if (seconds !== undefined) handle.cookieMaxAge = "timeout";
+  if (seconds !== undefined && !hasCookie) handle.cookieMaxAge = "timeout";
   try {
     await handle.save();
     return true;

@@ -192,9 +192,9 @@ export class Exchange implements RequestContext, Birthplace {
     return this.site.client;
   }
 
-  /** The id that the request came with, if it names a session. */
+  /** The id that the request came with, if it names a session. Of one that was taken over the browser does not know it yet. */
   get foundId(): string | null {
-    return this.#visit.id;
+    return this.#visit.isNews ? null : this.#visit.id;
   }
 
   get sessionId(): string | null {

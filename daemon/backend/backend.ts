@@ -6,7 +6,7 @@ import type { CommitOptions, ListedSession, State } from "../../protocol/wire/wi
 import type { Config } from "../config.ts";
 import type { Log, Metrics } from "../report/report.ts";
 
-export type { Found, Held, Holdings, OpenHoldings } from "./holdings.ts";
+export type { Found, Held, Holdings, Lending, Lent, OpenHoldings } from "./holdings.ts";
 
 /** Commits of one connection that may wait at once: the wire lets no more through, and a backend remembers more that were applied. */
 export const MAX_COMMITS_IN_FLIGHT = 32_768;

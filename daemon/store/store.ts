@@ -79,6 +79,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined;
   /** Ends the session; nothing of it stays. Removing what is not there is no error. */
   remove(id: string): void;
+  /** The same where it still is in this state; false: it is not, and nothing was done. Undefined: its lock keeps everybody from changing it. */
+  readonly removeUnchanged: ((id: string, existing: Revision) => boolean) | undefined;
   /** No program brings back a session that was removed, whatever it had loaded: so one may go before anybody has noted that. */
   readonly staysGone: boolean;
   close(): void;
@@ -154,6 +156,8 @@ export interface Recovery {
    * if another program has saved since. Nobody was told of it, and whoever asked for it asks again.
    */
   wasPublished(attempt: Attempt): boolean;
+  /** Whether what lies under this id is what a kill has left of a session that was being made: nobody was ever told of it. */
+  isUnfinished(id: string): boolean;
   /** Deletes all that an earlier daemon left lying aside, after `wasPublished` has been asked of it. */
   removeLeftovers(): void;
   /** After `close`: nothing of ours stays aside. */

@@ -49,6 +49,7 @@ export function importsOf(path: string, code: string): readonly Import[] {
 
 function targetOf(path: string, specifier: string): string {
   if (specifier.startsWith("node:")) return "node";
-  if (!specifier.startsWith(".")) return specifier;
+  // A door of a package is that package, but for ours.
+  if (!specifier.startsWith(".")) return specifier.startsWith("msgpackr/") ? "msgpackr" : specifier;
   return posix.join(posix.dirname(path), specifier).replace(/\.[tj]s$/, "");
 }

@@ -31,6 +31,8 @@ export interface Surroundings {
   readonly revisions: Revisions;
   /** Each commit is flushed to the disk. */
   readonly isDurable: boolean;
+  /** A load gives no database a log that has none: for those who look at each once, and may leave it as it is. */
+  readonly leavesMode: boolean;
 }
 
 /** A database by the id of its session. */
@@ -225,15 +227,20 @@ export class Connection {
     });
   }
 
-  /** Empties it, for programs that have it loaded, and takes its names away while nobody else can write. */
-  empty(removeNames: () => void): void {
-    this.#write(undefined, () => {
+  /**
+   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write.
+   *
+   * @param existing the state in which it must still be; undefined: any. False: it is not, and nothing was done.
+   */
+  empty(existing: Revision | undefined, removeNames: () => void): boolean {
+    const isDone = this.#write(existing, () => {
       this.#statements.of("empty").run();
       this.#statements.of("timeout").run(0);
       removeNames();
       this.#leave();
-      return undefined;
+      return true;
     });
+    return isDone === true;
   }
 
   /**
@@ -279,7 +286,7 @@ export class Connection {
 
   /** At its first load, as Gambas does; one that is damaged stays as it is, and so does one that cannot be written now. */
   #toLogIfPossible(): void {
-    if (this.#isLogged) return;
+    if (this.#isLogged || this.#around.leavesMode) return;
     this.#config();
     this.#statements.of("values");
     try {

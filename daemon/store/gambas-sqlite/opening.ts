@@ -1,4 +1,4 @@
-// Puts the engine together: the library of this process, the guard, and what is said where there is none.
+// The door of the engine. Puts it together: the library of this process, the guard, and what is said where there is none.
 
 import type { Dialect } from "../../../protocol/image/image.ts";
 import type { Log } from "../../report/report.ts";
@@ -8,17 +8,22 @@ import { findLibrary } from "./library.ts";
 import { Revisions } from "./revisions.ts";
 import { GambasSqliteStore } from "./store.ts";
 
+export { readDatabase } from "./snapshot.ts";
+
 export interface OpeningOptions {
   readonly root: string;
   readonly gambas: "auto" | Dialect;
   /** Databases that are kept open; each takes up to four descriptors. */
   readonly openSessions: number;
   readonly durability: string;
+  /** As `Surroundings` has it. */
+  readonly leavesMode?: boolean;
   readonly log: Pick<Log, "info" | "warn">;
 }
 
 /** @throws SessionError ERR_BAD_OPTION where this process has no SQLite, with the command that installs one. */
-export function openGambasSqlite({ root, gambas, openSessions, durability, log }: OpeningOptions): GambasSqliteStore {
+export function openGambasSqlite(options: OpeningOptions): GambasSqliteStore {
+  const { root, gambas, openSessions, durability, leavesMode = false, log } = options;
   const library = findLibrary();
   const found = findGuard();
   const guard = typeof found === "string" ? undefined : found;
@@ -28,7 +33,7 @@ export function openGambasSqlite({ root, gambas, openSessions, durability, log }
   const dialect = new DialectInUse({ setting: gambas, sessions: `${root}/session`, log });
   return new GambasSqliteStore({
     root,
-    around: { library, guard, isAlone, revisions: new Revisions(), isDurable: durability === "fsync" },
+    around: { library, guard, isAlone, revisions: new Revisions(), isDurable: durability === "fsync", leavesMode },
     lacks: typeof found === "string" ? [lackOf(found)] : [],
     openSessions,
     dialect: () => dialect.current,

@@ -176,13 +176,21 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   remove(id: string): void {
     const stat = this.#lookAt(id);
     try {
-      if (stat !== undefined) this.#connections.get(id, stat.ino)?.empty(() => this.#removeNames(id));
+      if (stat !== undefined) this.#connections.get(id, stat.ino)?.empty(undefined, () => this.#removeNames(id));
     } catch (error) {
       // Whatever else the error: an end needs nothing that can be read or written.
       if (error instanceof StoreBusy) throw error;
     }
     this.#connections.close(id);
     this.#removeNames(id);
+  }
+
+  /** @throws StoreBusy while a program is inside a transaction; SQLite's error. */
+  removeUnchanged(id: string, existing: Revision): boolean {
+    const connection = this.#connections.find(id, this.#lookAt(id)?.ino);
+    if (connection?.empty(existing, () => this.#removeNames(id)) !== true) return false;
+    this.#connections.close(id);
+    return true;
   }
 
   #removeNames(id: string): void {
@@ -225,13 +233,14 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
       if (!isCode(error, "ERR_UNREADABLE")) throw error;
       return false;
     } finally {
-      if (replaced === undefined && this.#isUnfinished(id, stat)) this.#removeNames(id);
+      if (replaced === undefined && this.isUnfinished(id)) this.#removeNames(id);
     }
   }
 
   /** What a kill leaves while a database is made: no byte of it, or no table. */
-  #isUnfinished(id: string, stat: Stats): boolean {
-    if (!stat.isFile()) return false;
+  isUnfinished(id: string): boolean {
+    const stat = this.#lookAt(id);
+    if (stat?.isFile() !== true) return false;
     if (stat.size === 0) return true;
     try {
       return this.#connections.glance(id, stat.ino, (connection) => connection.isEmpty) === true;

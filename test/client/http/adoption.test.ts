@@ -6,7 +6,8 @@ import { RedisStore } from "connect-redis";
 import express, { type Request, type Response } from "express";
 import expressSession, { type SessionData } from "express-session";
 import { createClient } from "redis";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { session as dropInSession, type ExpressSessionOptions } from "../../../client/adapters/express-session.ts";
 import { session } from "../../../client/http/node/middleware.ts";
 import type { AdoptOptions, SessionOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
@@ -203,6 +204,69 @@ describeWithRedis("sessions of connect-redis", () => {
     const cookie = await signIn({ store: new RedisStore({ client, prefix: "old/" }), name: "sid" });
     const now = await after({ prefix: "old/", cookieName: "sid" });
     expect(read(await now.ask("/", { cookie })).values).toMatchObject({ visits: 3 });
+  });
+
+  describe("in the drop-in", () => {
+    /** The same application, with the other package: answers with what it has, or does what the path says. */
+    function dropIn(options: ExpressSessionOptions = {}): Promise<HttpHouse> {
+      const app = express();
+      const common = { secret: SECRET, resave: false, saveUninitialized: false, adopt: {} };
+      const enter = dropInSession({
+        onError: (error) => told.push(error),
+        ...{ ...houses[0]?.options, type: "redis" },
+        ...common,
+        ...options,
+      });
+      app.use(enter);
+      app.get("/out", (req, res) => req.session.destroy(() => res.end()));
+      app.get("/", (req, res) => {
+        const { cookie, ...values } = req.session;
+        const left = cookie.maxAge ?? null;
+        res.end(JSON.stringify({ values, age: cookie.originalMaxAge, isLess: left !== null && left <= 90_500 }));
+      });
+      return serve(app);
+    }
+
+    test("go on by its own secret and name, and the old cookie gives way to ours", async () => {
+      const cookie = await signIn();
+      const now = await dropIn();
+      const first = await now.ask("/", { cookie });
+      expect(JSON.parse(first.text)).toEqual({ values: { ...VALUES }, age: null, isLess: false });
+      expect(first.setCookies).toEqual([
+        expect.stringMatching(/^connect\.sid=adopted:[0-9A-F]{24}; Path=\/; HttpOnly$/),
+      ]);
+      const second = await now.ask("/", { cookie: first.cookie });
+      expect([JSON.parse(second.text).values.visits, second.setCookies]).toEqual([3, []]);
+      await now.ask("/out", { cookie: first.cookie });
+      for (const left of [cookie, first.cookie]) {
+        const reply = await now.ask("/", { cookie: left });
+        expect([JSON.parse(reply.text).values, reply.setCookies]).toEqual([{}, []]);
+      }
+      expect(told).toEqual([]);
+    });
+
+    test("keep what is said of their own cookie", async () => {
+      const cookie = await signIn({ cookie: { maxAge: 90_500 } });
+      const now = await dropIn();
+      const first = await now.ask("/", { cookie });
+      expect(JSON.parse(first.text)).toEqual({ values: { ...VALUES }, age: 90_500, isLess: true });
+      expect(first.setCookies[0]).toMatch(/; Expires=/);
+      const second = await now.ask("/", { cookie: first.cookie });
+      expect(JSON.parse(second.text)).toMatchObject({ age: 90_500, isLess: true });
+    });
+
+    test("are found by what is said of them otherwise", async () => {
+      const cookie = await signIn({ store: new RedisStore({ client, prefix: "old/" }), name: "sid" });
+      const now = await dropIn({ secret: "another", adopt: { secret: SECRET, prefix: "old/", cookieName: "sid" } });
+      expect(JSON.parse((await now.ask("/", { cookie })).text).values).toMatchObject({ visits: 3 });
+    });
+
+    test("need a secret, and type redis", () => {
+      expect(() => dropInSession({ spawn: false, type: "redis", adopt: {} })).toThrow(
+        /The option secret of adopt must be/,
+      );
+      expect(() => dropInSession({ spawn: false, secret: "hidden", adopt: {} })).toThrow(/for sessions of type redis/);
+    });
   });
 
   const sign = (sid: string, secret: string): string =>

@@ -153,6 +153,16 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       expect(load(id)?.equals(image(2))).toBe(true);
     });
 
+    test("removes one that is as it was found, and none that has been changed, where no lock keeps others from it", () => {
+      const before = write(id, image(1));
+      if (store.removeUnchanged === undefined) return;
+      const now = write(id, image(2));
+      expect(store.removeUnchanged(id, before)).toBe(false);
+      expect(load(id)?.equals(image(2))).toBe(true);
+      expect(store.removeUnchanged(id, now)).toBe(true);
+      expect([store.stat(id), store.removeUnchanged(id, now)]).toEqual([undefined, false]);
+    });
+
     test("names every session once, and nothing else", async () => {
       const ids = Array.from({ length: 30 }, nextId);
       for (const [n, one] of ids.entries()) write(one, image(n));

@@ -58,6 +58,7 @@ describeSqlite("of databases", () => {
       isAlone: () => isAlone,
       revisions: new Revisions(),
       isDurable: false,
+      leavesMode: false,
     };
     const dialect = () => "3.18" as const;
     const options = { root: makeRoot(), openSessions: 10, dialect, log, around };
