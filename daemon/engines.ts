@@ -11,6 +11,7 @@ import { holdingsOn } from "./local/holdings/holdings.ts";
 import { onStore, type StoreOptions } from "./local/local.ts";
 import { GambasFileStore } from "./store/gambas-file/store.ts";
 import { MemoryStore } from "./store/memory/store.ts";
+import type { Store } from "./store/store.ts";
 
 /** The session, its twin and its lock. */
 const FILES_PER_SESSION = 3;
@@ -20,19 +21,14 @@ const FILES_PER_DATABASE = 4;
 export const ENGINES: { readonly [N in Config["type"]]: () => Promise<Engine> } = {
   file: async () => onStore(openGambasFiles),
   memory: async () => onStore(() => new MemoryStore()),
-  sqlite: async () => {
-    const { openGambasSqlite } = await import("./store/gambas-sqlite/opening.ts");
-    return onStore(({ config, log }) => {
-      const openSessions = Math.min(config.openSessions, affordable(FILES_PER_DATABASE));
-      return openGambasSqlite({ ...config, openSessions, log });
-    });
-  },
+  sqlite: async () => onStore(await loadGambasSqlite({ leavesMode: false })),
   redis: async () => (await import("./redis/redis.ts")).redisEngine,
 };
 
-/** The types that `convert` moves sessions between: a further one is a row here. */
-export const HOLDINGS: { readonly [N in SessionType]?: () => Promise<OpenHoldings> } = {
+/** The types that `convert` moves sessions between. */
+export const HOLDINGS: { readonly [N in SessionType]: () => Promise<OpenHoldings> } = {
   file: async () => holdingsOn(openGambasFiles),
+  sqlite: async () => holdingsOn(await loadGambasSqlite({ leavesMode: true })),
   redis: async () => (await import("./redis/holdings/holdings.ts")).redisHoldings,
 };
 
@@ -42,6 +38,14 @@ function openGambasFiles({ config, log, onLack }: StoreOptions): GambasFileStore
   const openSessions = Math.min(config.openSessions, affordable(FILES_PER_SESSION));
   const inPlace = config.durability === "file";
   return new GambasFileStore({ root, gambas, inPlace, openSessions, log, onLack });
+}
+
+async function loadGambasSqlite(how: { readonly leavesMode: boolean }): Promise<(options: StoreOptions) => Store> {
+  const { openGambasSqlite } = await import("./store/gambas-sqlite/opening.ts");
+  return ({ config, log }) => {
+    const openSessions = Math.min(config.openSessions, affordable(FILES_PER_DATABASE));
+    return openGambasSqlite({ ...config, ...how, openSessions, log });
+  };
 }
 
 /** Half of the descriptors are for connections and whatever else comes. */

@@ -68,7 +68,7 @@ export const ERRORS = {
   ERR_SESSION_BUSY: {
     text: "Another program has held the lock of the session for too long; nothing was written.",
     remedy:
-      "Find the program that holds it (of a session file the lock is <id>.lock; fuser names those that have a database open), then try again.",
+      "Do what the message says, or find that program (of a session file it holds the lock <id>.lock), then try again.",
     isRetryable: true,
   },
   ERR_LEASE_LOST: {
@@ -93,7 +93,8 @@ export const ERRORS = {
   },
   ERR_STORE: {
     text: "The session could not be read from the store, or not written to it; nothing that was acknowledged is lost.",
-    remedy: "Look at the system error in the message; for files: space, quota, permissions, open files.",
+    remedy:
+      "Look at the error in the message. With files it is space, quota, permissions or open files; with Redis the server or the network, and gambas-sessiond doctor --type redis looks at them.",
     isRetryable: true,
   },
   ERR_BAD_ROOT: {

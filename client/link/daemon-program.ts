@@ -13,8 +13,8 @@ import type { DaemonSettings } from "../options.ts";
 
 const VARIABLE = "GAMBAS_SESSIOND";
 const ADVICE = `Say where it is with the option daemonPath or the variable ${VARIABLE}: <package>/dist/daemon/main.js of gambas-session.`;
-/** What this file is called in the package. */
-const OWN_NAME = /[\\/]client[\\/]link[\\/]daemon-program\.[jt]s$/;
+/** What this file is called in the sources, and where it is in the package (client/entries.config.mjs): from either the daemon is as far. */
+const OWN_NAME = /[\\/](?:client[\\/]link[\\/]daemon-program\.[jt]s|dist[\\/]entries[\\/]shared[\\/]client\.js)$/;
 
 /** One place where the program may be. */
 interface Place {

@@ -77,7 +77,7 @@ const MAX_INTERVAL_S = 86_400;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 const SETTING_FLAGS = settingFlags();
 /** No other setting of a daemon changes what is moved. */
-const OF_CONVERSION: readonly string[] = ["durability", "redis", "accept-eviction", "accept-loss"];
+const OF_CONVERSION: readonly string[] = ["durability", "gambas", "redis", "accept-eviction", "accept-loss"];
 const SESSION_TYPES = sessionTypes();
 const ID = "192.0.2.7:0123456789ABCDEF01234567";
 
@@ -150,14 +150,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (given) => (await import("./sessions/list.ts")).list(errandOf(given)),
   },
   show: {
-    meaning: "shows what is in a session, or in a file of one",
-    more: "Keys, exact types, values, bytes, last use, expiry. Reads a file of either dialect without a daemon, and says of a damaged one where.",
+    meaning: "shows what is in a session, or in a file or a database of one",
+    more: "Keys, exact types, values, bytes, last use, expiry. Reads a file of either dialect without a daemon, and a database without anybody noticing; says of a damaged one what is wrong.",
     forms: ["show ID|FILE [--no-values] [--json]"],
     operands: [1, 1],
     flags: [{ name: "no-values", meaning: "keys and types only: values may be secrets" }, JSON_FLAG, ...PLACES],
     examples: [
       [`show ${ID}`, "keys, types, values"],
-      ["show backup/session/SOME_FILE", "the same of a file, without a daemon"],
+      ["show backup/session/SOME_FILE", "the same of a file, or of a database, without a daemon"],
     ],
     async run(given) {
       const { show } = await import("./sessions/show.ts");
@@ -204,12 +204,21 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   convert: {
     meaning: "moves all sessions of a root from one type to another",
-    more: "Byte for byte, with what is left of their time, tombstones included. Needs the daemon of the old type to be stopped, and says how. Sessions whose ids are in use in the new place are left and counted. One that was interrupted is done again.",
-    forms: ["convert --from TYPE --to TYPE [--dry-run] [--json]"],
+    more: "Each value with its exact type and what is left of its session's time, tombstones included. Needs the daemon of the old type to be stopped, and says how. Sessions whose ids are in use in the new place are left and counted, and so are databases whose names do not tell the id: those of ids that begin with an address, or with letters and digits, do. One that was interrupted is done again.",
+    forms: [
+      "convert --from TYPE --to TYPE [--dry-run] [--json]",
+      "convert --from sqlite --to TYPE --prefix FORM,... [...]",
+    ],
     operands: [0, 0],
     flags: [
       { name: "from", value: SESSION_TYPES.join("|"), meaning: "the type that the sessions are of" },
       { name: "to", value: SESSION_TYPES.join("|"), meaning: "the type that they become" },
+      {
+        name: "prefix",
+        value: "FORM,...",
+        meaning:
+          "from sqlite: how ids begin whose databases do not tell, with * for letters and digits; user_42_....db is of user-42:... by user-*",
+      },
       DRY_RUN,
       JSON_FLAG,
       ...PLACES.filter(({ name }) => name === "root"),
@@ -218,18 +227,23 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     examples: [
       ["convert --from file --to redis --dry-run", "say how many would move to the Redis of GAMBAS_SESSION_REDIS"],
       ["convert --from redis --to file", "the way back"],
+      [
+        "convert --from sqlite --to file --prefix 'user-*'",
+        "with the ids that the program has made with Session.Prefix",
+      ],
     ],
     async run(given) {
       const [from, to] = ["from", "to"].map((name) => typeOf(given, name)) as [SessionType, SessionType];
       if (from === to) throw new WrongUsage(`Sessions of type ${from} are of that type.`, { cause: "convert" });
       const { convert } = await import("./convert.ts");
       const does = given.flags.has("dry-run") ? "look" : "move";
-      return convert({ ...errandOf(given), from, to, does, tell: (line) => process.stderr.write(line) });
+      const prefixes = given.flags.get("prefix") as string | undefined;
+      return convert({ ...errandOf(given), from, to, does, prefixes, tell: (line) => process.stderr.write(line) });
     },
   },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
-    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, too. Needs no daemon, and ends with 1 where there is a problem.",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, with --type sqlite at SQLite and the guard, too. Needs no daemon, and ends with 1 where there is a problem.",
     forms: ["doctor [--json]"],
     operands: [0, 0],
     flags: [JSON_FLAG, ...PLACES, ...SETTING_FLAGS.filter(({ setting }) => setting === "redis").map(settingFlag)],

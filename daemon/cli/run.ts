@@ -2,7 +2,7 @@
 
 import { writeSync } from "node:fs";
 import { SessionError } from "../../protocol/errors.ts";
-import { type DaemonOptions, resolveConfig } from "../config.ts";
+import { type DaemonOptions, resolveConfig, TYPES } from "../config.ts";
 import { Peer } from "../peer/peer.ts";
 import { type Daemon, startDaemon } from "../start.ts";
 
@@ -12,8 +12,11 @@ const UMASK = 0o077;
 /** Enough for a daemon that leaves after many others have been started in its place. */
 const MAX_TAKEOVER_TRIES = 2_000;
 const TAKEOVER_PAUSE_MS = 5;
-/** From its election until it answers another daemon takes milliseconds, on a busy machine seconds. */
-const MAX_JOIN_MS = 8_000;
+/**
+ * From its election until it answers another daemon takes milliseconds, on a busy machine seconds, and longer where it looks for a server that is away:
+ * until so long before those who wait for this one wait no more.
+ */
+const JOIN_MARGIN_MS = 2_000;
 const JOIN_TRIES = 20;
 
 export interface RunOptions {
@@ -46,7 +49,7 @@ export async function run(how: RunOptions): Promise<void> {
  * daemon of an older version is asked to leave instead.
  */
 async function startOrJoin({ options, readyFd, leaving }: RunOptions): Promise<Daemon | undefined> {
-  const deadlineMs = performance.now() + MAX_JOIN_MS;
+  const deadlineMs = performance.now() + TYPES[resolveConfig(options).type].startMs - JOIN_MARGIN_MS;
   for (let tries = JOIN_TRIES; ; ) {
     try {
       return await startDaemon(options);

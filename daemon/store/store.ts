@@ -13,6 +13,8 @@ export interface Revision {
   readonly size: number;
   /** As `fs.Stats.mtimeMs` gives it, so that a worker can compare without conversion. */
   readonly mtimeMs: number;
+  /** Of a database, where we have just made this state: the head of its log in it, by which workers know it again. Tells no revisions apart. */
+  readonly head?: Buffer | undefined;
 }
 
 /** Contents that the store holds. */
@@ -21,7 +23,7 @@ export interface Present {
   readonly image: Buffer;
 }
 
-/** Another program is at this session right now. The message says at what, for whoever has waited in vain. */
+/** Another program is at this session right now: the message says so in words, for whoever is refused because it stays. */
 export class StoreBusy extends Error {
   constructor(what: string) {
     super(what);
@@ -71,6 +73,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   sizeOf(id: string): number | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
+  /** Names that sessions could have of which no id is known or allowed: one that is too long, say. Undefined: there are none. */
+  readonly strangers: (() => AsyncIterable<string>) | undefined;
   /** Writes `image` aside, or prepares to write it over what it will replace: `existing`, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Present | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
@@ -79,6 +83,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined;
   /** Ends the session; nothing of it stays. Removing what is not there is no error. */
   remove(id: string): void;
+  /** The same where it still is in this state; false: it is not, and nothing was done. Undefined: its lock keeps everybody from changing it. */
+  readonly removeUnchanged: ((id: string, existing: Revision) => boolean) | undefined;
   /** No program brings back a session that was removed, whatever it had loaded: so one may go before anybody has noted that. */
   readonly staysGone: boolean;
   close(): void;
@@ -154,6 +160,8 @@ export interface Recovery {
    * if another program has saved since. Nobody was told of it, and whoever asked for it asks again.
    */
   wasPublished(attempt: Attempt): boolean;
+  /** Whether what lies under this id is what a kill has left of a session that was being made: nobody was ever told of it. */
+  isUnfinished(id: string): boolean;
   /** Deletes all that an earlier daemon left lying aside, after `wasPublished` has been asked of it. */
   removeLeftovers(): void;
   /** After `close`: nothing of ours stays aside. */
@@ -203,7 +211,7 @@ export interface Store<S extends Staged = Staged> extends SessionFiles<S> {
   readonly watch: ((events: ChangeEvents) => ChangeWatch) | undefined;
   /** The features of the file system, and of what else the engine needs, for the status, and in words those that lack for the log. Undefined for engines that need none. */
   readonly fileSystem: { readonly report: Record<string, boolean>; readonly lacks: readonly string[] } | undefined;
-  /** The directory whose `<id>` files workers may stat, or "" when there is none. */
+  /** The directory of the files by which workers find out themselves whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
 }
 

@@ -44,7 +44,10 @@ export { COOKIE_PATH_KEY, isShownKey, KeyList, MAX_AGE_KEY } from "./keys.ts";
 export { type Layout, layoutOf } from "./layout.ts";
 export type { Replacement } from "./splice.ts";
 export {
+  damagedKeyIn,
   decodeAll,
+  imageByRows,
+  imageInDialect,
   imageOfRows,
   type Row,
   type Rows,

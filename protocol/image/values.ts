@@ -8,11 +8,12 @@ import { lengthBytes, NEWER_STEP, nameOfClass, TAG } from "../value/format.ts";
 import type { Origins } from "../value/origins.ts";
 import { borrowOutput, returnOutput } from "../value/output.ts";
 import { endOfValue, newScan, ObjectTable, type Scan, typeOfValue } from "../value/scan.ts";
-import { type Dialect, Turning } from "./dialect.ts";
+import { keyBytes } from "../value/text.ts";
+import { type Dialect, setDialect, Turning } from "./dialect.ts";
 import { bodyStartOf, EntryReader, writeBodyStart } from "./entries.ts";
 import { firstObjectFrom, GraphWriter, ROOT_ALONE, type Source } from "./graph.ts";
-import { type Days, writeDays } from "./header.ts";
-import type { Layout } from "./layout.ts";
+import { type Days, readDaysOf, writeDays } from "./header.ts";
+import { type Layout, layoutOf } from "./layout.ts";
 
 interface DecodedEntry {
   /** undefined when it cannot be shown; `error` says why. */
@@ -192,4 +193,43 @@ export function storedValue(value: Buffer, dialect: () => Dialect): Buffer {
   const newer = Buffer.from(value);
   for (const at of scan.starts) newer[at] = (newer[at] as number) + NEWER_STEP;
   return newer;
+}
+
+// -- from one form into the other
+
+/**
+ * The image that the rows of these contents make: each key has objects of its own.
+ *
+ * @throws SessionError ERR_UNREADABLE for a value that refers to the session as a whole, which a row cannot.
+ */
+export function imageByRows(image: Buffer): Buffer {
+  const layout = layoutOf(image);
+  const values = layout.entries.keys().map((key) => ({ key: keyBytes(key), value: valueForRow(image, layout, key) }));
+  const cookiePath = layout.cookiePath === "" ? Buffer.of() : keyBytes(layout.cookiePath);
+  return imageOfRows({ ...readDaysOf(image), cookiePath, values });
+}
+
+function valueForRow(image: Buffer, layout: Layout, key: string): Buffer {
+  try {
+    return storedValue(valueBytesOf(image, layout, key) as Buffer, () => "3.18");
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    const what = `The value of ${JSON.stringify(key)} refers to the whole session, which a value in a row of its own cannot.`;
+    throw new SessionError("ERR_UNREADABLE", what, { cause: error });
+  }
+}
+
+/** The image of a file in this dialect, where it makes a difference: for contents that come from where each value has one of its own. */
+export function imageInDialect(image: Buffer, dialect: () => Dialect): Buffer {
+  if (!layoutOf(image).hasReferences) return image;
+  const copy = Buffer.from(image);
+  setDialect(copy, dialect());
+  return copy;
+}
+
+/** The first key whose value no version of Gambas reads; undefined: there is none, as in every file. */
+export function damagedKeyIn(image: Buffer): string | undefined {
+  return layoutOf(image)
+    .entries.values()
+    .find(({ valueStart }) => image[valueStart] === TAG.DAMAGED)?.key;
 }

@@ -27,7 +27,8 @@ import { AsciiCutter, readKey } from "./text.ts";
  * JavaScript cannot show (a date beyond its range, more than MAX_DEPTH levels). With `origins`, objects remember where they came from.
  */
 export function decodeValue(bytes: Buffer, at: number, origins?: Origins): unknown {
-  if (bytes[at] !== TAG.STRING) endOfValue(bytes, at, newScan());
+  const tag = bytes[at];
+  if (tag !== TAG.STRING && tag !== TAG.DAMAGED) endOfValue(bytes, at, newScan());
   return decodeScanned(bytes, at, origins);
 }
 

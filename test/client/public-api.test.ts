@@ -75,7 +75,7 @@ describe("the public surface", () => {
   });
 
   it("has these values at run time, and no others", async () => {
-    const client = await import(join(repository, "dist/client/index.js"));
+    const client = await import(join(repository, "dist/entries/index.js"));
     const daemon = await import(join(repository, "dist/daemon/start.js"));
     expect(Object.keys(client).sort()).toEqual(["Session", "SessionError", "connect", "session", "sessionOf", "typed"]);
     expect(Object.keys(daemon)).toEqual(["startDaemon"]);

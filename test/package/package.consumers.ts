@@ -2,9 +2,10 @@
 // copies at once. The linters come from the registry: `npm run test:consumers`.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { changePackage } from "../support/copied-package.ts";
 import { installed, installPackage, PATIENCE_MS, packInto, programOf } from "../support/installed.ts";
 import { freshRoot, removeRoot } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
@@ -19,7 +20,7 @@ const DOCUMENTS = [
 ];
 const OTHERS = [
   /^package\.json$/,
-  /^dist\/(?:client|daemon|protocol)\/(?!examples\/)[\w/-]+\.js$/,
+  /^dist\/(?:entries|daemon|protocol)\/[\w/-]+\.js$/,
   /^dist\/(?:client|daemon|protocol)\/(?!examples\/)[\w/-]+\.d\.ts$/,
   /^client\/examples\/(?:ecosystem\.config\.cjs|systemd\/[\w-]+\.service)$/,
 ];
@@ -139,8 +140,7 @@ describe("in a project", () => {
     const { folder } = makeProject("twice", `first@file:${tarball}`, `second@file:${tarball}`);
     expect(JSON.parse(await share(folder, "first", "second"))).toMatchObject({ value: 3, stored: 3, type: "Float" });
 
-    const path = join(folder, "node_modules/second/dist/protocol/version.js");
-    writeFileSync(path, readFileSync(path, "utf8").replace(`"${manifest.version}"`, '"9.9.9"'));
+    changePackage(join(folder, "node_modules/second"), `"${manifest.version}"`, '"9.9.9"');
     const said = await share(folder, "first", "second");
     for (const part of [
       manifest.version,

@@ -1,5 +1,5 @@
 // Tests with whole processes run what is in dist. `npm test` has built it; a lone `vitest run` builds it here, once.
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./repository.ts";
@@ -14,6 +14,7 @@ export default function buildOnce(): void {
   const args = ["-p", join(repository, "tsconfig.json"), "--incremental", "--tsBuildInfoFile", stamp];
   const { status, stdout } = spawnSync(process.execPath, [compiler, ...args], { encoding: "utf8" });
   if (status !== 0) console.warn(`dist was built with type errors, the first: ${stdout.split("\n", 1)[0]}`);
+  execFileSync("npm", ["run", "build:entries"], { cwd: repository, stdio: ["ignore", "ignore", "inherit"] });
 }
 
 function newestOf(folders: readonly string[]): number {

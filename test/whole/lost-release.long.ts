@@ -3,20 +3,11 @@
 
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../protocol/wire/operations.ts";
+import { changePackage, copyPackage } from "../support/copied-package.ts";
 import { daemonPid, freshRoot, isAlive, killAndWait, removeRoot, until, WorkerProcess } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 
@@ -43,15 +34,11 @@ afterEach(async () => {
 
 /** A copy of the package, with the packages it needs of its own: links to them, each by itself. */
 function install(folder: string, protocol = PROTOCOL_VERSION): void {
-  for (const part of ["protocol", "client", "daemon", "test/whole", "test/support"])
-    cpSync(join(repository, "dist", part), join(folder, "dist", part), { recursive: true });
-  cpSync(join(repository, "package.json"), join(folder, "package.json"));
+  copyPackage(folder, "test/whole", "test/support");
   mkdirSync(join(folder, "node_modules"));
   for (const name of ["msgpackr", "chokidar", "proper-lockfile", "fs-native-extensions"])
     symlinkSync(join(repository, "node_modules", name), join(folder, "node_modules", name));
-  const path = join(folder, "dist/protocol/wire/operations.js");
-  const text = readFileSync(path, "utf8");
-  writeFileSync(path, text.replace(`PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${protocol};`));
+  changePackage(folder, `PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${protocol};`);
 }
 
 interface How {

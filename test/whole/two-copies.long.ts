@@ -1,11 +1,12 @@
 // Two copies of the package in one process: of one version they are one package, of two they refuse each other.
 
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VERSION } from "../../protocol/version.ts";
+import { changePackage, copyPackage } from "../support/copied-package.ts";
 import { freshRoot } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
 
@@ -20,13 +21,10 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 function install(name: string, version = VERSION): string {
   const folder = join(home, name);
   mkdirSync(folder);
-  for (const part of ["protocol", "client", "daemon"])
-    cpSync(join(repository, "dist", part), join(folder, "dist", part), { recursive: true });
-  cpSync(join(repository, "package.json"), join(folder, "package.json"));
+  copyPackage(folder);
   symlinkSync(join(repository, "node_modules"), join(folder, "node_modules"));
-  const path = join(folder, "dist/protocol/version.js");
-  writeFileSync(path, readFileSync(path, "utf8").replace(`"${VERSION}"`, JSON.stringify(version)));
-  return join(folder, "dist/client/index.js");
+  changePackage(folder, `"${VERSION}"`, JSON.stringify(version));
+  return join(folder, "dist/entries/index.js");
 }
 
 async function run(...args: readonly string[]): Promise<string> {
@@ -60,7 +58,7 @@ describe("two versions", () => {
       await import(${JSON.stringify(b)}).catch((error) => console.log(error.code, error.message));`;
     const said = await run("--input-type=module", "--eval", script);
     expect(said).toMatch(/^ERR_TWO_VERSIONS /);
-    expect(said).toContain(`gambas-session ${VERSION} is loaded already, from ${join(home, "a/dist/client/")}`);
-    expect(said).toContain(`so 9.9.9 from ${join(home, "b/dist/client/")}`);
+    expect(said).toContain(`gambas-session ${VERSION} is loaded already, from ${join(home, "a/dist/entries/")}`);
+    expect(said).toContain(`so 9.9.9 from ${join(home, "b/dist/entries/")}`);
   });
 });

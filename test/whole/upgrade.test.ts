@@ -1,9 +1,10 @@
 // Another version of the package on the same root: the newer one takes the place of the older, and the older one says so and is in nobody's way.
 
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../protocol/wire/operations.ts";
+import { changePackage, copyPackage } from "../support/copied-package.ts";
 import {
   daemonPid,
   daemonsOf,
@@ -34,15 +35,9 @@ afterEach(async () => {
 
 /** The same package with the next number for its protocol. */
 function installNext(folder: string): void {
-  for (const part of ["protocol", "client", "daemon", "test/whole", "test/support"])
-    cpSync(join(repository, "dist", part), join(folder, "dist", part), { recursive: true });
-  cpSync(join(repository, "package.json"), join(folder, "package.json"));
+  copyPackage(folder, "test/whole", "test/support");
   symlinkSync(join(repository, "node_modules"), join(folder, "node_modules"));
-  const path = join(folder, "dist/protocol/wire/operations.js");
-  const text = readFileSync(path, "utf8");
-  const changed = text.replace(`PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${NEXT};`);
-  expect(changed).not.toBe(text);
-  writeFileSync(path, changed);
+  changePackage(folder, `PROTOCOL_VERSION = ${PROTOCOL_VERSION};`, `PROTOCOL_VERSION = ${NEXT};`);
 }
 
 function startWorker(isNext: boolean): WorkerProcess {

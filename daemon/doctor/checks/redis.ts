@@ -79,6 +79,32 @@ export const REDIS: Check = {
         advice: "Look at the replica and at the network; durability replica waits for one with every write.",
       }),
     },
+    {
+      name: "sentinels-away",
+      state: "warning",
+      look: (facts) =>
+        saidOf(
+          serversIn(facts).filter(({ sentinels }) => sentinels !== undefined && sentinels.answering < sentinels.named),
+          ({ where, sentinels }) => `${where} (${sentinels?.answering} of ${sentinels?.named})`,
+          "has Sentinels that do not answer:",
+        ),
+      remedy: () => ({
+        advice: "The master is found as long as half of those that are named answer. Start them, or name them no more.",
+      }),
+    },
+    {
+      name: "sentinels-unnamed",
+      state: "warning",
+      look: (facts) =>
+        saidOf(
+          serversIn(facts).filter(({ sentinels }) => sentinels !== undefined && sentinels.named < sentinels.known),
+          ({ where, sentinels }) => `${where} (${sentinels?.named} of ${sentinels?.known})`,
+          "has Sentinels that are not named:",
+        ),
+      remedy: () => ({
+        advice: "Name all of them in the option redis: some alone may not know yet that the master is another one.",
+      }),
+    },
   ],
 };
 

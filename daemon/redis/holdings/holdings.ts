@@ -3,7 +3,7 @@
 import { SessionError } from "../../../protocol/errors.ts";
 import { isExpired, isSameButStamp, layoutOf, timeoutSeconds } from "../../../protocol/image/image.ts";
 import { isSessionId } from "../../../protocol/session-id.ts";
-import type { Found, Held, Holdings, OpenHoldings } from "../../backend/backend.ts";
+import type { Found, Held, Holdings, Lending, Lent, OpenHoldings } from "../../backend/backend.ts";
 import type { Config } from "../../config.ts";
 import { type Answer, Calls, type Order } from "../calls/calls.ts";
 import { type Link, Script, ServerError } from "../link/link.ts";
@@ -44,6 +44,7 @@ export const redisHoldings: OpenHoldings = async (config, log) => {
 };
 
 class RedisHoldings implements Holdings {
+  readonly nameOf = undefined;
   readonly #link: Link;
   readonly #calls: Calls;
   readonly #index: ReturnType<typeof indexOn>;
@@ -64,9 +65,8 @@ class RedisHoldings implements Holdings {
 
   async *held(): AsyncGenerator<Held> {
     let some = new Set<string>();
-    for await (const key of this.#link.scan(KEYS.of("*"))) {
-      const id = KEYS.idOf(key);
-      if (isSessionId(id)) some.add(id);
+    for await (const id of this.ids()) {
+      some.add(id);
       if (some.size < KEYS_PER_LOOK) continue;
       yield* await this.#heldOf([...some]);
       some = new Set();
@@ -74,16 +74,23 @@ class RedisHoldings implements Holdings {
     yield* await this.#heldOf([...some]);
   }
 
-  async lend(id: string, use: (image: Buffer) => Promise<"keep" | "remove">): Promise<"lent" | "absent" | "over"> {
+  async *ids(): AsyncGenerator<string> {
+    for await (const key of this.#link.scan(KEYS.of("*"))) {
+      const id = KEYS.idOf(key);
+      if (isSessionId(id)) yield id;
+    }
+  }
+
+  async lend(id: string, use: (lent: Lent) => Promise<"keep" | "remove">): Promise<Lending> {
     const stored = await this.#read(id);
     if (stored?.kind !== "session") return "absent";
     if (isExpired(stored.image, this.#nowMs(id))) return "over";
     layoutOf(stored.image);
-    if ((await use(stored.image)) === "remove") await this.#remove(id, stored);
+    if ((await use({ image: stored.image, hasDialect: true })) === "remove") await this.#remove(id, stored);
     return "lent";
   }
 
-  async keep(id: string, image: Buffer): Promise<Found> {
+  async keep(id: string, { image }: Lent): Promise<Found> {
     try {
       await this.#index.add(id, timeoutSeconds(image));
       const bytes = sessionValue(image, { marks: NO_MARKS });
@@ -94,8 +101,14 @@ class RedisHoldings implements Holdings {
     }
   }
 
-  async find(id: string, image: Buffer): Promise<Found> {
+  async find(id: string, { image }: Lent): Promise<Found> {
     return foundIn(id, await this.#answered(id, this.#calls.read(KEYS.of(id), NO_VERSION)), image);
+  }
+
+  async takeBack(id: string, { image }: Lent): Promise<void> {
+    const stored = await this.#read(id);
+    if (stored?.kind !== "session" || !isSameButStamp(stored.image, image)) return;
+    await this.#answered(id, this.#calls.run(REMOVE, KEYS.of(id), [stored.version]) as Promise<Answer>);
   }
 
   async end(id: string, forgetMs: number): Promise<boolean> {

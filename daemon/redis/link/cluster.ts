@@ -161,7 +161,7 @@ export class ClusterLink implements Link {
   async #ask(address: RedisAddress): Promise<readonly ClusterNode[]> {
     const endpoint = await serverAt(address, this.#target);
     const answerMs = Math.min(this.#options.answerMs, MAX_ANSWER_MS);
-    const options = { answerMs, signal: this.#closing.signal, tracks: false, onInvalidated: () => {} };
+    const options = { answerMs, signals: [this.#closing.signal], tracks: false, onInvalidated: () => {} };
     return visit(endpoint, options, this.#wanted(undefined), async (connection) => {
       const text = String(await connection.call(["CLUSTER", "NODES"]));
       connection.close();

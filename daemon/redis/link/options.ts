@@ -12,7 +12,7 @@ export interface LinkOptions {
   readonly waitMs: number;
   /** How long one answer may take before the connection is cut; less than `waitMs`. */
   readonly answerMs: number;
-  /** Pause between two looks at how a server is, and where; undefined: 5 s. */
+  /** Pause between two looks at how a server is, and where; undefined: 5 s, and with Sentinels 1 s. */
   readonly lookMs?: number;
   readonly acceptEviction: boolean;
   readonly acceptLoss: boolean;
@@ -22,6 +22,8 @@ export interface LinkOptions {
 }
 
 export const LOOK_MS = 5_000;
+/** What a former master acknowledges until it is left may be lost. */
+export const MOVING_LOOK_MS = 1_000;
 
 /** `keys` may differ from copies that were read over `server`; null: everything that was, for example because the connection broke. */
 export type StaleListener = (keys: readonly string[] | null, server: Server) => void;

@@ -1,44 +1,51 @@
 // A link to one server, which is named, or found by Sentinels.
 
 import { SessionError } from "../../../protocol/errors.ts";
-import { describeAddress, describeRedis, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
-import { admit, RedisServer, type Server, ServerError, serverAt } from "../server/server.ts";
-import { type Link, type LinkOptions, LOOK_MS, type StaleListener } from "./options.ts";
+import { describeRedis, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
+import {
+  type Admitted,
+  admit,
+  type ConnectionOptions,
+  RedisServer,
+  type Server,
+  serverAt,
+  type Wanted,
+} from "../server/server.ts";
+import { type Link, type LinkOptions, LOOK_MS, MOVING_LOOK_MS, type StaleListener } from "./options.ts";
 import { Reporter } from "./reporter.ts";
-import { type Asking, masterOf } from "./sentinel.ts";
+import { DOUBT_MS, Sentinels } from "./sentinels.ts";
 
 export class SingleLink implements Link {
   readonly isSharded = false;
   readonly #target: RedisTarget;
+  readonly #sentinels: Sentinels | undefined;
   readonly #server: RedisServer;
   readonly #closing = new AbortController();
   readonly #listeners: StaleListener[] = [];
-  /** Of the last connection. */
-  #address: RedisAddress | undefined;
 
   constructor(target: RedisTarget, options: LinkOptions) {
     this.#target = target;
-    const { waitMs, answerMs, lookMs = LOOK_MS, acceptEviction, acceptLoss, keyPrefixes } = options;
-    const mayMove = target.kind === "sentinel";
+    const sentinels = target.kind === "sentinel" ? new Sentinels(target) : undefined;
+    this.#sentinels = sentinels;
+    const mayMove = sentinels !== undefined;
+    const { waitMs, answerMs, acceptEviction, acceptLoss, keyPrefixes } = options;
+    const { lookMs = mayMove ? MOVING_LOOK_MS : LOOK_MS } = options;
     const wanted = { acceptEviction, acceptLoss, keyPrefixes, isCluster: false, mayMove, tag: "" };
     const reporter = new Reporter(options.log, describeRedis(target));
-    this.#server = new RedisServer(
-      async (connection) => {
-        this.#address = await addressIn(target, connection);
-        return admit(await serverAt(this.#address, target), connection, wanted);
+    const signals = [this.#closing.signal];
+    this.#server = new RedisServer((connection) => this.#admit(connection, wanted), {
+      ...{ waitMs, answerMs, lookMs },
+      onStale: (keys) => {
+        for (const listener of this.#listeners) listener(keys, this.#server);
       },
-      {
-        ...{ waitMs, answerMs, lookMs },
-        onStale: (keys) => {
-          for (const listener of this.#listeners) listener(keys, this.#server);
-        },
-        onAway: (reason) => reporter.away(reason),
-        onPutOff: (reason) => reporter.putOff(reason),
-        onConnected: (facts) => reporter.connected(facts),
-        guard: mayMove ? options.guard : undefined,
-        hasMoved: () => this.#hasMoved({ answerMs, signal: this.#closing.signal }),
-      },
-    );
+      onAway: (reason) => reporter.away(reason),
+      onPutOff: (reason) => reporter.putOff(reason),
+      onConnected: (facts) => reporter.connected(facts),
+      guard: mayMove ? options.guard : undefined,
+      hasMoved: sentinels && (() => sentinels.hasMoved({ answerMs, signals })),
+      // Those who know of the next master do so a moment after it is one.
+      maxPauseMs: mayMove ? DOUBT_MS : undefined,
+    });
   }
 
   open(): Promise<void> {
@@ -62,7 +69,8 @@ export class SingleLink implements Link {
   }
 
   report(): Record<string, unknown> {
-    return { redis: describeRedis(this.#target), ...this.#server.report() };
+    const sentinels = this.#sentinels?.report();
+    return { redis: describeRedis(this.#target), ...(sentinels && { sentinels }), ...this.#server.report() };
   }
 
   close(): Promise<void> {
@@ -70,22 +78,16 @@ export class SingleLink implements Link {
     return this.#server.close();
   }
 
-  /** A master that only the Sentinels cannot reach goes on, until this connection leaves it. Where none answers it is believed. */
-  async #hasMoved(how: Asking): Promise<boolean> {
-    if (this.#target.kind !== "sentinel" || this.#address === undefined) return false;
-    try {
-      return describeAddress(await masterOf(this.#target, how)) !== describeAddress(this.#address);
-    } catch (error) {
-      if (error instanceof ServerError || error instanceof SessionError) return false;
-      throw error;
-    }
+  /** @throws SessionError | ServerError */
+  async #admit(connection: ConnectionOptions, wanted: Wanted): Promise<Admitted> {
+    const visit = async (address: RedisAddress, signals: readonly AbortSignal[]): Promise<Admitted> =>
+      admit(await serverAt(address, this.#target), { ...connection, signals }, wanted);
+    if (this.#sentinels === undefined) return visit(addressIn(this.#target), connection.signals);
+    return this.#sentinels.follow(connection, (place, moved) => visit(place, [...connection.signals, moved]));
   }
 }
 
-/** @throws SessionError | ServerError */
-async function addressIn(target: RedisTarget, how: Asking): Promise<RedisAddress> {
-  if (target.kind === "sentinel") return masterOf(target, how);
-  const [address] = target.addresses;
+function addressIn({ addresses: [address] }: RedisTarget): RedisAddress {
   if (address === undefined) throw new SessionError("ERR_BAD_OPTION", "The option redis names no server.");
   return address;
 }

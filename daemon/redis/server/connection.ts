@@ -27,8 +27,8 @@ export interface ConnectionOptions {
   readonly answerMs: number;
   /** Whether the server is to tell what changes: a Sentinel cannot. */
   readonly tracks: boolean;
-  /** Ends it, also while it is being made. */
-  readonly signal: AbortSignal;
+  /** Each ends it, also while it is being made. */
+  readonly signals: readonly AbortSignal[];
   /** Keys that another connection has changed; null: all may have. Called before any answer that came later is given. */
   readonly onInvalidated: (keys: readonly string[] | null) => void;
 }
@@ -79,7 +79,7 @@ export class Connection {
     this.#isReply = (error): error is ErrorReply => error instanceof redis.ErrorReply;
     const types = { [redis.RESP_TYPES.BLOB_STRING]: Buffer };
     this.#typed = client.withTypeMapping(types) as unknown as Client;
-    options.signal.addEventListener("abort", this.#abort);
+    for (const signal of options.signals) signal.addEventListener("abort", this.#abort);
     this.#watch = setInterval(() => this.#look(), options.answerMs / 2);
     client.on("error", (error: Error) => this.#close(this.#failureOf(error, "unsure")));
     client.on("invalidate", (key: Buffer | string | null) => {
@@ -106,7 +106,7 @@ export class Connection {
     } as Parameters<Package["createClient"]>[0]) as unknown as Client;
     const connection = new Connection(redis, client, options);
     try {
-      if (options.signal.aborted) throw closedError();
+      if (options.signals.some(({ aborted }) => aborted)) throw closedError();
       await connection.#connect();
       return connection;
     } catch (error) {
@@ -133,6 +133,16 @@ export class Connection {
 
   get isOpen(): boolean {
     return this.#end === undefined;
+  }
+
+  /** Calls so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Whether the first so many calls have their answers, which come in the order of the calls. */
+  hasAnswered(count: number): boolean {
+    return this.#answered >= count;
   }
 
   /** @throws ServerError, never anything else. */
@@ -194,19 +204,18 @@ export class Connection {
     if (this.#end !== undefined) return;
     this.#end = reason;
     clearInterval(this.#watch);
-    this.#options.signal.removeEventListener("abort", this.#abort);
+    for (const signal of this.#options.signals) signal.removeEventListener("abort", this.#abort);
     this.#client.destroy();
     this.#tellEnd(reason);
   }
 
-  /** Answers come in the order of the calls, so a count of them tells the age of the oldest. */
   #look(): void {
     const [old, recent] = this.#marks;
     this.#marks = [recent, this.#sent];
-    if (this.#answered >= old) return;
+    if (this.hasAnswered(old)) return;
     // After a stop of this process answers may wait to be read: they come first.
     setImmediate(() => {
-      if (this.#answered < old) this.#stall();
+      if (!this.hasAnswered(old)) this.#stall();
     });
   }
 

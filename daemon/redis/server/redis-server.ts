@@ -43,8 +43,10 @@ export interface ServerOptions {
   readonly onPutOff: (reason: Error) => void;
   /** Whenever there is one again. */
   readonly onConnected: (facts: Facts) => void;
-  /** Whether another server has its place now, as far as somebody knows. */
-  readonly hasMoved?: () => Promise<boolean>;
+  /** Whether another server has its place now, as far as somebody knows. Asked with each look, and again and again while it says nothing. */
+  readonly hasMoved?: (() => Promise<boolean>) | undefined;
+  /** The longest pause between two attempts to connect. Undefined: a second. */
+  readonly maxPauseMs?: number | undefined;
   /** A key that shows with each barrier that the server still has what it had: one without it answers as if it had. */
   readonly witness?: () => string | undefined;
   /**
@@ -65,6 +67,8 @@ export interface ServerReport extends Partial<Facts> {
 const NO_PARTS: readonly unknown[] = [];
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 1_000;
+/** A connection over which no answer has come for this long is asked after: its server may have been replaced. */
+const SILENT_MS = 250;
 
 export class RedisServer implements Server {
   readonly #admit: (options: ConnectionOptions) => Promise<Admitted>;
@@ -245,9 +249,10 @@ export class RedisServer implements Server {
 
   /** Until it breaks. */
   async #use(connection: Connection): Promise<void> {
-    const watch = setInterval(() => this.#look(connection), this.#options.lookMs);
+    const timers = [setInterval(() => this.#look(connection), this.#options.lookMs)];
+    if (this.#options.hasMoved !== undefined) timers.push(this.#heedSilence(connection));
     this.#lastFailure = await connection.closed;
-    clearInterval(watch);
+    for (const timer of timers) clearInterval(timer);
     this.#connection = undefined;
     this.#options.onStale(null);
     this.#tellAway(this.#lastFailure);
@@ -258,11 +263,21 @@ export class RedisServer implements Server {
     try {
       this.#facts = factsIn(String(await connection.call(["INFO"])));
       const isLeft = !isMaster(this.#facts) || (await this.#hasMoved());
-      if (isLeft) connection.close(new ServerError("unsure", "ROLE", "Redis is no master any more."));
+      if (isLeft) connection.close(replaced());
     } catch (error) {
       // It has broken, which ends the watch, or is busy, which calls find out themselves.
       if (!(error instanceof ServerError)) throw error;
     }
+  }
+
+  /** A server that was cut off, or stands still, is left as soon as another one has its place, not only when its time to answer is over. */
+  #heedSilence(connection: Connection): NodeJS.Timeout {
+    let sent = 0;
+    return setInterval(async () => {
+      const isSilent = !connection.hasAnswered(sent);
+      sent = connection.sent;
+      if (isSilent && (await this.#hasMoved())) connection.close(replaced());
+    }, SILENT_MS);
   }
 
   /** Asked by many at once, and answered once. */
@@ -278,8 +293,8 @@ export class RedisServer implements Server {
   async #connect(): Promise<Error | undefined> {
     try {
       const { answerMs, onStale } = this.#options;
-      const { signal } = this.#closing;
-      const { connection, facts } = await this.#admit({ answerMs, signal, onInvalidated: onStale, tracks: true });
+      const signals = [this.#closing.signal];
+      const { connection, facts } = await this.#admit({ answerMs, signals, onInvalidated: onStale, tracks: true });
       // What was answered over the last connection may have been taken for current since it broke.
       onStale(null);
       this.#facts = facts;
@@ -307,7 +322,8 @@ export class RedisServer implements Server {
   /** Longer each time, and by chance, so that many hosts do not come at once. */
   async #pause(attempt: number): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    const longest = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
+    const { maxPauseMs = LAST_PAUSE_MS } = this.#options;
+    const longest = Math.min(maxPauseMs, FIRST_PAUSE_MS * 2 ** attempt);
     const { promise, resolve } = withResolvers();
     const timer = setTimeout(resolve, longest * (0.5 + Math.random() / 2));
     this.#closing.signal.addEventListener("abort", resolve, { once: true });
@@ -315,6 +331,10 @@ export class RedisServer implements Server {
     clearTimeout(timer);
     this.#closing.signal.removeEventListener("abort", resolve);
   }
+}
+
+function replaced(): ServerError {
+  return new ServerError("unsure", "ROLE", "Redis is no master any more.");
 }
 
 function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {

@@ -65,6 +65,11 @@ export class FileRecovery implements Recovery {
     return isSameRevision(found, revision) || (found.ino === revision.ino && checksumAt(path) === checksum);
   }
 
+  /** A file gets its name when it is whole. */
+  isUnfinished(): boolean {
+    return false;
+  }
+
   removeLeftovers(): void {
     this.removeAside();
     if (this.#fileSystem.has("sameMount")) this.#twins.makeDirectory();

@@ -96,6 +96,8 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly nameOf = undefined;
   readonly keepsShares = true;
   readonly staysGone = false;
+  readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #places: Places;
   readonly #hot: HotSessions;
   readonly #twins: Twins;

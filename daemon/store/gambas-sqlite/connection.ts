@@ -8,17 +8,17 @@
 
 import { lstatSync, rmSync } from "node:fs";
 import { imageOfRows } from "../../../protocol/image/image.ts";
+import { pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
 import type { Changes } from "./changes.ts";
 import type { Guard } from "./guard.ts";
 import { type Database, type Library, RESULT, type Row, resultOf } from "./library.ts";
-import { inodeOf, inTransaction, type Named, translated, unreadable } from "./problems.ts";
-import { markOf, type Revisions } from "./revisions.ts";
-import { MAKE_TABLES, Statements } from "./schema.ts";
+import { inodeOf, inTransaction, type Named, translated, unguarded, unreadable } from "./problems.ts";
+import { MAKE_TABLES, markOf, type Revisions, Statements } from "./schema.ts";
 import { WriteAheadLog } from "./write-ahead-log.ts";
 
-/** Memory for pages of one database. */
-const CACHE_KIB = 256;
+/** Pages of one database in memory: a small session has 5. Others read what the system has in memory, too. */
+const CACHED_PAGES = 8;
 
 const ENCODING = "UTF-8";
 
@@ -27,11 +27,15 @@ export interface Surroundings {
   readonly library: Library;
   /** Undefined: there is none. */
   readonly guard: Guard | undefined;
+  /** Why there is none, and what to do, in words. */
+  readonly noGuard?: string | undefined;
   /** Asked before each commit without a guard: whether no other program can be inside a transaction. */
   readonly isAlone: () => boolean;
   readonly revisions: Revisions;
   /** Each commit is flushed to the disk. */
   readonly isDurable: boolean;
+  /** A load gives no database a log that has none: for those who look at each once, and may leave it as it is. */
+  readonly leavesMode: boolean;
 }
 
 export class Connection {
@@ -44,6 +48,8 @@ export class Connection {
   /** Of SQLite, for the revision. It changes with every commit of others, and with none of ours. */
   #version = Number.NaN;
   #revision: Revision | undefined;
+  /** Of the log, as it was read last before that revision was found to be the present one, or right after it was made. */
+  #head: Buffer | undefined;
   #hasBegun = false;
   #isInside = false;
   #pageBytes = 0;
@@ -136,18 +142,20 @@ export class Connection {
   #begin(): void {
     const { isDurable } = this.#around;
     // As Gambas' own connections: a kill of any process loses nothing that was committed. A loss of power may, where nobody asked for more.
-    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${CACHE_KIB}`;
-    this.#database.exec(pragmas);
+    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = ${CACHED_PAGES}`;
+    // With its first page SQLite has taken memory for 20.
+    this.#database.exec(`${pragmas}; PRAGMA shrink_memory`);
     this.#hasBegun = true;
   }
 
   #make(changes: Changes, mtimeMs: number): void {
     this.#enter("beginToWrite");
+    this.#log.begin();
     this.#database.exec(MAKE_TABLES);
     this.#apply(changes);
     this.#commit(mtimeMs);
-    // Nobody else has it yet: its file is whole from the first moment, as one that Gambas has made.
-    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    // Nobody else has it yet: its file is whole from the first moment, as one that Gambas has made. The log keeps its frames, and so a head that tells its state.
+    this.#database.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
   /** False: it is of no use any more, and is to be opened anew. */
@@ -157,7 +165,16 @@ export class Connection {
 
   /** The state it is in now. @throws StoreBusy; SessionError ERR_UNREADABLE. */
   get revision(): Revision {
-    return this.#step(() => this.#lookAtRevision());
+    return this.#step(() => this.#glanceAtRevision());
+  }
+
+  /** As `#lookAtRevision`, for a tenth of the time where the head tells it. Not to begin a transaction with: that begins with SQLite's look. */
+  #glanceAtRevision(): Revision {
+    const { head } = this.#log;
+    if (this.#revision !== undefined && head !== undefined && this.#head?.equals(head) === true) return this.#revision;
+    const revision = this.#lookAtRevision();
+    this.#head = head;
+    return revision;
   }
 
   #lookAtRevision(): Revision {
@@ -184,6 +201,20 @@ export class Connection {
   #revisionAt(mtimeMs: number): Revision {
     this.#pageBytes ||= this.#statements.number("pageBytes");
     return { ino: this.ino, size: this.#statements.number("pages") * this.#pageBytes, mtimeMs };
+  }
+
+  /** Of a commit of ours. As long as we have the guard nobody can follow with another one: the head is that of this commit. */
+  #revisionMade(mtimeMs: number): Revision {
+    const { head } = this.#log;
+    // What triggers have made of it the next look tells, of everybody.
+    if (this.#hasTriggers || head === undefined) {
+      this.#revision = this.#hasTriggers ? undefined : this.#revisionAt(mtimeMs);
+      return this.#revision ?? this.#revisionAt(mtimeMs);
+    }
+    this.#head = head;
+    this.#pageBytes ||= this.#statements.number("pageBytes");
+    this.#revision = { ino: this.ino, size: pagesIn(head) * this.#pageBytes, mtimeMs, head };
+    return this.#revision;
   }
 
   /** Stamp and life time, in days. @throws as `load`. */
@@ -250,7 +281,7 @@ export class Connection {
    * @throws StoreBusy where nothing was done because another program is at it; SQLite's error.
    */
   write(existing: Revision, changes: Changes, mtimeMs: number): Revision | undefined {
-    return this.#writeAndTidy(existing, () => {
+    return this.#write(existing, () => {
       this.#apply(changes);
       return this.#commit(mtimeMs);
     });
@@ -258,29 +289,27 @@ export class Connection {
 
   /** The same with the time stamp alone. */
   stamp(existing: Revision, startup: number): Revision | undefined {
-    return this.#writeAndTidy(existing, () => {
+    return this.#write(existing, () => {
       this.#statements.of("stamp").run(startup);
       this.#leave();
-      this.#revision = this.#revisionAt(this.#around.revisions.next());
-      return this.#revision;
+      return this.#revisionMade(this.#around.revisions.next());
     });
   }
 
-  /** Empties it, for programs that have it loaded, and takes its names away while nobody else can write. */
-  empty(removeNames: () => void): void {
-    this.#write(undefined, () => {
+  /**
+   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write.
+   *
+   * @param existing the state in which it must still be; undefined: any. False: it is not, and nothing was done.
+   */
+  empty(existing: Revision | undefined, removeNames: () => void): boolean {
+    const isDone = this.#write(existing, () => {
       this.#statements.of("empty").run();
       this.#statements.of("timeout").run(0);
       removeNames();
       this.#leave();
-      return undefined;
+      return true;
     });
-  }
-
-  #writeAndTidy(existing: Revision, change: () => Revision): Revision | undefined {
-    const revision = this.#write(existing, change);
-    if (revision !== undefined) this.#log.noteCommit();
-    return revision;
+    return isDone === true;
   }
 
   /**
@@ -294,15 +323,15 @@ export class Connection {
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
   #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
-    const { guard, isAlone } = this.#around;
-    if (guard === undefined && !isAlone())
-      throw new StoreBusy("a Gambas program runs, and there is no guard: npm install koffi");
+    const { guard, noGuard, isAlone } = this.#around;
+    if (guard === undefined && !isAlone()) throw unguarded(noGuard);
     return this.#step(() => {
       this.#log.turnTo();
+      this.#log.bringInIfDue();
       if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
-        if (existing !== undefined && !isSameRevision(this.#lookAtRevision(), existing)) return undefined;
+        if (existing !== undefined && !isSameRevision(this.#glanceAtRevision(), existing)) return undefined;
         if (!this.#log.takeGuardAgain()) throw inTransaction(this.named);
         return change();
       } finally {
@@ -322,7 +351,7 @@ export class Connection {
 
   /** At its first load, as Gambas does; one that is damaged stays as it is, and so does one that cannot be written now. */
   #toLogIfPossible(): void {
-    if (this.#log.isOn || isNeverSaved(this.#config())) return;
+    if (this.#log.isOn || this.#around.leavesMode || isNeverSaved(this.#config())) return;
     this.#statements.of("values");
     this.#lookAtRevision();
     try {
@@ -358,10 +387,7 @@ export class Connection {
     this.#database.exec(`PRAGMA user_version = ${mark}`);
     this.#leave();
     if (Number.isNaN(this.#version)) this.#version = this.#statements.number("version");
-    const revision = this.#revisionAt(mtimeMs);
-    // What triggers have made of it the next look tells.
-    this.#revision = this.#hasTriggers ? undefined : revision;
-    return revision;
+    return this.#revisionMade(mtimeMs);
   }
 
   #enter(how: "begin" | "beginToWrite"): void {
@@ -372,6 +398,7 @@ export class Connection {
   #leave(): void {
     this.#statements.of("commit").run();
     this.#isInside = false;
+    this.#log.noteCommit();
   }
 
   /** Ends a transaction that is open; nothing where none is. */

@@ -31,6 +31,11 @@ export function unreadable({ id, path }: Named, reason: string): SessionError {
   return new SessionError("ERR_UNREADABLE", `The database ${path} of session ${id} ${reason}.`);
 }
 
+/** @param why there is no guard, and what to do. */
+export function unguarded(why = "there is none"): StoreBusy {
+  return new StoreBusy(`a Gambas program runs, and without the guard nothing is written beside one; ${why}`);
+}
+
 export function inTransaction({ path }: Named): StoreBusy {
   return new StoreBusy(`another program is inside a transaction of ${path}`);
 }

@@ -34,6 +34,10 @@ const DIRECTORY_MODE = 0o755;
 /** Behind the name of a database: its log, what readers and writers share, and what a transaction without a log leaves. */
 const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
 
+const DATABASE = ".db";
+/** What Gambas locks for `Unique`; no database. */
+const LOCK_OF_UNIQUE = "_unique_lock.db";
+
 const DAY_MS = 86_400_000;
 /** A program that has a database for itself has it for milliseconds. */
 const PATIENCE_MS = 500;
@@ -72,8 +76,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly programs = undefined;
   readonly flushes = undefined;
   readonly watch = undefined;
-  /** Workers ask: what a stat tells of a database changes with its checkpoints, not with its commits. */
-  readonly directory = "";
+  readonly directory: string;
   readonly recovery = this;
   readonly fileSystem: { readonly report: { readonly guard: boolean }; readonly lacks: readonly string[] };
   readonly #sessions: string;
@@ -83,7 +86,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #log: Pick<Log, "warn">;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
-    this.#sessions = join(root, "session");
+    this.directory = join(root, "session");
+    this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
     this.#log = log;
@@ -136,15 +140,24 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   }
 
   async *ids(): AsyncGenerator<string> {
+    for await (const name of this.#names()) {
+      const id = idOfDatabase(name);
+      if (id !== undefined) yield id;
+    }
+  }
+
+  async *strangers(): AsyncGenerator<string> {
+    for await (const name of this.#names())
+      if (name.endsWith(DATABASE) && name !== LOCK_OF_UNIQUE && idOfDatabase(name) === undefined) yield name;
+  }
+
+  async *#names(): AsyncGenerator<string> {
     const directory = await opendir(this.#sessions, { bufferSize: 256 }).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
       throw error;
     });
     if (directory === undefined) return;
-    for await (const entry of directory) {
-      const id = idOfDatabase(entry.name);
-      if (id !== undefined) yield id;
-    }
+    for await (const { name } of directory) yield name;
   }
 
   stage(_id: string, image: Buffer, existing: Present | undefined): StagedChanges {
@@ -195,7 +208,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   remove(id: string): void {
     const stat = this.#lookAt(id);
     try {
-      const empty = (): void => this.#connections.get(id, stat?.ino)?.empty(() => this.#removeNames(id));
+      const empty = () => this.#connections.get(id, stat?.ino)?.empty(undefined, () => this.#removeNames(id));
       if (stat !== undefined) this.#connections.withDescriptors(empty);
     } catch (error) {
       // Whatever else the error: an end needs nothing that can be read or written.
@@ -203,6 +216,14 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     }
     this.#connections.close(id);
     this.#removeNames(id);
+  }
+
+  /** @throws StoreBusy while a program is inside a transaction; SQLite's error. */
+  removeUnchanged(id: string, existing: Revision): boolean {
+    const connection = this.#connections.find(id, this.#lookAt(id)?.ino);
+    if (connection?.empty(existing, () => this.#removeNames(id)) !== true) return false;
+    this.#connections.close(id);
+    return true;
   }
 
   #removeNames(id: string): void {
@@ -241,7 +262,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     if (stat === undefined) return false;
     try {
       return patiently(() => {
-        const isUnfinished = replaced === undefined && this.#isUnfinished(id, stat);
+        const isUnfinished = replaced === undefined && this.isUnfinished(id);
         if (isUnfinished) this.#removeNames(id);
         return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
       });
@@ -253,8 +274,9 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   }
 
   /** What a kill leaves while a database is made: no byte of it, or no table. */
-  #isUnfinished(id: string, stat: Stats): boolean {
-    if (!stat.isFile()) return false;
+  isUnfinished(id: string): boolean {
+    const stat = this.#lookAt(id);
+    if (stat?.isFile() !== true) return false;
     if (stat.size === 0) return true;
     try {
       return this.#connections.glance(id, stat.ino, (connection) => connection.isEmpty) === true;
@@ -269,7 +291,10 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   removeAside(): void {}
 }
 
-/** As Gambas does it, a database is there before the first save of the session. Its cookie is under way, and its program has it open: nobody else ends it, for as long as it could live. */
+/**
+ * As Gambas does it, a database is there before the first save of the session. Its cookie is under way, and its program has it open: nobody else
+ * ends it, for as long as it could live.
+ */
 function isBeingMade(days: Days, { mtimeMs }: Stats): boolean {
   return isNeverSaved(days) && Date.now() - mtimeMs < days.timeout * DAY_MS;
 }

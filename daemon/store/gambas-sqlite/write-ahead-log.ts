@@ -1,7 +1,8 @@
 // The write-ahead log of one open database, with what SQLite keeps beside that: turns a database to it, holds the guard's place in it, brings it into the
 // database, and tells when somebody has taken its files away. Knows no session.
 
-import { closeSync, lstatSync, openSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readSync } from "node:fs";
+import { HEAD_BYTES } from "../../../protocol/log-head.ts";
 import { isMissing } from "../../files/files.ts";
 import { StoreBusy } from "../store.ts";
 import type { Guard } from "./guard.ts";
@@ -100,9 +101,24 @@ export class WriteAheadLog {
     }
   }
 
-  /** To be called after each commit of ours, outside of a transaction and of the guard. */
+  /** Of a database that is being made: there is a log already. */
+  begin(): void {
+    if (this.#parts.guard !== undefined) this.#openSlots();
+  }
+
+  /** Its head as the last commit of anybody has made it. Undefined where there is no guard: another descriptor could not be closed without harm. */
+  get head(): Buffer | undefined {
+    if (this.#slots === undefined) return undefined;
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    return readSync(this.#slots, head, 0, HEAD_BYTES, 0) === HEAD_BYTES ? head : undefined;
+  }
+
   noteCommit(): void {
     this.#commits += 1;
+  }
+
+  /** Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit. */
+  bringInIfDue(): void {
     if (this.#commits >= COMMITS) this.#bringIn();
   }
 

@@ -23,6 +23,8 @@ export class MemoryStore implements Store<StagedImage> {
   readonly nameOf = undefined;
   readonly keepsShares = true;
   readonly staysGone = false;
+  readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 

@@ -86,14 +86,17 @@ describe("the program of the daemon", () => {
     expect(program.get()).toEqual({ path: join(home, "daemon.js") });
   });
 
-  it("is never that of another package, if its own is whole but for its daemon", () => {
-    install(home);
-    const own = join(home, "own/dist/client/link/daemon-program.js");
-    mkdirSync(join(own, ".."), { recursive: true });
-    writeFileSync(own, "");
-    const missing = { problem: expect.stringContaining(join(home, "own/dist/daemon/main.js")) };
-    expect(new DaemonProgram(PLACES, {}, undefined, own).get()).toEqual(missing);
-  });
+  it.each(["client/link/daemon-program.js", "entries/shared/client.js"])(
+    "is never that of another package, if its own is whole but for its daemon: dist/%s",
+    (name) => {
+      install(home);
+      const own = join(home, "own/dist", name);
+      mkdirSync(join(own, ".."), { recursive: true });
+      writeFileSync(own, "");
+      const missing = { problem: expect.stringContaining(join(home, "own/dist/daemon/main.js")) };
+      expect(new DaemonProgram(PLACES, {}, undefined, own).get()).toEqual(missing);
+    },
+  );
 
   it("that is nowhere is reported with every place, the option and the variable", () => {
     expect(find()).toMatchObject({

@@ -45,7 +45,7 @@ async function beginApplication(name: string): Promise<ChildProcess> {
   mkdirSync(folder);
   const script = `
     import { openSync } from "node:fs";
-    import { connect } from ${JSON.stringify(join(repository, "dist/client/index.js"))};
+    import { connect } from ${JSON.stringify(join(repository, "dist/entries/index.js"))};
     const client = await connect({ root: ${JSON.stringify(root)}, spawn: false });
     const handle = client.create();
     handle.set("n", 1);

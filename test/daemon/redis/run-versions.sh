@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The suites of the Redis backend, and the small storms, on other servers than the machine's: each from a Debian suite, unpacked once into a private
+# The suites of the Redis backend, of what is taken along to it, and the small storms, on other servers than the machine's: each from a Debian suite, unpacked once into a private
 # place and kept. `run-versions.sh [SUITE:PACKAGE...]`, by default the Redis and the Valkey of trixie and of sid. Needs a build in dist/.
 # A server that cannot be had is skipped loudly; with GAMBAS_SESSION_REQUIRE_GAMBAS=1 that is a failure.
 set -uo pipefail
@@ -34,7 +34,8 @@ meet() {
   wrap "$root" redis-cli "$package-cli"
   version="$("$root/programs/redis-server" --version | sed -E 's/.* v=([^ ]+).*/\1/')"
   echo "=== $package $version ($suite)"
-  PATH="$root/programs:$PATH" npx vitest run test/daemon/redis test/whole/hosts/two-hosts.test.ts 2>&1 | tee "$log"
+  PATH="$root/programs:$PATH" npx vitest run test/daemon/redis test/daemon/convert/convert.test.ts test/client/http/adoption.test.ts \
+    test/whole/hosts/two-hosts.test.ts 2>&1 | tee "$log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
   read -r ok bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' "$log" | tail -n 1)
   passed=$((passed + ${ok:-0}))

@@ -66,8 +66,8 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
         const image = holding("x".repeat(length));
         write(id, image);
         expect(load(id)?.equals(image)).toBe(true);
-        // What workers may stat is what the image is.
-        if (store.directory !== "") expect(store.stat(id)?.size).toBe(image.length);
+        // A file is what the image is.
+        if (store.directory !== "" && store.nameOf === undefined) expect(store.stat(id)?.size).toBe(image.length);
         expect(store.sizeOf(id)).toBeGreaterThanOrEqual(image.length);
       }
     });
@@ -151,6 +151,16 @@ export function describeStore<S extends Staged>(name: string, engine: Engine<S>)
       expect(store.locks?.has(id) ?? false).toBe(false);
       write(id, image(2));
       expect(load(id)?.equals(image(2))).toBe(true);
+    });
+
+    test("removes one that is as it was found, and none that has been changed, where no lock keeps others from it", () => {
+      const before = write(id, image(1));
+      if (store.removeUnchanged === undefined) return;
+      const now = write(id, image(2));
+      expect(store.removeUnchanged(id, before)).toBe(false);
+      expect(load(id)?.equals(image(2))).toBe(true);
+      expect(store.removeUnchanged(id, now)).toBe(true);
+      expect([store.stat(id), store.removeUnchanged(id, now)]).toEqual([undefined, false]);
     });
 
     test("names every session once, and nothing else", async () => {

@@ -20,6 +20,8 @@ export class ToyEngine implements Store<Kept> {
   readonly nameOf = undefined;
   readonly keepsShares = true;
   readonly staysGone = false;
+  readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #kept = new Map<string, Kept>();
   #count = 0;
 

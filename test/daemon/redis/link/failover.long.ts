@@ -4,9 +4,10 @@
 import { afterEach, expect, it } from "vitest";
 import { connectLink, type Link, Script } from "../../../../daemon/redis/link/link.ts";
 import { until } from "../../../support/processes.ts";
+import { startBehindSentinels } from "../../../support/redis/behind-sentinels.ts";
 import { startCluster } from "../../../support/redis/cluster.ts";
 import { linkOptions } from "../../../support/redis/link-options.ts";
-import { describeWithRedis, KEEPING, RedisProcess } from "../../../support/redis/redis-server.ts";
+import { describeWithRedis } from "../../../support/redis/redis-server.ts";
 
 const ADD = new Script("redis.call('APPEND',KEYS[1],'x') return #redis.call('GET',KEYS[1])");
 
@@ -39,29 +40,14 @@ describeWithRedis("a failover", () => {
     return count;
   }
 
-  async function sentinels(master: RedisProcess): Promise<readonly RedisProcess[]> {
-    const watched = ["down-after-milliseconds m 500", "failover-timeout m 3000", "parallel-syncs m 1"];
-    const lines = [`monitor m 127.0.0.1 ${master.port} 2`, ...watched].map((line) => `sentinel ${line}`);
-    const all: RedisProcess[] = [];
-    for (let number = 0; number < 3; number++) {
-      const sentinel = await RedisProcess.startSentinel(lines);
-      ends.push(() => sentinel.remove());
-      all.push(sentinel);
-    }
-    await until(() => all.every((one) => /slaves=1,sentinels=3/.test(one.cli("INFO", "sentinel"))));
-    return all;
-  }
-
   for (const [fault, signal] of [["dies", "SIGKILL"] as const, ["stands still", "SIGSTOP"] as const]) {
     it(`by Sentinels is followed when the master ${fault}`, async () => {
-      const master = await RedisProcess.start(KEEPING);
-      const replica = await RedisProcess.start([...KEEPING, "--replicaof", "127.0.0.1", String(master.port)]);
-      for (const server of [master, replica]) ends.push(() => server.remove());
-      await until(() => /master_link_status:up/.test(replica.cli("INFO", "replication")));
-      const all = await sentinels(master);
-      const link = await connect(
-        `redis+sentinel://127.0.0.1:1,${all.map(({ port }) => `127.0.0.1:${port}`).join(",")}/m`,
-      );
+      const servers = await startBehindSentinels(1);
+      ends.push(() => servers.remove());
+      const { master, replicas: [replica] = [], url } = servers;
+      if (replica === undefined) throw new Error("no replica");
+      // One of the Sentinels that are named is not there.
+      const link = await connect(url.replace("//", "//127.0.0.1:1,"));
       const stale: unknown[] = [];
       link.onStale((keys) => stale.push(keys));
       let isOver = false;

@@ -3,9 +3,9 @@
 import { afterEach, expect, it } from "vitest";
 import { connectLink, type Link } from "../../../../daemon/redis/link/link.ts";
 import { until } from "../../../support/processes.ts";
+import { FakeSentinel } from "../../../support/redis/fake-sentinel.ts";
 import { linkOptions } from "../../../support/redis/link-options.ts";
 import { describeWithRedis, RedisProcess } from "../../../support/redis/redis-server.ts";
-import { healthy, scriptedServer } from "../../../support/redis/scripted-server.ts";
 
 describeWithRedis("an idle link", () => {
   const ends: (() => Promise<void>)[] = [];
@@ -35,16 +35,12 @@ describeWithRedis("an idle link", () => {
 
   it("leaves a master that goes on, but which Sentinels do not name any more", async () => {
     const [old, next] = [await start(), await start()];
-    let { port } = old;
-    const sentinel = await scriptedServer((command) => {
-      const answer = `*2\r\n$9\r\n127.0.0.1\r\n$${String(port).length}\r\n${port}\r\n`;
-      return command.startsWith("SENTINEL") ? answer : healthy(command);
-    });
+    const sentinel = await FakeSentinel.start({ port: old.port, epoch: 0 });
     ends.push(() => sentinel.close());
-    const link = await connect(`${sentinel.url.replace("redis:", "redis+sentinel:")}/m`);
+    const link = await connect(`redis+sentinel://${sentinel.place}/m`);
     const count = (redis: RedisProcess): number => redis.cli("CLIENT", "LIST", "TYPE", "normal").split("\n").length;
     const alone = count(next);
-    port = next.port;
+    sentinel.says = { port: next.port, epoch: 1 };
     await until(() => count(next) > alone);
     await until(() => link.report().reconnects === 1);
     expect(link.report()).toMatchObject({ isConnected: true });

@@ -92,6 +92,20 @@ describeWithRedis("a Redis server", () => {
     await sentinel.remove();
   });
 
+  it("is not found where the user of a Sentinel may not ask it, and the rights are named, which are enough", async () => {
+    const named = "+sentinel|get-master-addr-by-name";
+    const users = [`few on >geheim -@all +hello ${named}`, `enough on >geheim -@all +hello ${named} +sentinel|master`];
+    const watched = [`sentinel monitor m 127.0.0.1 ${redis.port} 1`, ...users.map((user) => `user ${user}`)];
+    const sentinel = await RedisProcess.startSentinel(watched);
+    const as = (user: string): string =>
+      `redis+sentinel://127.0.0.1:${sentinel.port}/m?sentinelUsername=${user}&sentinelPassword=geheim`;
+    expect(await refusalOf(as("few"))).toMatch(
+      /^ERR_BAD_REDIS .*Sentinel at 127\.0\.0\.1:\d+ does not give.*\+sentinel\|master \+sentinel\|get-master-addr-by-name/,
+    );
+    expect(await refusalOf(as("enough"))).toBe("");
+    await sentinel.remove();
+  });
+
   it("that is not there is waited for, and then named", async () => {
     const url = `redis://127.0.0.1:${await freePort()}`;
     expect(await refusalOf(url, { waitMs: 50 })).toMatch(

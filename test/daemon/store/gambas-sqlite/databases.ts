@@ -15,6 +15,8 @@ export const folder: string = join(repository, "test/fixtures/sqlite");
 const log = { info: () => undefined, warn: () => undefined };
 
 interface Described {
+  /** That it was made with. */
+  readonly id: string;
   readonly files: readonly string[];
   readonly keys: readonly (string | { readonly hex: string })[];
   readonly startup: number;

@@ -10,12 +10,13 @@ import {
   type Database,
   findLibrary,
   type Library,
+  Missing,
   RESULT,
   resultOf,
   type Statement,
 } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
-import { Revisions } from "../../../../daemon/store/gambas-sqlite/revisions.ts";
+import { Revisions } from "../../../../daemon/store/gambas-sqlite/schema.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
 import { StoreBusy } from "../../../../daemon/store/store.ts";
 import { newImage } from "../../../../protocol/image/image.ts";
@@ -58,7 +59,39 @@ describeSqlite("of databases", () => {
     expect(resultOf(new Error("no result"))).toBeUndefined();
   });
 
-  it("has the guard", () => expect(typeof findGuard()).toBe("object"));
+  it("has the guard", () => expect(findGuard()).not.toBeInstanceOf(Missing));
+
+  it("tells of each commit of ours the head of the log that it has made, and of none of others", () => {
+    const root = makeRoot();
+    const options = { root, gambas: "3.18", openSessions: 10, durability: "file", log } as const;
+    const store = openGambasSqlite(options);
+    const id = store.nameOf(newId());
+    store.publish(id, store.stage(id, newImage({ nowMs: 0, timeoutSeconds: 60 }), undefined));
+    // Another process reads it: a descriptor that was closed in this one would cost the locks of SQLite.
+    const log48 = (): Buffer =>
+      spawnSync("head", ["-c", "48", `${join(store.directory, databaseName(id))}-shm`]).stdout;
+    const heads = new Set<string>();
+    for (let nowMs = 1; nowMs <= 20; nowMs++) {
+      const present = store.load(id, 1_000);
+      store.publish(id, store.stage(id, newImage({ nowMs, timeoutSeconds: 60 }), present));
+      expect(store.stat(id)?.head?.toString("hex")).toBe(log48().toString("hex"));
+      heads.add(log48().toString("hex"));
+      const days = Buffer.alloc(8);
+      days.writeDoubleLE(nowMs);
+      const stamped = store.stamp(id, days, store.stat(id) ?? { ino: 0, size: 0, mtimeMs: 0 });
+      expect(stamped?.head?.toString("hex")).toBe(log48().toString("hex"));
+      heads.add(log48().toString("hex"));
+    }
+    expect(heads.size).toBe(40);
+    const path = join(store.directory, databaseName(id));
+    const library = join(repository, "dist/daemon/store/gambas-sqlite/library.js");
+    const script = `
+      const { findLibrary } = await import(process.argv[1]);
+      findLibrary().open(process.argv[2]).exec('UPDATE "config" SET "fTimeout" = 2');`;
+    expect(spawnSync(process.execPath, ["--input-type=module", "--eval", script, library, path]).status).toBe(0);
+    expect(store.stat(id)?.head).toBeUndefined();
+    store.close();
+  });
 
   /** An engine with parts of its own. */
   function assembled(
@@ -66,7 +99,13 @@ describeSqlite("of databases", () => {
     lacks: readonly string[] = [],
   ): { store: GambasSqliteStore; root: string } {
     const root = makeRoot();
-    const rest = { guard: undefined, isAlone: () => true, revisions: new Revisions(), isDurable: false };
+    const rest = {
+      guard: undefined,
+      isAlone: () => true,
+      revisions: new Revisions(),
+      isDurable: false,
+      leavesMode: false,
+    };
     const around = { library: findLibrary(), ...rest, ...parts };
     const dialect = () => "3.18" as const;
     return { store: new GambasSqliteStore({ root, openSessions: 10, dialect, log, lacks, around }), root };
@@ -75,10 +114,10 @@ describeSqlite("of databases", () => {
   const image = newImage({ nowMs: Date.now(), timeoutSeconds: 60 });
 
   it("makes no database in the place of one that goes in the moment in which it is opened", () => {
-    const { open: openDatabase, name } = findLibrary();
+    const { open: openDatabase } = findLibrary();
     let goes = false;
     const library: Library = {
-      name,
+      ...findLibrary(),
       open(path) {
         if (goes) rmSync(path);
         return openDatabase(path);
@@ -97,9 +136,9 @@ describeSqlite("of databases", () => {
   });
 
   it("gives the guard back whatever fails, and goes on with a database that it opens anew", () => {
-    const { open: openDatabase, name } = findLibrary();
+    const { open: openDatabase } = findLibrary();
     let fails = false;
-    const library: Library = { name, open: (path) => failing(openDatabase(path)) };
+    const library: Library = { ...findLibrary(), open: (path) => failing(openDatabase(path)) };
     let isTaken = false;
     const guard: Guard = {
       take() {

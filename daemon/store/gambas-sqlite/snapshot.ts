@@ -1,0 +1,107 @@
+// What a database holds at one moment, for somebody who only looks. SQLite never opens the database itself: it would lock it for a moment, which a Gambas
+// program that is about to save pays for with 200 ms, make files beside it, and bring its log into it. A copy in a folder of our own is opened instead.
+//
+// Three files make the contents, and others may be writing them. They are read in the order in which they are of use, and the first once more:
+//
+//   1. the database      2. its log       what was committed since, each frame with a checksum
+//   3. its journal       whatever a transaction without a log has overwritten before we read it
+//   4. the database      the same bytes as in 1: nothing was brought into it from its log, and nothing written without one, while we read
+//
+// Only in a process that has no connection to it: closing a file drops all locks that the process has on it.
+
+import { lstatSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { SessionError } from "../../../protocol/errors.ts";
+import { isMissing, unreadable } from "../../files/files.ts";
+import { Connection } from "./connection.ts";
+import { findLibrary } from "./library.ts";
+import { Revisions } from "./schema.ts";
+
+/** Tries to read one that is written to all the time, and ms between two of them. */
+const TRIES = 200;
+const PAUSE_MS = 5;
+const LOG = "-wal";
+const JOURNAL = "-journal";
+const PRIVATE = 0o600;
+
+/** Contents of files, by what is behind the name of the database. */
+type Files = ReadonlyMap<string, Buffer>;
+
+export interface Snapshot {
+  readonly image: Buffer;
+  /** Of the database and its log. */
+  readonly bytes: number;
+}
+
+/**
+ * Reads the database of a session, and changes nothing of it.
+ *
+ * @param name what errors call the session.
+ * @param maxBytes of a database that is read, and of what is in it.
+ * @throws SessionError ERR_UNREADABLE, ERR_SESSION_BUSY where it is written to all the time, ERR_STORE; ERR_BAD_OPTION where this process has no SQLite.
+ */
+export async function readDatabase(name: string, path: string, maxBytes: number): Promise<Snapshot> {
+  const library = findLibrary();
+  try {
+    // A log has the name of the database, and not of a link to it.
+    const files = await filesOf(name, realpathSync(path), maxBytes);
+    const none = { guard: undefined, isAlone: () => true, isDurable: false, leavesMode: true };
+    const around = { ...none, library, revisions: new Revisions() };
+    const image = inFolder(files, (copy) => {
+      const connection = Connection.open({ id: name, path: copy }, around);
+      try {
+        return connection?.load(maxBytes).image;
+      } finally {
+        connection?.close();
+      }
+    });
+    if (image === undefined) throw unreadable(name, "could not be copied");
+    return { image, bytes: [...files.values()].reduce((sum, { length }) => sum + length, 0) };
+  } catch (error) {
+    if (error instanceof SessionError) throw error;
+    throw new SessionError("ERR_STORE", `The database of session ${name} could not be read: ${String(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+async function filesOf(name: string, path: string, maxBytes: number): Promise<Files> {
+  const stat = lstatSync(path);
+  if (!stat.isFile()) throw unreadable(name, "is not a regular file");
+  if (stat.size > maxBytes) throw unreadable(name, `has ${stat.size} bytes; at most ${maxBytes} are read`);
+  for (let tried = 0; tried < TRIES; tried++) {
+    if (tried > 0) await pause(PAUSE_MS);
+    const database = readFileSync(path);
+    const beside = [LOG, JOURNAL].map((ending) => [ending, readIfThere(path + ending)] as const);
+    if (!readFileSync(path).equals(database)) continue;
+    return new Map([["", database] as const, ...beside.filter(isThere)]);
+  }
+  throw new SessionError("ERR_SESSION_BUSY", `The database of session ${name} is written to all the time.`);
+}
+
+function isThere(file: readonly [string, Buffer | undefined]): file is readonly [string, Buffer] {
+  return file[1] !== undefined;
+}
+
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Puts them into a folder that is there as long as `use` takes, and that nobody else can read. */
+function inFolder<T>(files: Files, use: (copy: string) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), "gambas-session-"));
+  try {
+    const copy = join(folder, "copy.db");
+    for (const [ending, bytes] of files) writeFileSync(copy + ending, bytes, { mode: PRIVATE });
+    return use(copy);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
