@@ -24,7 +24,7 @@ const OWNERS_BITS = 0o600;
 /** Cookie paths that are told apart. */
 const MAX_PATHS = 20;
 /** What Gambas and daemons put there besides sessions. */
-const KNOWN = /\.lock$|\.db(?:-journal|-wal|-shm)?$|^\.unique\.lock$|^\.sessiond/;
+const KNOWN = /\.lock$|^_unique_lock\.db$|\.db-(?:journal|wal|shm)$|^\.unique\.lock$|^\.sessiond/;
 /** Sessions of another type that are named. */
 const MAX_NAMES = 10;
 
