@@ -81,8 +81,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
-  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
-  #tellsFloor = false;
+  /** A daemon of files may be of an older release, which does not know fields that came with other types. */
+  #tellsMore = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -127,7 +127,7 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
-        this.#tellsFloor = hello.backend !== null;
+        this.#tellsMore = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
         this.#lookWhere(hello, places.type);
@@ -310,7 +310,7 @@ export class Client implements ClientApi, Home {
         base: base?.base ?? 0,
         delta,
         options,
-        floor: this.#tellsFloor ? floor : undefined,
+        floor: this.#tellsMore ? floor : undefined,
       })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
@@ -361,12 +361,17 @@ export class Client implements ClientApi, Home {
     await this.#connection.call("adopted", { sid: id, key, isRemoved });
   }
 
-  async lease(id: string, leaseMs: number): Promise<Grant> {
+  async lease(id: string, leaseMs: number, mustBeSure: boolean): Promise<Grant> {
     const had = this.#had(id);
-    const request = { sid: id, leaseMs, known: had.known?.base ?? 0, held: this.#held() };
+    const held = this.#held();
+    const asked = { sid: id, leaseMs, known: had.known?.base ?? 0, held };
+    // Only what comes last is left out.
+    const request = this.#tellsMore && !mustBeSure ? { ...asked, held: held ?? null, isOptimistic: true } : asked;
     const answer = await this.#connection.call("lease", request);
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
-    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, isOver: false };
+    const isSure = answer.isUnverified !== true;
+    const states = { isOver: false, isSure, isOvertaken: false };
+    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, ...states };
     try {
       const contents = this.#adopt(id, answer, had);
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
@@ -375,6 +380,14 @@ export class Client implements ClientApi, Home {
       await this.release(lease);
       throw error;
     }
+  }
+
+  async confirm(grant: Grant): Promise<void> {
+    if (grant.isSure) return;
+    const { id, contents } = grant;
+    grant.isSure = (await this.load(id))?.base === contents.base;
+    grant.isOvertaken = !grant.isSure;
+    if (grant.isOvertaken) throw new SessionError("ERR_CONFLICT", `Session ${id} was changed before the transaction.`);
   }
 
   /**

@@ -65,7 +65,10 @@ export interface LeaseTurn extends Waiting {
   readonly type: "lease";
   readonly leaseMs: number;
   readonly known: number;
-  readonly answer: (fence: number, state: State) => void;
+  /** The contents need not be compared with what another host may have made of them: a commit will be, or the holder asks before it tells what it saw. */
+  readonly isOptimistic?: boolean | null | undefined;
+  /** @param isUnverified they were not compared. */
+  readonly answer: (fence: number, state: State, isUnverified?: boolean) => void;
 }
 
 /** Asks for sessions in the order of their ids. */

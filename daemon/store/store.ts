@@ -23,7 +23,7 @@ export interface Present {
   readonly image: Buffer;
 }
 
-/** Another program is at this session right now. */
+/** Another program is at this session right now: the message says so in words, for whoever is refused because it stays. */
 export class StoreBusy extends Error {
   constructor(what: string) {
     super(what);
@@ -73,6 +73,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   sizeOf(id: string): number | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
+  /** Names that sessions could have of which no id is known or allowed: one that is too long, say. Undefined: there are none. */
+  readonly strangers: (() => AsyncIterable<string>) | undefined;
   /** Writes `image` aside, or prepares to write it over what it will replace: `existing`, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Present | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */

@@ -25,7 +25,7 @@ export interface RoundOptions {
   readonly isEnough: (view: View) => boolean;
 }
 
-/** How long the others are waited for where half have answered: a Sentinel that is away is away for every question. */
+/** How long the others are waited for once half have answered: a Sentinel that is away is away for every question. */
 const OTHERS_MS = 1_000;
 /** The same of those that were silent. */
 const SILENT_MS = 250;
@@ -38,9 +38,11 @@ export class Round {
   readonly #views: View[] = [];
   readonly #failures = new Map<RedisAddress, string>();
   readonly #pending: Set<RedisAddress>;
-  readonly #timers: readonly NodeJS.Timeout[];
-  readonly #beganMs: number = performance.now();
+  /** From when half have answered. */
+  #timers: readonly NodeJS.Timeout[] = [];
+  #halfMs: number | undefined;
   #refusal: SessionError | undefined;
+  #isOver = false;
   #resolve: (answers: Answers) => void = () => {};
 
   constructor(addresses: readonly RedisAddress[], options: RoundOptions) {
@@ -50,13 +52,14 @@ export class Round {
     this.answers = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    this.#timers = [SILENT_MS, OTHERS_MS].map((ms) => setTimeout(() => this.#look(), ms + 1));
   }
 
   note(address: RedisAddress, answer: Answer): void {
+    if (this.#isOver) return;
     this.#pending.delete(address);
     if (!(answer instanceof Error)) {
       this.#views.push(answer);
+      if (2 * this.#views.length >= this.#addresses.length) this.#noteHalf();
       if (this.#options.isEnough(answer)) this.#end([]);
     } else if (answer instanceof SessionError) {
       this.#failures.set(address, answer.what);
@@ -65,16 +68,24 @@ export class Round {
     this.#look();
   }
 
+  #noteHalf(): void {
+    if (this.#halfMs !== undefined) return;
+    this.#halfMs = performance.now();
+    // After a stop of this process answers may wait to be read: they come first.
+    const look = (): void => void setImmediate(() => this.#look());
+    this.#timers = [SILENT_MS, OTHERS_MS].map((ms) => setTimeout(look, ms + 1));
+  }
+
   #look(): void {
     const missing = [...this.#pending];
     const patienceMs = missing.every((address) => this.#options.wereSilent.has(address)) ? SILENT_MS : OTHERS_MS;
-    const isLate = performance.now() - this.#beganMs >= patienceMs;
-    const hasHalf = 2 * this.#views.length >= this.#addresses.length;
-    if (missing.length === 0 || (isLate && hasHalf)) this.#end(missing);
+    const isLate = this.#halfMs !== undefined && performance.now() - this.#halfMs >= patienceMs;
+    if (missing.length === 0 || isLate) this.#end(missing);
   }
 
   /** Whatever comes later is of no use to this one. */
   #end(missing: readonly RedisAddress[]): void {
+    this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     const wordsOf = (address: RedisAddress): string => {
       const why = this.#failures.get(address) ?? "has not answered yet";

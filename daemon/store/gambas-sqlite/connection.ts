@@ -27,6 +27,8 @@ export interface Surroundings {
   readonly library: Library;
   /** Undefined: there is none. */
   readonly guard: Guard | undefined;
+  /** Why there is none, and what to do, in words. */
+  readonly noGuard?: string | undefined;
   /** Asked before each commit without a guard: whether no other program can be inside a transaction. */
   readonly isAlone: () => boolean;
   readonly revisions: Revisions;
@@ -278,8 +280,8 @@ export class Connection {
    */
   #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
     return translated(this.named, () => {
-      const { guard, isAlone } = this.#around;
-      if (guard === undefined && !isAlone()) throw new StoreBusy("a Gambas program runs, and there is no guard");
+      const { guard, noGuard, isAlone } = this.#around;
+      if (guard === undefined && !isAlone()) throw unguarded(noGuard);
       this.#toLog();
       const slots = guard === undefined ? 0 : this.#openSlots();
       if (guard?.take(slots) === false) throw inTransaction();
@@ -390,7 +392,11 @@ function headIn(slots: number): Buffer | undefined {
 }
 
 function inTransaction(): StoreBusy {
-  return new StoreBusy("another program is inside a transaction");
+  return new StoreBusy("another program is inside a transaction of its database");
+}
+
+function unguarded(why = "there is none"): StoreBusy {
+  return new StoreBusy(`a Gambas program runs, and without the guard nothing is written beside one; ${why}`);
 }
 
 /** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none. */

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { findGuard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
-import { findLibrary, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
+import { findLibrary, Missing, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { Revisions } from "../../../../daemon/store/gambas-sqlite/revisions.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
@@ -49,7 +49,7 @@ describeSqlite("of databases", () => {
     expect(resultOf(new Error("no result"))).toBeUndefined();
   });
 
-  it("has the guard", () => expect(typeof findGuard()).toBe("object"));
+  it("has the guard", () => expect(findGuard()).not.toBeInstanceOf(Missing));
 
   it("tells of each commit of ours the head of the log that it has made, and of none of others", () => {
     const root = makeRoot();
