@@ -55,6 +55,8 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
       "connect-memcached",
       "connect-redis/node-redis",
       "gambas-session, every key",
+      "gambas-session sqlite tmpfs",
+      "better-sqlite3",
       "get-warm alone: session-file-store",
       "set alone: session-file-store",
       "set alone: session-file-store tmpfs",
@@ -71,6 +73,7 @@ export const PLANS: Readonly<Record<Plan["mode"], Plan>> = {
       "http-write: connect-redis/ioredis",
       "http-write: connect-redis/node-redis AOF",
       "http-write: gambas-session tmpfs",
+      "http-write: gambas-session sqlite",
     ],
   },
   normal: {

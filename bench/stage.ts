@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Contender, MAX_STALE_MS, type Places, type ServerName } from "./contenders/contender.ts";
 import { commandOf, missingProgram } from "./servers/commands.ts";
+import { missingPackage } from "./servers/optional-packages.ts";
 import { ServerProcess } from "./servers/server-process.ts";
 
 const TMPFS = "/dev/shm";
@@ -45,7 +46,7 @@ export class Stage {
     const known = this.#servers.get(key);
     if (known !== undefined) return known;
     const settings = await this.#settingsOf(name);
-    const directory = this.directory(name === "daemon-tmpfs" ? "tmpfs" : "disk");
+    const directory = this.directory(name.endsWith("-tmpfs") ? "tmpfs" : "disk");
     const server = this.keep(await ServerProcess.start(commandOf(name, directory, settings)));
     const started = { server, directory };
     this.#servers.set(key, started);
@@ -76,6 +77,7 @@ export class Stage {
   /** Flags of a daemon. */
   async #settingsOf(name: ServerName): Promise<readonly string[]> {
     if (name === "daemon-memory") return ["--type", "memory"];
+    if (name.startsWith("daemon-sqlite")) return ["--type", "sqlite"];
     if (!isOnRedis(name)) return [];
     const { server } = await this.server(REDIS);
     const settings = ["--type", "redis", "--redis", `unix://${server.socket}`];
@@ -101,9 +103,9 @@ export class Stage {
 /** Why a contender cannot be measured on this machine, or undefined. */
 export function whyMissing(contender: Contender): string | undefined {
   if (contender.fileSystem === "tmpfs" && !existsSync(TMPFS)) return `${TMPFS} is not there`;
-  const { server } = contender;
+  const { server, packages = [] } = contender;
   const program = server === undefined ? undefined : missingProgram(isOnRedis(server) ? REDIS : server);
-  return program === undefined ? undefined : `${program} is not installed`;
+  return program === undefined ? missingPackage(packages) : `${program} is not installed`;
 }
 
 function isOnRedis(name: ServerName): boolean {

@@ -136,8 +136,8 @@ export interface Handle {
   touch(): Promise<void> | undefined;
   /**
    * Runs `fn` alone on this session across all workers, on its newest contents and with a handle of its own, and resolves to its result
-   * once what it changed is committed. An error in `fn` commits nothing. `fn` runs again when a Gambas program has saved meanwhile, or the
-   * daemon was replaced: it should do nothing that must not be done twice. Inside of a transaction `fn` is a part of that.
+   * once what it changed is committed. An error in `fn` commits nothing. `fn` runs again when a Gambas program, or with
+   * type "redis" another machine, has saved meanwhile, or the daemon was replaced: it should do nothing that must not be done twice. Inside of a transaction `fn` is a part of that.
    *
    * @throws SessionError ERR_LEASE_LOST when `fn` took longer than its lease, ERR_CONFLICT when other programs kept saving, ERR_SESSION_GONE,
    *   ERR_DEADLOCK, ERR_BAD_OPTION.
@@ -216,7 +216,7 @@ export interface DaemonStatus {
   readonly protocol: number;
   readonly pid: number;
   readonly root: string;
-  /** Where it keeps sessions: "file", "redis", "memory". */
+  /** Where it keeps sessions: "file", "sqlite", "redis", "memory". */
   readonly type: string;
   readonly durability: string;
   readonly uptimeSeconds: number;

@@ -67,7 +67,8 @@ export const ERRORS = {
   },
   ERR_SESSION_BUSY: {
     text: "Another program has held the lock of the session for too long; nothing was written.",
-    remedy: "Find the program that holds it (of a session file the lock is <id>.lock), then try again.",
+    remedy:
+      "Do what the message says, or find that program (of a session file it holds the lock <id>.lock), then try again.",
     isRetryable: true,
   },
   ERR_LEASE_LOST: {

@@ -7,10 +7,12 @@ import { databaseName } from "./session-id.ts";
 interface TypeRow {
   /** "sessions": what `Session.Type` may be; "tests": an option only. */
   readonly use: "sessions" | "tests";
-  /** Each session is a file in `session/` below the root. Whether workers may stat it says the daemon. */
+  /** Each session is a file in `session/` below the root. Whether workers may look at it says the daemon. */
   readonly isInFiles: boolean;
   /** The name of a session's file in `session/`; undefined where sessions have none. */
   readonly fileName: ((id: string) => string) | undefined;
+  /** What tells workers whether their copies are current, where the daemon says a directory: a stat, or the log of a database. */
+  readonly copiesBy: "stat" | "log" | undefined;
   /** All values of a session are in one dialect; else each is in that of the program that put it there. */
   readonly hasDialect: boolean;
   /** Settings without which no daemon can begin, with what each is for. */
@@ -34,6 +36,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: true,
     fileName: (id) => id,
+    copiesBy: "stat",
     hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,
@@ -45,6 +48,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: true,
     fileName: databaseName,
+    copiesBy: "log",
     hasDialect: false,
     needs: {},
     own: OF_LOCAL_STORES,
@@ -56,6 +60,7 @@ export const TYPES = {
     use: "sessions",
     isInFiles: false,
     fileName: undefined,
+    copiesBy: undefined,
     hasDialect: true,
     needs: { redis: "where the server is" },
     own: ["redis", "maxStaleMs", "acceptEviction", "acceptLoss"],
@@ -68,6 +73,7 @@ export const TYPES = {
     use: "tests",
     isInFiles: false,
     fileName: undefined,
+    copiesBy: undefined,
     hasDialect: true,
     needs: {},
     own: OF_WHOLE_FILES,

@@ -39,7 +39,12 @@ const SUBJECTS: readonly SubjectName[] = [
   { contender: "connect-redis/ioredis AOF", frame: "express" },
 ];
 
-const ON_TMPFS: SubjectName = { contender: "gambas-session tmpfs", frame: "node:http" };
+const OF_WRITES: readonly SubjectName[] = [
+  { contender: "gambas-session tmpfs", frame: "node:http" },
+  { contender: "gambas-session sqlite", frame: "node:http" },
+  { contender: "gambas-session sqlite tmpfs", frame: "node:http" },
+  { contender: "better-sqlite3", frame: "node:http" },
+];
 
 /** The page without a session is what others stand above. */
 const ON_REDIS: readonly SubjectName[] = [
@@ -54,13 +59,13 @@ export interface HttpCase {
   readonly name: string;
   readonly question: string;
   readonly path: "/read" | "/write";
-  /** "files and tmpfs": it waits for files, and is measured where they cost less, too. */
+  /** "files and tmpfs": it waits for files, and is measured where they cost less, too, and in databases. */
   readonly on: "files" | "files and tmpfs" | "redis";
 }
 
 function subjectsOn(on: HttpCase["on"]): readonly SubjectName[] {
   if (on === "redis") return ON_REDIS;
-  return on === "files" ? SUBJECTS : [...SUBJECTS, ON_TMPFS];
+  return on === "files" ? SUBJECTS : [...SUBJECTS, ...OF_WRITES];
 }
 
 /** A site that is up, with its browsers logged in. */

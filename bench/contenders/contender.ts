@@ -7,7 +7,14 @@ import type { Values } from "../session-values.ts";
 export const MAX_STALE_MS = 50;
 
 /** A daemon of one type of sessions; those on Redis have the server with its log behind them. */
-export type DaemonName = "daemon" | "daemon-tmpfs" | "daemon-memory" | "daemon-redis" | "daemon-redis-stale";
+export type DaemonName =
+  | "daemon"
+  | "daemon-tmpfs"
+  | "daemon-memory"
+  | "daemon-sqlite"
+  | "daemon-sqlite-tmpfs"
+  | "daemon-redis"
+  | "daemon-redis-stale";
 
 /** The process a contender needs beside its workers. */
 export type ServerName = DaemonName | "redis" | "redis-aof" | "memcached" | "echo" | "floor-daemon";
@@ -29,6 +36,8 @@ export interface Contender {
   readonly server?: ServerName;
   /** Where `directory` is. Default "disk", the temporary directory. */
   readonly fileSystem?: "disk" | "tmpfs";
+  /** Packages without which it cannot be measured: optional ones of ours, or such that this repository does not need. */
+  readonly packages?: readonly string[];
   /** The physical bound, not something to pick. */
   readonly isFloor?: boolean;
   /** Sessions are visible in one process only. */

@@ -128,6 +128,7 @@ function entryOf(kind: Kind): Entry {
 
 export const gambasSession: Entry = entryOf(FILES);
 export const onMemory: Entry = entryOf({ type: "memory" });
+export const onSqlite: Entry = entryOf({ type: "sqlite" });
 export const onRedis: Entry = entryOf({ type: "redis" });
 export const onRedisStale: Entry = entryOf({ type: "redis", coherence: { maxStaleMs: MAX_STALE_MS } });
 

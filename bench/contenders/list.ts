@@ -1,10 +1,12 @@
 // Everything that is measured, by name. A contender's packages are loaded by the processes that use it, not here.
 
+import { FOR_SQLITE } from "../servers/optional-packages.ts";
 import type { Contender, Entry } from "./contender.ts";
 
 const gambas = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSession;
 const onRedis = async (): Promise<Entry> => (await import("./gambas-session.ts")).onRedis;
 const onRedisStale = async (): Promise<Entry> => (await import("./gambas-session.ts")).onRedisStale;
+const onSqlite = async (): Promise<Entry> => (await import("./gambas-session.ts")).onSqlite;
 const everyKey = async (): Promise<Entry> => (await import("./gambas-session.ts")).gambasSessionEveryKey;
 const fileStore = async (): Promise<Entry> => (await import("./session-file-store.ts")).sessionFileStore;
 const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain;
@@ -21,6 +23,14 @@ export const CONTENDERS: readonly Contender[] = [
     name: "gambas-session memory",
     server: "daemon-memory",
     load: async () => (await import("./gambas-session.ts")).onMemory,
+  },
+  { name: "gambas-session sqlite", server: "daemon-sqlite", packages: FOR_SQLITE, load: onSqlite },
+  {
+    name: "gambas-session sqlite tmpfs",
+    server: "daemon-sqlite-tmpfs",
+    fileSystem: "tmpfs",
+    packages: FOR_SQLITE,
+    load: onSqlite,
   },
   { name: "gambas-session redis", server: "daemon-redis", load: onRedis },
   { name: "gambas-session redis, 50 ms", server: "daemon-redis-stale", load: onRedisStale },
@@ -47,6 +57,11 @@ export const CONTENDERS: readonly Contender[] = [
   { name: "node-redis AOF, Lua", server: "redis-aof", load: async () => (await import("./node-redis.ts")).scripted },
   { name: "session-file-store", load: fileStore },
   { name: "session-file-store tmpfs", fileSystem: "tmpfs", load: fileStore },
+  {
+    name: "better-sqlite3",
+    packages: ["better-sqlite3"],
+    load: async () => (await import("./better-sqlite3.ts")).betterSqlite,
+  },
   {
     name: "connect-memcached",
     server: "memcached",

@@ -5,6 +5,7 @@ import { find, rateOf, ratio } from "./derived/find.ts";
 import { pricesOf } from "./derived/prices.ts";
 import { atLeast, atMost, besideOf, bestOf, type Figure, type Goal, ratesBeside, timeOf } from "./goal.ts";
 import { redisGoals } from "./redis-goals.ts";
+import { sqliteGoals } from "./sqlite-goals.ts";
 
 export type { Figure, Goal } from "./goal.ts";
 
@@ -30,6 +31,7 @@ export function goalsOf(rows: readonly Row[]): Goal[] {
     ...memoryGoals(rows),
     ...soakGoals(rows),
     ...redisGoals(rows),
+    ...sqliteGoals(rows),
   ];
 }
 

@@ -21,6 +21,8 @@ export function commandOf(name: ServerName, directory: string, extra: readonly s
     case "daemon":
     case "daemon-tmpfs":
     case "daemon-memory":
+    case "daemon-sqlite":
+    case "daemon-sqlite-tmpfs":
     case "daemon-redis":
     case "daemon-redis-stale": {
       const args = ["--root", directory, "--socket", socket, "--log-level", "warn", ...extra];

@@ -1,14 +1,17 @@
 // The copies of sessions that this worker holds, bounded in bytes. The worker uses a copy only after one stat of the
-// session's name, or one fstat of its open file, has shown that the file still has the copy's revision.
+// session's name, or one fstat of its open file, has shown that the file still has the copy's revision; of a database, after
+// a look at the head of its log.
 
 import { readFileSync, statSync } from "node:fs";
 import { maxOpenFiles } from "../../protocol/places.ts";
 import type { Contents, Tally } from "./contents.ts";
+import { type DatabaseCopy, type DatabaseState, Databases, type OpenDatabase } from "./databases.ts";
 import { LooseCopies, Slabs } from "./loose-copies.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
 import { VersionTable } from "./version-table.ts";
 
 export { Contents, SHARED } from "./contents.ts";
+export { answeredState, type DatabaseState } from "./databases.ts";
 export { Original } from "./original.ts";
 
 /** Memory of a copy besides the bytes of its contents: path and id, objects, the buffer. */
@@ -26,16 +29,25 @@ const SHARE_OF_FILES = 8;
 /** Assumed where the system does not tell its limit: every system allows a process at least so many open files. */
 const FEWEST_FILES = 256;
 
-class Copy {
+export interface Keeping {
+  readonly contents: Contents;
+  /** Of their database, which they belong to: told with them, or seen before they were asked for. */
+  readonly state?: DatabaseState | undefined;
+}
+
+class Copy implements DatabaseCopy {
   readonly path: string;
   contents: Contents;
   file: OpenFile | undefined = undefined;
   /** Stats of the session's name that found these contents current. */
   looks = 0;
+  state: DatabaseState | undefined;
+  database: OpenDatabase | undefined = undefined;
 
-  constructor(path: string, contents: Contents) {
+  constructor(path: string, contents: Contents, state: DatabaseState | undefined) {
     this.path = path;
     this.contents = contents;
+    this.state = state;
   }
 }
 
@@ -85,7 +97,8 @@ export class Cache {
   readonly #maxBytesYoung: number;
   readonly #maxLooseSlabs: number;
   readonly #slabs = new Slabs();
-  readonly #files = new OpenFiles(shareOfFiles());
+  readonly #maxFiles = shareOfFiles();
+  readonly #files = new OpenFiles(this.#maxFiles);
   /**
    * A copy that is used moves from the old generation to the young one. A young generation that is full becomes the
    * old one, and the copies of the old one are forgotten.
@@ -94,6 +107,8 @@ export class Cache {
   #old: Generation;
   #directory = "";
   #versions: VersionTable | undefined;
+  /** Undefined: the sessions are in none. */
+  #databases: Databases | undefined;
 
   constructor(maxBytes: number) {
     this.#maxBytesYoung = (maxBytes * (1 - LOOSE_PART)) / 2;
@@ -122,6 +137,23 @@ export class Cache {
     this.#versions = path === undefined ? undefined : VersionTable.open(path);
   }
 
+  /** Where the databases of the sessions are; undefined: nothing may be looked at there, for now. */
+  set databases(directory: string | undefined) {
+    if (directory === undefined) this.#databases?.pause();
+    else if (directory === this.#databases?.directory) this.#databases.resume();
+    else {
+      this.clear();
+      this.#databases = new Databases(directory, this.#maxFiles);
+    }
+  }
+
+  /** The state of a session's database now, to be kept with contents that are asked for afterwards. */
+  look(id: string, nowMs: number): DatabaseState | undefined {
+    if (this.#databases === undefined) return undefined;
+    const database = this.#find(id)?.database;
+    return this.#databases.look(this.#databases.pathOf(id), database, nowMs);
+  }
+
   /** The estimated memory of all copies, which counts towards the bound. */
   get bytes(): number {
     return this.#young.bytes + this.#old.bytes;
@@ -132,7 +164,10 @@ export class Cache {
     const copy = this.#find(id);
     if (copy === undefined) return undefined;
     if (copy.path === "") return this.#currentVersion(id, copy.contents);
-    const isCurrent = copy.file?.isCurrent(nowMs) === true || this.#look(copy, nowMs);
+    const isCurrent =
+      this.#databases === undefined
+        ? copy.file?.isCurrent(nowMs) === true || this.#look(copy, nowMs)
+        : this.#databases.isCurrent(copy, nowMs);
     return isCurrent && !copy.contents.isExpired(nowMs) ? copy.contents : undefined;
   }
 
@@ -156,8 +191,8 @@ export class Cache {
     return true;
   }
 
-  #closeFile(copy: Copy | undefined): void {
-    if (copy?.file === undefined) return;
+  #closeFile(copy: Copy): void {
+    if (copy.file === undefined) return;
     this.#files.close(copy.file);
     copy.file = undefined;
   }
@@ -168,20 +203,22 @@ export class Cache {
   }
 
   /** @param fresh the buffers that were made for these contents: they may lie in Node's pool. */
-  keep(id: string, contents: Contents, fresh: Iterable<Buffer | undefined>): void {
+  keep(id: string, { contents, state }: Keeping, fresh: Iterable<Buffer | undefined>): void {
     if (contents.isFleeting || contents.bytes + OVERHEAD_BYTES > this.#maxBytesYoung) {
       this.drop(id);
       return;
     }
     for (const bytes of fresh) if (bytes !== undefined) this.#slabs.note(bytes);
     const copy = this.#young.copies.get(id);
-    if (copy !== undefined) this.#replace(copy, contents);
+    if (copy !== undefined) this.#replace(copy, contents, state);
     else {
       this.drop(id);
       const path = `${this.#directory}/${id}`;
       // The key is cut out of the path: an id that was cut out of a Cookie header would keep the whole header in
       // memory.
-      this.#add(path.slice(-id.length), new Copy(this.#directory === "" ? "" : path, contents));
+      const key = path.slice(-id.length);
+      const ofFile = this.#directory === "" ? "" : path;
+      this.#add(key, new Copy(this.#databases?.pathOf(key) ?? ofFile, contents, state));
     }
     if (this.#young.bytes > this.#maxBytesYoung) this.#age();
     this.#old.loose.settleSome();
@@ -193,6 +230,7 @@ export class Cache {
       const copy = generation.copies.get(id);
       if (copy === undefined) continue;
       this.#closeFile(copy);
+      this.#databases?.close(copy);
       generation.delete(id, copy);
     }
   }
@@ -201,6 +239,7 @@ export class Cache {
     this.#young = this.#newGeneration();
     this.#old = this.#newGeneration();
     this.#files.closeAll();
+    this.#databases?.closeAll();
   }
 
   #find(id: string): Copy | undefined {
@@ -219,9 +258,11 @@ export class Cache {
   /**
    * The copy stays in its map and gets other contents: a map whose entries are removed and added again makes garbage.
    */
-  #replace(copy: Copy, contents: Contents): void {
+  #replace(copy: Copy, contents: Contents, state: DatabaseState | undefined): void {
     this.#closeFile(copy);
-    copy.looks = 0;
+    // The file of a database stays what it is, whatever is committed.
+    if (this.#databases === undefined) copy.looks = 0;
+    copy.state = state;
     this.#young.uncount(copy);
     copy.contents = contents;
     this.#young.count(copy);

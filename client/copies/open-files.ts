@@ -12,6 +12,7 @@
 // * Nobody renames the directory: an fstat cannot show that, so the name is looked at again once a second.
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
+import { type Kept, KeptOpen } from "./kept-open.ts";
 
 /** The revision of a session's file when this worker got its contents. */
 export interface FileVersion {
@@ -23,17 +24,12 @@ export interface FileVersion {
 /** `f_type` of ext2 to ext4, tmpfs and Btrfs. */
 const TELLING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x9123683e]);
 /** Twice the longest tick of the clock that kernels stamp files by. */
-const TICK_MS = 20;
-const LOOK_AGAIN_MS = 1_000;
-/**
- * A file that no request has asked for in so long is closed: the session may have ended, and the file system frees an
- * inode only when the last program has closed it.
- */
-const IDLE_MS = 5_000;
+export const TICK_MS = 20;
+export const LOOK_AGAIN_MS = 1_000;
 /** `open` never waits for the other end of a pipe, and never follows a symbolic link. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
-export class OpenFile {
+export class OpenFile implements Kept {
   readonly #fd: number;
   readonly #ctimeMs: number;
   /** When a look at the session's name last found this file, Unix ms. */
@@ -79,20 +75,8 @@ export class OpenFile {
   }
 }
 
-export class OpenFiles {
-  readonly #max: number;
-  readonly #files = new Set<OpenFile>();
+export class OpenFiles extends KeptOpen<OpenFile> {
   #isTelling = false;
-  #idleCheck: NodeJS.Timeout | undefined;
-
-  /** @param max how many files may be open at once. */
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get count(): number {
-    return this.#files.size;
-  }
 
   /** The directory of the session files. A new one closes all files of the old one. */
   set directory(path: string) {
@@ -102,7 +86,7 @@ export class OpenFiles {
 
   /** Whether opening a file helps, if a look at `nowMs` has found this change time. */
   hasUseFor(ctimeMs: number, nowMs: number): boolean {
-    return this.#isTelling && this.#files.size < this.#max && nowMs - ctimeMs >= TICK_MS;
+    return this.#isTelling && this.hasRoom && nowMs - ctimeMs >= TICK_MS;
   }
 
   /**
@@ -119,26 +103,8 @@ export class OpenFiles {
       return undefined;
     }
     const file = new OpenFile(fd, ctimeMs, nowMs);
-    this.#files.add(file);
-    this.#idleCheck ??= setInterval(() => this.closeIdle(), IDLE_MS).unref();
+    this.add(file);
     return file;
-  }
-
-  close(file: OpenFile): void {
-    this.#files.delete(file);
-    file.close();
-    if (this.#files.size > 0) return;
-    clearInterval(this.#idleCheck);
-    this.#idleCheck = undefined;
-  }
-
-  /** Closes the files that no request has asked for since the last call. */
-  closeIdle(): void {
-    for (const file of this.#files) if (!file.takeUse()) this.close(file);
-  }
-
-  closeAll(): void {
-    for (const file of this.#files) this.close(file);
   }
 }
 

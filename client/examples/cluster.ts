@@ -1,9 +1,10 @@
-// What `npm start` runs: four HTTP workers that share sessions, and the daemon behind them. Ctrl-C ends all of it. With TYPE=redis they are on two
-// hosts, each with a daemon of its own, and their sessions in one Redis.
+// What `npm start` runs: four HTTP workers that share sessions, and the daemon behind them. Ctrl-C ends all of it. With TYPE=sqlite their
+// sessions are in databases; with TYPE=redis they are on two hosts, each with a daemon of its own, and their sessions in one Redis.
 
 import cluster, { type Worker } from "node:cluster";
 import { randomBytes } from "node:crypto";
 import { type Ends, type Host, hostOf, openHosts, WORKERS } from "./crew/hosts.ts";
+import { GUARD_COMMAND } from "./crew/own-sqlite.ts";
 import { type Daemon, type Grants, grantWishes } from "./crew/wishes.ts";
 import { runWorker } from "./worker.ts";
 
@@ -33,22 +34,26 @@ async function serve(asked: Promise<false>): Promise<void> {
     const hosts = await openHosts(process.env, { TOKEN_KEY }, ends);
     grantWishes((worker) => grantsOf(hosts, worker));
     const isReady = await Promise.race([Promise.all(hosts.map(({ team }) => team.start())).then(() => true), asked]);
-    if (isReady) announce(hosts);
+    if (isReady) await announce(hosts);
     await asked;
   } finally {
     for (const end of ends.reverse()) await end();
   }
 }
 
-function announce(hosts: readonly Host[]): void {
+async function announce(hosts: readonly Host[]): Promise<void> {
   const [first, second] = hosts;
   if (first === undefined) return;
   const what = second === undefined ? "the daemon" : "both daemons";
   console.log(`Ready: ${first.url} (${WORKERS} workers; Ctrl-C ends them and ${what})`);
   if (second !== undefined) console.log(`That is host 1; host 2 has the same sessions: ${second.url}`);
-  const { directory } = first.daemon.client;
-  if (directory === "") return;
-  console.log(`Sessions are files in ${directory}; Gambas programs read them with Session.Type = "file".`);
+  const { type, root, fileSystem } = await first.daemon.client.status();
+  if (type === "file")
+    console.log(`Sessions are files in ${root}/session; Gambas programs read them with Session.Type = "file".`);
+  if (type !== "sqlite") return;
+  console.log(`Sessions are databases in ${root}/session; Gambas programs read them where they set no Session.Type.`);
+  if (fileSystem?.guard !== true)
+    console.log(`While a Gambas program runs no session is changed, for want of the package koffi: ${GUARD_COMMAND}`);
 }
 
 /** What a worker may ask for: it ends nothing but what the example has started. */

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { type Html, html } from "./look/html.ts";
 import { SCRIPT } from "./look/script.ts";
 import { FAVICON, LOGO, STYLE } from "./look/style.ts";
+import { type Words, wordsOf } from "./places.ts";
 import {
   abandonForm,
   elsewhere,
@@ -25,13 +26,13 @@ export const CONTENT_SECURITY_POLICY: string =
 
 export function renderPage(view: View, now: Now): string {
   return frame(
-    { title: "Bar Gambas", ...(now.me.host === undefined ? IN_FILES : ON_HOSTS) },
+    { title: "Bar Gambas", ...wordsOf(view.type) },
     html`${whatIsWhat(view, now)} ${visits(view, now.me)} ${experiments(view, now)}
       <div class="columns">
         ${menu(view.cart)}
-        <div class="stack">${person(view.user)} ${sessionFacts(view, now.me)}</div>
+        <div class="stack">${person(view.user)} ${sessionFacts(view)}</div>
       </div>
-      ${keys(view.entries, now.me)} ${elsewhere(view, now.me)}`,
+      ${keys(view)} ${elsewhere(view, now.me)}`,
   );
 }
 
@@ -50,27 +51,16 @@ export function renderProblem({ status, message, isOfSession }: Problem): string
   );
 }
 
-interface Words {
+interface Title extends Pick<Words, "claim" | "promise"> {
   readonly title: string;
-  readonly claim: string;
-  readonly promise: string;
 }
-
-const IN_FILES = {
-  claim: "Four workers, one session, one file.",
-  promise: "Every worker sees what any other wrote, and so does a Gambas program.",
-};
-const ON_HOSTS = {
-  claim: "Two hosts, four workers, one session in Redis.",
-  promise: "Every worker sees what any other wrote, on either host.",
-};
 
 function hashOf({ text }: Html): string {
   return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }
 
 /** The line that is said aloud stays, whatever the script puts into `main`. */
-function frame({ title, claim, promise }: Words, content: Html): string {
+function frame({ title, claim, promise }: Title, content: Html): string {
   return html`<!doctype html>
 <html lang="en">
 <head>

@@ -1,11 +1,12 @@
 // The parts of the page, each from what a session holds and who answers. Pure. `data-say` is what is said aloud when a part has changed.
 
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Daemon } from "./crew/wishes.ts";
 import type { Host } from "./experiments.ts";
 import { bytesText, spanText } from "./look/figures.ts";
 import { type Html, html } from "./look/html.ts";
 import { type Cart, type Dish, formatCents, MENU, totalCents } from "./menu.ts";
+import { wordsOf } from "./places.ts";
 import type { Entry, Report, ReportKind, View } from "./shop.ts";
 
 /** The worker that answers. */
@@ -14,7 +15,7 @@ export interface Worker {
   readonly pid: number;
   /** The address of all workers together, or of those of this host. */
   readonly url: string;
-  /** With sessions in Redis: this host, and the other one. Undefined: they are files. */
+  /** With sessions in Redis: this host, and the other one. Undefined: they are on this machine. */
   readonly host: { readonly number: number; readonly other: Host } | undefined;
 }
 
@@ -33,15 +34,15 @@ export const abandonForm = html`<form method="post" action="/abandon">
 export function whatIsWhat(view: View, now: Now): Html {
   const { me, daemon } = now;
   if (me.host !== undefined) return whatIsOnHosts(view, now, me.host);
-  const { size } = view;
+  const { size, type } = view;
   return html`<section aria-label="What is what"><ul class="parts">
     <li class="card"><p>A <b>worker</b> is one of four processes that take turns to answer you: if each kept your visits
       and your cart in its own memory, the next one would not know you, and one that dies would take them along.</p>
       <small>You are talking to number ${me.number}, pid ${me.pid}.</small></li>
-    <li class="card"><p>The <b>session file</b> is where all of that is kept, and every worker looks there before it answers:
+    <li class="card"><p>The <b>session ${wordsOf(type).holder}</b> is where all of that is kept, and every worker looks there before it answers:
       without it nothing would outlive a process, and no Gambas program could read along or write in it.</p>
       <small>Yours has ${bytesText(size)}.</small></li>
-    <li class="card"><p>The <b>daemon</b> is the one process that writes such files, one change after the other: without it
+    <li class="card"><p>The <b>daemon</b> is the one process of these that writes there, one change after the other: without it
       two workers that answer at the same moment would overwrite each other’s changes, and visits would be lost.</p>
       <small>It has pid ${daemon.pid}.</small></li>
   </ul></section>`;
@@ -191,16 +192,13 @@ export function person(user: string | undefined): Html {
   return html`<section class="card" id="you" data-say="${said}"><h2>You</h2>${content}</section>`;
 }
 
-export function sessionFacts({ id, path, size, timeoutSeconds }: View, { host }: Worker): Html {
+export function sessionFacts({ id, type, path, size, timeoutSeconds }: View): Html {
   return html`<section class="card" id="session" data-say="A new session">
     <h2>Session</h2>
     <dl class="lines">
       <dt>Id</dt><dd><code>${id ?? "none yet"}</code></dd>
-      ${
-        host === undefined
-          ? html`<dt>File</dt><dd>of that name in <code>${path === null ? "no folder yet" : dirname(path)}</code></dd>`
-          : html`<dt>Kept</dt><dd>in Redis, for both hosts</dd>`
-      }
+      <dt>Type</dt><dd><code>${type}</code></dd>
+      ${keptIn(type, path)}
       <dt>Size</dt><dd>${bytesText(size)}</dd>
       <dt>Ends</dt><dd>${spanText(timeoutSeconds)} after its last use</dd>
     </dl>
@@ -208,9 +206,17 @@ export function sessionFacts({ id, path, size, timeoutSeconds }: View, { host }:
   </section>`;
 }
 
-export function keys(entries: readonly Entry[], { host }: Worker): Html {
+function keptIn(type: string, path: string | null): Html {
+  if (type === "redis") return html`<dt>Kept</dt><dd>in Redis, for both hosts</dd>`;
+  const folder = path === null ? "no folder yet" : dirname(path);
+  if (type === "sqlite" && path !== null)
+    return html`<dt>Database</dt><dd><code>${basename(path)}</code> in <code>${folder}</code></dd>`;
+  return html`<dt>File</dt><dd>of that name in <code>${folder}</code></dd>`;
+}
+
+export function keys({ entries, type }: View): Html {
   return html`<section class="card" id="keys">
-    <h2 id="keys-title">What the ${host === undefined ? "file" : "session"} holds</h2>
+    <h2 id="keys-title">What the ${wordsOf(type).holder} holds</h2>
     <div class="scroll" role="region" aria-labelledby="keys-title" tabindex="0"><table>
       <thead><tr><th scope="col">Key</th><th scope="col">Gambas type</th><th scope="col">Value</th></tr></thead>
       <tbody>${entries.map(entryRow)}</tbody>
@@ -222,19 +228,21 @@ function entryRow({ key, type, text }: Entry): Html {
   return html`<tr><td><code>${key}</code></td><td><span class="type">${type}</span></td><td><pre>${text}</pre></td></tr>`;
 }
 
-export function elsewhere(view: View, { url, host }: Worker): Html {
-  const id = view.id ?? undefined;
+export function elsewhere({ id: named, type }: View, { url }: Worker): Html {
+  const id = named ?? undefined;
+  const { gambas } = wordsOf(type);
+  const flag = type === "file" ? "" : ` --type ${type}`;
   const program = html`<h3>A Gambas program (gb.web) of the same user, whose cookie is <code>GBSESSIONID=${id}</code></h3>
-    <pre class="code">Session.Type = "file"
+    <pre class="code">${gambas}
 Print Session["visits"]
 Session["note"] = "written by Gambas"</pre>`;
   return html`<section class="card" id="elsewhere">
     <h2>The same session from elsewhere</h2>
     <h3>An operator, on the command line</h3>
-    <div class="code scroll" role="region" aria-label="What the command prints" tabindex="0"><code>$ gambas-sessiond show ${id}${host && " --type redis"}</code>
+    <div class="code scroll" role="region" aria-label="What the command prints" tabindex="0"><code>$ gambas-sessiond show ${id}${flag}</code>
       <pre id="printed"><a href="/session.txt">Run it</a></pre></div>
     <h3>Another client, whichever worker answers</h3>
     <pre class="code">curl -b 'SESSION=${id}' ${url}session.json</pre>
-    ${host === undefined ? program : undefined}
+    ${gambas && program}
   </section>`;
 }

@@ -28,6 +28,7 @@ export type ReportKind = (typeof REPORT_KINDS)[number];
 /** Everything of the session that is shown. */
 export interface View {
   readonly id: string | null;
+  readonly type: string;
   readonly path: string | null;
   readonly size: number;
   readonly timeoutSeconds: number;
@@ -82,6 +83,7 @@ export function tell({ kind, facts }: Report): void {
 export function look(workers: number): View {
   return {
     id: Session.Id,
+    type: Session.Type,
     path: Session.Path,
     size: Session.Size,
     timeoutSeconds: Session.Timeout,

@@ -1,5 +1,6 @@
 // What a handle and its transactions need of the client they belong to: the calls that reach the daemon, and the shapes those take and give.
 
+import { SessionError } from "../../protocol/errors.ts";
 import type { Contents } from "../copies/cache.ts";
 import type { HeldLease } from "../scope.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -16,14 +17,18 @@ export interface CommitRequest {
   readonly keepsLease?: boolean;
 }
 
-/** A lease, with the contents that its transactions begin with. */
+/** A lease, with the contents that its transactions begin with; after a commit under it those of the session then. */
 export interface Grant extends HeldLease {
   readonly id: string;
-  readonly contents: Contents;
+  contents: Contents;
   /** When the lease ends at the latest, as performance.now(). */
   readonly deadlineMs: number;
   /** The lease was given back, or a commit has ended it. */
   isOver: boolean;
+  /** The contents were the newest at some time since they were asked for; where not, a commit or `confirm` finds out. */
+  isSure: boolean;
+  /** They were not: whatever has run on them runs again. */
+  isOvertaken: boolean;
 }
 
 /** What `release` must know of a grant. */
@@ -41,10 +46,26 @@ export interface Calls {
   /** Renews the stamp. */
   renew(id: string, contents: Contents | undefined): Promise<Contents | undefined>;
   end(id: string): Promise<void>;
-  /** @param leaseMs 0: the daemon's default. */
-  lease(id: string, leaseMs: number): Promise<Grant>;
+  /** @param leaseMs 0: the daemon's default. @param mustBeSure what is granted is the newest, whatever it costs. */
+  lease(id: string, leaseMs: number, mustBeSure: boolean): Promise<Grant>;
+  /** To be called before anybody is told what was seen under the lease without a commit. @throws SessionError ERR_CONFLICT where that is not so any more. */
+  confirm(grant: Grant): Promise<void>;
   /** Gives a lease back, unless it is over. Never rejects. */
   release(grant: GrantedLease): Promise<void>;
   /** False when the connection that granted the lease is gone, and the lease with it. */
   isInForce(grant: HeldLease): boolean;
+}
+
+/** Gives a lease back whose holder ends the session: that cannot be undone, so what he saw must be the newest. @throws as `confirm`. */
+export async function endLease(calls: Calls, grant: Grant): Promise<void> {
+  await calls.confirm(grant);
+  await calls.release(grant);
+}
+
+/** How a session has ended that is not there any more: the error of a touch, which tells whether it goes on under another id. */
+export function endOf(calls: Calls, id: string): Promise<unknown> {
+  return calls.renew(id, undefined).then(
+    () => new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`),
+    (error: unknown) => error,
+  );
 }

@@ -8,12 +8,12 @@
 //
 // The state is nowhere a field: INSIDE is to have `#endLease`, LOST to have `#lost` besides, OVER to have `#over`.
 
-import { isCode, SessionError, SucceededError } from "../../protocol/errors.ts";
+import { isCode, SucceededError } from "../../protocol/errors.ts";
 import type { CookieMaxAge, Handle as HandleApi, TransactionOptions } from "../api.ts";
 import type { Contents } from "../copies/cache.ts";
 import { leaseMsOf } from "../options.ts";
 import { carryOn, isPassing, waitForItself } from "../scope.ts";
-import type { Calls } from "./calls.ts";
+import { type Calls, endOf } from "./calls.ts";
 import { Draft } from "./draft.ts";
 import { A_TRANSACTION, type Inside, type Outside } from "./job.ts";
 import type { Watched } from "./late-changes.ts";
@@ -179,8 +179,8 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
       const { id } = this.#draft;
       if (id === null) return;
       const contents = this.#endLease ? this.#begun : await this.#client.load(id);
-      // A touch tells how it has ended. Abandoned meanwhile: what was read is nobody's.
-      if (!contents && !this.#endLease) await this.#client.renew(id, contents).catch((e) => this.noteGone(id, e));
+      // Abandoned meanwhile: what was read is nobody's.
+      if (!contents && !this.#endLease) this.noteGone(id, await endOf(this.#client, id));
       else if (this.#draft.id === id) this.#draft.reload(contents);
     });
   }
@@ -358,8 +358,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   #use(): Draft {
     this.#wasUsed = true;
-    const { problem } = this.#draft;
-    if (problem !== undefined) throw problem;
+    if (this.#draft.problem !== undefined) throw this.#draft.problem;
     return this.#draft;
   }
 
@@ -407,9 +406,10 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
       throw error;
     };
     return this.#client.apply({ id, base, unsaved }).then((contents) => {
-      if (this.#draft.id !== id) return;
-      if (contents === undefined) fail(new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`));
-      else this.#draft.noteSaved(contents, unsaved);
+      if (this.#draft.id !== id) return undefined;
+      if (contents !== undefined) return this.#draft.noteSaved(contents, unsaved);
+      // It was saved by a call whose answer was lost, and has ended since. Of a new one its maker has to know.
+      return endOf(this.#client, id).then((error) => (base ? this.noteGone(id, error) : fail(error)));
     }, fail);
   }
 

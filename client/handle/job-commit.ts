@@ -1,8 +1,8 @@
 // The end of jobs that have run under a lease: one commit of what they changed, and which of them must run again where it is refused.
 
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
-import type { Calls, Grant } from "./calls.ts";
-import { fail, type Inside, type Job, type Ran, succeed } from "./job.ts";
+import { type Calls, endOf, type Grant } from "./calls.ts";
+import { fail, type Inside, type Job, type Ran, settle, settleBeforeEnd } from "./job.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 /** A Gambas program that saves all the time does so for ever: somebody has to be told. */
@@ -28,8 +28,13 @@ export async function commitJobs<H extends Inside>(
   { grant, ran, unsaved, keepsLease }: JobCommit<H>,
 ): Promise<Job<H>[] | undefined> {
   try {
-    if (unsaved !== undefined) await apply(calls, { grant, ran, unsaved, keepsLease });
-    for (const one of ran) succeed(one);
+    if (unsaved === undefined && ran.length > 0 && !grant.isSure) await calls.confirm(grant);
+    const isThere = unsaved === undefined || (await apply(calls, { grant, ran, unsaved, keepsLease }));
+    const error = isThere ? undefined : await endOf(calls, grant.id);
+    for (const one of ran) {
+      if (isThere) settle(one);
+      else settleBeforeEnd(one, error);
+    }
     return undefined;
   } catch (error) {
     for (const { job, handle } of ran) job.request.outer.adoptStrays(handle);
@@ -37,14 +42,19 @@ export async function commitJobs<H extends Inside>(
   }
 }
 
+/** Returns false where the session is not there any more: the answer to a commit that was done before is what there is now. */
 async function apply<H extends Inside>(
   calls: Calls,
   { grant, ran, unsaved, keepsLease }: JobCommit<H> & { readonly unsaved: Unsaved },
-): Promise<void> {
+): Promise<boolean> {
   const { id, contents: base, fence } = grant;
   const contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
   if (!keepsLease) grant.isOver = true;
-  if (contents !== undefined) for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
+  if (contents === undefined) return false;
+  grant.contents = contents;
+  grant.isSure = true;
+  for (const one of ran) one.handle.noteSaved(contents, one.unsaved);
+  return true;
 }
 
 function jobsAfter<H extends Inside>(

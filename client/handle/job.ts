@@ -51,26 +51,27 @@ export interface Job<H extends Inside> {
   isAlone: boolean;
 }
 
-/** The function of a job has returned, and nothing is committed yet. */
+/** The function of a job has returned, or has failed, and nothing is committed yet. */
 export interface Ran<H extends Inside> {
   readonly kind: "ran";
   readonly job: Job<H>;
   readonly value: unknown;
   readonly handle: H;
   readonly unsaved: Unsaved | undefined;
+  /** It has failed: that is told when what it saw is known to be there. */
+  readonly failure?: { readonly error: unknown };
 }
 
-/** Whoever asked for the job has an answer in all cases but `ran` and `ended` with a `last`. */
+/** Whoever asked for the job has an answer in all cases but `ran`, `overtaken`, and `ended` with a `last`. */
 export type Outcome<H extends Inside> =
   | Ran<H>
   /** The session has ended, and its lease with it. `last`: what the function that ended it has returned; undefined: it has failed after that. */
   | { readonly kind: "ended"; readonly last: Ran<H> | undefined }
-  /** Nothing of the job is committed. The lease goes on. */
-  | { readonly kind: "failed" }
+  /** It was to end the session, and had not seen the newest of it: it runs again. */
+  | { readonly kind: "overtaken"; readonly job: Job<H> }
   /** Nothing of the job is committed, and the lease is over. */
   | { readonly kind: "stalled" };
 
-const FAILED = { kind: "failed" } as const;
 const STALLED = { kind: "stalled" } as const;
 const FAILED_AFTER_END = { kind: "ended", last: undefined } as const;
 
@@ -99,9 +100,9 @@ export function runJob<H extends Inside>(job: Job<H>, ground: Ground): Outcome<H
     const value = runHolding(held, job.scope, fn, handle);
     if (isThenable(value) || handle.isBusy) return awaitJob({ job, value, handle }, grant);
     void handle.finishTransaction();
-    return outcomeOf({ job, value, handle });
+    return outcomeOf({ job, value, handle }, grant);
   } catch (error) {
-    return afterError(job, handle, error);
+    return afterError(job, handle, { error, grant });
   }
 }
 
@@ -110,33 +111,51 @@ async function awaitJob<H extends Inside>({ job, value, handle }: Begun<H>, gran
     const result = await inTime(value, grant.deadlineMs);
     const end = result === TOO_LATE ? TOO_LATE : await inTime(handle.finishTransaction(), grant.deadlineMs);
     if (end === TOO_LATE) throw handle.loseTransaction(stalled(job.request.id));
-    return outcomeOf({ job, value: result, handle });
+    return outcomeOf({ job, value: result, handle }, grant);
   } catch (error) {
-    return afterError(job, handle, error);
+    return afterError(job, handle, { error, grant });
   }
 }
 
-function outcomeOf<H extends Inside>({ job, value, handle }: Begun<H>): Outcome<H> {
+function outcomeOf<H extends Inside>({ job, value, handle }: Begun<H>, grant: Grant): Outcome<H> {
+  if (grant.isOvertaken) return overtaken(job, handle);
   const ran: Ran<H> = { kind: "ran", job, value, handle, unsaved: handle.unsaved() };
   return handle.ended.length > 0 ? { kind: "ended", last: ran } : ran;
 }
 
 /** An end of the session cannot be taken back, whatever has failed after it. */
-function afterError<H extends Inside>(job: Job<H>, handle: H, error: unknown): Outcome<H> {
-  const { outer } = job.request;
+function afterError<H extends Inside>(
+  job: Job<H>,
+  handle: H,
+  { error, grant }: { readonly error: unknown; readonly grant: Grant },
+): Outcome<H> {
+  if (grant.isOvertaken) return overtaken(job, handle);
   const hasEnded = handle.ended.length > 0;
   const isStalled = isCode(error, "ERR_LEASE_LOST");
+  if (!hasEnded && !isStalled)
+    return { kind: "ran", job, value: undefined, handle, unsaved: undefined, failure: { error } };
   if (hasEnded) endWithSession(job, handle);
-  else if (!isStalled) outer.adoptStrays(handle);
   fail(job, error);
-  if (hasEnded) return FAILED_AFTER_END;
-  return isStalled ? STALLED : FAILED;
+  return hasEnded ? FAILED_AFTER_END : STALLED;
+}
+
+/** Whatever its function has made of that. */
+function overtaken<H extends Inside>(job: Job<H>, handle: H): Outcome<H> {
+  job.request.outer.adoptStrays(handle);
+  job.conflicts += 1;
+  return { kind: "overtaken", job };
 }
 
 // -- answers
 
-export function succeed<H extends Inside>({ job, value, handle }: Ran<H>): void {
+/** Tells what has become of it, now that what it has changed is saved. */
+export function settle<H extends Inside>({ job, value, handle, failure }: Ran<H>): void {
   const { id, outer } = job.request;
+  if (failure !== undefined) {
+    outer.adoptStrays(handle);
+    fail(job, failure.error);
+    return;
+  }
   try {
     outer.adopt(id, handle);
     job.resolve(value);
@@ -145,10 +164,17 @@ export function succeed<H extends Inside>({ job, value, handle }: Ran<H>): void 
   }
 }
 
-/** The session has ended, and what the function has changed in it with it. */
-export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H): void {
-  request.outer.noteGone(request.id);
+/** The session has ended, and what the function has changed in it with it. @param error how that was heard. */
+export function endWithSession<H extends Inside>({ request }: Job<H>, handle: H, error?: unknown): void {
+  request.outer.noteGone(request.id, error);
   handle.endInVain(A_TRANSACTION);
+}
+
+/** As `settle`, where the session has ended since: what it has changed was there until then. @param error how that was heard. */
+export function settleBeforeEnd<H extends Inside>({ job, value, handle, failure }: Ran<H>, error?: unknown): void {
+  endWithSession(job, handle, error);
+  if (failure === undefined) job.resolve(value);
+  else fail(job, failure.error);
 }
 
 export function fail<H extends Inside>({ request, reject }: Job<H>, error: unknown): void {
@@ -157,11 +183,11 @@ export function fail<H extends Inside>({ request, reject }: Job<H>, error: unkno
 }
 
 /** Keys that the function has set after it had ended the session are a session of their own, which is saved here. */
-export async function succeedAfterEnd<H extends Inside>(last: Ran<H> | undefined): Promise<void> {
+export async function settleAfterEnd<H extends Inside>(last: Ran<H> | undefined): Promise<void> {
   if (last === undefined) return;
   try {
     await last.handle.save();
-    succeed(last);
+    settle(last);
   } catch (error) {
     fail(last.job, error);
   }

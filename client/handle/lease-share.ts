@@ -1,7 +1,7 @@
 // For speed only: jobs of one worker on one session that wait at the same time share a lease. They run one after the other, each on what the
 // one before has left, and are committed together. Nobody sees the steps in between, so each of them still is alone; and one that fails
-// leaves nothing. Without this file every job is one of its own, as `transactions.ts` runs those that are alone already; with sixteen at once
-// on one session (`increment`) a job then takes ten times as long.
+// leaves nothing, and is told that with the others: what it saw may be what they are about to save. Without this file every job is one of its
+// own, as `transactions.ts` runs those that are alone already; with sixteen at once on one session (`increment`) a job then takes ten times as long.
 //
 // A job whose function gives a promise makes nobody wait for it:
 //
@@ -12,9 +12,9 @@
 //      refused:   C has begun on what was not written. It is waited for, and runs again with the others
 
 import type { Contents } from "../copies/cache.ts";
-import type { Calls, Grant } from "./calls.ts";
+import { type Calls, endLease, type Grant } from "./calls.ts";
 import type { Inside, Job, Outcome, Ran } from "./job.ts";
-import { endWithSession, runJob, succeedAfterEnd } from "./job.ts";
+import { runJob, settleAfterEnd, settleBeforeEnd } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import type { Properties } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -71,14 +71,14 @@ export class LeaseShare<H extends Inside> {
       switch (outcome.kind) {
         case "stalled":
           return [...this.#ran.map((earlier) => earlier.job), ...this.#waiting];
+        case "overtaken":
+          return [...this.#ran.map((earlier) => earlier.job), outcome.job, ...this.#waiting];
         case "ended":
-          for (const earlier of this.#ran) succeedBeforeEnd(earlier);
-          await succeedAfterEnd(outcome.last);
+          for (const earlier of this.#ran) settleBeforeEnd(earlier);
+          await settleAfterEnd(outcome.last);
           return this.#waiting;
         case "ran":
           this.#note(outcome);
-          break;
-        case "failed":
       }
       if (isApart(outcome) || performance.now() > endMs) break;
     }
@@ -101,7 +101,7 @@ export class LeaseShare<H extends Inside> {
   async #endLease(): Promise<void> {
     this.#wasGivenBack = true;
     await this.#ahead;
-    await this.#calls.release(this.#grant);
+    await endLease(this.#calls, this.#grant);
   }
 
   /** @returns the jobs that must run again, after the lease was given back; undefined when all are committed. */
@@ -123,19 +123,13 @@ export class LeaseShare<H extends Inside> {
 
 /** It has begun on what was not written: it runs again, unless it has an answer, or has ended the session, which nothing takes back. */
 async function takeBack<H extends Inside>(outcome: Outcome<H>): Promise<readonly Job<H>[]> {
-  if (outcome.kind === "ran") return [outcome.job];
-  if (outcome.kind === "ended") await succeedAfterEnd(outcome.last);
+  if (outcome.kind === "ran" || outcome.kind === "overtaken") return [outcome.job];
+  if (outcome.kind === "ended") await settleAfterEnd(outcome.last);
   return [];
 }
 
 function isApart<H extends Inside>(outcome: Outcome<H>): boolean {
   return outcome.kind === "ran" && outcome.unsaved?.isApart === true;
-}
-
-/** It came before the one that has ended the session: what it changed was there until then. */
-function succeedBeforeEnd<H extends Inside>({ job, value, handle }: Ran<H>): void {
-  endWithSession(job, handle);
-  job.resolve(value);
 }
 
 /** What all of them changed, as one change; of one key the last value counts. */

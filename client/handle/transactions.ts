@@ -1,8 +1,8 @@
 // The transactions of one worker: those of a session wait in a queue, get its lease, run, and run again where that is nobody's fault.
 
 import { currentScope, transactionsAround } from "../scope.ts";
-import type { Calls, Grant } from "./calls.ts";
-import { fail, type Inside, type Job, runJob, succeedAfterEnd, type TransactionRequest } from "./job.ts";
+import { type Calls, endLease, type Grant } from "./calls.ts";
+import { fail, type Inside, type Job, runJob, settleAfterEnd, type TransactionRequest } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import { LeaseShare, takeSharing } from "./lease-share.ts";
 
@@ -42,7 +42,9 @@ export class Transactions<H extends Inside> {
     for (let first = queue[0]; first !== undefined; first = queue[0]) {
       const { leaseMs } = first.request;
       try {
-        const grant = await this.#calls.lease(id, leaseMs);
+        // What has met another host once is not to meet it again for want of a look.
+        const mustBeSure = queue.some(({ conflicts }) => conflicts > 0);
+        const grant = await this.#calls.lease(id, leaseMs, mustBeSure);
         const jobs = first.isAlone ? queue.splice(0, 1) : takeSharing(queue);
         queue.unshift(...(await this.#useLease(grant, jobs)));
       } catch (error) {
@@ -70,7 +72,8 @@ export class Transactions<H extends Inside> {
   }
 
   async #runAlone(grant: Grant, job: Job<H>): Promise<readonly Job<H>[]> {
-    const begun = runJob(job, { grant, contents: grant.contents, endLease: () => this.#calls.release(grant) });
+    const ground = { grant, contents: grant.contents, endLease: () => endLease(this.#calls, grant) };
+    const begun = runJob(job, ground);
     const outcome = begun instanceof Promise ? await begun : begun;
     switch (outcome.kind) {
       case "ran": {
@@ -78,9 +81,10 @@ export class Transactions<H extends Inside> {
         return (await commitJobs(this.#calls, commit)) ?? NONE;
       }
       case "ended":
-        await succeedAfterEnd(outcome.last);
+        await settleAfterEnd(outcome.last);
         return NONE;
-      case "failed":
+      case "overtaken":
+        return [outcome.job];
       case "stalled":
         return NONE;
     }

@@ -8,7 +8,7 @@ import { encodeDelta } from "../../protocol/image/image.ts";
 import type { Places } from "../../protocol/places.ts";
 import { isSessionId } from "../../protocol/session-id.ts";
 import { TYPES, type TypeName } from "../../protocol/types.ts";
-import { type CommitOptions, KIND, type State } from "../../protocol/wire/wire.ts";
+import { KIND, type ResponseOf, type State } from "../../protocol/wire/wire.ts";
 import type {
   Client as ClientApi,
   CreateOptions,
@@ -20,7 +20,7 @@ import type {
   TransactionOptions,
 } from "../api.ts";
 import { said } from "../checks.ts";
-import { Cache, Contents } from "../copies/cache.ts";
+import { answeredState, Cache, Contents, type DatabaseState } from "../copies/cache.ts";
 import {
   A_TRANSACTION,
   type Birthplace,
@@ -42,6 +42,7 @@ import {
   resolvePlaces,
 } from "../options.ts";
 import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
+import { bytesBeside, optionsOf } from "./commit-options.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
 import { checkKeeps, checkServes } from "./hello-checks.ts";
@@ -59,9 +60,16 @@ export interface Opened {
 
 const ABSENT: Opened = {};
 const NO_OPTIONS: HandleOptions = {};
-/** Bytes of a commit beside its delta that need not be counted: a frame has room for them beside the largest delta. */
-const ENVELOPE_BYTES = 32 * 1024;
 const NONE_FRESH: readonly Buffer[] = [];
+
+/** What a worker had when it asked the daemon. */
+interface Had {
+  /** The contents that an answer of `KIND.same` refers to. */
+  readonly known?: Contents | undefined;
+  /** The state that the session's database was in. */
+  readonly seen?: DatabaseState | undefined;
+}
+const NOTHING_HAD: Had = {};
 
 export class Client implements ClientApi, Home {
   readonly #options: ConnectOptions;
@@ -73,8 +81,8 @@ export class Client implements ClientApi, Home {
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
   #leaseMs = 0;
-  /** Of files a daemon remembers commits in its own way; one of an older release does not know the field. */
-  #tellsFloor = false;
+  /** A daemon of files may be of an older release, which does not know fields that came with other types. */
+  #tellsMore = false;
   #isClosed = false;
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
@@ -119,15 +127,25 @@ export class Client implements ClientApi, Home {
       onHello: (hello) => {
         checkKeeps(places, backendTold(hello.backend), backend);
         if (options.root !== undefined) checkServes(places, hello.directory);
-        this.#tellsFloor = hello.backend !== null;
+        this.#tellsMore = hello.backend !== null;
         this.#maxSessionBytes = hello.maxSessionBytes;
         this.#directory = hello.directory;
-        this.#cache.directory = hello.directory;
+        this.#lookWhere(hello, places.type);
         this.#cache.versions = hello.versions ?? undefined;
         this.#leaseMs = hello.leaseMs;
       },
+      onLost: () => {
+        this.#cache.databases = undefined;
+      },
     });
     return { places, connection };
+  }
+
+  #lookWhere({ directory, pid }: ResponseOf<"hello">, type: TypeName): void {
+    const isLogged = TYPES[type].copiesBy === "log";
+    this.#cache.directory = isLogged ? "" : directory;
+    // A daemon in this process has locks on these files, which it would lose.
+    this.#cache.databases = isLogged && directory !== "" && pid !== process.pid ? directory : undefined;
   }
 
   // -- the public members, described in `api.ts`
@@ -268,10 +286,10 @@ export class Client implements ClientApi, Home {
   }
 
   load(id: string): Promise<Contents | undefined> {
-    const known = this.#cache.peek(id);
-    return this.#connection.call("open", { sid: id, known: known?.base ?? 0 }).then((state) => {
+    const had = this.#had(id);
+    return this.#connection.call("open", { sid: id, known: had.known?.base ?? 0 }).then((state) => {
       if (state.kind === KIND.absent) this.#cache.drop(id);
-      return this.#adopt(id, state, known);
+      return this.#adopt(id, state, had);
     });
   }
 
@@ -292,7 +310,7 @@ export class Client implements ClientApi, Home {
         base: base?.base ?? 0,
         delta,
         options,
-        floor: this.#tellsFloor ? floor : undefined,
+        floor: this.#tellsMore ? floor : undefined,
       })
       .then((state) =>
         state.kind === KIND.same ? this.#adoptCommit(request, delta, state) : this.#adoptNew(request, state),
@@ -310,7 +328,8 @@ export class Client implements ClientApi, Home {
     const { timeoutSeconds, cookiePath } = unsaved.properties;
     const change = { delta, nowMs: state.startupMs, timeoutSeconds, cookiePath, shares: unsaved.shares };
     const contents = Contents.fromChange(state, base, change, unsaved);
-    this.#cache.keep(unsaved.successor ?? id, contents, unsaved.entries.values());
+    const keeping = { contents, state: answeredState(state) };
+    this.#cache.keep(unsaved.successor ?? id, keeping, unsaved.entries.values());
     return contents;
   }
 
@@ -322,8 +341,9 @@ export class Client implements ClientApi, Home {
   }
 
   async renew(id: string, contents: Contents | undefined): Promise<Contents | undefined> {
+    const seen = this.#cache.look(id, Date.now());
     const state = await this.#connection.call("touch", { sid: id, base: contents?.base ?? 0, held: this.#held() });
-    return this.#adopt(id, state, contents);
+    return this.#adopt(id, state, { known: contents, seen });
   }
 
   async end(id: string): Promise<void> {
@@ -341,20 +361,33 @@ export class Client implements ClientApi, Home {
     await this.#connection.call("adopted", { sid: id, key, isRemoved });
   }
 
-  async lease(id: string, leaseMs: number): Promise<Grant> {
-    const known = this.#cache.peek(id);
-    const request = { sid: id, leaseMs, known: known?.base ?? 0, held: this.#held() };
+  async lease(id: string, leaseMs: number, mustBeSure: boolean): Promise<Grant> {
+    const had = this.#had(id);
+    const held = this.#held();
+    const asked = { sid: id, leaseMs, known: had.known?.base ?? 0, held };
+    // Only what comes last is left out.
+    const request = this.#tellsMore && !mustBeSure ? { ...asked, held: held ?? null, isOptimistic: true } : asked;
     const answer = await this.#connection.call("lease", request);
     const deadlineMs = performance.now() + (leaseMs === 0 ? this.#leaseMs : leaseMs);
-    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, isOver: false };
+    const isSure = answer.isUnverified !== true;
+    const states = { isOver: false, isSure, isOvertaken: false };
+    const lease = { id, fence: answer.fence, deadlineMs, life: this.#connection.life, ...states };
     try {
-      const contents = this.#adopt(id, answer, known);
+      const contents = this.#adopt(id, answer, had);
       if (contents === undefined) throw new SessionError("ERR_SESSION_GONE", `Session ${id} is gone.`);
       return { ...lease, contents };
     } catch (error) {
       await this.release(lease);
       throw error;
     }
+  }
+
+  async confirm(grant: Grant): Promise<void> {
+    if (grant.isSure) return;
+    const { id, contents } = grant;
+    grant.isSure = (await this.load(id))?.base === contents.base;
+    grant.isOvertaken = !grant.isSure;
+    if (grant.isOvertaken) throw new SessionError("ERR_CONFLICT", `Session ${id} was changed before the transaction.`);
   }
 
   /**
@@ -386,46 +419,22 @@ export class Client implements ClientApi, Home {
     return fences.length === 0 ? undefined : fences;
   }
 
-  /** @param known the contents that an answer of `KIND.same` refers to. */
-  #adopt(id: string, state: State, known?: Contents): Contents | undefined {
+  /** Before the daemon is asked. */
+  #had(id: string): Had {
+    return { known: this.#cache.peek(id), seen: this.#cache.look(id, Date.now()) };
+  }
+
+  #adopt(id: string, state: State, { known, seen }: Had = NOTHING_HAD): Contents | undefined {
     if (state.kind === KIND.absent) return undefined;
     const contents = state.image === null ? known?.stamped(state) : Contents.fromImage(state, state.image);
     if (contents === undefined)
       throw new SessionError("ERR_PROTOCOL", "The daemon sent no contents and none were known.");
-    this.#cache.keep(id, contents, state.image === null ? NONE_FRESH : [contents.image]);
+    const keeping = { contents, state: answeredState(state, seen) };
+    this.#cache.keep(id, keeping, state.image === null ? NONE_FRESH : [contents.image]);
     return contents;
   }
 }
 
 function badId(id: unknown): SessionError {
   return new SessionError("ERR_BAD_ID", `${said(id)} is not a session id.`);
-}
-
-/** Bytes of a commit beside its delta, estimated from above; 0 where they fit into `ENVELOPE_BYTES`. */
-function bytesBeside({ unsaved: { shares, properties } }: CommitRequest): number {
-  const { cookiePath = "" } = properties;
-  let bytes = 3 * cookiePath.length;
-  for (const { key, otherKey } of shares) bytes += 64 + 3 * (key.length + otherKey.length);
-  return bytes > ENVELOPE_BYTES ? bytes : 0;
-}
-
-function optionsOf(request: CommitRequest, held: number[] | undefined): CommitOptions | null {
-  const { base, unsaved, fence, keepsLease } = request;
-  const { isUnique, properties, shares, successor } = unsaved;
-  const { timeoutSeconds, cookiePath } = properties;
-  const isNew = base === undefined;
-  const isAlone = fence === undefined && held === undefined && successor === undefined;
-  const isPlain = !isNew && !isUnique && isAlone && shares.length === 0;
-  if (isPlain && timeoutSeconds === undefined && cookiePath === undefined) return null;
-  const options: { -readonly [K in keyof CommitOptions]: CommitOptions[K] } = {};
-  if (isNew) options.create = true;
-  if (isUnique) options.unique = true;
-  if (timeoutSeconds !== undefined) options.timeoutSeconds = timeoutSeconds;
-  if (cookiePath !== undefined) options.cookiePath = cookiePath;
-  if (fence !== undefined) options.fence = fence;
-  if (fence !== undefined && keepsLease !== true) options.release = true;
-  if (fence === undefined && held !== undefined) options.held = held;
-  if (successor !== undefined && !isNew) options.successor = successor;
-  if (shares.length > 0) options.shares = [...shares];
-  return options;
 }

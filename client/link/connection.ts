@@ -41,6 +41,8 @@ export interface ConnectionOptions {
   readonly spawn: DaemonProgram | undefined;
   readonly waitMs: number;
   readonly onHello: (hello: ResponseOf<"hello">) => void;
+  /** There is no connection any more. */
+  readonly onLost: () => void;
 }
 
 /** More than the largest session and its envelope take: no answer of a daemon is longer. */
@@ -261,6 +263,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = undefined;
     clearInterval(this.#lookout);
+    if (socket !== undefined) this.#options.onLost();
     return socket;
   }
 

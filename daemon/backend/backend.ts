@@ -65,7 +65,10 @@ export interface LeaseTurn extends Waiting {
   readonly type: "lease";
   readonly leaseMs: number;
   readonly known: number;
-  readonly answer: (fence: number, state: State) => void;
+  /** The contents need not be compared with what another host may have made of them: a commit will be, or the holder asks before it tells what it saw. */
+  readonly isOptimistic?: boolean | null | undefined;
+  /** @param isUnverified they were not compared. */
+  readonly answer: (fence: number, state: State, isUnverified?: boolean) => void;
 }
 
 /** Asks for sessions in the order of their ids. */
@@ -158,7 +161,7 @@ export interface SessionCalls {
 
 /** What keeps the sessions of a daemon, from its election until it leaves. */
 export interface Backend extends SessionCalls {
-  /** The directory whose `<id>` files workers may stat to know whether their copies are current, or "" when they have to ask. */
+  /** The directory of the files by which workers find out themselves whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
   /** The version table (`protocol/version-table.ts`) by which workers know the same where sessions are in no files. Undefined: they have to ask. */
   readonly versions?: string | undefined;

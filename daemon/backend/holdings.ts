@@ -7,6 +7,8 @@ import type { Log } from "../report/report.ts";
 /** A tombstone is told with the time at which it is forgotten, in Unix ms: how long it is kept is a matter of where it lies. */
 export type Held =
   | { readonly kind: "session"; readonly id: string }
+  /** It lies among the sessions and may be one, of no id that is allowed. */
+  | { readonly kind: "stranger"; readonly name: string }
   | { readonly kind: "ended"; readonly id: string; readonly forgetMs: number };
 
 /** What is under the id of a session that comes: nothing, the same session, another state of it, or its tombstone. */

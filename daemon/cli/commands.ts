@@ -243,7 +243,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
-    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, too. Needs no daemon, and ends with 1 where there is a problem.",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, with --type sqlite at SQLite and the guard, too. Needs no daemon, and ends with 1 where there is a problem.",
     forms: ["doctor [--json]"],
     operands: [0, 0],
     flags: [JSON_FLAG, ...PLACES, ...SETTING_FLAGS.filter(({ setting }) => setting === "redis").map(settingFlag)],

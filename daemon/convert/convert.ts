@@ -161,8 +161,15 @@ class Work {
 
   async #take(held: Held): Promise<void> {
     if (held.kind === "ended") return this.#end(held.id, held.forgetMs);
+    if (held.kind === "stranger") {
+      this.#how.onLeft(held.name, "it has the name of no session id.");
+      return this.#count("unnamed");
+    }
     const fate = await this.#move(held.id).catch((error: unknown) => this.#failed(held.id, error));
-    if (fate === undefined) return;
+    if (fate !== undefined) this.#count(fate);
+  }
+
+  #count(fate: Fate): void {
     this.#counts.seen += 1;
     this.#counts[fate] += 1;
     this.#how.onProgress(this.#counts);

@@ -48,11 +48,12 @@ export function isCurrent(contents: Contents, id: string, { store, now }: Presen
 
 /** As it is told to a worker that holds the revision of mtime `known`. */
 export function stateOf(contents: Contents, known: number): State {
-  const { ino, size, mtimeMs } = contents.revision;
+  const { ino, size, mtimeMs, head } = contents.revision;
   const isKnown = knows(contents, known) && !contents.isFleeting;
   const unknownKind = contents.isFleeting ? KIND.fleeting : KIND.contents;
+  const kind = isKnown ? KIND.same : unknownKind;
   const image = isKnown ? null : contents.image;
-  return { kind: isKnown ? KIND.same : unknownKind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image };
+  return { kind, ino, size, mtimeMs, startupMs: startupMs(contents.image), image, head };
 }
 
 /** The mtimes that mean the contents of this revision, when they are the contents known already. */

@@ -106,7 +106,7 @@ export class LockWait {
     const waitedMs = Math.round(presentMs - this.#storeBusySinceMs);
     if (waitedMs > this.#parts.lockWaitMs) {
       this.noteDone();
-      return busy(this.#user.id, waitedMs);
+      return busy(this.#user.id, waitedMs, error.message);
     }
     this.#tryAgain(waitedMs);
     return undefined;

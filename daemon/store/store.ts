@@ -13,6 +13,8 @@ export interface Revision {
   readonly size: number;
   /** As `fs.Stats.mtimeMs` gives it, so that a worker can compare without conversion. */
   readonly mtimeMs: number;
+  /** Of a database, where we have just made this state: the head of its log in it, by which workers know it again. Tells no revisions apart. */
+  readonly head?: Buffer | undefined;
 }
 
 /** Contents that the store holds. */
@@ -21,7 +23,7 @@ export interface Present {
   readonly image: Buffer;
 }
 
-/** Another program is at this session right now. */
+/** Another program is at this session right now: the message says so in words, for whoever is refused because it stays. */
 export class StoreBusy extends Error {
   constructor(what: string) {
     super(what);
@@ -71,6 +73,8 @@ export interface SessionFiles<S extends Staged = Staged> {
   sizeOf(id: string): number | undefined;
   /** All ids, in no order. Survives changes while it runs. */
   ids(): AsyncIterable<string>;
+  /** Names that sessions could have of which no id is known or allowed: one that is too long, say. Undefined: there are none. */
+  readonly strangers: (() => AsyncIterable<string>) | undefined;
   /** Writes `image` aside, or prepares to write it over what it will replace: `existing`, undefined for a new session. */
   stage(id: string, image: Buffer, existing: Present | undefined): S;
   /** Makes it the session, in one step. False when another program saved since the look at `existing`: its save stands, look again. */
@@ -207,7 +211,7 @@ export interface Store<S extends Staged = Staged> extends SessionFiles<S> {
   readonly watch: ((events: ChangeEvents) => ChangeWatch) | undefined;
   /** The features of the file system, and of what else the engine needs, for the status, and in words those that lack for the log. Undefined for engines that need none. */
   readonly fileSystem: { readonly report: Record<string, boolean>; readonly lacks: readonly string[] } | undefined;
-  /** The directory whose `<id>` files workers may stat, or "" when there is none. */
+  /** The directory of the files by which workers find out themselves whether their copies are current, or "" when they have to ask. */
   readonly directory: string;
 }
 

@@ -23,6 +23,8 @@ export interface Origin {
 export interface CommitTurn extends Commit {
   /** Of a commit that makes a session of another one. */
   readonly origin?: Origin | undefined;
+  /** Of one whose lease is over, and not by its fault: the name of the contents that its holder saw, and on which alone it is carried out. */
+  readonly seen?: number | undefined;
 }
 
 export type Turn = CommitTurn | TouchTurn | EndTurn | LeaseTurn;
@@ -37,7 +39,9 @@ export interface Lease {
   readonly turns: CommitTurn[];
   /** Its last commit has arrived: that was in time, however long the store takes for it. */
   isEnding: boolean;
-  readonly deadline: NodeJS.Timeout;
+  /** Other commits under it that have no answer yet: nor is the time the store takes for these its holder's. */
+  underWay: number;
+  deadline: NodeJS.Timeout;
 }
 
 /** Asks for a look at the session on nobody's behalf: a look repairs, and ends a session whose time is over. */
@@ -104,8 +108,16 @@ export class Turns {
   addLeased(turn: CommitTurn): boolean {
     const lease = this.#lease;
     if (lease === undefined || lease.fence !== turn.options.fence || lease.owner !== turn.caller.owner) return false;
-    lease.turns.push(turn);
-    if (endsLease(turn, lease)) lease.isEnding = true;
+    if (endsLease(turn, lease)) {
+      lease.isEnding = true;
+      lease.turns.push(turn);
+    } else {
+      lease.underWay += 1;
+      const noted = notingItsEnd(turn, () => {
+        lease.underWay -= 1;
+      });
+      lease.turns.push(noted);
+    }
     return true;
   }
 
@@ -168,6 +180,19 @@ export class Turns {
   }
 }
 
+/** The same turn. @param end called when it is answered, or has failed. */
+export function notingItsEnd<T extends Turn>(turn: T, end: () => void): T {
+  const answer = (...fields: never[]): void => {
+    end();
+    (turn.answer as (...fields: never[]) => void)(...fields);
+  };
+  const fail = (error: unknown): void => {
+    end();
+    turn.fail(error);
+  };
+  return { ...turn, answer, fail };
+}
+
 /** Whether this is a commit that ends the lease in force, applied or refused. */
 export function endsLease(turn: Turn, lease: Pick<Lease, "fence"> | undefined): boolean {
   if (turn.type !== "commit" || lease === undefined) return false;
@@ -203,6 +228,17 @@ export function isCreation(turn: Turn): boolean {
   return turn.type === "commit" && turn.options.create === true;
 }
 
+/** As it waits for its turn when its lease is not there. @param seen the contents that its holder saw, by their name. */
+export function withoutLease(turn: CommitTurn, seen: number = turn.base): CommitTurn {
+  const { fence: _fence, release: _release, ...options } = turn.options;
+  return { ...turn, options, seen };
+}
+
+/** Whether it is carried out without its lease. */
+export function isLate(turn: Turn | undefined): turn is CommitTurn {
+  return turn?.type === "commit" && turn.seen !== undefined;
+}
+
 /** Whether the session is to go on under another id. */
 export function isSuccession(turn: Turn): boolean {
   return turn.type === "commit" && turn.options.successor !== undefined && turn.origin === undefined;
@@ -234,8 +270,13 @@ export function overtaken(id: string): SessionError {
   return new SessionError("ERR_CONFLICT", what);
 }
 
-export function busy(id: string, waitedMs: number): SessionError {
-  const what = `The lock of session ${id} has been held by another program for ${waitedMs} ms; nothing was written.`;
+/** @param why in words, where it is no lock of ours that is held. */
+export function busy(id: string, waitedMs: number, why?: string): SessionError {
+  const reason =
+    why === undefined
+      ? `The lock of session ${id} has been held by another program for ${waitedMs} ms`
+      : `Session ${id} could not be used for ${waitedMs} ms (${why})`;
+  const what = `${reason}; nothing was written.`;
   return new SessionError("ERR_SESSION_BUSY", what);
 }
 

@@ -8,7 +8,7 @@
 // Only a call that asks can close a ring: a lease that is granted is a new one, and its holder waits for nothing yet.
 
 import { SessionError } from "../../protocol/errors.ts";
-import type { Turn } from "./calls.ts";
+import { notingItsEnd, type Turn } from "./calls.ts";
 
 /** A lease in force. */
 interface Held {
@@ -32,6 +32,10 @@ export class LeaseWaits {
     const held = { id, fence, owner, waits: new Set<Wait>() };
     this.#byId.set(id, held);
     this.#byFence.set(fence, held);
+  }
+
+  holderOf(id: string): object | undefined {
+    return this.#byId.get(id)?.owner;
   }
 
   noteEnded(id: string): void {
@@ -89,18 +93,6 @@ function wayTo(last: Held, reachedBy: ReadonlyMap<Held, Held | undefined>): stri
   const ids: string[] = [];
   for (let held: Held | undefined = last; held !== undefined; held = reachedBy.get(held)) ids.unshift(held.id);
   return ids;
-}
-
-function notingItsEnd<T extends Turn>(turn: T, end: () => void): T {
-  const answer = (...fields: never[]): void => {
-    end();
-    (turn.answer as (...fields: never[]) => void)(...fields);
-  };
-  const fail = (error: unknown): void => {
-    end();
-    turn.fail(error);
-  };
-  return { ...turn, answer, fail };
 }
 
 function deadlock(ring: readonly string[]): SessionError {

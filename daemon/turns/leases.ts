@@ -20,6 +20,8 @@ class Fences {
 interface Leased {
   readonly id: string;
   readonly contents: Contents;
+  /** Another host may have changed it since. */
+  readonly isUnverified?: boolean | undefined;
 }
 
 export class Leases {
@@ -40,17 +42,27 @@ export class Leases {
     return turn.held === undefined || turn.held === null ? turn : this.#waits.enter(id, turn);
   }
 
+  /** Whether this connection has the lease of session `id`. */
+  isHeldBy(owner: object, id: string): boolean {
+    return this.#waits.holderOf(id) === owner;
+  }
+
   /** @param onLost its time is over, and its holder has not ended it. */
-  grant(turns: Turns, turn: LeaseTurn, { id, contents }: Leased, onLost: () => void): void {
-    const lease: Lease = this.#begin(id, turn, contents.image, () => {
+  grant(turns: Turns, turn: LeaseTurn, { id, contents, isUnverified }: Leased, onLost: () => void): void {
+    const onOver = (): void => {
       if (turns.lease !== lease || lease.isEnding) return;
+      if (lease.underWay > 0) {
+        lease.deadline = deadlineIn(turn.leaseMs, onOver);
+        return;
+      }
       this.#report.metrics.leasesLost += 1;
       this.#report.log.warn("lease-lost", { session: id, fence: lease.fence });
       onLost();
-    });
+    };
+    const lease = this.#begin(id, turn, contents.image, onOver);
     turns.beginLease(lease);
     try {
-      turn.answer(lease.fence, stateOf(contents, turn.known));
+      turn.answer(lease.fence, stateOf(contents, turn.known), isUnverified);
     } catch (error) {
       // A holder that was not told of it will never end it.
       this.close(turns, id);
@@ -67,13 +79,17 @@ export class Leases {
     for (const turn of turns.endLease()) turn.fail(leaseLost(id));
   }
 
-  /** @param onOver called behind what has arrived by then: where the daemon itself stood still, its holder's last commit waits in the socket. */
   #begin(id: string, { caller, leaseMs }: LeaseTurn, image: Buffer, onOver: () => void): Lease {
     const fence = this.#fences.next();
     const { owner } = caller;
-    const deadline = setTimeout(setImmediate, leaseMs, onOver);
     this.#waits.noteGranted(id, fence, owner);
     this.#report.metrics.leases += 1;
-    return { fence, owner, image, turns: [], isEnding: false, deadline };
+    const deadline = deadlineIn(leaseMs, onOver);
+    return { fence, owner, image, turns: [], isEnding: false, underWay: 0, deadline };
   }
+}
+
+/** @param onOver called behind what has arrived by then: where the daemon itself stood still, its holder's last commit waits in the socket. */
+function deadlineIn(ms: number, onOver: () => void): NodeJS.Timeout {
+  return setTimeout(setImmediate, ms, onOver);
 }

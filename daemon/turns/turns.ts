@@ -14,6 +14,7 @@ export {
   gone,
   idTaken,
   isCreation,
+  isLate,
   isSuccession,
   type LeaseTurn,
   leaseLost,
@@ -27,5 +28,6 @@ export {
   Turns,
   type Waiting,
   type Written,
+  withoutLease,
 } from "./calls.ts";
 export { Leases } from "./leases.ts";

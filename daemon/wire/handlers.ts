@@ -44,7 +44,7 @@ const NO_OPTIONS: CommitOptions = {};
 const CLIENT_NAME = /^[\x21-\x7e]{1,64}$/;
 
 export function makeHandlers(parts: HandlerParts): Handlers {
-  const { backend, config, metrics } = parts;
+  const { backend, metrics } = parts;
   // Names this life of the daemon.
   const instance = randomBytes(9).toString("base64url");
   return {
@@ -65,21 +65,7 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       const answer = (): void => call.answer({});
       backend.enter(checkedId(sid), { type: "end", caller: callerOf(call), held, answer, fail: failing(call) });
     },
-    lease({ sid, leaseMs, known, held }, call) {
-      const { arrivedMs } = call.connection;
-      backend.enter(checkedId(sid), {
-        type: "lease",
-        caller: callerOf(call),
-        held,
-        leaseMs: checkedLeaseMs(leaseMs, config),
-        known,
-        answer: (fence, state) => {
-          metrics.noteLease(performance.now() - arrivedMs);
-          call.answer({ fence, ...state });
-        },
-        fail: failing(call),
-      });
-    },
+    lease: (request, call) => lease(parts, request, call),
     adopt: (request, call) => adopt(parts, request, call),
     adopted: (request, call) => adopted(parts, request, call),
     list({ after, prefix, limit }, call) {
@@ -101,6 +87,28 @@ export function makeHandlers(parts: HandlerParts): Handlers {
       parts.retire();
     },
   };
+}
+
+function lease(
+  { backend, config, metrics }: HandlerParts,
+  { sid, leaseMs, known, held, isOptimistic }: RequestOf<"lease">,
+  call: Call<"lease">,
+): void {
+  const { arrivedMs } = call.connection;
+  backend.enter(checkedId(sid), {
+    type: "lease",
+    caller: callerOf(call),
+    held,
+    leaseMs: checkedLeaseMs(leaseMs, config),
+    known,
+    isOptimistic,
+    answer: (fence, state, isUnverified) => {
+      metrics.noteLease(performance.now() - arrivedMs);
+      // Only what comes last is left out.
+      call.answer(isUnverified === true ? { fence, ...state, head: null, isUnverified } : { fence, ...state });
+    },
+    fail: failing(call),
+  });
 }
 
 function adopt(parts: HandlerParts, { sid, key }: RequestOf<"adopt">, call: Call<"adopt">): void {

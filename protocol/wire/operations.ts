@@ -51,6 +51,8 @@ const STATE = {
   mtimeMs: float,
   startupMs: float,
   image: optional(bytes),
+  /** Of a database: the head of its log in that state (`protocol/log-head.ts`), where the daemon has just made it. */
+  head: omittable(bytes),
 };
 
 const SHARE = mapOf({ key: text, object: uint, otherKey: text, otherObject: uint }, {});
@@ -158,9 +160,9 @@ export const OPERATIONS = {
     number: 5,
     since: 1,
     meaning:
-      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered.",
-    request: { sid: text, leaseMs: uint, known: float, held: HELD },
-    response: { fence: uint, ...STATE },
+      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered. With `isOptimistic` the contents may be what the daemon has, and not have been compared with what another host may have made of them: then they are `isUnverified`. A commit under the lease finds that out; a client that has none to make reads the session again before it tells anybody what it saw, and finds the same revision or runs again.",
+    request: { sid: text, leaseMs: uint, known: float, held: HELD, isOptimistic: omittable(bool) },
+    response: { fence: uint, ...STATE, isUnverified: omittable(bool) },
     errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_BAD_OPTION", "ERR_DEADLOCK"],
   },
   release: {
@@ -240,7 +242,7 @@ export type RequestOf<N extends OperationName> = Message<(typeof OPERATIONS)[N][
 export type ResponseOf<N extends OperationName> = Message<(typeof OPERATIONS)[N]["response"]>;
 /** The fields of a call as its caller gives them. */
 export type CallOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["request"]>;
-export type State = Message<typeof STATE>;
+export type State = Omit<Message<typeof STATE>, "head"> & { readonly head?: Buffer | null | undefined };
 export type ListedSession = ResponseOf<"list">["sessions"][number];
 /** The fields of an answer as its handler gives them. */
 export type AnswerOf<N extends OperationName> = Sendable<(typeof OPERATIONS)[N]["response"]>;

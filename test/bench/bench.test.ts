@@ -76,6 +76,20 @@ test("a goal says what was reached, and that it was missed", () => {
   expect(goal).toMatchObject({ target: 0.9, reached: 0.75, isMet: false });
 });
 
+test("sessions in databases are measured beside those in files and connect-redis", () => {
+  const rows = [
+    rowOf("set", "gambas-session sqlite tmpfs", 30),
+    rowOf("set", "gambas-session tmpfs", 40),
+    rowOf("get-warm", "gambas-session sqlite", 200),
+    rowOf("get-warm", "connect-redis/ioredis", 100),
+  ];
+  const goals = goalsOf(rows).filter(({ text }) => text.startsWith("sqlite"));
+  expect(goals.map(({ case: name, reached, isMet }) => [name, reached, isMet])).toEqual([
+    ["get-warm", 2, false],
+    ["set", 0.75, true],
+  ]);
+});
+
 function rowOf(name: string, contender: string, rate: number): Row {
   const figures = { ops_per_s: rate, p50_us: 1, p99_us: 2, cpu_us_per_op: 3, server_cpu_us_per_op: null, lost: null };
   return { case: name, contender, procs: 4, concurrency: 16, size: 319, ...figures };

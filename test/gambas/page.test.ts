@@ -4,7 +4,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { databaseName } from "../../protocol/session-id.ts";
 import { readyUrl } from "../support/example.ts";
+import { describeDatabases } from "../support/gambas/databases.ts";
 import { describeGambas, GambasHouse } from "../support/gambas/gambas.ts";
 import { repository } from "../support/repository.ts";
 
@@ -16,14 +18,15 @@ interface SessionJson {
   readonly keys: Readonly<Record<string, { readonly type: string; readonly value: unknown }>>;
 }
 
-describeGambas("the page of npm start", () => {
+/** The page and Gambas programs with sessions of one type. */
+function describePage(type: "file" | "sqlite"): void {
   let house: GambasHouse;
   let example: ChildProcess;
   let url: string;
 
   beforeAll(async () => {
     house = await GambasHouse.open();
-    const env = { PORT: "0", GAMBAS_SESSION_ROOT: undefined, GAMBAS_SESSION_SOCKET: undefined };
+    const env = { PORT: "0", TYPE: type, GAMBAS_SESSION_ROOT: undefined, GAMBAS_SESSION_SOCKET: undefined };
     example = house.startNode(EXAMPLE, [], { env, stdio: ["ignore", "pipe", "ignore"] });
     url = await readyUrl(example.stdout as Readable);
   });
@@ -44,8 +47,9 @@ describeGambas("the page of npm start", () => {
     await ask("/cart", cookie, { method: "POST", body: new URLSearchParams({ dish: "pan", change: "1" }) });
     await ask("/sign-in", cookie, { method: "POST", body: new URLSearchParams({ name: "María" }) });
 
-    const answers = await house.oracle(
+    const [, ...answers] = await house.oracle(
       [
+        ["write", "Type", type],
         ["get", "visits"],
         ["get", "user"],
         ["get", "cart"],
@@ -61,8 +65,11 @@ describeGambas("the page of npm start", () => {
     });
 
     const shown = (await (await ask("/session.json", `GBSESSIONID=${id}`)).json()) as SessionJson;
-    expect(shown.path).toBe(`${house.root}/session/${id}`);
+    expect(shown.path).toBe(`${house.root}/session/${type === "file" ? id : databaseName(id)}`);
     expect(shown.keys.note).toEqual({ type: "String", value: "from Gambas" });
     expect(await (await ask("/", cookie)).text()).toContain("from Gambas");
   });
-});
+}
+
+describeGambas("the page of npm start", () => describePage("file"));
+describeDatabases("the page of TYPE=sqlite npm start", () => describePage("sqlite"));

@@ -1,5 +1,5 @@
-// Every Node that is promised: the packed package in a project of a user, by hand and under load, and then our own tests of what depends on
-// Node's inside. The binaries come from the registry: `npm run test:consumers`.
+// Every Node that is promised: the packed package in a project of a user, by hand and under load, with sessions in files and in databases, and then our
+// own tests of what depends on Node's inside. The binaries come from the registry: `npm run test:consumers`.
 
 import { execFile } from "node:child_process";
 import { copyFileSync, readFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { freePort } from "../support/http/http-house.ts";
 import { installPackage, PATIENCE_MS, packInto, withPath } from "../support/installed.ts";
 import { daemonPid, freshRoot, killAndWait, removeRoot, until } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";
+import { sqliteMissing } from "../support/sqlite.ts";
 import { NODES, nodeFolder, TOO_OLD } from "./nodes.ts";
 import { ask, askTogether, Program } from "./site.ts";
 
@@ -42,6 +43,11 @@ interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** What vitest tells of a file. */
+interface Reported {
+  readonly assertionResults: readonly { readonly fullName: string }[];
 }
 
 async function run(program: string, args: readonly string[], options: object): Promise<Outcome> {
@@ -169,18 +175,49 @@ describe.each(NODES)("under Node %s", (version) => {
     expect(await example.end()).toBe("");
   });
 
-  it("our own tests of what depends on its inside pass, and none is skipped", async () => {
-    const report = join(home, `${version}.json`);
-    const vitest = join(repository, "node_modules/vitest/vitest.mjs");
-    const how = ["--no-isolate", "--maxWorkers=1", "--reporter=json", `--outputFile=${report}`];
-    const { stdout, stderr } = await run(join(bin, "node"), [vitest, "run", ...how, ...OF_NODES_INSIDE], {
-      cwd: repository,
-      env: outsideOfVitest(withPath(bin)),
-    });
-    const seen = JSON.parse(readFileSync(report, "utf8"));
-    expect([seen.success, seen.numFailedTests, seen.numPendingTests], `${stdout}${stderr}`).toEqual([true, 0, 0]);
-    expect(seen.numPassedTests).toBeGreaterThan(800);
+  it("sessions in databases count, too, by the SQLite that this Node has or the package that it needs", async () => {
+    expect(sqliteMissing).toBeUndefined();
+    const place = join(home, `databases-${version}`);
+    const env = { GAMBAS_SESSION_ROOT: place, GAMBAS_SESSION_TYPE: "sqlite" };
+    const own = new Program(join(bin, "node"), [...STRICT, "application.js"], env, project);
+    const [port = 0] = (await own.says(/^ready (.*)$/m)).split(" ").map(Number);
+    const { cookie: mine } = await ask(port, "/redirect");
+    const replies = await Promise.all(Array.from({ length: 20 }, () => ask(port, "/count", mine)));
+    const counts = replies.map(({ text }) => Number(text)).sort((a, b) => a - b);
+    expect(counts).toEqual(Array.from(counts, (_, index) => index + 1));
+    const places = ["--root", place, "--type", "sqlite"];
+    const { findings } = JSON.parse((await sessiond("doctor", ...places, "--json")).stdout);
+    const seen = findings.filter(({ check }: { check: string }) => check === "sqlite");
+    const library = version.startsWith("20.")
+      ? "better-sqlite3 (version 12."
+      : `node:sqlite (Node ${version}, SQLite 3.`;
+    expect(seen).toEqual([expect.objectContaining({ state: "ok", seen: expect.stringContaining(library) })]);
+    expect(seen[0].seen).toContain("the daemon's guard");
+    expect(await own.end()).toBe("");
+    expect((await sessiond("stop", ...places)).code).toBe(0);
   });
+
+  it(
+    "our own tests of what depends on its inside pass, and none is skipped",
+    async () => {
+      const report = join(home, `${version}.json`);
+      const vitest = join(repository, "node_modules/vitest/vitest.mjs");
+      // Each file has a process of its own, as everywhere: its client and its type are no other file's.
+      const how = ["--maxWorkers=1", "--reporter=json", `--outputFile=${report}`];
+      const { stdout, stderr } = await run(join(bin, "node"), [vitest, "run", ...how, ...OF_NODES_INSIDE], {
+        cwd: repository,
+        env: outsideOfVitest(withPath(bin)),
+      });
+      const seen = JSON.parse(readFileSync(report, "utf8"));
+      expect([seen.success, seen.numFailedTests, seen.numPendingTests], `${stdout}${stderr}`).toEqual([true, 0, 0]);
+      expect(seen.numPassedTests).toBeGreaterThan(800);
+      const names: readonly string[] = seen.testResults.flatMap(({ assertionResults }: Reported) =>
+        assertionResults.map(({ fullName }) => fullName),
+      );
+      expect(names.filter((name) => name.includes("the engine gambas-sqlite")).length).toBeGreaterThan(15);
+    },
+    PATIENCE_MS,
+  );
 });
 
 describe("a Node that is too old", () => {
@@ -203,10 +240,10 @@ describe("a Node that is too old", () => {
   );
 });
 
-/** The suite that runs this is another one. */
+/** The suite that runs this is another one; a test that passes only when tried again is told by this one. */
 function outsideOfVitest(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(
-    ([name]) => !/^(?:VITEST|TEST$|NODE_ENV$|GAMBAS_SESSION_TEST_SUITE)/.test(name),
+    ([name]) => !/^(?:VITEST|TEST$|NODE_ENV$|GAMBAS_SESSION_TEST_(?:SUITE|RETRIES))/.test(name),
   );
   return Object.fromEntries(kept);
 }

@@ -19,13 +19,15 @@ export interface Recorded {
   readonly attempts: { readonly read: string | number | null; readonly written: string | number }[];
   /** The code of the error it failed with: then its outcome is unknown. */
   failure?: string;
+  /** What that said. */
+  reason?: string;
 }
 
 type Line =
   | readonly ["call", number, Kind, string, number, string | number | null]
   | readonly ["try", number, string | number | null, string | number]
   | readonly ["end", number, number, string | number | null]
-  | readonly ["fail", number, number, string];
+  | readonly ["fail", number, number, string, string];
 
 export class Recorder {
   readonly #fd: number;
@@ -52,7 +54,7 @@ export class Recorder {
 
   failed(number: number, error: unknown): void {
     const { code, message } = error as NodeJS.ErrnoException;
-    this.#write(["fail", number, now(), code ?? message]);
+    this.#write(["fail", number, now(), code ?? message, message]);
   }
 
   close(): void {
@@ -95,6 +97,7 @@ function note(record: Recorded, line: Exclude<Line, readonly ["call", ...unknown
     record.attempts.push({ read: line[2], written: line[3] });
   } else if (line[0] === "fail") {
     record.failure = line[3];
+    record.reason = line[4];
   } else {
     record.end = line[2];
     if (line[3] !== null) record.value = line[3];

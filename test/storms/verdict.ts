@@ -17,6 +17,8 @@ export interface Verdict {
   /** Operations whose worker was killed, or that failed, before they were answered. */
   readonly unknown: number;
   readonly failures: Readonly<Record<string, number>>;
+  /** What the first of each kind said. */
+  readonly reasons: readonly string[];
   readonly registers: number;
   readonly increments: Increments;
   /** Acknowledged increments that are not counted. */
@@ -45,6 +47,7 @@ export function judge(records: readonly Recorded[]): Verdict {
     acknowledgedWrites: records.filter(({ kind, end }) => isWrite(kind) && end !== UNKNOWN).length,
     unknown: records.filter(({ end }) => end === UNKNOWN).length,
     failures: countFailures(records),
+    reasons: reasonsOf(records),
     registers: registers.size,
     increments: {
       acknowledged: sum((one) => one.acknowledged),
@@ -77,6 +80,14 @@ function countFailures(records: readonly Recorded[]): Record<string, number> {
   const failures: Record<string, number> = {};
   for (const { failure } of records) if (failure !== undefined) failures[failure] = (failures[failure] ?? 0) + 1;
   return failures;
+}
+
+function reasonsOf(records: readonly Recorded[]): string[] {
+  const reasons = new Map<string, string>();
+  for (const { kind, by, failure, reason } of records) {
+    if (failure !== undefined && !reasons.has(failure)) reasons.set(failure, `${kind} of ${by}: ${reason}`);
+  }
+  return [...reasons.values()];
 }
 
 function timesOf(records: readonly Recorded[]): { longestOperationMs: number; longestGapMs: number } {

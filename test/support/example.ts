@@ -61,6 +61,18 @@ export class Example {
     return this.#process.pid ?? 0;
   }
 
+  /** Until it has said so; nothing of it is read afterwards. */
+  async says(pattern: RegExp): Promise<void> {
+    let said = "";
+    for await (const text of this.#process.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
+      said += text;
+      if (!pattern.test(said)) continue;
+      this.#process.stdout.resume();
+      return;
+    }
+    throw new Error(`the example ended: ${said}`);
+  }
+
   async ready(): Promise<void> {
     this.url = await readyUrl(this.#process.stdout);
   }

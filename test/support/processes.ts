@@ -223,9 +223,13 @@ async function answer(functions: Readonly<Record<string, Callable>>, { number, n
 }
 
 /** A daemon in the foreground of a process of its own, ready when this resolves. Rejects with what it said if it ended instead. */
-export async function startDaemonProcess(root: string, flags: readonly string[] = []): Promise<ChildProcess> {
+export async function startDaemonProcess(
+  root: string,
+  flags: readonly string[] = [],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ChildProcess> {
   const args = [join(repository, "dist/daemon/main.js"), "--root", root, "--log-level", "silent", ...flags];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     said += text;

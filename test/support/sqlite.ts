@@ -7,11 +7,11 @@ import { describe, it } from "vitest";
 import { requireGambas } from "./gambas/interop-name.ts";
 import { repository } from "./repository.ts";
 
-const FOLDER = join(repository, "node_modules/.cache/gambas-session/sqlite");
+export const SQLITE_FOLDER: string = join(repository, "node_modules/.cache/gambas-session/sqlite");
 const COMMAND = "npm install --no-save --prefix node_modules/.cache/gambas-session/sqlite better-sqlite3@12 koffi@3";
 
 // Where every `require` of this process, and of those it starts, looks last.
-process.env.NODE_PATH = join(FOLDER, "node_modules");
+process.env.NODE_PATH = join(SQLITE_FOLDER, "node_modules");
 (createRequire(import.meta.url)("node:module") as { _initPaths(): void })._initPaths();
 
 /** Why sessions of type "sqlite" cannot be had here; undefined where they can. */

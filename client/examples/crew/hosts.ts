@@ -1,5 +1,5 @@
-// Where the example runs: on this machine alone, with sessions in files; or with TYPE=redis on two "hosts" of one Redis, each with a root, a daemon
-// and two workers of its own, and a way to Redis that can be cut.
+// Where the example runs: on this machine alone, with sessions in files, or with TYPE=sqlite in databases; or with TYPE=redis on two "hosts" of one
+// Redis, each with a root, a daemon and two workers of its own, and a way to Redis that can be cut.
 
 import type { Worker } from "node:cluster";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DaemonOfRoot, ensureDaemon, leaveDaemon } from "./own-daemon.ts";
 import { ensureRedis } from "./own-redis.ts";
+import { checkSqlite } from "./own-sqlite.ts";
 import { freePort, freePortBehind } from "./ports.ts";
 import { Relay } from "./relay.ts";
 import { Team } from "./team.ts";
@@ -35,14 +36,22 @@ export async function openHosts(
 ): Promise<readonly Host[]> {
   const common = { ...env, WORKERS: String(WORKERS) };
   if (TYPE === "redis") return openTwo(await freePort(PORT), common, ends);
-  if (TYPE !== undefined && TYPE !== "" && TYPE !== "file")
-    throw new Error(`TYPE is file or redis, not ${JSON.stringify(TYPE)}.`);
+  const type = typeNamed(TYPE);
+  if (type === "sqlite") checkSqlite();
   const port = await freePort(PORT);
-  const daemon = await ensureDaemon();
+  const daemon = await ensureDaemon(type === undefined ? {} : { type });
   ends.push(() => leaveDaemon(daemon));
-  const team = new Team(WORKERS, { ...common, PORT: String(port) });
+  const where = type === undefined ? {} : { GAMBAS_SESSION_TYPE: type };
+  const team = new Team(WORKERS, { ...common, ...where, PORT: String(port) });
   ends.push(() => team.stop());
   return [{ url: urlOf(port), daemon, team, relay: undefined }];
+}
+
+/** Undefined: whatever the environment says. */
+function typeNamed(type: string | undefined): "file" | "sqlite" | undefined {
+  if (type === undefined || type === "") return undefined;
+  if (type === "file" || type === "sqlite") return type;
+  throw new Error(`TYPE is file, sqlite or redis, not ${JSON.stringify(type)}.`);
 }
 
 async function openTwo(port: number, common: Environment, ends: Ends): Promise<readonly Host[]> {

@@ -21,8 +21,11 @@ export interface Facts {
   readonly clock: ClockFacts;
   readonly here: VersionFacts;
   readonly redis: RedisFacts;
+  /** Undefined where sessions are in no databases, or the installation is not whole. */
+  readonly sqlite: SqliteFacts | undefined;
   readonly gambas: GambasFacts;
   readonly sessions: SessionFacts;
+  readonly others: OtherSessions;
   readonly applications: ApplicationFacts;
 }
 
@@ -60,9 +63,12 @@ export interface Lack {
   readonly words: string;
 }
 
-/** "daemon": as that has found out at its start. "trial": tried now, in a temporary folder of the same file system. "unknown": neither. */
+/**
+ * "daemon": as that has found out at its start. "trial": tried now, in a temporary folder of the same file system. "inside": tried now, in a folder of the root
+ * that is gone again. "unknown": neither.
+ */
 export interface FeatureFacts {
-  readonly source: "daemon" | "trial" | "unknown";
+  readonly source: "daemon" | "trial" | "inside" | "unknown";
   /** Why neither could be. */
   readonly reason: string;
   readonly lacks: readonly Lack[];
@@ -139,6 +145,21 @@ export type RedisFacts =
   /** Sessions cannot be kept there, and why. */
   | { readonly kind: "refused"; readonly why: string };
 
+/** Something that is there, in words; or why it is not, with the command that installs it, where one does. */
+export type Need =
+  | { readonly has: string }
+  | { readonly lacks: { readonly why: string; readonly command: string | undefined } };
+
+/** What databases need beside a file system. */
+export interface SqliteFacts {
+  /** Here; a daemon may run by another Node. */
+  readonly library: Need;
+  /** The same, of the lock that keeps saves of Gambas programs whole. */
+  readonly guard: Need;
+  /** Undefined: none runs, or it does not say. */
+  readonly daemonHasGuard: boolean | undefined;
+}
+
 export interface ElectionFacts {
   /** As the pid file says. */
   readonly pid: number | undefined;
@@ -200,8 +221,6 @@ export interface GambasFacts {
   readonly isTheirRoot: boolean;
   /** Directories in the root of programs that do not run any more. */
   readonly left: readonly string[];
-  /** Databases in `session/`, of programs on Type "sqlite". */
-  readonly databases: readonly string[];
 }
 
 export interface Oddity {
@@ -227,6 +246,18 @@ export interface SessionFacts {
   /** Stamped later than now. */
   readonly future: readonly Oddity[];
   readonly cookiePaths: readonly string[];
+}
+
+/** Files in `session/` of sessions of the type that was not asked for. */
+export interface OtherSessions {
+  readonly type: "file" | "sqlite";
+  readonly count: number;
+  /** Of some of them. */
+  readonly names: readonly string[];
+  /** When the one that was used last was (Unix ms); undefined: there is none. */
+  readonly usedMs: number | undefined;
+  /** A daemon of that type has the root. */
+  readonly isServed: boolean;
 }
 
 export interface Application {

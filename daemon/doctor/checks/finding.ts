@@ -30,10 +30,13 @@ export interface Row {
   remedy?(facts: Facts): Remedy;
 }
 
+/** "files": each session has files of its own in the root; "whole files": one, which is replaced as a whole; "databases": one of SQLite. */
+export type Keeping = "files" | "whole files" | "databases" | "servers";
+
 export interface Check {
   readonly name: string;
   /** It matters only where sessions are kept so. Left out: everywhere. */
-  readonly isOf?: "files" | "servers";
+  readonly isOf?: Keeping;
   /** What is well where no row has more than a note; undefined where that cannot be said. */
   fine(facts: Facts): string | undefined;
   readonly rows: readonly Row[];

@@ -8,6 +8,8 @@ import { isForeign } from "./root.ts";
 
 /** So many are named. */
 const MAX_NAMED = 3;
+/** Its gb.web loads gb.db2 in place of gb.db (GAMBAS.md 6). */
+const BROKEN_SQLITE = /^3\.22\.0(?!\d)/;
 
 export const GAMBAS: Check = {
   name: "gambas",
@@ -73,13 +75,19 @@ export const GAMBAS: Check = {
       }),
     },
     {
-      name: "sqlite",
+      name: "broken-sqlite",
       state: "warning",
-      look: ({ gambas }) =>
-        gambas.databases.length === 0
-          ? undefined
-          : `${countOf(gambas.databases.length, "database")} in session/: a Gambas program keeps its sessions with Type "sqlite", apart from those here (${named(gambas.databases)}).`,
-      remedy: () => ({ advice: 'Let the program say Session.Type = "file", before it uses a session.' }),
+      look: ({ gambas, places, others }) => {
+        const broken = gambas.installed.filter(({ version }) => BROKEN_SQLITE.test(version));
+        const matters = places.type === "sqlite" || (others.type === "sqlite" && others.count > 0);
+        return gambas.isTheirRoot && matters && broken.length > 0
+          ? `Type sqlite of the installed ${versionsOf(broken)} is broken: no other program can load what it saves, unless its project has the component gb.db.`
+          : undefined;
+      },
+      remedy: () => ({
+        advice: "Add that component to the projects that share sessions, or install another version.",
+        command: "echo Component=gb.db >>PROJECT/.project",
+      }),
     },
     {
       name: "left-directories",

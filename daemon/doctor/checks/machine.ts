@@ -16,7 +16,7 @@ const MORE = 4;
 
 export const WATCHES: Check = {
   name: "watches",
-  isOf: "files",
+  isOf: "whole files",
   fine: ({ watches, daemon }) => {
     if (watches === undefined) return undefined;
     const heard = daemon.kind === "answers" && daemon.told.isWatching === true ? ", the daemon hears of changes" : "";

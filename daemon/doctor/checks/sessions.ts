@@ -1,7 +1,7 @@
-// The sessions themselves, as far as a look at their files tells, and who uses them.
+// The sessions themselves, as far as a look at their files tells, those of the other type that has files in the root, and who uses them.
 
-import { countOf, countText } from "../../cli/terminal/figures.ts";
-import { quoted } from "../../cli/terminal/shell.ts";
+import { countOf, countText, spanText } from "../../cli/terminal/figures.ts";
+import { flagsOf, quoted } from "../../cli/terminal/shell.ts";
 import type { Application, ApplicationFacts, Facts, Oddity, SessionFacts } from "./facts.ts";
 import type { Check } from "./finding.ts";
 import { named } from "./gambas.ts";
@@ -10,16 +10,27 @@ import { isForeign } from "./root.ts";
 /** So many are named with what is wrong with them. */
 const MAX_TOLD = 2;
 
+/** Nobody comes back to one that was not used for longer: it is what sessions live when nobody says otherwise. */
+const LIVE_MS = 86_400_000;
+/** Who keeps sessions of a type, and how that is changed. */
+const WHOSE = {
+  sqlite:
+    'a Gambas program that never sets Session.Type. Let it say Session.Type = "file" before it uses a session, or let Node keep its sessions there, too',
+  file: 'a Gambas program that says Session.Type = "file", or a Node without the option type. Let all say the same, or let Node keep its sessions there, too',
+} as const;
+
 export const SESSIONS: Check = {
   name: "sessions",
   isOf: "files",
-  fine: ({ sessions, root }) => {
+  fine: ({ sessions, root, places }) => {
     if (sessions.problem !== "" || root.kind !== "directory") return undefined;
     if (sessions.count === 0) return "none yet";
     const all = countOf(sessions.count, "session");
+    // What is in a database only SQLite reads, which would make files beside it.
+    const whole = places.type === "sqlite" ? "databases, as far as their heads tell" : "whole";
     if (sessions.read < sessions.count)
-      return `${all}; of the ${countText(sessions.read)} that were read all are whole`;
-    return `${all}, all of them whole`;
+      return `${all}; of the ${countText(sessions.read)} that were read all are ${whole}`;
+    return `${all}, all of them ${whole}`;
   },
   rows: [
     {
@@ -95,6 +106,53 @@ export const SESSIONS: Check = {
   ],
 };
 
+export const OTHER_TYPE: Check = {
+  name: "other type",
+  isOf: "files",
+  fine: (facts) =>
+    facts.root.kind === "directory" && !isForeign(facts) && facts.others.count === 0 && facts.sessions.problem === ""
+      ? `no sessions of type ${facts.others.type} are in this root`
+      : undefined,
+  rows: [
+    {
+      name: "in-use",
+      state: "warning",
+      look: (facts) =>
+        isUsed(facts)
+          ? `${seenOf(facts)}: those of type ${facts.places.type} are others, with the same cookies.`
+          : undefined,
+      remedy: ({ others }) => ({
+        advice: `They are of ${WHOSE[others.type]}. gambas-sessiond convert moves what is there.`,
+        command: `export GAMBAS_SESSION_TYPE=${others.type}`,
+      }),
+    },
+    {
+      name: "served",
+      state: "note",
+      look: (facts) =>
+        facts.others.count > 0 && facts.others.isServed
+          ? `${seenOf(facts)}, which has a daemon of its own.`
+          : undefined,
+      remedy: ({ others, places }) => ({
+        advice: "To look at those:",
+        command: `gambas-sessiond doctor ${flagsOf({ root: places.root, type: others.type })}`,
+      }),
+    },
+    {
+      name: "left",
+      state: "note",
+      look: (facts) =>
+        facts.others.count > 0 && !facts.others.isServed && !isUsed(facts)
+          ? `${seenOf(facts)}, which nobody seems to use any more.`
+          : undefined,
+      remedy: ({ others, places }) => ({
+        advice: "Which of them are alive, and could be moved, says:",
+        command: `gambas-sessiond convert --from ${others.type} --to ${places.type} --root ${quoted(places.root)} --dry-run`,
+      }),
+    },
+  ],
+};
+
 export const APPLICATIONS: Check = {
   name: "applications",
   fine: ({ applications, daemon }) => {
@@ -133,6 +191,18 @@ export const APPLICATIONS: Check = {
     },
   ],
 };
+
+function isUsed({ others, nowMs }: Facts): boolean {
+  return !others.isServed && others.usedMs !== undefined && nowMs - others.usedMs < LIVE_MS;
+}
+
+function seenOf({ others, nowMs }: Facts): string {
+  const { count, names, usedMs, type } = others;
+  const more = count - MAX_TOLD;
+  const some = [...names.slice(0, MAX_TOLD), ...(more > 0 ? [`${countText(more)} more`] : [])].join(", ");
+  const used = usedMs === undefined ? "" : `, the last one used ${spanText(Math.max(0, nowMs - usedMs) / 1000)} ago`;
+  return `${countOf(count, "session")} of type ${type} in session/ (${some})${used}`;
+}
 
 function told(odd: readonly Oddity[], one: string, many: string): string | undefined {
   if (odd.length === 0) return undefined;

@@ -1,7 +1,7 @@
 // What is below the root: the file system, what it lacks, record locks, space.
 
 import { bytesText, countText } from "../../cli/terminal/figures.ts";
-import { quoted } from "../../cli/terminal/shell.ts";
+import { flagsOf, quoted } from "../../cli/terminal/shell.ts";
 import type { DiskFacts, Facts, Lack } from "./facts.ts";
 import type { Check } from "./finding.ts";
 
@@ -16,8 +16,14 @@ const FULL_FILES = 10;
 const LOW_BYTES = 64_000_000;
 const LOW_FILES = 1_000;
 const LOW_PART = 0.1;
-/** `session/` elsewhere is seen without any trial, and record locks have a check of their own. */
-const TOLD_APART: readonly string[] = ["recordLocks", "sameMount"];
+/** `session/` elsewhere is seen without any trial; record locks, and what databases need, have checks of their own. */
+const TOLD_APART: readonly string[] = ["recordLocks", "sameMount", "log", "locks"];
+/** How it is known what a file system has. */
+const SOURCES = {
+  daemon: "as the daemon has tried",
+  trial: "tried now in a temporary folder",
+  inside: "tried now in a folder of the root that is gone again",
+} as const;
 
 export const FILE_SYSTEM: Check = {
   name: "file system",
@@ -26,7 +32,7 @@ export const FILE_SYSTEM: Check = {
     if (disk === undefined) return undefined;
     const where = `${disk.type} on ${disk.mountPoint}`;
     if (features.source === "unknown" || features.lacks.length > 0) return where;
-    return `${where}, has all that is used (${features.source === "daemon" ? "as the daemon has tried" : "tried now in a temporary folder"})`;
+    return `${where}, has all that is used (${SOURCES[features.source]})`;
   },
   rows: [
     {
@@ -88,17 +94,20 @@ export const FILE_SYSTEM: Check = {
         features.source === "unknown" && root.kind === "directory"
           ? `What it can do was not tried: ${features.reason}.`
           : undefined,
-      remedy: ({ places }) => ({
-        advice: "A daemon tries it at its start: ask again when one runs.",
-        command: `gambas-sessiond --root ${quoted(places.root)}`,
-      }),
+      remedy: ({ places }) =>
+        places.type !== "sqlite"
+          ? {
+              advice: "A daemon tries it at its start: ask again when one runs.",
+              command: `gambas-sessiond ${flagsOf(places)}`,
+            }
+          : { advice: "Ask again when that is mended." },
     },
   ],
 };
 
 export const RECORD_LOCKS: Check = {
   name: "record locks",
-  isOf: "files",
+  isOf: "whole files",
   fine: ({ features }) =>
     features.source === "unknown" ? undefined : "Gambas programs and the daemon keep each other out",
   rows: [
@@ -188,7 +197,7 @@ function wordsOf(lacks: readonly Lack[]): string {
   return lacks.map(({ words }) => words).join("; ");
 }
 
-function anotherRoot(): { readonly advice: string } {
+export function anotherRoot(): { readonly advice: string } {
   return { advice: "Choose a root on another file system: --root DIR." };
 }
 

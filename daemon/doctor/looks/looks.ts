@@ -1,11 +1,11 @@
-// The door to the looks: everything the checks go by, looked at once. Changes nothing: no file is made in the root, no lock is taken, no daemon
+// The door to the looks: everything the checks go by, looked at once. Changes nothing: no file is left in the root (features.ts), no lock is taken, no daemon
 // is started, and no access time of a session is moved.
 
 import { dirname } from "node:path";
 import type { Places } from "../../../protocol/places.ts";
 import { VERSION } from "../../../protocol/version.ts";
 import { PROTOCOL_VERSION } from "../../../protocol/wire/wire.ts";
-import type { ApplicationFacts, DaemonFacts, Facts, SocketFacts } from "../checks/checks.ts";
+import type { ApplicationFacts, DaemonFacts, DiskFacts, Facts, SocketFacts } from "../checks/checks.ts";
 import { lookForCleaners } from "./cleaners.ts";
 import { pidsConnectedTo } from "./connections.ts";
 import { type Asked, askDaemon, lookAtClock, lookAtElection, lookAtProcess, lookAtSocket } from "./daemon.ts";
@@ -14,7 +14,7 @@ import { interpreters, leftDirectories } from "./gambas.ts";
 import { applicationsOf, type Crowd, lookAtProcesses, lookAtWatches } from "./processes.ts";
 import { lookAtRedis } from "./redis.ts";
 import { lookAtDisk, lookAtRoot } from "./root.ts";
-import { lookAtSessions, NO_DIRECTORY } from "./sessions.ts";
+import { lookAtSessions, noDirectory } from "./sessions.ts";
 
 /** May look at the processes of others. */
 const ADMINISTRATOR = 0;
@@ -37,7 +37,7 @@ export async function lookAround({ places, tooLong, redis }: Around): Promise<Fa
   const [asked, installed, engine] = await Promise.all([
     socket.kind === "socket" ? askDaemon(places) : NOBODY,
     interpreters(),
-    loadEngine(),
+    loadEngine(places.type),
   ]);
   const daemon = asked.facts;
   const nowMs = Date.now();
@@ -45,7 +45,10 @@ export async function lookAround({ places, tooLong, redis }: Around): Promise<Fa
   const election = lookAtElection(places, disk);
   const crowd = lookAtProcesses(owner, places.root);
   const isDirectory = root.kind === "directory";
-  const { facts: sessions, databases } = isDirectory ? lookAtSessions(places.root, owner, nowMs) : NO_DIRECTORY;
+  const type = places.type === "sqlite" ? "sqlite" : "file";
+  const { facts: sessions, others } = isDirectory
+    ? lookAtSessions(places.root, { type, uid: owner, nowMs })
+    : noDirectory(type);
   return {
     ...{ places, uid, nowMs, root, disk, socket, daemon, election, sessions },
     features: lookAtFeatures(places.root, asked.features, engine),
@@ -61,14 +64,20 @@ export async function lookAround({ places, tooLong, redis }: Around): Promise<Fa
     },
     gambas: {
       installed,
-      databases,
       programs: crowd.programs,
       isTheirRoot: places.root === `/tmp/gambas.${owner}`,
       left: leftDirectories(places.root, nowMs),
     },
+    others: { ...others, isServed: isServed({ ...places, type: others.type }, disk) },
+    sqlite: engine.outfit && { ...engine.outfit, daemonHasGuard: asked.features?.guard },
     redis: places.type === "redis" ? await lookAtRedis(redis, daemon) : { kind: "unknown" },
     applications: await lookAtApplications(places, daemon, crowd),
   };
+}
+
+/** Another daemon has the root, for the sessions of its type. */
+function isServed(places: Places, disk: DiskFacts | undefined): boolean {
+  return lookAtElection(places, disk).isHeld === true;
 }
 
 async function lookAtApplications(places: Places, daemon: DaemonFacts, { readers }: Crowd): Promise<ApplicationFacts> {

@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   type Stats,
 } from "node:fs";
 
@@ -50,15 +51,20 @@ export interface QuietFile {
   readonly stat: Stats;
 }
 
-/** A file of a root. @throws the system's error. */
-export function readQuietly(path: string): QuietFile {
+/** A file of a root, or its first bytes. @throws the system's error. */
+export function readQuietly(path: string, most?: number): QuietFile {
   const fd = openSync(path, FLAGS);
   try {
     const stat = fstatSync(fd);
-    return { bytes: readFileSync(fd), stat };
+    return { bytes: most === undefined ? readFileSync(fd) : headOf(fd, most), stat };
   } finally {
     closeSync(fd);
   }
+}
+
+function headOf(fd: number, most: number): Buffer {
+  const bytes = Buffer.alloc(most);
+  return bytes.subarray(0, readSync(fd, bytes, 0, most, 0));
 }
 
 export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {

@@ -1,13 +1,14 @@
-// Looks at the files in `session/`: whether each can be read as a session, by whom, and what else lies there. Decodes no value, takes no lock, and
-// moves no access time.
+// Looks at the files in `session/`: whether each can be read as a session of the type that is asked for, by whom, and what else lies there. Decodes no value,
+// takes no lock, opens no database, and moves no access time.
 
 import { type Dir, opendirSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../../protocol/errors.ts";
 import { imageOfFile, layoutOf, startupMs } from "../../../protocol/image/image.ts";
-import { isSessionId } from "../../../protocol/session-id.ts";
+import { idOfDatabase, isSessionId } from "../../../protocol/session-id.ts";
 import { spanText } from "../../cli/terminal/figures.ts";
-import type { Oddity, SessionFacts } from "../checks/checks.ts";
+import type { Oddity, OtherSessions, SessionFacts } from "../checks/checks.ts";
+import { HEAD_BYTES, problemOfDatabase } from "./databases.ts";
 import { isSystemError, type QuietFile, readQuietly, reasonOf, statAt } from "./quietly.ts";
 
 /** A look takes a second at most; of more sessions it is told how many were read. */
@@ -23,8 +24,12 @@ const OWNERS_BITS = 0o600;
 /** Cookie paths that are told apart. */
 const MAX_PATHS = 20;
 /** What Gambas and daemons put there besides sessions. */
-const KNOWN = /\.lock$|\.db(?:-journal|-wal|-shm)?$|^\.unique\.lock$|^\.sessiond/;
-const DATABASE = /^(?!_unique_lock\.db$).*\.db$/;
+const KNOWN = /\.lock$|^_unique_lock\.db$|\.db-(?:journal|wal|shm)$|^\.unique\.lock$|^\.sessiond/;
+/** Sessions of another type that are named. */
+const MAX_NAMES = 10;
+
+/** Those that have a file for each session in `session/`. */
+type FileType = OtherSessions["type"];
 
 type Found = {
   -readonly [K in keyof SessionFacts]: SessionFacts[K] extends readonly Oddity[] ? Oddity[] : SessionFacts[K];
@@ -32,15 +37,24 @@ type Found = {
 
 export interface Directory {
   readonly facts: SessionFacts;
-  readonly databases: readonly string[];
+  readonly others: Omit<OtherSessions, "isServed">;
+}
+
+/** Whose files are looked for. */
+export interface Wanted {
+  readonly type: FileType;
+  /** Whose the root is. */
+  readonly uid: number;
+  readonly nowMs: number;
 }
 
 /** Of a root that is no directory. */
-export const NO_DIRECTORY: Directory = { facts: nothingFound(), databases: [] };
+export function noDirectory(type: FileType): Directory {
+  return { facts: nothingFound(), others: noOthers(type) };
+}
 
-/** @param uid whose the root is. */
-export function lookAtSessions(root: string, uid: number, nowMs: number): Directory {
-  const visitor = new Visitor(join(root, "session"), uid, nowMs);
+export function lookAtSessions(root: string, wanted: Wanted): Directory {
+  const visitor = new Visitor(join(root, "session"), wanted);
   let directory: Dir | undefined;
   try {
     directory = opendirSync(join(root, "session"), { bufferSize: 256 });
@@ -50,7 +64,7 @@ export function lookAtSessions(root: string, uid: number, nowMs: number): Direct
     if (!isSystemError(error, "ENOENT")) visitor.found.problem = reasonOf(error);
   }
   directory?.closeSync();
-  return { facts: { ...visitor.found, cookiePaths: [...visitor.cookiePaths] }, databases: visitor.databases };
+  return { facts: { ...visitor.found, cookiePaths: [...visitor.cookiePaths] }, others: visitor.others };
 }
 
 function nothingFound(): Found {
@@ -58,25 +72,48 @@ function nothingFound(): Found {
   return { ...none, problem: "", count: 0, read: 0, cookiePaths: [] };
 }
 
+function noOthers(type: FileType) {
+  const other: FileType = type === "file" ? "sqlite" : "file";
+  return { type: other, count: 0, names: [] as string[], usedMs: undefined as number | undefined };
+}
+
+/** The type whose sessions have such names. */
+function typeOf(name: string): FileType | undefined {
+  if (isSessionId(name)) return "file";
+  return idOfDatabase(name) === undefined ? undefined : "sqlite";
+}
+
 class Visitor {
   readonly found: Found = nothingFound();
-  readonly databases: string[] = [];
   readonly cookiePaths = new Set<string>();
+  readonly others: ReturnType<typeof noOthers>;
   readonly #folder: string;
-  readonly #uid: number;
-  readonly #nowMs: number;
+  readonly #wanted: Wanted;
   #readBytes = 0;
 
-  constructor(folder: string, uid: number, nowMs: number) {
+  constructor(folder: string, wanted: Wanted) {
     this.#folder = folder;
-    this.#uid = uid;
-    this.#nowMs = nowMs;
+    this.#wanted = wanted;
+    this.others = noOthers(wanted.type);
   }
 
   visit(name: string): void {
-    if (isSessionId(name)) this.#visitSession(name);
-    else if (DATABASE.test(name)) this.databases.push(name);
+    const type = typeOf(name);
+    if (type === this.#wanted.type) this.#visitSession(name);
+    else if (type !== undefined) this.#noteOther(name);
     else if (!KNOWN.test(name)) this.found.strays.push({ name, why: "no session" });
+  }
+
+  /** A commit to a database moves the time of its log, and that of the database only when it is brought there. */
+  #noteOther(name: string): void {
+    const { others } = this;
+    others.count += 1;
+    if (others.names.length < MAX_NAMES) others.names.push(name);
+    if (others.count > MAX_READ) return;
+    for (const path of [name, `${name}-wal`]) {
+      const { mtimeMs = Number.NEGATIVE_INFINITY } = statAt(join(this.#folder, path)) ?? {};
+      if (mtimeMs > (others.usedMs ?? 0)) others.usedMs = mtimeMs;
+    }
   }
 
   #visitSession(name: string): void {
@@ -88,17 +125,19 @@ class Visitor {
     if (stat === undefined) return;
     found.read += 1;
     if (!stat.isFile()) found.noFiles.push({ name, why: kindOf(stat) });
-    else if (stat.uid !== this.#uid) found.foreign.push({ name, why: `user ${stat.uid}` });
+    else if (stat.uid !== this.#wanted.uid) found.foreign.push({ name, why: `user ${stat.uid}` });
     else if ((stat.mode & OWNERS_BITS) !== OWNERS_BITS)
       found.barred.push({ name, why: `mode ${(stat.mode & 0o7777).toString(8).padStart(4, "0")}` });
-    else if (stat.size > MAX_SESSION_BYTES) found.damaged.push({ name, why: `${stat.size} bytes` });
+    // What counts of a database is in it.
+    else if (stat.size > MAX_SESSION_BYTES && this.#wanted.type === "file")
+      found.damaged.push({ name, why: `${stat.size} bytes` });
     else this.#read(name);
   }
 
   #read(name: string): void {
     const path = join(this.#folder, name);
     for (let left = MAX_TRIES; left > 0; left--) {
-      const file = openedAt(path);
+      const file = openedAt(path, this.#wanted.type === "file" ? undefined : HEAD_BYTES);
       if (file === undefined) return;
       const why = typeof file === "string" ? file : this.#note(name, file);
       if (why === undefined) return;
@@ -111,13 +150,17 @@ class Visitor {
   }
 
   /** Returns why it is no session. */
-  #note(name: string, { bytes }: QuietFile): string | undefined {
+  #note(name: string, { bytes, stat }: QuietFile): string | undefined {
     this.#readBytes += bytes.length;
+    if (this.#wanted.type === "sqlite") {
+      const hasLog = statAt(join(this.#folder, `${name}-wal`)) !== undefined;
+      return problemOfDatabase(bytes, stat.size, hasLog);
+    }
     try {
       imageOfFile(bytes);
       const { cookiePath } = layoutOf(bytes);
       if (cookiePath !== "" && this.cookiePaths.size < MAX_PATHS) this.cookiePaths.add(cookiePath);
-      const aheadMs = startupMs(bytes) - this.#nowMs;
+      const aheadMs = startupMs(bytes) - this.#wanted.nowMs;
       if (aheadMs > FUTURE_MS) this.found.future.push({ name, why: `in ${spanText(aheadMs / 1000)}` });
       return undefined;
     } catch (error) {
@@ -128,9 +171,9 @@ class Visitor {
 }
 
 /** What it holds, or why it cannot be read; undefined where it has ended this very moment. */
-function openedAt(path: string): QuietFile | string | undefined {
+function openedAt(path: string, most: number | undefined): QuietFile | string | undefined {
   try {
-    return readQuietly(path);
+    return readQuietly(path, most);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return isSystemError(error, "ENOENT") ? undefined : reasonOf(error);

@@ -72,6 +72,7 @@ class LocalHoldings implements Holdings {
     for (const [id, endedMs] of this.#tombstones.entries())
       yield { kind: "ended", id, forgetMs: endedMs + this.#keepMs };
     for await (const id of this.#store.ids()) yield { kind: "session", id };
+    for await (const name of this.#store.strangers?.() ?? []) yield { kind: "stranger", name };
   }
 
   async *ids(): AsyncGenerator<string> {

@@ -10,6 +10,8 @@ import {
   type ReadTurn,
   type TouchTurn,
   type Turn,
+  type Turns,
+  withoutLease,
 } from "../../turns/turns.ts";
 import { isMarked } from "../value/value.ts";
 import type { Copy } from "./copy.ts";
@@ -44,14 +46,49 @@ export class Answers<S extends Enterable> {
     this.#parts = parts;
   }
 
-  /** Its lease is over, if it had one here: but it may be a commit that was applied under it, and whose answer was lost. */
-  ofMark(turn: CommitTurn): ReadTurn {
+  /**
+   * A commit whose lease is not in force. Where that ended here nothing is carried out under it any more. But it may have ended with its connection, or
+   * with the daemon that gave it, and then nobody knows where the commit is:
+   *
+   *   1. a daemon sends it to Redis, and is killed   2. the worker sends it to the next daemon, which looks: it is not there   3. it arrives
+   *
+   * So it is carried out, if the session is as its holder saw it; if not, it will never be. In both cases what arrives later finds another version.
+   */
+  late(turn: CommitTurn): void {
+    if (this.#parts.leasing.isOver(turn)) this.#session.read(this.#ofMark(turn));
+    else this.#session.enter(withoutLease(turn));
+  }
+
+  /** It may be one that was applied under its lease, and whose answer was lost. */
+  #ofMark(turn: CommitTurn): ReadTurn {
     const answer = (): void => {
       if (isMarked(this.#parts.copy.marks, markOf(turn))) this.repeat(turn);
       else if (this.#parts.leasing.wasOvertaken(turn)) turn.fail(overtaken(this.#session.id));
       else turn.fail(leaseLost(this.#session.id));
     };
     return { caller: turn.caller, known: 0, answer, fail: turn.fail };
+  }
+
+  /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
+  overtake(turns: Turns): void {
+    const { leasing, copy, house } = this.#parts;
+    const due = turns.takeDue();
+    leasing.noteConflict();
+    leasing.close();
+    for (const turn of due) {
+      if (turn.type === "commit" && isMarked(copy.marks, markOf(turn))) this.repeat(turn);
+      else {
+        house.metrics.conflicts += 1;
+        turn.fail(overtaken(this.#session.id));
+      }
+    }
+    house.schedule(this.#session);
+  }
+
+  noteCommit({ arrivedMs }: CommitTurn): void {
+    const { metrics } = this.#parts.house;
+    metrics.commits += 1;
+    metrics.noteCommit(performance.now() - arrivedMs);
   }
 
   /** Of a commit that is in the value already: the present state. */

@@ -143,7 +143,7 @@ export class Copy {
 }
 
 /** Two versions of the same image are two: every version is of one commit. A stamp leaves the version as it is. */
-function asContents(image: Buffer, version: Buffer): Contents {
+export function asContents(image: Buffer, version: Buffer): Contents {
   const mtimeMs = nameOf(version);
   const revision = { ino: 0, size: image.length, mtimeMs };
   return contentsOf({ image, revision, isFleeting: false, changedMs: 0 }, [mtimeMs]);

@@ -11,7 +11,7 @@ import { HOLDER_BYTES, isVersion, NOBODY, VERSION_BYTES } from "../value/value.t
 /** Leases that lie in the value after a conflict, until it is tried without again. */
 const LEASES_AFTER_CONFLICT = 16;
 /** More leases than are in the hands of workers that have not been told of it yet. */
-const MAX_OVERTAKEN = 16;
+const MAX_OVER = 16;
 
 export interface LeasingParts {
   readonly id: string;
@@ -19,6 +19,8 @@ export interface LeasingParts {
   readonly leases: Leases;
   /** The time of a lease is over. */
   readonly onLost: () => void;
+  /** The connection of a holder is closed. */
+  readonly isForgotten: (owner: object) => boolean;
 }
 
 export class Leasing {
@@ -28,6 +30,8 @@ export class Leasing {
   #version: Buffer | undefined;
   /** The version that a commit under the lease makes, as long as it is not known whether it has. */
   #sent: Buffer | undefined;
+  /** Fences of the last leases that ended otherwise than with their connection. */
+  readonly #over: number[] = [];
   /** Fences of the last leases that ended because another host had changed the session: their holders run again. */
   readonly #overtaken: number[] = [];
   #held: Buffer | undefined;
@@ -46,6 +50,11 @@ export class Leasing {
     return this.#toLay > 0;
   }
 
+  /** It is in nobody's way but ours, and may go from hand to hand. */
+  get mayPass(): boolean {
+    return this.#held === undefined && !this.mustLie;
+  }
+
   /** Who we are for the lease that lies in the value. */
   get asHolder(): Buffer {
     return this.#held === undefined ? NOBODY : this.holder;
@@ -61,15 +70,23 @@ export class Leasing {
     return options.fence !== undefined && this.#overtaken.includes(options.fence);
   }
 
-  grant(turn: LeaseTurn, contents: Contents, version: Buffer): void {
+  /** The lease of the commit ended here: by a commit, because it was given back, by its time, or because another host was faster. */
+  isOver({ options }: CommitTurn): boolean {
+    return options.fence !== undefined && this.#over.includes(options.fence);
+  }
+
+  /** @param isUnverified the contents are what is known here, and were not compared with what is stored. */
+  grant(turn: LeaseTurn, contents: Contents, version: Buffer, isUnverified?: true): void {
     const { id, turns, leases, onLost } = this.#parts;
     this.#version = version;
-    leases.grant(turns, turn, { id, contents }, onLost);
+    leases.grant(turns, turn, { id, contents, isUnverified }, onLost);
   }
 
   /** Ends the lease in force: what was to be done under it is refused. */
   close(): void {
-    const { id, turns, leases } = this.#parts;
+    const { id, turns, leases, isForgotten } = this.#parts;
+    const { lease } = turns;
+    if (lease !== undefined && !isForgotten(lease.owner)) remember(this.#over, lease.fence);
     this.#version = undefined;
     this.#sent = undefined;
     leases.close(turns, id);
@@ -108,8 +125,12 @@ export class Leasing {
 
   noteConflict(): void {
     const { lease } = this.#parts.turns;
-    if (lease !== undefined) this.#overtaken.push(lease.fence);
-    if (this.#overtaken.length > MAX_OVERTAKEN) this.#overtaken.shift();
+    if (lease !== undefined) remember(this.#overtaken, lease.fence);
     this.#toLay = LEASES_AFTER_CONFLICT;
   }
+}
+
+function remember(fences: number[], fence: number): void {
+  fences.push(fence);
+  if (fences.length > MAX_OVER) fences.shift();
 }

@@ -6,7 +6,7 @@ import type { SessionError } from "../../../protocol/errors.ts";
 import { applyChange, newImage, startupBytes, startupMs, timeoutSeconds } from "../../../protocol/image/image.ts";
 import { TOUCH_AFTER_MS } from "../../../protocol/places.ts";
 import type { CommitTurn, Ending, EndTurn, LeaseTurn, TouchTurn, Turn } from "../../turns/turns.ts";
-import { endsLease, gone, idTaken, isSuccession, storeError } from "../../turns/turns.ts";
+import { endsLease, gone, idTaken, isLate, isSuccession, leaseLost, overtaken, storeError } from "../../turns/turns.ts";
 import type { Order } from "../calls/calls.ts";
 import {
   appended,
@@ -24,6 +24,8 @@ export interface Standing {
   readonly id: string;
   /** Undefined: there is none, or its time is over. */
   readonly image: Buffer | undefined;
+  /** The version of the image as a number. */
+  readonly name: number;
   /** Those of the value that is there, whatever it is. */
   readonly marks: Buffer;
   /** There is a value under the key. */
@@ -85,8 +87,13 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
       continue;
     }
     const isOfStored = turn.type === "lease" || isSuccession(turn);
-    if (isOfStored && plan.turns.length > 0) break;
+    if ((isOfStored && plan.turns.length > 0) || (isLate(turn) && plan.taken > 0)) break;
     plan.taken += 1;
+    const refusal = isLate(turn) ? lateness(turn, standing) : undefined;
+    if (refusal !== undefined) {
+      plan.refused.push({ turn, problem: refusal });
+      continue;
+    }
     if (turn.type === "end" || (isOfStored && image !== undefined)) {
       if (turn.type !== "touch") plan.last = turn;
       break;
@@ -97,6 +104,12 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     if (endsLease(turn, lease)) break;
   }
   return plan;
+}
+
+/** Why a commit is not carried out without its lease: its holder has not said what he saw, or that is not there any more. */
+function lateness({ seen }: CommitTurn, { id, image, name }: Standing): SessionError | undefined {
+  if (seen === 0) return leaseLost(id);
+  return image !== undefined && seen !== name ? overtaken(id) : undefined;
 }
 
 /** How a change gets into Redis, and what is there then. */

@@ -17,6 +17,7 @@ import {
   type EndTurn,
   gone,
   isCreation,
+  isLate,
   type LeaseTurn,
   overtaken,
   type ReadTurn,
@@ -26,15 +27,16 @@ import {
   Turns,
 } from "../../turns/turns.ts";
 import type { Answer, Order } from "../calls/calls.ts";
-import { endedValue, isMarked, isVersion, NO_LEASE, NO_MARKS, readValue, type Stored } from "../value/value.ts";
+import { endedValue, isVersion, NO_LEASE, NO_MARKS, readValue, type Stored } from "../value/value.ts";
 import { Answers, readCheck, touchCheck } from "./answers.ts";
+import { Chain, type Sending } from "./chain.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
 import { unanswered, unstored } from "./failures.ts";
 import type { ConditionalEnd, House } from "./house.ts";
 import { IndexPlace } from "./index-place.ts";
 import { Leasing } from "./leasing.ts";
-import { forgetAt, markOf, type Plan, planTurn, storingOf } from "./plan.ts";
+import { forgetAt, type Plan, planTurn, storingOf } from "./plan.ts";
 import { succeed } from "./succession.ts";
 
 export class Session {
@@ -46,6 +48,7 @@ export class Session {
   readonly #exchange: Exchange;
   readonly #leasing: Leasing;
   readonly #answers: Answers<Session>;
+  readonly #chain: Chain;
   readonly #place: IndexPlace;
   /** The copy came with the last answer, and no turn has been taken since. */
   #isFresh = false;
@@ -55,12 +58,12 @@ export class Session {
     this.key = house.keyOf(id);
     this.#house = house;
     this.copy = new Copy(id, house.limits.maxSessionBytes, (version) => house.staleness.show(id, version));
-    const [{ calls }, { copy }] = [house, this];
+    const [{ calls, leases, isForgotten }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
-    const turns = this.#turns;
-    this.#leasing = new Leasing({ id, turns, leases: house.leases, onLost: () => this.#endLease() });
+    this.#leasing = new Leasing({ id, turns: this.#turns, leases, isForgotten, onLost: () => this.#endLease() });
     this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
+    this.#chain = new Chain({ id, turns: this.#turns, leasing: this.#leasing, limits: house.limits });
   }
 
   get waitingCount(): number {
@@ -68,8 +71,8 @@ export class Session {
   }
 
   get isIdle(): boolean {
-    const hasLease = this.#turns.lease !== undefined || this.#leasing.held !== undefined;
-    return !hasLease && this.#turns.count === 0 && this.#exchange.isIdle;
+    if (this.#turns.lease !== undefined || this.#leasing.held !== undefined) return false;
+    return this.#turns.count === 0 && this.#exchange.isIdle && !this.#chain.isStaged;
   }
 
   /** @param turn of a session whose copy is not current. */
@@ -86,7 +89,7 @@ export class Session {
 
   enter(turn: Turn): void {
     if (turn.type !== "commit" || turn.options.fence === undefined) this.#turns.add(turn);
-    else if (!this.#turns.addLeased(turn)) this.read(this.#answers.ofMark(turn));
+    else if (!this.#turns.addLeased(turn)) this.#answers.late(turn);
     this.#house.schedule(this);
   }
 
@@ -114,12 +117,21 @@ export class Session {
 
   failAll(error: unknown): void {
     const problem = storeError(this.id, error);
+    this.#takeBack([]);
     for (const turn of [...this.#turns.takeReads(), ...this.#turns.takeDue()]) turn.fail(problem);
   }
 
   /** One step. What it asks Redis for goes out at the end of this turn of the event loop. */
   step(): void {
-    if (this.#exchange.isUnderWay) return;
+    const { isUnderWay, nowMs } = this.#exchange;
+    const staged = isUnderWay ? undefined : this.#chain.takeStaged();
+    if (isUnderWay) this.#chain.goOn(nowMs);
+    else if (staged !== undefined) this.#send(staged, this.copy.contents);
+    else this.#begin();
+    this.#house.settle(this);
+  }
+
+  #begin(): void {
     const { hasWork, readCount, due } = this.#turns;
     const first = due[0];
     const isNew = this.copy.isUnknown && first !== undefined && isCreation(first) && readCount === 0;
@@ -129,31 +141,29 @@ export class Session {
       if (!this.#exchange.isWaiting && due.length > 0) this.#takeTurn();
       else if (this.#turns.lease === undefined) this.#layDown();
     }
-    this.#house.settle(this);
   }
 
   // -- turns
 
   #takeTurn(): void {
-    const { nowMs } = this.#exchange;
+    const [{ nowMs }, { due, lease }] = [this.#exchange, this.#turns];
     const isExpired = this.copy.isExpiredAt(nowMs);
-    // Another host may have stamped it since.
-    if (isExpired && !this.#isFresh) {
-      this.#fetch();
-      return;
-    }
+    // Another host may have stamped it since; and what was seen is compared with what is there, not with what is known of it.
+    const mustLook = (isExpired || isLate(due[0])) && !this.#isFresh;
     this.#isFresh = false;
-    const { stored, marks, version } = this.copy;
-    const contents = isExpired ? undefined : this.copy.contents;
+    if (mustLook) this.#fetch();
+    else if (lease !== undefined && !this.#leasing.isOf(this.copy.version)) this.#answers.overtake(this.#turns);
+    else this.#plan(isExpired, nowMs);
+  }
+
+  #plan(isExpired: boolean, nowMs: number): void {
     const { due, lease } = this.#turns;
+    const { stored, marks } = this.copy;
+    const contents = isExpired ? undefined : this.copy.contents;
     const ending = isExpired ? "ended" : stored?.kind === "ended" ? stored.ending : undefined;
-    if (lease !== undefined && !this.#leasing.isOf(version)) {
-      this.#overtake();
-      return;
-    }
-    const { id } = this;
-    const [image, isTaken] = [contents?.image, stored !== undefined];
-    const plan = planTurn({ id, image, marks, isTaken, ending, due, lease, nowMs }, this.#house.limits);
+    const [{ id }, image, name] = [this, contents?.image, contents?.revision.mtimeMs ?? 0];
+    const standing = { id, image, name, marks, isTaken: stored !== undefined, ending, due, lease, nowMs } as const;
+    const plan = planTurn(standing, this.#house.limits);
     this.#turns.drop(plan.taken);
     for (const turn of plan.repeated) this.#answers.repeat(turn);
     for (const { turn, problem } of plan.refused) this.#answers.refuse(turn, problem);
@@ -168,40 +178,41 @@ export class Session {
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
     else {
       for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
-      if (last?.type === "lease") this.#lease(last);
+      if (last?.type === "lease") this.#lease(last, contents);
       else this.#house.schedule(this);
     }
   }
 
   #store(plan: Plan, before: Contents | undefined, nowMs: number): void {
     const lease = this.#leasing.leftBy(plan.turns);
-    const { order, stored } = storingOf(plan, { id: this.id, stored: before && this.copy.stored, lease, nowMs });
+    const storing = storingOf(plan, { id: this.id, stored: before && this.copy.stored, lease, nowMs });
+    this.#send({ ...storing, turns: plan.turns, lease, isChained: false }, before);
+  }
+
+  #send(sending: Sending, before: Contents | undefined): void {
+    const { order, stored, turns, lease } = sending;
     this.#leasing.noteSent(order.bytes);
-    this.#write(this.#order(order.what, order.bytes, order.number), plan.turns, () => {
+    this.#write(this.#order(order.what, order.bytes, order.number), turns, () => {
       this.#adoptOwn(stored, lease);
       this.#house.metrics.writes += 1;
-      for (const turn of plan.turns) {
-        if (turn.type === "commit") this.#noteCommit(turn);
+      for (const turn of turns) {
+        if (turn.type === "commit") this.#answers.noteCommit(turn);
         this.#leasing.closeReleased(turn);
       }
       const { contents } = this.copy;
       if (contents !== undefined) {
-        this.#place.keep(contents.image, this.#exchange.nowMs, plan.turns.some(isCreation));
-        answerWritten({ turns: plan.turns, before, isRepair: false, origin: undefined }, contents);
+        this.#place.keep(contents.image, this.#exchange.nowMs, turns.some(isCreation));
+        answerWritten({ turns, before, isRepair: false, origin: undefined }, contents);
       }
     });
-  }
-
-  #noteCommit({ arrivedMs }: CommitTurn): void {
-    this.#house.metrics.commits += 1;
-    this.#house.metrics.noteCommit(performance.now() - arrivedMs);
+    this.#chain.begin(sending, before?.revision.mtimeMs ?? 0);
   }
 
   #stamp(turns: readonly (CommitTurn | TouchTurn)[], { image }: Contents, nowMs: number): void {
     const stamp = startupBytes(nowMs);
-    const stamped = Buffer.concat([stamp, image.subarray(stamp.length)]);
+    const until = forgetAt(Buffer.concat([stamp, image.subarray(stamp.length)]));
     const { version } = this.copy;
-    this.#call(this.#order("t", stamp, forgetAt(stamped)), turns, (answer) => {
+    this.#call(this.#order("t", stamp, until), turns, (answer) => {
       this.#adopt(answer);
       const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined || !isVersion(version, this.copy.version)) return this.#again(turns);
@@ -234,8 +245,7 @@ export class Session {
   /** A tombstone in its place: "x" whatever is there. */
   #bury(what: "c" | "x", marks: Buffer, turns: readonly Turn[], buried: () => void): void {
     const value = endedValue("ended", marks);
-    const until = this.#exchange.nowMs + this.#house.tombstoneMs;
-    this.#write(this.#order(what, value, until), turns, () => {
+    this.#write(this.#order(what, value, this.#exchange.nowMs + this.#house.tombstoneMs), turns, () => {
       this.#adoptOwn(readValue(this.id, value), undefined);
       this.#house.noteEnded(this.id);
       buried();
@@ -252,7 +262,7 @@ export class Session {
           this.#adoptOwn(readValue(this.id, outcome.value), undefined);
           this.#leasing.close();
           this.#house.metrics.successions += 1;
-          this.#noteCommit(turn);
+          this.#answers.noteCommit(turn);
           this.#house.noteEnded(this.id);
           turn.answer(outcome.state);
         } else {
@@ -267,11 +277,13 @@ export class Session {
 
   // -- leases
 
-  #lease(turn: LeaseTurn): void {
-    if (this.#leasing.mustLie) {
-      this.#lay(turn);
-      return;
-    }
+  #lease(turn: LeaseTurn, known: Contents | undefined): void {
+    if (this.#leasing.mustLie) this.#lay(turn);
+    else if (turn.isOptimistic === true && known !== undefined) this.#grant(turn, known, true);
+    else this.#grantVerified(turn);
+  }
+
+  #grantVerified(turn: LeaseTurn): void {
     const passed = new Promise<number | undefined>((resolve, failed) => {
       this.#house.verify(this, { current: resolve, stale: () => resolve(undefined), failed });
     });
@@ -298,9 +310,9 @@ export class Session {
     });
   }
 
-  #grant(turn: LeaseTurn, contents: Contents): void {
+  #grant(turn: LeaseTurn, contents: Contents, isUnverified?: true): void {
     if (this.#house.isForgotten(turn.caller.owner)) turn.fail(closed(this.id));
-    else this.#leasing.grant(turn, contents, this.copy.version);
+    else this.#leasing.grant(turn, contents, this.copy.version, isUnverified);
   }
 
   /** The others need not wait for its deadline. */
@@ -315,26 +327,11 @@ export class Session {
     });
   }
 
-  /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
-  #overtake(): void {
-    const due = this.#turns.takeDue();
-    this.#leasing.noteConflict();
-    this.#leasing.close();
-    for (const turn of due) {
-      if (turn.type === "commit" && isMarked(this.copy.marks, markOf(turn))) this.#answers.repeat(turn);
-      else {
-        this.#house.metrics.conflicts += 1;
-        turn.fail(overtaken(this.id));
-      }
-    }
-    this.#house.schedule(this);
-  }
-
   /** Of a commit under it that was sent before the mark tells what became of it. */
   #endLease(): void {
     const sent = this.#turns.lease?.turns.splice(0) ?? [];
     this.#leasing.close();
-    for (const turn of sent) this.read(this.#answers.ofMark(turn));
+    for (const turn of sent) this.#answers.late(turn);
     this.#house.schedule(this);
   }
 
@@ -398,17 +395,17 @@ export class Session {
     this.copy.adoptOwn(stored);
     this.#leasing.noteLying(lease);
     this.#exchange.noteSure();
-    this.#leasing.noteStored(this.copy.version);
+    this.#chain.noteStored(this.copy.version);
   }
 
   /** These turns come before all others. */
   #again(turns: readonly Turn[]): void {
-    const wanted = turns.filter((turn) => {
+    const wanted = this.#takeBack(turns).filter((turn) => {
       const isWanted = !this.#house.isForgotten(turn.caller.owner);
       if (!isWanted) turn.fail(closed(this.id));
       return isWanted;
     });
-    for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.read(this.#answers.ofMark(turn));
+    for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.#answers.late(turn);
     this.#house.schedule(this);
   }
 
@@ -427,7 +424,11 @@ export class Session {
   #failed(error: unknown, turns: readonly Turn[]): void {
     this.copy.noteStale();
     if (this.#exchange.mayLookAgain(error)) this.#again(turns);
-    else this.#failTurns(unstored(this.id, error), turns);
+    else this.#failTurns(unstored(this.id, error), this.#takeBack(turns));
+  }
+
+  #takeBack(turns: readonly Turn[]): readonly Turn[] {
+    return this.#chain.takeBack(turns, () => this.#answers.overtake(this.#turns));
   }
 
   /** To end a session needs nothing that can be read. */

@@ -156,7 +156,8 @@ export class Sessions {
       session.read(turn);
       return;
     }
-    if (this.#parts.staleness.mayUseCopies) {
+    // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
+    if (this.#parts.staleness.mayUseCopies && !this.#leases.isHeldBy(turn.caller.owner, id)) {
       this.#parts.metrics.hits += 1;
       session.answerRead(turn, this.calls.clockOf(session.key).nowMs);
       return;

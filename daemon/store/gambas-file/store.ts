@@ -97,6 +97,7 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly keepsShares = true;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #places: Places;
   readonly #hot: HotSessions;
   readonly #twins: Twins;

@@ -29,6 +29,16 @@ export interface Changes {
   readonly written: readonly WrittenRow[];
 }
 
+interface ChangedValue {
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+interface Known {
+  readonly image: Buffer;
+  readonly layout: Layout;
+}
+
 /** Gambas reads the stamp as SQLite writes it, and saves where it has that very number: one of more digits would never be renewed by it. */
 const STAMP_DIGITS = 15;
 
@@ -46,19 +56,43 @@ export function changesBetween(before: Buffer | undefined, after: Buffer, dialec
   const to = layoutOf(after);
   const from = before && layoutOf(before);
   const path = to.cookiePath;
-  const moved = before === undefined || from === undefined ? new Set<string>() : movedKeys(from, to);
+  const { deleted, written } =
+    before !== undefined && from !== undefined && hasSameKeys(from, to)
+      ? { deleted: [], written: replacedValues({ image: before, layout: from }, { image: after, layout: to }) }
+      : changedKeys({ image: before, layout: from }, { image: after, layout: to });
   return {
     startup: stampOf(startup),
     timeout: before !== undefined && readDaysOf(before).timeout === timeout ? undefined : timeout,
     cookiePath: from?.cookiePath === path ? undefined : { text: path === "" ? null : path },
-    deleted: deletedKeys(from, to, moved).map(keyBytes),
-    written: writtenRows({ image: before, layout: from }, { image: after, layout: to }, moved).map(
-      ({ key, value }) => ({
-        key: keyBytes(key),
-        value: storedValue(value, dialect),
-      }),
-    ),
+    deleted: deleted.map(keyBytes),
+    written: written.map(({ key, value }) => ({ key: keyBytes(key), value: storedValue(value, dialect) })),
   };
+}
+
+/** Images with the same keys have one list of them in common, as a rule. */
+function hasSameKeys(from: Layout, to: Layout): boolean {
+  return from.entries.list === to.entries.list && !from.hasReferences && !to.hasReferences;
+}
+
+/** The usual change, in a tenth of the time: the values that differ, without a look at the keys. */
+function replacedValues(before: Known, after: Known): ChangedValue[] {
+  const [from, to] = [before.layout.entries, after.layout.entries];
+  const written: ChangedValue[] = [];
+  for (const [index, key] of to.keys().entries()) {
+    const [start, end] = [to.valueStart(index), to.valueEnd(index)];
+    const [oldStart, oldEnd] = [from.valueStart(index), from.valueEnd(index)];
+    if (before.image.compare(after.image, start, end, oldStart, oldEnd) !== 0)
+      written.push({ key, value: after.image.subarray(start, end) });
+  }
+  return written;
+}
+
+function changedKeys(
+  before: { readonly image: Buffer | undefined; readonly layout: Layout | undefined },
+  after: Known,
+): { readonly deleted: readonly string[]; readonly written: readonly ChangedValue[] } {
+  const moved = before.layout === undefined ? new Set<string>() : movedKeys(before.layout, after.layout);
+  return { deleted: deletedKeys(before.layout, after.layout, moved), written: writtenRows(before, after, moved) };
 }
 
 function deletedKeys(from: Layout | undefined, to: Layout, moved: ReadonlySet<string>): string[] {
@@ -81,10 +115,10 @@ function movedKeys(from: Layout, to: Layout): Set<string> {
 
 function writtenRows(
   before: { readonly image: Buffer | undefined; readonly layout: Layout | undefined },
-  after: { readonly image: Buffer; readonly layout: Layout },
+  after: Known,
   moved: ReadonlySet<string>,
-): { readonly key: string; readonly value: Buffer }[] {
-  const written: { readonly key: string; readonly value: Buffer }[] = [];
+): ChangedValue[] {
+  const written: ChangedValue[] = [];
   for (const key of after.layout.entries.keys()) {
     const value = valueIn(after.image, after.layout, key);
     if (value === undefined) continue;

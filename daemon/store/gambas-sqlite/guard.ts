@@ -6,7 +6,7 @@
 // which Node has no call for: an open-file-description lock, the kind of our other locks, would meet the slots of our own connection.
 
 import { SessionError } from "../../../protocol/errors.ts";
-import { requirePeer } from "./library.ts";
+import { firstLine, isNotThere, Missing, requirePeer } from "./library.ts";
 
 const PEER = "koffi";
 const FIRST_SLOT = 123;
@@ -31,16 +31,20 @@ interface Koffi {
   errno(): number;
 }
 
-/** The guard, or in words why there is none and what to do. */
-export function findGuard(): Guard | string {
+/** The guard, or why there is none. */
+export function findGuard(): Guard | Missing {
   const { platform, arch } = process;
-  if (platform !== "linux" || !ARCHITECTURES.includes(arch)) return `there is none for ${platform} on ${arch}`;
+  if (platform !== "linux" || !ARCHITECTURES.includes(arch))
+    return new Missing(`there is none for ${platform} on ${arch}`);
   const koffi = requirePeer<Koffi>(PEER);
-  if (koffi instanceof Error) return `it needs the package ${PEER}: npm install ${PEER}`;
+  if (koffi instanceof Error) {
+    const unloadable = isNotThere(koffi) ? "" : `, which is there and cannot be loaded (${firstLine(koffi)})`;
+    return new Missing(`it needs the package ${PEER}${unloadable}`, `npm install ${PEER}`);
+  }
   try {
     return guardBy(koffi);
   } catch (error) {
-    return `${PEER} does not find fcntl (${error instanceof Error ? error.message : String(error)})`;
+    return new Missing(`${PEER} does not find fcntl (${error instanceof Error ? error.message : String(error)})`);
   }
 }
 

@@ -4,11 +4,12 @@ import type { Dialect } from "../../../protocol/image/image.ts";
 import type { Log } from "../../report/report.ts";
 import { DialectInUse, Presence } from "../gambas-file/programs/programs.ts";
 import { findGuard } from "./guard.ts";
-import { findLibrary } from "./library.ts";
+import { findLibrary, Missing } from "./library.ts";
 import { Revisions } from "./revisions.ts";
 import { GambasSqliteStore } from "./store.ts";
 
 export { readDatabase } from "./snapshot.ts";
+export { lacksOf, type Need, type Outfit, outfit } from "./trial.ts";
 
 export interface OpeningOptions {
   readonly root: string;
@@ -26,15 +27,24 @@ export function openGambasSqlite(options: OpeningOptions): GambasSqliteStore {
   const { root, gambas, openSessions, durability, leavesMode = false, log } = options;
   const library = findLibrary();
   const found = findGuard();
-  const guard = typeof found === "string" ? undefined : found;
+  const guard = found instanceof Missing ? undefined : found;
+  const noGuard = found instanceof Missing ? found.words : undefined;
   log.info("sqlite", { library: library.name, hasGuard: guard !== undefined });
   const presence = new Presence(root);
   const isAlone = (): boolean => !presence.look(() => performance.now()).isAnybodyThere;
   const dialect = new DialectInUse({ setting: gambas, sessions: `${root}/session`, log });
   return new GambasSqliteStore({
     root,
-    around: { library, guard, isAlone, revisions: new Revisions(), isDurable: durability === "fsync", leavesMode },
-    lacks: typeof found === "string" ? [lackOf(found)] : [],
+    around: {
+      library,
+      guard,
+      noGuard,
+      isAlone,
+      revisions: new Revisions(),
+      isDurable: durability === "fsync",
+      leavesMode,
+    },
+    lacks: noGuard === undefined ? [] : [lackOf(noGuard)],
     openSessions,
     dialect: () => dialect.current,
     log,

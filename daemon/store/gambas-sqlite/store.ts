@@ -27,6 +27,10 @@ const DIRECTORY_MODE = 0o755;
 /** Behind the name of a database: its log, what readers and writers share, and what a transaction without a log leaves. */
 const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
 
+const DATABASE = ".db";
+/** What Gambas locks for `Unique`; no database. */
+const LOCK_OF_UNIQUE = "_unique_lock.db";
+
 interface StagedChanges extends Staged {
   revision: Revision;
   readonly existing: Present | undefined;
@@ -59,8 +63,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly programs = undefined;
   readonly flushes = undefined;
   readonly watch = undefined;
-  /** Workers ask: what a stat tells of a database changes with its checkpoints, not with its commits. */
-  readonly directory = "";
+  readonly directory: string;
   readonly recovery = this;
   readonly fileSystem: { readonly report: { readonly guard: boolean }; readonly lacks: readonly string[] };
   readonly #sessions: string;
@@ -69,7 +72,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #connections: Connections;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
-    this.#sessions = join(root, "session");
+    this.directory = join(root, "session");
+    this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
     this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
@@ -118,15 +122,24 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   }
 
   async *ids(): AsyncGenerator<string> {
+    for await (const name of this.#names()) {
+      const id = idOfDatabase(name);
+      if (id !== undefined) yield id;
+    }
+  }
+
+  async *strangers(): AsyncGenerator<string> {
+    for await (const name of this.#names())
+      if (name.endsWith(DATABASE) && name !== LOCK_OF_UNIQUE && idOfDatabase(name) === undefined) yield name;
+  }
+
+  async *#names(): AsyncGenerator<string> {
     const directory = await opendir(this.#sessions, { bufferSize: 256 }).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
       throw error;
     });
     if (directory === undefined) return;
-    for await (const entry of directory) {
-      const id = idOfDatabase(entry.name);
-      if (id !== undefined) yield id;
-    }
+    for await (const { name } of directory) yield name;
   }
 
   stage(_id: string, image: Buffer, existing: Present | undefined): StagedChanges {

@@ -24,6 +24,7 @@ export class MemoryStore implements Store<StagedImage> {
   readonly keepsShares = true;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #sessions = new Map<string, StagedImage>();
   #revisions = 0;
 

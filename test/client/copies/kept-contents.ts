@@ -63,20 +63,20 @@ function keep(into: Cache, filling: Filling, number: number): void {
   let mtimeMs = 1_700_000_000_000 + number;
   const image = imageOf(filling, number);
   let contents = Contents.fromImage(stateOf(mtimeMs, image), image);
-  into.keep(id, contents, [contents.image]);
+  into.keep(id, { contents }, [contents.image]);
   if (filling.isRead === true) for (const key of contents.keys) contents.value(key);
   for (let change = 0; change < (filling.changes ?? 0); change++) {
     const entries = new Map([[`new ${change}`, encodeValue(number + change, "n").bytes]]);
     mtimeMs += 0.001;
     const [delta, made] = [encodeDelta(entries), { entries, moved: NONE_MOVED }];
     contents = Contents.fromChange(stateOf(mtimeMs, null), contents, { delta, nowMs: mtimeMs }, made);
-    into.keep(id, contents, entries.values());
+    into.keep(id, { contents }, entries.values());
     Buffer.from(OTHER_WORK);
   }
   for (let stamp = 0; stamp < (filling.stamps ?? 0); stamp++) {
     mtimeMs += 0.001;
     contents = contents.stamped(stateOf(mtimeMs, null));
-    into.keep(id, contents, []);
+    into.keep(id, { contents }, []);
   }
   if (filling.isDropped === true) into.drop(id);
 }

@@ -1,16 +1,13 @@
 // The page of `TYPE=redis npm start` in a headless Chromium: two hosts, one of which is cut off from Redis and healed. Wide and narrow, light and
 // dark. GAMBAS_SESSION_TEST_PICTURES names a folder for pictures of it. Needs Chromium and redis-server, and installs axe-core.
 
-import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Chromium, type Tab } from "../../support/chromium.ts";
+import { Chromium } from "../../support/chromium.ts";
 import { Example } from "../../support/example.ts";
-import { installed, PATIENCE_MS } from "../../support/installed.ts";
+import { PATIENCE_MS } from "../../support/installed.ts";
 import { freshRoot, removeRoot } from "../../support/processes.ts";
 import { describeWithRedis } from "../../support/redis/redis-server.ts";
-
-const PICTURES = process.env.GAMBAS_SESSION_TEST_PICTURES;
+import { expectReadable, loadAxe } from "./readable.ts";
 
 describeWithRedis("the page on two hosts", () => {
   let axe: string;
@@ -19,7 +16,7 @@ describeWithRedis("the page on two hosts", () => {
   let example: Example;
 
   beforeAll(async () => {
-    axe = readFileSync(join(installed("axe", { "axe-core": "4.14.1" }), "node_modules/axe-core/axe.min.js"), "utf8");
+    axe = loadAxe();
     chromium = await Chromium.start();
     root = freshRoot();
     example = await Example.start(root, { TYPE: "redis", GAMBAS_SESSION_REDIS: "" });
@@ -31,22 +28,6 @@ describeWithRedis("the page on two hosts", () => {
     await removeRoot(root);
   });
 
-  /** What a person cannot read or reach, in both colours. */
-  async function expectGood(tab: Tab, state: string): Promise<void> {
-    for (const colours of ["light", "dark"] as const) {
-      await tab.colours(colours);
-      if (PICTURES !== undefined) {
-        mkdirSync(PICTURES, { recursive: true });
-        await tab.picture(join(PICTURES, `${state}-${colours}.png`));
-      }
-      await tab.see(`if (typeof axe === "undefined") { ${axe} }; undefined`);
-      const violations = await tab.see(`axe.run().then(({ violations }) => violations.map(({ id, nodes }) =>
-        [id, ...nodes.map(({ html }) => html.slice(0, 120))]))`);
-      const isTooWide = await tab.see("document.documentElement.scrollWidth > document.documentElement.clientWidth");
-      expect([state, colours, violations, isTooWide]).toEqual([state, colours, [], false]);
-    }
-  }
-
   test.each([1280, 390])(
     "shows both to one visitor, and what becomes of one that is cut off, %d pixels wide",
     async (width) => {
@@ -54,7 +35,7 @@ describeWithRedis("the page on two hosts", () => {
       await tab.size(width);
       await tab.open(example.url);
       await tab.shows("document.querySelector('#printed')?.textContent.includes('visits')");
-      await expectGood(tab, `hosts-first-visit-${width}`);
+      await expectReadable(tab, axe, `hosts-first-visit-${width}`);
       // The other host, by the link, with the same cookie.
       await tab.see("document.querySelector('.parts a').click()");
       await tab.shows(
@@ -75,7 +56,7 @@ describeWithRedis("the page on two hosts", () => {
         "Host 1, cut off": expect.stringMatching(/^error 503 after \d/),
         "Healed, it answered": expect.stringMatching(/^after \d/),
       });
-      await expectGood(tab, `hosts-cut-off-${width}`);
+      await expectReadable(tab, axe, `hosts-cut-off-${width}`);
       expect(tab.console).toEqual([]);
     },
   );

@@ -56,6 +56,11 @@ const outer: Outside<Toy> = {
 
 let commits: CommitRequest[];
 let refusal: ErrorCode | undefined;
+/** How often it was asked whether what was granted is the newest. */
+let confirmed: number;
+/** It is not. */
+let isOvertaken: boolean;
+let isSure: boolean;
 const calls: Calls = {
   type: "memory",
   pathOf: () => null,
@@ -68,6 +73,11 @@ const calls: Calls = {
   renew: async () => undefined,
   end: async () => undefined,
   lease: () => Promise.reject(new Error("there is a lease already")),
+  confirm: async (grant) => {
+    confirmed += 1;
+    if (isOvertaken) Object.assign(grant, { isOvertaken });
+    if (isOvertaken) throw new SessionError("ERR_CONFLICT");
+  },
   release: async (grant) => void Object.assign(grant, { isOver: true }),
   isInForce: () => true,
 };
@@ -95,7 +105,7 @@ const plus = (own: Toy): unknown => {
 
 function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
   const lease = { id: "s", fence: 1, life: 1, isOver: false, deadlineMs: performance.now() + 60_000 };
-  const grant: Grant = { ...lease, contents: contentsOf({ n: 0 }) };
+  const grant: Grant = { ...lease, isSure, isOvertaken: false, contents: contentsOf({ n: 0 }) };
   return new LeaseShare<Toy>(calls, grant, jobs).run();
 }
 
@@ -106,6 +116,7 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });
   commits = [];
   refusal = undefined;
+  [confirmed, isOvertaken, isSure] = [0, false, true];
   gone.length = 0;
 });
 
@@ -187,6 +198,45 @@ describe("jobs under one lease", () => {
     for (let times = 1; times < 10; times++) expect(await share(one)).toEqual([one]);
     expect(await share(one)).toEqual([]);
     expect(await one.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_CONFLICT" });
+  });
+});
+
+describe("jobs on contents of which nobody knows whether they are the newest", () => {
+  const error = new Error("no");
+  const read = (own: Toy): unknown => own.seen;
+  const refuse = (): never => {
+    throw error;
+  };
+
+  beforeEach(() => {
+    isSure = false;
+  });
+
+  it("are sure of them when what they changed is committed", async () => {
+    const jobs = [job(read), job(plus), job(refuse)];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([0, 0, error]);
+    expect([commits.length, confirmed]).toEqual([1, 0]);
+  });
+
+  it("ask before they tell what they saw, where they have nothing to commit", async () => {
+    const jobs = [job(read), job(refuse)];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([0, error]);
+    expect([commits.length, confirmed]).toEqual([0, 1]);
+  });
+
+  it("run again where they are not", async () => {
+    isOvertaken = true;
+    const jobs = [job(read), job(refuse)];
+    expect(await share(...jobs)).toEqual(jobs);
+    expect(jobs.map(({ conflicts }) => conflicts)).toEqual([1, 1]);
+  });
+
+  it("run again where a commit says so, and with them what has failed on what that was to save", async () => {
+    refusal = "ERR_CONFLICT";
+    const jobs = [job(plus), job(refuse)];
+    expect(await share(...jobs)).toEqual(jobs);
   });
 });
 

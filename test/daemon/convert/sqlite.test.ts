@@ -250,6 +250,20 @@ describeSqlite("sessions in databases that are converted", () => {
     expect(told).toContain("Sessions of type file are known by their ids");
   });
 
+  test("of no id that is allowed are named and stay", async () => {
+    const names = [
+      `${"x".repeat(190)}_0123456789ABCDEF01234567.db`,
+      "10_0_0_1_0123456789abcdef01234567.db",
+      "other.db",
+    ];
+    for (const name of names) copyFileSync(join(folder, "minimal.db"), pathOf(name));
+    for (const name of ["_unique_lock.db", "other.db-wal", "file"]) writeFileSync(pathOf(name), "");
+    expect(await convert("sqlite", "file")).toBe(1);
+    expect(said).toContain("3 left: type sqlite does not know their ids.");
+    for (const name of names) expect(told).toContain(`${name} is left: it has the name of no session id.\n`);
+    expect(filesThere()).toHaveLength(6);
+  });
+
   test("do not overwrite each other where their names would be one: both stay, until one has ended", async () => {
     const id = newId("10.0.0.1");
     const other = mappedId(id);

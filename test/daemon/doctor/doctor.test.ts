@@ -4,11 +4,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
-  closeSync,
-  constants,
-  lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -24,9 +20,11 @@ import { lookForCleaners } from "../../../daemon/doctor/looks/cleaners.ts";
 import { interpreters, leftDirectories } from "../../../daemon/doctor/looks/gambas.ts";
 import { type DaemonOptions, startDaemon } from "../../../daemon/start.ts";
 import { applyDelta, newImage } from "../../../protocol/image/image.ts";
+import { databaseName } from "../../../protocol/session-id.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { deltaOf } from "../../support/daemon/raw-worker.ts";
 import { freshRoot, keepLocked, killAndWait, removeRoot } from "../../support/processes.ts";
+import { imprint } from "./imprint.ts";
 
 const isAdministrator = process.getuid?.() === 0;
 let place: string;
@@ -133,7 +131,7 @@ describe("a root", () => {
     writeFileSync(damaged ?? "", readFileSync(good ?? "").subarray(0, 20));
     chmodSync(barred ?? "", 0o044);
     mkdirSync(join(sessions, newId()));
-    for (const name of ["10.0.0.1%3AABC.db", "_unique_lock.db", ".unique.lock", "notes.txt"])
+    for (const name of [databaseName(newId()), "_unique_lock.db", ".unique.lock", "notes.txt"])
       writeFileSync(join(sessions, name), "");
     writeSession("/other");
     mkdirSync(join(root, "4194305"));
@@ -144,7 +142,7 @@ describe("a root", () => {
     expect(findings.get("sessions/future")?.seen).toMatch(/\(in 2 h\)/);
     expect(findings.get("sessions/no-files")?.seen).toContain("(a directory)");
     expect(findings.get("sessions/strays")?.seen).toBe("In session/ there is what no session is: notes.txt.");
-    expect(findings.get("gambas/sqlite")?.seen).toContain("1 database in session/");
+    expect(findings.get("other type/in-use")?.seen).toContain("1 session of type sqlite in session/");
     expect(findings.get("applications/cookie-paths")?.seen).toContain("/shop");
     // Its program may still be there, out of sight: it is too young to tell.
     expect(findings.has("gambas/left-directories")).toBe(false);
@@ -246,33 +244,6 @@ describe("a daemon", () => {
     expect(await wrongs()).toEqual(["socket/no-socket"]);
   });
 });
-
-/** Everything of a folder and below: names, kinds, modes, owners, stamps, bytes. */
-function imprint(folder: string): Readonly<Record<string, string>> {
-  const paths = [
-    folder,
-    ...readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
-  ];
-  const entries = paths.map((path) => {
-    const stat = lstatSync(path);
-    const { ino, mode, uid, nlink, size, mtimeMs, ctimeMs, atimeMs } = stat;
-    // Listing a directory moves its access time, which nobody goes by.
-    const readMs = stat.isFile() ? atimeMs : 0;
-    const bytes = stat.isFile() ? bytesOf(path) : "";
-    return [path, [ino, mode, uid, nlink, size, mtimeMs, ctimeMs, readMs, bytes].join(" ")] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
-/** Without moving the access time, which is part of the imprint. */
-function bytesOf(path: string): string {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOATIME);
-  try {
-    return readFileSync(fd).toString("hex");
-  } finally {
-    closeSync(fd);
-  }
-}
 
 describe("the machine", () => {
   test("has its cleaners told by their settings, of which those in /etc replace others of the same name", () => {

@@ -83,9 +83,9 @@ describeWithRedis("hosts on one Redis", () => {
   });
 
   /** Adds one in a transaction, again and again until nobody was in between. Returns how often others were. */
-  async function increment(worker: BackendWorker): Promise<number> {
+  async function increment(worker: BackendWorker, isOptimistic = false): Promise<number> {
     for (let conflicts = 0; ; conflicts++) {
-      const { fence, state } = await worker.lease(id, 5_000);
+      const { fence, state } = await worker.lease(id, 5_000, undefined, isOptimistic);
       const n = Number(valuesOf(state)?.n);
       try {
         await worker.commit(id, { n: n + 1 }, { fence, release: true });
@@ -228,6 +228,20 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
 
+    test("of a commit under a lease does not end it by its time, either, where others are to follow", async () => {
+      await anna.create(id, { n: 0 });
+      const { fence } = await anna.lease(id, 200);
+      const deadlineMs = performance.now() + 200;
+      const cut = proxy.loseRequest(isWrite);
+      const commit = anna.commit(id, { n: 1 }, { fence });
+      await cut;
+      await until(() => performance.now() > deadlineMs);
+      proxy.unblock();
+      await commit;
+      await anna.commit(id, { n: 2 }, { fence, release: true });
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
     test("is found by the next host, whom the worker asks again", async () => {
       await anna.create(id, { n: 0 });
       const cut = proxy.loseAnswer(isWrite);
@@ -256,13 +270,16 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
-    test("counts nothing twice, however often connections break", async () => {
+    test.each([
+      ["asks first", false],
+      ["does not ask first", true],
+    ])("counts nothing twice, however often connections break, where a transaction %s", async (_, isOptimistic) => {
       await anna.create(id, { n: 0 });
-      const workers = [anna, bert, north?.worker("carl")].filter((one) => one !== undefined);
+      const workers = [anna, bert, north?.worker("carl"), north?.worker("emil")].filter((one) => one !== undefined);
       const each = 15;
       const done = Promise.all(
         workers.map(async (worker) => {
-          for (let left = each; left > 0; left--) await increment(worker);
+          for (let left = each; left > 0; left--) await increment(worker, isOptimistic);
         }),
       );
       for (let n = 0; n < 10; n++) {

@@ -50,7 +50,7 @@ describe("a call", () => {
   it("is read as what was sent, and what was left out as nil", () => {
     const request = { sid: SID, leaseMs: 5, known: 1.5 };
     const fields = fieldsOf((writer) => writeCall(writer, { number: 1, name: "lease", request }));
-    expect(readRequest("lease", fields)).toEqual({ ...request, held: null });
+    expect(readRequest("lease", fields)).toEqual({ ...request, held: null, isOptimistic: null });
   });
 });
 
@@ -58,7 +58,7 @@ describe("an answer", () => {
   it("is read as what was sent", () => {
     const fields = fieldsOf((writer) => writeAnswer(writer, { number: 3, name: "lease" }, { fence: 8, ...STATE }));
     expect(isFailure(fields)).toBe(false);
-    expect(readAnswer("lease", fields)).toEqual({ fence: 8, ...STATE });
+    expect(readAnswer("lease", fields)).toEqual({ fence: 8, ...STATE, head: null, isUnverified: null });
   });
 
   it("of another form is no answer", () => {

@@ -168,7 +168,10 @@ async function created(worker: WorkerProcess): Promise<string> {
 }
 
 /** The figures in one line each, and the first violations. */
-export function printLoad(title: string, { violations, failures, increments, faults, ...rest }: LoadFigures): void {
+export function printLoad(
+  title: string,
+  { violations, failures, reasons, increments, faults, ...rest }: LoadFigures,
+): void {
   const rows = {
     ...rest,
     increments: JSON.stringify(increments),
@@ -177,5 +180,5 @@ export function printLoad(title: string, { violations, failures, increments, fau
     violations: violations.length,
   };
   const lines = Object.entries(rows).map(([name, value]) => `  ${name.padEnd(20)} ${value}`);
-  console.log([title, ...lines, ...violations.slice(0, 12).map((one) => `    ${one}`)].join("\n"));
+  console.log([title, ...lines, ...[...reasons, ...violations.slice(0, 12)].map((one) => `    ${one}`)].join("\n"));
 }

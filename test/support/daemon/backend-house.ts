@@ -14,6 +14,7 @@ type Values = Readonly<Record<string, unknown>>;
 interface Granted {
   readonly fence: number;
   readonly state: State;
+  readonly isUnverified: boolean;
 }
 
 interface HouseParts {
@@ -88,12 +89,12 @@ export class BackendWorker {
     return valuesOf(await this.read(id));
   }
 
-  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. */
+  /** @param sequence of a commit that is sent again. @param floor the lowest that is waited for. @param base what was seen. */
   commit(
     id: string,
     changes: Values,
     options: CommitOptions = {},
-    ...[sequence = this.#next(), floor]: readonly number[]
+    ...[sequence = this.#next(), floor, base = 0]: readonly number[]
   ): Promise<State> {
     const delta = deltaOf(changes);
     return new Promise((answer, fail) => {
@@ -104,7 +105,7 @@ export class BackendWorker {
         caller,
         sequence,
         floor,
-        base: 0,
+        base,
         held,
         delta,
         parsed: parseDelta(delta),
@@ -130,11 +131,12 @@ export class BackendWorker {
     return new Promise((answer, fail) => this.#backend.enter(id, { type: "end", caller: this.#caller, answer, fail }));
   }
 
-  lease(id: string, leaseMs = 60_000, held?: readonly number[]): Promise<Granted> {
+  lease(id: string, leaseMs = 60_000, held?: readonly number[], isOptimistic = false): Promise<Granted> {
     const caller = this.#caller;
     return new Promise((resolve, fail) => {
-      const answer = (fence: number, state: State): void => resolve({ fence, state });
-      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, answer, fail });
+      const answer = (fence: number, state: State, isUnverified = false): void =>
+        resolve({ fence, state, isUnverified });
+      this.#backend.enter(id, { type: "lease", caller, leaseMs, known: 0, held, isOptimistic, answer, fail });
     });
   }
 

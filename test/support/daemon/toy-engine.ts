@@ -21,6 +21,7 @@ export class ToyEngine implements Store<Kept> {
   readonly keepsShares = true;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
+  readonly strangers = undefined;
   readonly #kept = new Map<string, Kept>();
   #count = 0;
 

@@ -1,5 +1,6 @@
 // A way to Redis on which answers get lost: between a daemon and a server, over Unix sockets.
 
+import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 
@@ -17,6 +18,9 @@ export class LossyProxy {
   #isBlocked = false;
   #doomedAnswer: Doom | undefined;
   #doomedRequest: Doom | undefined;
+  #keptRequest: Doom | undefined;
+  #deliver: (() => Promise<void>) | undefined;
+  #keptBy: Socket | undefined;
 
   private constructor(socket: string, target: string) {
     this.socket = socket;
@@ -52,6 +56,19 @@ export class LossyProxy {
     });
   }
 
+  /** The same, but the request is on its way for longer than its connection is there, until `deliver`. */
+  keepRequest(isIt: (request: Buffer) => boolean): Promise<void> {
+    return new Promise((tell) => {
+      this.#keptRequest = { isIt, tell };
+    });
+  }
+
+  /** What was kept arrives. Resolves when the server has done it. */
+  async deliver(): Promise<void> {
+    await this.#deliver?.();
+    this.#deliver = undefined;
+  }
+
   unblock(): void {
     this.#isBlocked = false;
   }
@@ -68,12 +85,23 @@ export class LossyProxy {
 
   async close(): Promise<void> {
     this.block();
+    this.#keptBy?.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
   #carryOut({ tell }: Doom): void {
     this.block();
     tell();
+  }
+
+  /** The server sees no end of the connection before it has the request. */
+  #keep(server: Socket, request: Buffer): void {
+    this.#open.delete(server);
+    this.#keptBy = server;
+    this.#deliver = async () => {
+      server.end(request);
+      await once(server, "close");
+    };
   }
 
   #join(client: Socket): void {
@@ -88,6 +116,13 @@ export class LossyProxy {
       if (lost?.isIt(request) === true) {
         this.#doomedRequest = undefined;
         this.#carryOut(lost);
+        return;
+      }
+      const kept = this.#keptRequest;
+      if (kept?.isIt(request) === true) {
+        this.#keptRequest = undefined;
+        this.#keep(server, request);
+        this.#carryOut(kept);
         return;
       }
       if (this.#doomedAnswer?.isIt(request) === true) {
@@ -109,7 +144,7 @@ export class LossyProxy {
       one.on("error", () => undefined);
       one.on("close", () => {
         this.#open.delete(one);
-        other.destroy();
+        if (other !== this.#keptBy) other.destroy();
       });
     }
   }

@@ -46,7 +46,7 @@ describeWithRedis("two hosts on one Redis", () => {
       [2, () => flushScripts(redis)],
       [1, () => killDaemon(one)],
     ]);
-    const load = { workersPerHost: 1, sessions: 3, operations: 1_500, width: 6, readShare: 48 };
+    const load = { workersPerHost: 2, sessions: 3, operations: 1_500, width: 6, readShare: 48 };
     const figures = await runLoadStorm({ hosts, seed, faults, ...load });
     printLoad("two hosts", figures);
     expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0 });

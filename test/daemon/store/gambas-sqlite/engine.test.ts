@@ -4,12 +4,13 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { findGuard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
-import { findLibrary, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
+import { findLibrary, Missing, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { Revisions } from "../../../../daemon/store/gambas-sqlite/revisions.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
 import { StoreBusy } from "../../../../daemon/store/store.ts";
 import { newImage } from "../../../../protocol/image/image.ts";
+import { databaseName } from "../../../../protocol/session-id.ts";
 import { newId } from "../../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../../support/processes.ts";
 import { repository } from "../../../support/repository.ts";
@@ -48,7 +49,39 @@ describeSqlite("of databases", () => {
     expect(resultOf(new Error("no result"))).toBeUndefined();
   });
 
-  it("has the guard", () => expect(typeof findGuard()).toBe("object"));
+  it("has the guard", () => expect(findGuard()).not.toBeInstanceOf(Missing));
+
+  it("tells of each commit of ours the head of the log that it has made, and of none of others", () => {
+    const root = makeRoot();
+    const options = { root, gambas: "3.18", openSessions: 10, durability: "file", log } as const;
+    const store = openGambasSqlite(options);
+    const id = store.nameOf(newId());
+    store.publish(id, store.stage(id, newImage({ nowMs: 0, timeoutSeconds: 60 }), undefined));
+    // Another process reads it: a descriptor that was closed in this one would cost the locks of SQLite.
+    const log48 = (): Buffer =>
+      spawnSync("head", ["-c", "48", `${join(store.directory, databaseName(id))}-shm`]).stdout;
+    const heads = new Set<string>();
+    for (let nowMs = 1; nowMs <= 20; nowMs++) {
+      const present = store.load(id, 1_000);
+      store.publish(id, store.stage(id, newImage({ nowMs, timeoutSeconds: 60 }), present));
+      expect(store.stat(id)?.head?.toString("hex")).toBe(log48().toString("hex"));
+      heads.add(log48().toString("hex"));
+      const days = Buffer.alloc(8);
+      days.writeDoubleLE(nowMs);
+      const stamped = store.stamp(id, days, store.stat(id) ?? { ino: 0, size: 0, mtimeMs: 0 });
+      expect(stamped?.head?.toString("hex")).toBe(log48().toString("hex"));
+      heads.add(log48().toString("hex"));
+    }
+    expect(heads.size).toBe(40);
+    const path = join(store.directory, databaseName(id));
+    const library = join(repository, "dist/daemon/store/gambas-sqlite/library.js");
+    const script = `
+      const { findLibrary } = await import(process.argv[1]);
+      findLibrary().open(process.argv[2]).exec('UPDATE "config" SET "fTimeout" = 2');`;
+    expect(spawnSync(process.execPath, ["--input-type=module", "--eval", script, library, path]).status).toBe(0);
+    expect(store.stat(id)?.head).toBeUndefined();
+    store.close();
+  });
 
   it("without the guard writes nothing while a program may be there, and says so", () => {
     let isAlone = true;

@@ -1,0 +1,55 @@
+// The head of a SQLite write-ahead log, as everybody who has the database open sees it: the first bytes of `<database>-shm`. Each commit of anybody makes
+// another one, before it is acknowledged. Pure: a daemon tells workers the head that its commit has made, and they read it where it is.
+//
+// It stands there twice, and a writer changes the second one first: where both are alike, neither is half written. In words of 32 bits, in the byte order of
+// the machine:
+//    0  the version of the format
+//    2  counts commits
+//    4  the last frame of the log that counts; 0 in an empty log
+//    5  pages of the database
+//    6  checksum of all frames up to that one, salts included
+//    8  salts of the log, drawn by chance
+//   10  checksum of the head
+
+/** Bytes of one head. */
+export const HEAD_BYTES = 48;
+const WORDS = HEAD_BYTES / 4;
+/** Words of both. */
+export const HEAD_PAIR_WORDS: number = 2 * WORDS;
+const FORMAT = 3_007_000;
+const LAST_FRAME = 4;
+const PAGES_AT = 5 * 4;
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** A copy of the head in words as they are read. Undefined: it is half written, or SQLite has not made it yet. */
+export function headIn(pair: Int32Array): Int32Array | undefined {
+  const head = pair.slice(0, WORDS);
+  return head[0] === FORMAT && isHeadIn(pair, head) ? head : undefined;
+}
+
+/** Whether this is the head in words as they are read. */
+export function isHeadIn(pair: Int32Array, head: Int32Array): boolean {
+  for (let at = 0; at < WORDS; at++) if (pair[at] !== head[at] || pair[at + WORDS] !== head[at]) return false;
+  return true;
+}
+
+/** Pages of the database, by the bytes of a head. */
+export function pagesIn(head: Buffer): number {
+  return isLittleEndian ? head.readUInt32LE(PAGES_AT) : head.readUInt32BE(PAGES_AT);
+}
+
+/** A head as its bytes travel; undefined for bytes that are none. */
+export function headOf(bytes: Uint8Array): Int32Array | undefined {
+  if (bytes.length !== HEAD_BYTES) return undefined;
+  const head = new Int32Array(WORDS);
+  new Uint8Array(head.buffer).set(bytes);
+  return head;
+}
+
+/**
+ * Whether the head alone names one state, for ever: salts and checksum are those of no other frames. The head of an empty log is the same whenever
+ * one is begun, over a database that may have changed in between.
+ */
+export function namesState(head: Int32Array): boolean {
+  return head[LAST_FRAME] !== 0;
+}

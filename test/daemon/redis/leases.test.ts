@@ -1,0 +1,204 @@
+// Leases of the workers of one host, which do not wait for Redis, and commits under leases that are over without their fault.
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ENGINES } from "../../../daemon/engines.ts";
+import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
+import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import { newId } from "../../support/daemon/lab.ts";
+import { valuesOf } from "../../support/daemon/raw-worker.ts";
+import { until } from "../../support/processes.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
+
+/** "done", or the code of the error. */
+function outcomeOf(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => "done",
+    (error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error),
+  );
+}
+
+/** Every change of a session is a call of one script. */
+function isWrite(request: Buffer): boolean {
+  return request.includes(WRITE.digest) || request.includes("'PXAT'");
+}
+
+interface Report {
+  readonly waitingTurns: number;
+  readonly redis: { readonly keysWritten: number };
+}
+
+describeWithRedis("leases of one host", () => {
+  let redis: RedisProcess;
+  let proxy: LossyProxy;
+  let houses: BackendHouse[];
+  /** Of one host, whose way to Redis is the proxy. */
+  let anna: BackendWorker;
+  let carl: BackendWorker;
+  /** Of another one. */
+  let bert: BackendWorker;
+  let id: string;
+
+  async function open(url: string): Promise<BackendHouse> {
+    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
+    houses.push(house);
+    return house;
+  }
+
+  beforeAll(async () => {
+    redis = await RedisProcess.start();
+    proxy = await LossyProxy.open(redis.socket, "p");
+  });
+  afterAll(async () => {
+    await proxy.close();
+    await redis.remove();
+  });
+  beforeEach(async () => {
+    proxy.unblock();
+    houses = [];
+    const north = await open(proxy.url);
+    [anna, carl] = [north.worker("anna"), north.worker("carl")];
+    bert = (await open(redis.socketUrl)).worker("bert");
+    id = newId();
+    await anna.create(id, { n: 0 });
+  });
+  afterEach(async () => {
+    proxy.unblock();
+    await Promise.all(houses.map((house) => house.close()));
+  });
+
+  /** Adds one in a transaction. */
+  async function increment(worker: BackendWorker): Promise<void> {
+    const { fence, state } = await worker.lease(id, 60_000, undefined, true);
+    await worker.commit(id, { n: Number(valuesOf(state)?.n) + 1 }, { fence, release: true });
+  }
+
+  describe("a lease that is passed on while the commit that ends it is on its way", () => {
+    /** Anna's commit, and what carl was given on it. */
+    interface Passed {
+      readonly commit: Promise<string>;
+      readonly fence: number;
+    }
+
+    /** @param lose what becomes of her commit. */
+    async function pass(lose: "loseAnswer" | "loseRequest"): Promise<Passed> {
+      const first = await anna.lease(id, 60_000, undefined, true);
+      expect(first.isUnverified).toBe(true);
+      const waiting = carl.lease(id, 60_000, undefined, true);
+      const cut = proxy[lose](isWrite);
+      const commit = outcomeOf(anna.commit(id, { n: 1 }, { fence: first.fence, release: true }));
+      const { fence, state, isUnverified } = await waiting;
+      expect([valuesOf(state), isUnverified]).toEqual([{ n: 1 }, true]);
+      await cut;
+      return { commit, fence };
+    }
+
+    test("is for what is stored then", async () => {
+      const first = await anna.lease(id, 60_000, undefined, true);
+      const waiting = carl.lease(id, 60_000, undefined, true);
+      const commit = anna.commit(id, { n: 1 }, { fence: first.fence, release: true });
+      const { fence, state } = await waiting;
+      const later = carl.commit(id, { n: 2 }, { fence, release: true });
+      const { mtimeMs } = await commit;
+      expect(state.mtimeMs).toBe(mtimeMs);
+      await later;
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test.each(["loseAnswer", "loseRequest"] as const)(
+      "is taken back where nobody knows what became of that: %s",
+      async (lose) => {
+        const { commit, fence } = await pass(lose);
+        const later = outcomeOf(carl.commit(id, { n: 2 }, { fence, release: true }));
+        proxy.unblock();
+        expect(await later).toBe("ERR_CONFLICT");
+        expect(await commit).toBe("done");
+        expect(await bert.values(id)).toEqual({ n: 1 });
+        await increment(carl);
+        expect(await bert.values(id)).toEqual({ n: 2 });
+      },
+    );
+
+    test("is taken back where another host was faster: both run again", async () => {
+      const { commit, fence } = await pass("loseRequest");
+      await bert.commit(id, { m: 1 });
+      const later = outcomeOf(carl.commit(id, { n: 2 }, { fence, release: true }));
+      proxy.unblock();
+      expect(await later).toBe("ERR_CONFLICT");
+      expect(await commit).toBe("ERR_CONFLICT");
+      expect(await anna.values(id)).toEqual({ n: 0, m: 1 });
+    });
+
+    test("is another one's again when its holder gives it back, or is gone", async () => {
+      const { commit, fence } = await pass("loseAnswer");
+      carl.release(id, fence);
+      carl.leave();
+      proxy.unblock();
+      expect(await commit).toBe("done");
+      await increment(anna);
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test("ends by its own time", async () => {
+      const first = await anna.lease(id, 60_000, undefined, true);
+      const waiting = carl.lease(id, 1, undefined, true);
+      await anna.commit(id, { n: 1 }, { fence: first.fence, release: true });
+      const { fence } = await waiting;
+      await increment(anna);
+      expect(await outcomeOf(carl.commit(id, { n: 9 }, { fence, release: true }))).toBe("ERR_LEASE_LOST");
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+  });
+
+  test("transactions that follow each other before the first is stored are stored by one call", async () => {
+    const way = await FaultyWay.to(redis.port);
+    const house = await open(way.url);
+    const report = (): Report => house.backend.report() as unknown as Report;
+    const workers = Array.from({ length: 5 }, (_, n) => house.worker(`worker${n}`));
+    await workers[0]?.read(id);
+    const before = report().redis.keysWritten;
+    let begun = 0;
+    way.mode = "keeps";
+    const done = workers.map(async (worker) => {
+      const { fence, state } = await worker.lease(id, 60_000, undefined, true);
+      const commit = worker.commit(id, { n: Number(valuesOf(state)?.n) + 1 }, { fence, release: true });
+      begun += 1;
+      await commit;
+    });
+    // None of them waits for its turn any more.
+    await until(() => begun === workers.length && report().waitingTurns === 0);
+    way.mode = "passes";
+    way.let(way.kept);
+    await Promise.all(done);
+    expect(report().redis.keysWritten - before).toBe(2);
+    expect(await bert.values(id)).toEqual({ n: workers.length });
+    await house.close();
+    houses.pop();
+    await way.close();
+  });
+
+  describe("a commit under a lease whose daemon is killed, while the commit is still on its way", () => {
+    /** It is sent to the next daemon, and only then arrives from the first. Resolves to how that ends, and to what is there then. */
+    async function sentTwice(meanwhile: () => Promise<unknown>): Promise<readonly [string, unknown]> {
+      const { fence, state } = await anna.lease(id);
+      const commit = [id, { n: 1 }, { fence, release: true }, 100, 100, state.mtimeMs] as const;
+      const kept = proxy.keepRequest(isWrite);
+      void anna.commit(...commit).catch(() => undefined);
+      await kept;
+      await meanwhile();
+      const later = (await open(redis.socketUrl)).worker("anna");
+      const outcome = await outcomeOf(later.commit(...commit));
+      await proxy.deliver();
+      return [outcome, await bert.values(id)];
+    }
+
+    test("is carried out by the next one, once", async () => {
+      expect(await sentTwice(async () => undefined)).toEqual(["done", { n: 1 }]);
+    });
+
+    test("never is, where the session has been changed since its holder saw it", async () => {
+      expect(await sentTwice(() => bert.commit(id, { m: 1 }))).toEqual(["ERR_CONFLICT", { n: 0, m: 1 }]);
+    });
+  });
+});

@@ -1,0 +1,50 @@
+// The head of a log: what is half written is none, and a log without a frame names no state.
+
+import { describe, expect, it } from "vitest";
+import { HEAD_BYTES, HEAD_PAIR_WORDS, headIn, headOf, isHeadIn, namesState } from "../../protocol/log-head.ts";
+
+const WORDS = HEAD_PAIR_WORDS / 2;
+const FORMAT = 3_007_000;
+
+function pairOf(changes: Readonly<Record<number, number>> = {}): Int32Array {
+  const head = Int32Array.from({ length: WORDS }, (_, at) => (at === 0 ? FORMAT : at * 1_000_003));
+  for (const [at, word] of Object.entries(changes)) head[Number(at)] = word;
+  return Int32Array.of(...head, ...head);
+}
+
+describe("The head of a log", () => {
+  it("is there when both copies are alike", () => {
+    const head = headIn(pairOf());
+    expect(head?.length).toBe(WORDS);
+    expect(head !== undefined && isHeadIn(pairOf(), head)).toBe(true);
+  });
+
+  it("is none while any word of one copy is another one's", () => {
+    const whole = headIn(pairOf()) ?? new Int32Array(WORDS);
+    for (let at = 0; at < HEAD_PAIR_WORDS; at++) {
+      const torn = pairOf();
+      torn[at] = 7;
+      expect([headIn(torn), isHeadIn(torn, whole)]).toEqual([undefined, false]);
+    }
+  });
+
+  it("is none before SQLite has made it, or in another format", () => {
+    expect(headIn(new Int32Array(HEAD_PAIR_WORDS))).toBeUndefined();
+    expect(headIn(pairOf({ 0: FORMAT + 1 }))).toBeUndefined();
+  });
+
+  it("names a state when the log has a frame, and no other time", () => {
+    const names = (lastFrame: number): boolean => {
+      const head = headIn(pairOf({ 4: lastFrame }));
+      return head !== undefined && namesState(head);
+    };
+    expect([names(0), names(1), names(-1)]).toEqual([false, true, true]);
+  });
+
+  it("travels as its bytes, wherever those lie", () => {
+    const head = headIn(pairOf()) ?? new Int32Array(WORDS);
+    const bytes = Buffer.concat([Buffer.alloc(3), Buffer.from(head.buffer)]).subarray(3);
+    expect(headOf(bytes)).toEqual(head);
+    expect([headOf(bytes.subarray(1)), bytes.length]).toEqual([undefined, HEAD_BYTES]);
+  });
+});

@@ -1,0 +1,165 @@
+// Transactions of workers on two hosts: what they cost, and what is told of them when another host is faster, or an answer gets lost.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Handle } from "../../../client/index.ts";
+import type { Client } from "../../../client/link/client.ts";
+import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
+import { until } from "../../support/processes.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
+import { SessionHouse } from "../../support/session-house.ts";
+
+/** Every change of a session is a call of one script. */
+function isWrite(request: Buffer): boolean {
+  return request.includes(WRITE.digest) || request.includes("'PXAT'");
+}
+
+describeWithRedis("transactions over two hosts", () => {
+  let redis: RedisProcess;
+  const houses: SessionHouse[] = [];
+
+  /** A worker on a host of its own. */
+  async function workerOn(url: string, more: { readonly maxStaleMs?: number } = {}): Promise<Client> {
+    const options = { type: "redis", redis: url } as const;
+    const house = await SessionHouse.open({ ...options, ...more });
+    houses.push(house);
+    return house.worker(options);
+  }
+
+  async function make(worker: Client): Promise<string> {
+    const made = worker.create({ prefix: "hosts" });
+    made.set("n", 0);
+    await made.save();
+    return made.id as string;
+  }
+
+  async function open(worker: Client, id: string): Promise<Handle> {
+    return (await worker.open(id)) as Handle;
+  }
+
+  beforeEach(async () => {
+    redis = await RedisProcess.start();
+  });
+  afterEach(async () => {
+    for (const house of houses.splice(0)) await house.close();
+    await redis.remove();
+  });
+
+  /** What a daemon has asked Redis for. */
+  async function asked(worker: Client): Promise<Record<"scriptCalls" | "keysWritten" | "barriers", number>> {
+    const { redis: counts } = (await worker.status()) as unknown as { redis: Record<string, number> };
+    const { scriptCalls = 0, keysWritten = 0, barriers = 0 } = counts;
+    return { scriptCalls, keysWritten, barriers };
+  }
+
+  test("cost one call each, which stores what they have changed", async () => {
+    const anna = await workerOn(redis.url);
+    const handle = await open(anna, await make(anna));
+    const before = await asked(anna);
+    for (let n = 0; n < 50; n++) await handle.transaction((session) => session.set("n", Number(session.get("n")) + 1));
+    const { scriptCalls, keysWritten, barriers } = await asked(anna);
+    expect([scriptCalls - before.scriptCalls, keysWritten - before.keysWritten]).toEqual([50, 50]);
+    // The daemon compares its clock with that of Redis now and then.
+    expect(barriers - before.barriers).toBeLessThan(25);
+    expect(handle.get("n")).toBe(50);
+  });
+
+  describe.each([0, 60_000])("with maxStaleMs %d, that begin on what another host has changed", (maxStaleMs) => {
+    let way: FaultyWay;
+    let anna: Client;
+    let handle: Handle;
+    let runs: number;
+
+    /** Her host has not been told yet of what bert, on another one, has changed. */
+    beforeEach(async () => {
+      way = await FaultyWay.to(redis.port);
+      anna = await workerOn(way.url, { maxStaleMs });
+      const bert = await workerOn(redis.url);
+      const id = await make(bert);
+      handle = await open(anna, id);
+      runs = 0;
+      way.mode = "keeps";
+      const other = await open(bert, id);
+      other.set("n", 1);
+      await other.save();
+    });
+    afterEach(async () => {
+      way.mode = "passes";
+      way.let(way.kept);
+      for (const house of houses.splice(0)) await house.close();
+      await way.close();
+    });
+
+    /** Runs it, and lets what is told arrive when that is over, and somebody waits for more. */
+    async function transact<T>(fn: (session: Handle) => T | Promise<T>): Promise<T> {
+      const done = handle.transaction((session) => {
+        runs += 1;
+        return fn(session as Handle);
+      });
+      done.catch(() => undefined);
+      await until(() => runs > 0);
+      await until(() => way.kept > 1);
+      way.mode = "passes";
+      way.let(way.kept);
+      return done;
+    }
+
+    test("run again, where they have read alone", async () => {
+      expect(await transact((session) => session.get("n"))).toBe(1);
+      expect(runs).toBe(2);
+    });
+
+    test("would tell what was there before, if nobody asked", async () => {
+      vi.spyOn(anna, "confirm").mockImplementation(async () => undefined);
+      expect(await handle.transaction((session) => session.get("n"))).toBe(0);
+    });
+
+    test("run again, where they have failed", async () => {
+      const failing = transact((session) => {
+        throw new Error(`n is ${session.get("n")}`);
+      });
+      await expect(failing).rejects.toThrow("n is 1");
+      expect(runs).toBe(2);
+    });
+
+    test("run again, before they end the session", async () => {
+      await transact(async (session) => {
+        if (session.get("n") === 0) await session.abandon();
+      });
+      expect(runs).toBe(2);
+      expect(handle.get("n")).toBe(1);
+    });
+
+    test("run again, where they have changed something", async () => {
+      await transact((session) => session.set("n", Number(session.get("n")) + 1));
+      expect(handle.get("n")).toBe(2);
+      expect(runs).toBe(2);
+    });
+  });
+
+  // 1. Anna's commit is stored, and its answer lost.   2. Bert gives the session another id, with her change in it.
+  // 3. Her daemon looks, finds a tombstone and her mark in it, and says that she has no session any more.
+  test("are done, also where what they changed has gone on under another id before that could be told", async () => {
+    const proxy = await LossyProxy.open(redis.socket, "p");
+    const [anna, bert] = [await workerOn(proxy.url), await workerOn(redis.socketUrl)];
+    const id = await make(bert);
+    const handle = await open(anna, id);
+    const cut = proxy.loseAnswer(isWrite);
+    const done = handle.transaction((session) => {
+      session.set("n", 1);
+      return "ran";
+    });
+    await cut;
+    const other = await open(bert, id);
+    await other.regenerate();
+    proxy.unblock();
+    expect(await done).toBe("ran");
+    // What owns the handle saves at its own end: it must not try that under the id that is gone.
+    await handle.save();
+    expect(handle.id).toBeNull();
+    expect((await bert.open(other.id as string))?.get("n")).toBe(1);
+    for (const house of houses.splice(0)) await house.close();
+    await proxy.close();
+  });
+});
