@@ -159,7 +159,7 @@ export class RedisProcess {
 
   /** What redis-cli says to a command, over the Unix socket. @throws where that is an error. */
   cli(...args: readonly string[]): string {
-    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" }).trim();
+    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8", stdio: "pipe" }).trim();
   }
 
   /** The same, while this process goes on: a link of its own would come to nothing between looks that it waits for. */
