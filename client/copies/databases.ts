@@ -58,8 +58,8 @@ const bytes = new Uint8Array(pair.buffer);
 
 /**
  * The files of a database, kept open. The log still has its name as long as the number of its names is 1, which a removal changes, and a rename over it. The
- * database has its own as long: the last program that closes it removes the log and not the database, `Unique` of Gambas removes both, and we commit before we
- * do. What somebody does by hand is noticed within a second, when both names are looked at again: a database that is removed without its log, a
+ * database has its own as long: the last program that closes it removes the log and not the database, and whoever ends a session removes both, `Unique` of
+ * Gambas as well. What somebody does by hand is noticed within a second, when both names are looked at again: a database that is removed without its log, a
  * directory that is renamed, a link.
  */
 export class OpenDatabase implements Kept {

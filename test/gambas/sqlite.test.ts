@@ -117,6 +117,17 @@ describeDatabases("a session of type sqlite", () => {
     ]);
   });
 
+  it("that a worker has a copy of is read as each program of Gambas has left it, the next moment", async () => {
+    const [, read] = await node.run(null, ["set", "n", 0], ["read", "Id"]);
+    const id = String(read);
+    const inNode = async (): Promise<unknown> => (await node.dump(id)).find(({ key }) => key === "n")?.value;
+    for (let n = 1; n <= 4; n++) {
+      await gambas(id, ["put", [["n", { type: "Integer", value: n }]]]);
+      // Often enough for the worker to keep the files open.
+      for (let look = 0; look < 8; look++) expect(await inNode()).toBe(n);
+    }
+  });
+
   it("made by Gambas is no session before its first save, as for Gambas, and no look of ours takes it away", async () => {
     const oracle = house.startOracle();
     await oracle.do("write", "Type", "sqlite");

@@ -38,9 +38,9 @@ export async function removeFolder(folder: string): Promise<void> {
 }
 
 /** Waits until `look` finds something. Test timeouts bound it. */
-export async function until<T>(look: () => T | undefined | false): Promise<T> {
+export async function until<T>(look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== undefined && found !== false) return found;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }

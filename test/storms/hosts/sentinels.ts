@@ -100,8 +100,8 @@ export class Sentinels {
     return {
       name,
       begin: async () => {
-        const master = this.#master;
-        if (master === undefined) throw new Error("no master, or several");
+        // A machine that stood still for a second has had another master by itself.
+        const master = await this.#areWell();
         this.failovers.push({ fromNs: Number(process.hrtime.bigint()), toNs: Number.POSITIVE_INFINITY });
         const watchers = await begin(master);
         await until(() =>
@@ -122,15 +122,16 @@ export class Sentinels {
     return masters.length === 1 ? masters[0] : undefined;
   }
 
-  /** One master, which all others follow, and all Sentinels know of all. */
-  async #areWell(): Promise<void> {
+  /** One master, to which this resolves, which all others follow, and all Sentinels know of all. */
+  #areWell(): Promise<Node> {
     const others = this.#nodes.length - 1;
     const knows = new RegExp(`status=ok,address=[^,]*,slaves=${others},sentinels=${this.#watchers.length}`);
-    await until(() => {
+    return until(() => {
       const master = this.#master;
-      if (master === undefined) return false;
-      const online = master.redis.cli("INFO", "replication").match(/state=online/g)?.length ?? 0;
-      return online === others && this.#watchers.every(({ sentinel }) => knows.test(sentinel.cli("INFO", "sentinel")));
+      if (master === undefined) return undefined;
+      const online = said(master.redis).match(/state=online/g)?.length ?? 0;
+      const isKnown = this.#watchers.every(({ sentinel }) => knows.test(sentinel.cli("INFO", "sentinel")));
+      return online === others && isKnown ? master : undefined;
     });
   }
 }

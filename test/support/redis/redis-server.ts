@@ -1,11 +1,12 @@
 // Real Redis servers for tests: each in a directory of its own, on 127.0.0.1 and a Unix socket, ended with what it keeps.
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe } from "vitest";
 import { requireGambas } from "../gambas/interop-name.ts";
 
@@ -158,7 +159,13 @@ export class RedisProcess {
 
   /** What redis-cli says to a command, over the Unix socket. @throws where that is an error. */
   cli(...args: readonly string[]): string {
-    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" }).trim();
+    return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8", stdio: "pipe" }).trim();
+  }
+
+  /** The same, while this process goes on: a link of its own would come to nothing between looks that it waits for. */
+  async answer(...args: readonly string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" });
+    return stdout.trim();
   }
 
   /** Whether a script keeps it from anything else. */
