@@ -135,8 +135,17 @@ describeDatabases("a session of type sqlite", () => {
     const id = String((await oracle.do("read", "Id")).value);
     expect(existsSync(join(house.outsideRoot, "session", databaseName(id)))).toBe(true);
     expect(await node.finds(id)).toBe(false);
+    await oracle.do("save");
+    // From here on it has a log, under that program's hands.
+    await node.run(id, ["set", "m", 8]);
+    await oracle.do("put", [["o", { type: "Integer", value: 9 }]]);
+    expect((await oracle.do("get", "m")).value).toEqual({ type: "Integer", value: 8 });
     await oracle.end();
-    expect(await node.dump(id)).toEqual([{ key: "n", type: "Integer", value: 7 }]);
+    expect(await node.dump(id)).toEqual([
+      { key: "n", type: "Integer", value: 7 },
+      { key: "m", type: "Integer", value: 8 },
+      { key: "o", type: "Integer", value: 9 },
+    ]);
   });
 
   it("that was given an empty text, a null date and a key with a NUL by Node is read and saved by Gambas", async () => {
