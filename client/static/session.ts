@@ -34,11 +34,10 @@ export interface SessionStatic extends SessionData {
   /** Life time in seconds since the last use. */
   Timeout: number;
   /**
-   * Where sessions are kept: "file" or "redis". Set outside of a request, in letters of any case, it is the type of the process from the first session
-   * on; afterwards, and in a request, it can only be set to what it is.
+   * Where sessions are kept: "file", "sqlite" or "redis"; "" is "sqlite", as for Gambas. Set outside of a request, in letters of any case, it is the type
+   * of the process from the first session on; afterwards, and in a request, it can only be set to what it is.
    *
-   * @throws SessionError ERR_BAD_OPTION for a type that is unknown, that this version does not have ("sqlite", and "", which is that for Gambas), or
-   *   that comes too late; nothing is changed then.
+   * @throws SessionError ERR_BAD_OPTION for a type that is unknown, or that comes too late; nothing is changed then.
    */
   Type: string;
   /** Creating a session ends every other one of the same prefix. */

@@ -1,30 +1,21 @@
-// Ids of sessions of express-session (`gambas-session/store`): `<prefix>.<sid>:<24 digits of the sid's SHA-256>`. The digits tell which sid it was, where a
-// name has lost what is no letter and no digit. Pure.
+// Ids of sessions of express-session (`gambas-session/store`): `<prefix>__<sid>:<24 digits of the sid's SHA-256>`, prefix and sid in letters and digits, with `_` and
+// two hex digits for every other byte. No name loses any of that, and the digits tell that it is one. Pure.
 
 import { createHash } from "node:crypto";
 
-const SEPARATOR = ".";
-/** What an unreserved character of a sid may have been: those of express-session's own, and of UUIDs. */
-const LOST = ["-", "_"] as const;
-/** More that are lost are not looked for: each doubles the work. Ids of express-session lose one, as a rule, and those of UUIDs four. */
-const MAX_LOST = 10;
+const ENCODED = /^(?:[A-Za-z0-9]|_[0-9A-F]{2})+__((?:[A-Za-z0-9]|_[0-9A-F]{2})+)$/;
 
-/** The prefix whose sid has these digits, in a text where every character but letters and digits has become `_`; none, or one. */
+/** The text itself, where it is the prefix of the id of a sid that has these digits; else nothing. */
 export function sidsReadIn(text: string, digits: string): readonly string[] {
-  const [, prefix, sid] = /^([A-Za-z0-9]+)_(\w+)$/.exec(text) ?? [];
-  if (prefix === undefined || sid === undefined || sid.split("_").length - 1 > MAX_LOST) return [];
-  const found = spellingsOf(sid).find((one) => digitsOf(one, digits.length) === digits);
-  return found === undefined ? [] : [`${prefix}${SEPARATOR}${found}`];
+  const [, encoded] = ENCODED.exec(text) ?? [];
+  return encoded !== undefined && digitsOf(decoded(encoded), digits.length) === digits ? [text] : [];
 }
 
-function spellingsOf(sid: string): readonly string[] {
-  const [first = "", ...parts] = sid.split("_");
-  return parts.reduce<readonly string[]>(
-    (spellings, part) => spellings.flatMap((spelling) => LOST.map((lost) => spelling + lost + part)),
-    [first],
-  );
+function decoded(encoded: string): Buffer {
+  const bytes = encoded.replace(/_(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, "latin1");
 }
 
-function digitsOf(sid: string, count: number): string {
+function digitsOf(sid: Buffer, count: number): string {
   return createHash("sha256").update(sid).digest("hex").slice(0, count).toUpperCase();
 }

@@ -32,6 +32,9 @@ const RETRY_LOCK_MS = 5;
 const SPIN_MS = 2;
 /** A program that holds a lock longer than this may take it again at once: then every moment in between counts. */
 const PATIENT_MS = 100;
+/** A program that keeps a store busy longer than this stays: a step that is repeated costs more than a lock, and other sessions want the time. */
+const STAYS_MS = 1_000;
+const RETRY_STEP_MS = 20;
 /** After so long without one another step begins. */
 const LAPSE_MS = 1_000;
 
@@ -108,7 +111,8 @@ export class LockWait {
       this.noteDone();
       return busy(this.#user.id, waitedMs, error.message);
     }
-    this.#tryAgain(waitedMs);
+    if (waitedMs < STAYS_MS) this.#tryAgain(waitedMs);
+    else this.retryLater(RETRY_STEP_MS);
     return undefined;
   }
 

@@ -128,6 +128,17 @@ describeDatabases("a session of type sqlite", () => {
     }
   });
 
+  it("made by Gambas is no session before its first save, as for Gambas, and no look of ours takes it away", async () => {
+    const oracle = house.startOracle();
+    await oracle.do("write", "Type", "sqlite");
+    await oracle.do("put", [["n", { type: "Integer", value: 7 }]]);
+    const id = String((await oracle.do("read", "Id")).value);
+    expect(existsSync(join(house.outsideRoot, "session", databaseName(id)))).toBe(true);
+    expect(await node.finds(id)).toBe(false);
+    await oracle.end();
+    expect(await node.dump(id)).toEqual([{ key: "n", type: "Integer", value: 7 }]);
+  });
+
   it("that was given an empty text, a null date and a key with a NUL by Node is read and saved by Gambas", async () => {
     const [, , , , read] = await node.run(
       null,

@@ -12,7 +12,7 @@ import { repository } from "../support/repository.ts";
 
 const LINTERS = { publint: "0.3.25", "@arethetypeswrong/cli": "0.18.5" };
 /** Of the tarball, a third of it documents. More than this is worth a thought, and then another number. */
-const MAX_PACKED_BYTES = 560_000;
+const MAX_PACKED_BYTES = 640_000;
 const DOCUMENTS = [
   ...["ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "protocol/PROTOCOL.md"],
   ...["FAQ", "FRAMEWORKS", "MIGRATING", "SESSION", "TYPESCRIPT"].map((page) => `client/${page}.md`),

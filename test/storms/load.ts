@@ -42,7 +42,7 @@ export async function runLoad(load: Load, sessions: Sessions, recorder: Recorder
   await Promise.all(Array.from({ length: load.width }, () => runner.run()));
 }
 
-/** Reads every key of every session once, recorded like any read. */
+/** Reads every key of every session once, recorded like any read, also where a session is not there. */
 export async function readEverything(
   load: { readonly sessionIds: readonly string[]; readonly names: readonly string[] },
   sessions: Sessions,
@@ -50,11 +50,23 @@ export async function readEverything(
 ): Promise<void> {
   for (const id of load.sessionIds) {
     const counted = recorder.called("count", `${id}/${COUNTER}`);
-    recorder.ended(counted, shown(await sessions.read(id, COUNTER)));
+    await finish(recorder, counted, async () => shown(await sessions.read(id, COUNTER)));
     for (const key of [...REGISTERS, ...load.names.map(ownKey)]) {
       const number = recorder.called("read", `${id}/${key}`);
-      recorder.ended(number, shown(await sessions.read(id, key)));
+      await finish(recorder, number, async () => shown(await sessions.read(id, key)));
     }
+  }
+}
+
+async function finish(
+  recorder: Recorder,
+  number: number,
+  action: () => Promise<string | number | null>,
+): Promise<void> {
+  try {
+    recorder.ended(number, await action());
+  } catch (error) {
+    recorder.failed(number, error);
   }
 }
 
@@ -159,12 +171,8 @@ class Runner {
     });
   }
 
-  async #finish(number: number, action: () => Promise<string | number | null>): Promise<void> {
-    try {
-      this.#recorder.ended(number, await action());
-    } catch (error) {
-      this.#recorder.failed(number, error);
-    }
+  #finish(number: number, action: () => Promise<string | number | null>): Promise<void> {
+    return finish(this.#recorder, number, action);
   }
 
   /** Lets other things happen first, a few turns of the event loop at most. */

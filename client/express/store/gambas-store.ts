@@ -10,7 +10,7 @@ import { StoreSids } from "./sids.ts";
 export interface GambasStoreOptions extends ConnectOptions {
   /** A client that `connect()` gave, in place of the options of one. */
   readonly client?: Client;
-  /** The id of a session is `<prefix>.<sid>:<24 digits>`. Default "sess". */
+  /** The id of a session is `<prefix>__<sid>:<24 digits>`; what is no letter or digit of ASCII is `_` and two hex digits for each byte. Default "sess". */
   readonly prefix?: string;
   /** Life time of sessions whose cookie has no `maxAge`, in seconds since their last use. Default 86 400. */
   readonly ttl?: number;

@@ -1,10 +1,14 @@
 // The ids that express-session knows ("sid": whatever its genid makes) and the ids of sessions, one to one. The sid stands readable in the
-// prefix, so that a list of sessions names it again. Pure but for chance.
+// prefix, so that a list of sessions names it again: in letters and digits, which every type of sessions keeps (names of databases keep no others). Pure
+// but for chance.
 
 import { createHash, randomBytes } from "node:crypto";
 import { SessionError } from "../../../protocol/errors.ts";
 import { ID_RANDOM_BYTES, isSessionId, makeSessionId, prefixOf } from "../../../protocol/session-id.ts";
 import type { Client } from "../../api.ts";
+
+/** Never part of what is encoded. */
+const SEPARATOR = "__";
 
 export interface Sids {
   /** @throws SessionError ERR_BAD_ID for a sid that no session can have. */
@@ -14,19 +18,19 @@ export interface Sids {
 }
 
 /**
- * `sess.<sid>:<24 digits of its SHA-256>`. The digits say nothing that the sid does not: who knows a sid has its session, as express-session
+ * `sess__<sid>:<24 digits of its SHA-256>`. The digits say nothing that the sid does not: who knows a sid has its session, as express-session
  * has it, whose cookie is signed for that.
  */
 export class StoreSids implements Sids {
   readonly #prefix: string;
 
   constructor(prefix: string) {
-    this.#prefix = `${prefix}.`;
+    this.#prefix = encoded(prefix) + SEPARATOR;
   }
 
   idOf(sid: string): string {
     if (!isText(sid)) throw badSid(sid);
-    const id = `${this.#prefix}${encodeURIComponent(sid)}:${digitsOf(sid)}`;
+    const id = `${this.#prefix}${encoded(sid)}:${digitsOf(sid)}`;
     if (isSessionId(id)) return id;
     throw badSid(sid);
   }
@@ -37,12 +41,12 @@ export class StoreSids implements Sids {
   }
 }
 
-const GENERATED = "sid.";
+const GENERATED = `sid${SEPARATOR}`;
 
 /** An id for a sid that an application has made. Its own digits are drawn: such a sid may be easy to guess. */
 export function idForSid(sid: string): string {
   if (!isText(sid)) throw badSid(sid);
-  const id = makeSessionId(GENERATED + encodeURIComponent(sid), randomBytes(ID_RANDOM_BYTES));
+  const id = makeSessionId(GENERATED + encoded(sid), randomBytes(ID_RANDOM_BYTES));
   if (isSessionId(id)) return id;
   throw badSid(sid);
 }
@@ -63,7 +67,7 @@ export class ShownSids implements Sids {
   async idOf(sid: string): Promise<string> {
     if (isSessionId(sid)) return sid;
     if (!isText(sid)) throw badSid(sid);
-    for await (const { id } of this.#client.list({ prefix: GENERATED + encodeURIComponent(sid) })) return id;
+    for await (const { id } of this.#client.list({ prefix: GENERATED + encoded(sid) })) return id;
     throw badSid(sid);
   }
 
@@ -75,13 +79,19 @@ export class ShownSids implements Sids {
 function sidIn(id: string, prefix: string): string | undefined {
   if (!id.startsWith(prefix)) return undefined;
   const text = prefixOf(id).slice(prefix.length);
-  try {
-    const sid = decodeURIComponent(text);
-    return sid !== "" && encodeURIComponent(sid) === text ? sid : undefined;
-  } catch (error) {
-    if (error instanceof URIError) return undefined;
-    throw error;
-  }
+  const sid = decoded(text);
+  return sid !== "" && encoded(sid) === text ? sid : undefined;
+}
+
+function encoded(text: string): string {
+  return Buffer.from(text)
+    .toString("latin1")
+    .replace(/[^A-Za-z0-9]/g, (byte) => `_${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+}
+
+function decoded(text: string): string {
+  const bytes = text.replace(/_([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, "latin1").toString();
 }
 
 /** An application may give anything. */

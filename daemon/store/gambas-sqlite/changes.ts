@@ -15,6 +15,8 @@ import {
 export interface WrittenRow {
   readonly key: Buffer;
   readonly value: Buffer;
+  /** The key has a row, which stays in its place. */
+  readonly isThere: boolean;
 }
 
 export interface Changes {
@@ -32,6 +34,7 @@ export interface Changes {
 interface ChangedValue {
   readonly key: string;
   readonly value: Buffer;
+  readonly isThere: boolean;
 }
 
 interface Known {
@@ -65,7 +68,11 @@ export function changesBetween(before: Buffer | undefined, after: Buffer, dialec
     timeout: before !== undefined && readDaysOf(before).timeout === timeout ? undefined : timeout,
     cookiePath: from?.cookiePath === path ? undefined : { text: path === "" ? null : path },
     deleted: deleted.map(keyBytes),
-    written: written.map(({ key, value }) => ({ key: keyBytes(key), value: storedValue(value, dialect) })),
+    written: written.map(({ key, value, isThere }) => ({
+      key: keyBytes(key),
+      value: storedValue(value, dialect),
+      isThere,
+    })),
   };
 }
 
@@ -82,7 +89,7 @@ function replacedValues(before: Known, after: Known): ChangedValue[] {
     const [start, end] = [to.valueStart(index), to.valueEnd(index)];
     const [oldStart, oldEnd] = [from.valueStart(index), from.valueEnd(index)];
     if (before.image.compare(after.image, start, end, oldStart, oldEnd) !== 0)
-      written.push({ key, value: after.image.subarray(start, end) });
+      written.push({ key, value: after.image.subarray(start, end), isThere: true });
   }
   return written;
 }
@@ -99,16 +106,18 @@ function deletedKeys(from: Layout | undefined, to: Layout, moved: ReadonlySet<st
   return (from?.entries.keys() ?? []).filter((key) => moved.has(key) || !to.entries.has(key));
 }
 
-/** Keys that were there and stand behind others now which they stood before: they were removed and set again. */
+/** Keys that were there and are not in their places any more: a row stays in its own, or comes in at the end, and so do all that are to stand behind that. */
 function movedKeys(from: Layout, to: Layout): Set<string> {
   const places = new Map(from.entries.keys().map((key, place) => [key, place]));
   const moved = new Set<string>();
   let last = -1;
   for (const key of to.entries.keys()) {
-    const place = places.get(key);
-    if (place === undefined) continue;
+    const place = places.get(key) ?? -1;
     if (place > last) last = place;
-    else moved.add(key);
+    else {
+      last = Number.POSITIVE_INFINITY;
+      if (place >= 0) moved.add(key);
+    }
   }
   return moved;
 }
@@ -124,7 +133,8 @@ function writtenRows(
     if (value === undefined) continue;
     const old =
       before.image === undefined || before.layout === undefined ? undefined : valueIn(before.image, before.layout, key);
-    if (old === undefined || moved.has(key) || !old.equals(value)) written.push({ key, value });
+    const isThere = old !== undefined && !moved.has(key);
+    if (!isThere || !old.equals(value)) written.push({ key, value, isThere });
   }
   return written;
 }

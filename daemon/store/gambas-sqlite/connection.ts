@@ -6,21 +6,21 @@
 //   WRITING --any error-->                                            OPEN     rolled back
 //   any     --close-->                                                CLOSED
 
-import { closeSync, lstatSync, openSync, readSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { imageOfRows } from "../../../protocol/image/image.ts";
-import { HEAD_BYTES, pagesIn } from "../../../protocol/log-head.ts";
-import { isMissing, unreadable } from "../../files/files.ts";
+import { pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
 import type { Changes } from "./changes.ts";
 import type { Guard } from "./guard.ts";
 import { type Database, type Library, RESULT, type Row, resultOf } from "./library.ts";
-import { markOf, type Revisions } from "./revisions.ts";
-import { MAKE_TABLES, Statements } from "./schema.ts";
+import { inodeOf, inTransaction, type Named, translated, unguarded, unreadable } from "./problems.ts";
+import { MAKE_TABLES, markOf, type Revisions, Statements } from "./schema.ts";
+import { WriteAheadLog } from "./write-ahead-log.ts";
 
-/** Pages of the log after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it. */
-const LOG_PAGES = 64;
 /** Pages of one database in memory: a small session has 5. Others read what the system has in memory, too. */
 const CACHED_PAGES = 8;
+
+const ENCODING = "UTF-8";
 
 /** What all connections of an engine have in common. */
 export interface Surroundings {
@@ -38,12 +38,6 @@ export interface Surroundings {
   readonly leavesMode: boolean;
 }
 
-/** A database by the id of its session. */
-export interface Named {
-  readonly id: string;
-  readonly path: string;
-}
-
 export class Connection {
   readonly named: Named;
   /** Number of the file; another one of this name is another session. */
@@ -56,13 +50,13 @@ export class Connection {
   #revision: Revision | undefined;
   /** Of the log, as it was read last before that revision was found to be the present one, or right after it was made. */
   #head: Buffer | undefined;
-  #isLogged = false;
+  #hasBegun = false;
   #isInside = false;
   #pageBytes = 0;
-  /** Its files are not what they were when it was opened: it is of no use any more. */
-  isBroken = false;
-  /** Open on `-shm` for the guard; is closed after the database. */
-  #slots: number | undefined;
+  /** What it holds after a commit is not what was committed alone. */
+  #hasTriggers = false;
+  #isBroken = false;
+  readonly #log: WriteAheadLog;
 
   private constructor(named: Named, ino: number, { around, database }: { around: Surroundings; database: Database }) {
     this.named = named;
@@ -70,6 +64,7 @@ export class Connection {
     this.#around = around;
     this.#database = database;
     this.#statements = new Statements(database);
+    this.#log = new WriteAheadLog({ path: named.path, statements: this.#statements, guard: around.guard });
   }
 
   /**
@@ -83,9 +78,9 @@ export class Connection {
     const database = translated(named, () => around.library.open(named.path));
     const connection = new Connection(named, ino, { around, database });
     try {
-      connection.#begin();
-      // Nothing of it is read before: it may have been replaced meanwhile.
-      if (inodeOf(named) !== ino) throw new StoreBusy(`${named.path} is being replaced`);
+      // Nothing of it has been read: it may have been replaced meanwhile.
+      checkIsStill(named.path, ino);
+      connection.#tryToBegin();
       return connection;
     } catch (error) {
       connection.close();
@@ -100,6 +95,18 @@ export class Connection {
     made: { readonly changes: Changes; readonly mtimeMs: number },
   ): Connection {
     const umask = process.umask(0o077);
+    try {
+      return translated(named, () => Connection.#create(named, around, made));
+    } finally {
+      process.umask(umask);
+    }
+  }
+
+  static #create(
+    named: Named,
+    around: Surroundings,
+    made: { readonly changes: Changes; readonly mtimeMs: number },
+  ): Connection {
     const database = around.library.open(named.path);
     let connection: Connection | undefined;
     try {
@@ -112,22 +119,38 @@ export class Connection {
       if (connection === undefined) database.close();
       else connection.close();
       throw error;
-    } finally {
-      process.umask(umask);
+    }
+  }
+
+  /** What SQLite says becomes what the seam says. */
+  #step<T>(step: () => T): T {
+    return translated(this.named, () => {
+      if (!this.#hasBegun) this.#begin();
+      return step();
+    });
+  }
+
+  /** Another program may have it for itself: the next step tries again, which takes less with one that is open. */
+  #tryToBegin(): void {
+    try {
+      this.#step(() => undefined);
+    } catch (error) {
+      if (!(error instanceof StoreBusy)) throw error;
     }
   }
 
   #begin(): void {
     const { isDurable } = this.#around;
     // As Gambas' own connections: a kill of any process loses nothing that was committed. A loss of power may, where nobody asked for more.
-    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = ${CACHED_PAGES}`;
+    const pragmas = `PRAGMA synchronous = ${isDurable ? "FULL" : "OFF"}; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = ${CACHED_PAGES}`;
     // With its first page SQLite has taken memory for 20.
-    translated(this.named, () => this.#database.exec(`${pragmas}; PRAGMA shrink_memory`));
+    this.#database.exec(`${pragmas}; PRAGMA shrink_memory`);
+    this.#hasBegun = true;
   }
 
   #make(changes: Changes, mtimeMs: number): void {
     this.#enter("beginToWrite");
-    if (this.#around.guard !== undefined) this.#openSlots();
+    this.#log.begin();
     this.#database.exec(MAKE_TABLES);
     this.#apply(changes);
     this.#commit(mtimeMs);
@@ -135,14 +158,19 @@ export class Connection {
     this.#database.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
+  /** False: it is of no use any more, and is to be opened anew. */
+  get isWhole(): boolean {
+    return !this.#isBroken && this.#log.isWhole;
+  }
+
   /** The state it is in now. @throws StoreBusy; SessionError ERR_UNREADABLE. */
   get revision(): Revision {
-    return translated(this.named, () => this.#glanceAtRevision());
+    return this.#step(() => this.#glanceAtRevision());
   }
 
   /** As `#lookAtRevision`, for a tenth of the time where the head tells it. Not to begin a transaction with: that begins with SQLite's look. */
   #glanceAtRevision(): Revision {
-    const head = this.#slots === undefined ? undefined : headIn(this.#slots);
+    const { head } = this.#log;
     if (this.#revision !== undefined && head !== undefined && this.#head?.equals(head) === true) return this.#revision;
     const revision = this.#lookAtRevision();
     this.#head = head;
@@ -153,9 +181,21 @@ export class Connection {
     const version = this.#statements.number("version");
     if (this.#revision === undefined || version !== this.#version) {
       this.#version = version;
+      this.#lookAtMake();
       this.#revision = this.#revisionAt(this.#around.revisions.next());
     }
     return this.#revision;
+  }
+
+  /** How it is made, where others may have made it or changed that. */
+  #lookAtMake(): void {
+    this.#hasTriggers = this.#statements.number("triggers") > 0;
+    if (this.#pageBytes > 0) return;
+    const encoding = this.#statements.of("encoding").get()?.encoding;
+    // Keys and texts would have to be turned at every step; and no Gambas makes one.
+    if (encoding !== ENCODING)
+      throw unreadable(this.named, `is encoded in ${encoding}: Gambas makes those of ${ENCODING}`);
+    this.#pageBytes = this.#statements.number("pageBytes");
   }
 
   #revisionAt(mtimeMs: number): Revision {
@@ -165,24 +205,29 @@ export class Connection {
 
   /** Of a commit of ours. As long as we have the guard nobody can follow with another one: the head is that of this commit. */
   #revisionMade(mtimeMs: number): Revision {
-    const head = this.#slots === undefined ? undefined : headIn(this.#slots);
-    if (head === undefined) return this.#revisionAt(mtimeMs);
+    const { head } = this.#log;
+    // What triggers have made of it the next look tells, of everybody.
+    if (this.#hasTriggers || head === undefined) {
+      this.#revision = this.#hasTriggers ? undefined : this.#revisionAt(mtimeMs);
+      return this.#revision ?? this.#revisionAt(mtimeMs);
+    }
     this.#head = head;
     this.#pageBytes ||= this.#statements.number("pageBytes");
-    return { ino: this.ino, size: pagesIn(head) * this.#pageBytes, mtimeMs, head };
+    this.#revision = { ino: this.ino, size: pagesIn(head) * this.#pageBytes, mtimeMs, head };
+    return this.#revision;
   }
 
   /** Stamp and life time, in days. @throws as `load`. */
   days(): { readonly startup: number; readonly timeout: number } {
-    return translated(this.named, () => this.#config());
+    return this.#step(() => this.#config());
   }
 
   #config(): { readonly startup: number; readonly timeout: number; readonly cookiePath: Buffer } {
     const row = this.#statements.of("config").get();
-    if (row === undefined) throw unreadable(this.named.id, `has no row in "config"`);
+    if (row === undefined) throw unreadable(this.named, `has no row in "config"`);
     const { startup, timeout, path } = row;
     if (typeof startup !== "number" || typeof timeout !== "number")
-      throw unreadable(this.named.id, `has a time stamp or life time in "config" that is no number`);
+      throw unreadable(this.named, `has a time stamp or life time in "config" that is no number`);
     return { startup, timeout, cookiePath: bytesIn(path) };
   }
 
@@ -192,7 +237,7 @@ export class Connection {
    * @throws SessionError ERR_UNREADABLE where it is no session, or has more bytes; StoreBusy; SQLite's error.
    */
   load(maxBytes: number): { readonly image: Buffer; readonly revision: Revision } {
-    return translated(this.named, () => {
+    return this.#step(() => {
       this.#toLogIfPossible();
       this.#enter("begin");
       try {
@@ -200,7 +245,7 @@ export class Connection {
         const config = this.#config();
         const bytes = this.#statements.number("size");
         if (bytes > maxBytes)
-          throw unreadable(this.named.id, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
+          throw unreadable(this.named, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
         return { image: imageOfRows({ ...config, values: this.#values() }), revision };
       } finally {
         this.#rollBack();
@@ -221,12 +266,12 @@ export class Connection {
   }
 
   get isEmpty(): boolean {
-    return translated(this.named, () => this.#statements.number("tables") === 0);
+    return this.#step(() => this.#statements.number("tables") === 0);
   }
 
   /** Whether it was our commit of this revision that changed it last, of all of ours. */
   hasMarkOf(revision: Revision): boolean {
-    return translated(this.named, () => this.#statements.number("mark") === markOf(revision));
+    return this.#step(() => this.#statements.number("mark") === markOf(revision));
   }
 
   /**
@@ -247,8 +292,7 @@ export class Connection {
     return this.#write(existing, () => {
       this.#statements.of("stamp").run(startup);
       this.#leave();
-      this.#revision = this.#revisionMade(this.#around.revisions.next());
-      return this.#revision;
+      return this.#revisionMade(this.#around.revisions.next());
     });
   }
 
@@ -274,63 +318,49 @@ export class Connection {
    *      first, one that is about to write would find us there, and sleep for 200 ms.
    *   2. We begin as the writer, and SQLite takes a reader slot for us, out of those that the guard has.
    *   3. We look whether anybody has changed it since. From now on nobody can.
-   *   4. The guard is taken again, whole: somebody may have come in by our slot.
+   *   4. The guard is taken again where SQLite may have dropped it: somebody may have come in by our slot.
    *   5. The change, which is visible with its commit; SQLite gives back its slot.
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
   #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
-    return translated(this.named, () => {
-      const { guard, noGuard, isAlone } = this.#around;
-      if (guard === undefined && !isAlone()) throw unguarded(noGuard);
-      this.#toLog();
-      const slots = guard === undefined ? 0 : this.#openSlots();
-      if (guard?.take(slots) === false) throw inTransaction();
+    const { guard, noGuard, isAlone } = this.#around;
+    if (guard === undefined && !isAlone()) throw unguarded(noGuard);
+    return this.#step(() => {
+      this.#log.turnTo();
+      this.#log.bringInIfDue();
+      if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
         if (existing !== undefined && !isSameRevision(this.#glanceAtRevision(), existing)) return undefined;
-        if (guard?.take(slots) === false) throw inTransaction();
+        if (!this.#log.takeGuardAgain()) throw inTransaction(this.named);
         return change();
       } finally {
-        this.#rollBack();
-        guard?.release(slots);
+        this.#endWriting();
       }
     });
   }
 
-  /** Once: it stays open for as long as the database does. */
-  #openSlots(): number {
+  /** Whatever comes: with our locks on the slots nobody else could read. */
+  #endWriting(): void {
     try {
-      this.#slots ??= openSync(`${this.named.path}-shm`, "r+");
-      return this.#slots;
-    } catch (error) {
-      // Somebody has removed it: others that come now use another one.
-      this.isBroken = isMissing(error);
-      throw error;
+      this.#rollBack();
+    } finally {
+      this.#log.releaseGuard();
     }
   }
 
   /** At its first load, as Gambas does; one that is damaged stays as it is, and so does one that cannot be written now. */
   #toLogIfPossible(): void {
-    if (this.#isLogged || this.#around.leavesMode) return;
-    this.#config();
+    if (this.#log.isOn || this.#around.leavesMode || isNeverSaved(this.#config())) return;
     this.#statements.of("values");
+    this.#lookAtRevision();
     try {
-      this.#toLog();
+      this.#log.turnTo();
     } catch (error) {
       const result = resultOf(error);
-      if (!(error instanceof StoreBusy) && result !== RESULT.busy && result !== RESULT.readOnly) throw error;
+      const isDamaged = result === RESULT.corrupt || result === RESULT.notADatabase;
+      if (isDamaged || (result === undefined && !(error instanceof StoreBusy))) throw error;
     }
-  }
-
-  /** As Gambas does at its first load: readers and a writer are no obstacle to each other from then on. */
-  #toLog(): void {
-    if (this.#isLogged) return;
-    const mode = this.#statements.of("mode").get()?.journal_mode;
-    const now = mode === "wal" ? mode : this.#statements.of("toLog").get()?.journal_mode;
-    if (now !== "wal") throw new StoreBusy("it cannot have a write-ahead log now");
-    // SQLite makes the files of the log with the next look.
-    this.#lookAtRevision();
-    this.#isLogged = true;
   }
 
   #apply({ startup, timeout, cookiePath, deleted, written }: Changes): void {
@@ -338,10 +368,18 @@ export class Connection {
     of("stamp").run(startup);
     if (timeout !== undefined) of("timeout").run(timeout);
     if (cookiePath !== undefined) of("cookiePath").run(cookiePath.text);
-    for (const key of deleted) of("delete").run(key);
-    for (const { key, value } of written) {
-      if (Number(of("update").run(value, key).changes) === 0) of("insert").run(key, value);
+    for (const key of deleted) if (Number(of("delete").run(key).changes) === 0) throw this.#misses(key);
+    for (const { key, value, isThere } of written) {
+      if (Number(of("update").run(value, key).changes) > 0) continue;
+      if (isThere) throw this.#misses(key);
+      of("insert").run(key, value);
     }
+  }
+
+  /** A second row for the key would be found by some and not by others. */
+  #misses(key: Buffer): Error {
+    const what = `does not find the row that it has for the key ${JSON.stringify(key.toString())}`;
+    return unreadable(this.named, `${what}: its index is damaged, or a trigger keeps it`);
   }
 
   #commit(mtimeMs: number): Revision {
@@ -349,8 +387,7 @@ export class Connection {
     this.#database.exec(`PRAGMA user_version = ${mark}`);
     this.#leave();
     if (Number.isNaN(this.#version)) this.#version = this.#statements.number("version");
-    this.#revision = this.#revisionMade(mtimeMs);
-    return this.#revision;
+    return this.#revisionMade(mtimeMs);
   }
 
   #enter(how: "begin" | "beginToWrite"): void {
@@ -361,6 +398,7 @@ export class Connection {
   #leave(): void {
     this.#statements.of("commit").run();
     this.#isInside = false;
+    this.#log.noteCommit();
   }
 
   /** Ends a transaction that is open; nothing where none is. */
@@ -370,8 +408,10 @@ export class Connection {
     try {
       this.#statements.of("rollback").run();
     } catch (error) {
-      if (resultOf(error) !== RESULT.error) throw error;
       // SQLite has ended it by itself: on a full disk, say.
+      if (resultOf(error) === RESULT.error) return;
+      this.#isBroken = true;
+      throw error;
     }
   }
 
@@ -379,55 +419,25 @@ export class Connection {
     try {
       this.#database.close();
     } finally {
-      if (this.#slots !== undefined) closeSync(this.#slots);
-      this.#slots = undefined;
+      this.#log.close();
     }
   }
 }
 
-/** Of the descriptor that the guard uses: another one could not be closed without harm. */
-function headIn(slots: number): Buffer | undefined {
-  const head = Buffer.allocUnsafe(HEAD_BYTES);
-  return readSync(slots, head, 0, HEAD_BYTES, 0) === HEAD_BYTES ? head : undefined;
-}
-
-function inTransaction(): StoreBusy {
-  return new StoreBusy("another program is inside a transaction of its database");
-}
-
-function unguarded(why = "there is none"): StoreBusy {
-  return new StoreBusy(`a Gambas program runs, and without the guard nothing is written beside one; ${why}`);
-}
-
-/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none. */
-function inodeOf({ id, path }: Named): number | undefined {
+/** SQLite makes an empty database where there is none, of the same number perhaps: one that was removed in this moment must not be there again. */
+function checkIsStill(path: string, ino: number): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if (stat.isSymbolicLink()) throw unreadable(id, "is a symbolic link");
-  if (!stat.isFile()) throw unreadable(id, "is not a regular file");
-  const uid = process.getuid?.();
-  if (uid !== undefined && stat.uid !== uid) throw unreadable(id, `belongs to uid ${stat.uid}, not to ${uid}`);
-  // SQLite would take it for a new database, and drop a log beside it.
-  if (stat.size === 0) throw unreadable(id, "is empty");
-  return stat.ino;
+  if (stat?.ino === ino && stat.size > 0) return;
+  if (stat?.size === 0) rmSync(path, { force: true });
+  throw new StoreBusy(`${path} is being replaced`);
+}
+
+/** A program has made it, and has not come to its first save. */
+export function isNeverSaved({ startup }: { readonly startup: number }): boolean {
+  return startup === 0;
 }
 
 function bytesIn(value: Row[string] | undefined): Buffer {
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   return Buffer.alloc(0);
-}
-
-/** What SQLite says becomes what the seam says. */
-function translated<T>({ id }: Named, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    const result = resultOf(error);
-    const reason = error instanceof Error ? error.message : String(error);
-    if (result === RESULT.busy || isMissing(error)) throw new StoreBusy(reason);
-    if (result === RESULT.notADatabase || result === RESULT.corrupt) throw unreadable(id, `is damaged (${reason})`);
-    if (result === RESULT.cannotOpen) throw unreadable(id, `cannot be opened (${reason})`);
-    if (result === RESULT.error) throw unreadable(id, `is no database of a session (${reason})`);
-    throw error;
-  }
 }

@@ -1,10 +1,18 @@
 // The databases that are open, bounded in number: the one that was not used for longest is closed. An open one tells at once whether anybody has changed it,
 // which one that is opened anew does not. Knows no contents.
 
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { SessionError } from "../../../protocol/errors.ts";
 import { databaseName } from "../../../protocol/session-id.ts";
+import { isSystemError } from "../../files/files.ts";
 import type { Log } from "../../report/report.ts";
-import { Connection, type Named, type Surroundings } from "./connection.ts";
+import { StoreBusy } from "../store.ts";
+import { Connection, type Surroundings } from "./connection.ts";
+import type { Named } from "./problems.ts";
+
+/** Descriptors that a database takes. */
+const PER_DATABASE = 4;
 
 export interface ConnectionsParts {
   readonly around: Surroundings;
@@ -35,7 +43,7 @@ export class Connections {
   find(id: string, ino: number | undefined): Connection | undefined {
     const connection = this.#open.get(id);
     if (connection === undefined) return undefined;
-    if (connection.ino === ino && !connection.isBroken) return connection;
+    if (connection.ino === ino && connection.isWhole) return connection;
     this.close(id);
     return undefined;
   }
@@ -54,6 +62,19 @@ export class Connections {
     for (const oldest of this.#open.keys()) {
       if (this.#open.size <= this.#parts.max) return;
       this.close(oldest);
+    }
+  }
+
+  /** Takes the step; where descriptors have run out, once more with half of those databases open that are. */
+  withDescriptors<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      if (error instanceof SessionError || error instanceof StoreBusy || hasDescriptors()) throw error;
+      const oldest = [...this.#open.keys()].slice(0, Math.ceil(this.#open.size / 2));
+      if (oldest.length === 0) throw error;
+      for (const id of oldest) this.close(id);
+      return step();
     }
   }
 
@@ -87,5 +108,19 @@ export class Connections {
     } catch (error) {
       this.#parts.log.warn("close-failed", { session: connection.named.id, error: String(error) });
     }
+  }
+}
+
+/** Whether there are enough for another database: SQLite does not tell why it cannot open one. */
+function hasDescriptors(): boolean {
+  const opened: number[] = [];
+  try {
+    while (opened.length < PER_DATABASE) opened.push(openSync("/", "r"));
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EMFILE", "ENFILE")) return false;
+    throw error;
+  } finally {
+    for (const fd of opened) closeSync(fd);
   }
 }

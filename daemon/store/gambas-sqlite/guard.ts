@@ -2,18 +2,24 @@
 // somebody commits before it writes, its snapshot is stale: it polls for 20 s inside that same transaction, and its save is lost (README.md).
 //
 // A transaction holds one of the reader slots of SQLite's write-ahead log: a lock on one of the bytes 123 to 127 of `<database>-shm`. A write lock on all of
-// them is refused while a transaction is open, and keeps the next one waiting, for microseconds. It must be SQLite's own kind of lock and of the same process,
-// which Node has no call for: an open-file-description lock, the kind of our other locks, would meet the slots of our own connection.
+// them is refused while a transaction is open, and keeps the next one waiting, for microseconds. Node has no call for either kind that it takes:
+//
+//   the first slot  by a lock of the open file. It keeps our own connection out as well, which is the point. On that slot, which is for logs that are in the
+//                   database as a whole, SQLite begins the log anew at the end of a commit: it gives back locks of this process and takes others, all before
+//                   the commit is visible, and whoever came in there would have a snapshot that is stale.
+//   the others      by a lock of the process, SQLite's own kind. Our own connection has one of them while it writes, and keeps it to the end.
 
 import { SessionError } from "../../../protocol/errors.ts";
 import { firstLine, isNotThere, Missing, requirePeer } from "./library.ts";
 
 const PEER = "koffi";
 const FIRST_SLOT = 123;
-const SLOTS = 5;
+const OTHER_SLOTS = 124;
+const OTHERS = 4;
 /** `struct flock` and the commands of 64-bit Linux. */
 const FLOCK_BYTES = 32;
-const F_SETLK = 6;
+const OF_PROCESS = 6;
+const OF_OPEN_FILE = 37;
 const WRITE_LOCK = 1;
 const UNLOCK = 2;
 const EAGAIN = 11;
@@ -23,6 +29,8 @@ const ARCHITECTURES = ["x64", "arm64", "riscv64", "loong64"];
 export interface Guard {
   /** Never waits: false while another program is inside a transaction. `fd` is open for writing on `-shm`. */
   take(fd: number): boolean;
+  /** Where it was taken: again those slots that SQLite itself locks and unlocks. False: another program is in one of them. */
+  takeAgain(fd: number): boolean;
   release(fd: number): void;
 }
 
@@ -50,22 +58,37 @@ export function findGuard(): Guard | Missing {
 
 function guardBy(koffi: Koffi): Guard {
   const fcntl = koffi.load(null).func("int fcntl(int fd, int command, void *lock)");
-  const lock = Buffer.alloc(FLOCK_BYTES);
-  lock.writeBigInt64LE(BigInt(FIRST_SLOT), 8);
-  lock.writeBigInt64LE(BigInt(SLOTS), 16);
-  const set = (fd: number, type: number): number => {
-    lock.writeInt16LE(type, 0);
-    return fcntl(fd, F_SETLK, lock);
+  const first = lockOn(FIRST_SLOT, 1);
+  const others = lockOn(OTHER_SLOTS, OTHERS);
+  const take = (fd: number, command: number, lock: Buffer): boolean => {
+    lock.writeInt16LE(WRITE_LOCK, 0);
+    if (fcntl(fd, command, lock) === 0) return true;
+    const errno = koffi.errno();
+    if (errno === EAGAIN || errno === EACCES) return false;
+    throw new SessionError("ERR_STORE", `The reader slots of a database could not be locked (error ${errno}).`);
+  };
+  const release = (fd: number, command: number, lock: Buffer): void => {
+    lock.writeInt16LE(UNLOCK, 0);
+    fcntl(fd, command, lock);
   };
   return {
     take(fd) {
-      if (set(fd, WRITE_LOCK) === 0) return true;
-      const errno = koffi.errno();
-      if (errno === EAGAIN || errno === EACCES) return false;
-      throw new SessionError("ERR_STORE", `The reader slots of a database could not be locked (error ${errno}).`);
+      if (!take(fd, OF_OPEN_FILE, first)) return false;
+      if (take(fd, OF_PROCESS, others)) return true;
+      release(fd, OF_OPEN_FILE, first);
+      return false;
     },
+    takeAgain: (fd) => take(fd, OF_PROCESS, others),
     release(fd) {
-      set(fd, UNLOCK);
+      release(fd, OF_PROCESS, others);
+      release(fd, OF_OPEN_FILE, first);
     },
   };
+}
+
+function lockOn(first: number, count: number): Buffer {
+  const lock = Buffer.alloc(FLOCK_BYTES);
+  lock.writeBigInt64LE(BigInt(first), 8);
+  lock.writeBigInt64LE(BigInt(count), 16);
+  return lock;
 }

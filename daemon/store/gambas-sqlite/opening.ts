@@ -5,7 +5,7 @@ import type { Log } from "../../report/report.ts";
 import { DialectInUse, Presence } from "../gambas-file/programs/programs.ts";
 import { findGuard } from "./guard.ts";
 import { findLibrary, Missing } from "./library.ts";
-import { Revisions } from "./revisions.ts";
+import { Revisions } from "./schema.ts";
 import { GambasSqliteStore } from "./store.ts";
 
 export { readDatabase } from "./snapshot.ts";

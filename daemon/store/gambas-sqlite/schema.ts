@@ -1,4 +1,7 @@
 // The database of a session as Gambas makes it (GAMBAS.md 6), and the statements that a database is used by. The text of the tables is Gambas' own, to the byte.
+// And the names of its states: SQLite tells that a database has changed since it was opened, and not which state it is in. Each state that is met gets a number
+// that no other one has, in the place of a time. One that a commit of ours makes carries its number's mark in the database, where a daemon that comes after a
+// crash finds it, whatever other programs have saved since.
 
 import type { Database, Statement } from "./library.ts";
 
@@ -38,9 +41,13 @@ const SQL = {
   pages: "PRAGMA page_count",
   pageBytes: "PRAGMA page_size",
   tables: "SELECT count(*) FROM sqlite_master",
+  triggers: "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'",
+  encoding: "PRAGMA encoding",
   mark: "PRAGMA user_version",
   mode: "PRAGMA journal_mode",
   toLog: "PRAGMA journal_mode = WAL",
+  bringIn: "PRAGMA wal_checkpoint(PASSIVE)",
+  beginAnew: "PRAGMA wal_checkpoint(TRUNCATE)",
 } as const;
 
 /** The statements of one open database, each compiled when it is first used: what a database lacks is an error of the use. */
@@ -66,4 +73,28 @@ export class Statements {
     const row = this.of(name).get();
     return Number(row === undefined ? Number.NaN : Object.values(row)[0]);
   }
+}
+
+// -- states
+
+const PER_MS = 1_024;
+/** `PRAGMA user_version`: SQLite keeps it for applications, and Gambas neither reads nor changes it. */
+const MARKS = 2 ** 31 - 1;
+
+export class Revisions {
+  /** A part of a ms by which all numbers differ from those of other daemons, as a rule: the clock may have been set back. */
+  readonly #part = Math.floor(Math.random() * PER_MS) / PER_MS;
+  /** As the time of a file, in ms. */
+  #last = 0;
+
+  /** Greater than all before, and not far from the clock. */
+  next(): number {
+    this.#last = Math.max(this.#last + 1 / PER_MS, Date.now() + this.#part);
+    return this.#last;
+  }
+}
+
+/** What a database holds that this commit was the last one of ours to change: from 1, and the same again after half an hour at the earliest. */
+export function markOf({ mtimeMs }: { readonly mtimeMs: number }): number {
+  return 1 + (Math.floor(mtimeMs * PER_MS) % MARKS);
 }

@@ -17,7 +17,7 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { isMissing, unreadable } from "../../files/files.ts";
 import { Connection } from "./connection.ts";
 import { findLibrary } from "./library.ts";
-import { Revisions } from "./revisions.ts";
+import { Revisions } from "./schema.ts";
 
 /** Tries to read one that is written to all the time, and ms between two of them. */
 const TRIES = 200;

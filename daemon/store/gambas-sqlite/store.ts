@@ -5,7 +5,14 @@ import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, rmSync, type Stat
 import { opendir } from "node:fs/promises";
 import { join } from "node:path";
 import { isCode } from "../../../protocol/errors.ts";
-import { type Dialect, HEADER_BYTES, writeDays } from "../../../protocol/image/image.ts";
+import {
+  type Days,
+  type Dialect,
+  HEADER_BYTES,
+  readDaysOf,
+  startupBytes,
+  writeDays,
+} from "../../../protocol/image/image.ts";
 import { idOfDatabase, mappedId } from "../../../protocol/session-id.ts";
 import { isMissing } from "../../files/files.ts";
 import type { Log } from "../../report/report.ts";
@@ -20,7 +27,7 @@ import {
   StoreBusy,
 } from "../store.ts";
 import { type Changes, changesBetween, stampOf } from "./changes.ts";
-import { Connection, type Surroundings } from "./connection.ts";
+import { Connection, isNeverSaved, type Surroundings } from "./connection.ts";
 import { Connections } from "./connections.ts";
 
 const DIRECTORY_MODE = 0o755;
@@ -30,6 +37,12 @@ const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
 const DATABASE = ".db";
 /** What Gambas locks for `Unique`; no database. */
 const LOCK_OF_UNIQUE = "_unique_lock.db";
+
+const DAY_MS = 86_400_000;
+/** A program that has a database for itself has it for milliseconds. */
+const PATIENCE_MS = 500;
+const PAUSE_MS = 5;
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
 interface StagedChanges extends Staged {
   revision: Revision;
@@ -70,12 +83,14 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #around: Surroundings;
   readonly #dialect: () => Dialect;
   readonly #connections: Connections;
+  readonly #log: Pick<Log, "warn">;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
     this.directory = join(root, "session");
     this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
+    this.#log = log;
     this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
     this.fileSystem = { report: { guard: around.guard !== undefined }, lacks };
   }
@@ -84,7 +99,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return undefined;
     try {
-      return this.#connections.get(id, stat.ino)?.revision;
+      return this.#connections.withDescriptors(() => this.#connections.get(id, stat.ino)?.revision);
     } catch (error) {
       // It is there, whatever it is: loading it tells why it is none.
       if (!isCode(error, "ERR_UNREADABLE")) throw error;
@@ -94,19 +109,22 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
 
   load(id: string, maxBytes: number): Loaded | undefined {
     const stat = this.#lookAt(id);
-    const connection = stat && this.#connections.get(id, stat.ino);
-    if (connection === undefined) return undefined;
-    return { ...connection.load(maxBytes), isFleeting: false, changedMs: Date.now() };
+    if (stat === undefined) return undefined;
+    const loaded = this.#connections.withDescriptors(() => this.#connections.get(id, stat.ino)?.load(maxBytes));
+    if (loaded === undefined || isBeingMade(readDaysOf(loaded.image), stat)) return undefined;
+    return { ...loaded, isFleeting: false, changedMs: Date.now() };
   }
 
   header(id: string): Buffer | undefined {
     const stat = this.#lookAt(id);
     if (stat === undefined) return undefined;
     try {
-      const days = this.#connections.glance(id, stat.ino, (connection) => connection.days());
+      const look = () => this.#connections.glance(id, stat.ino, (connection) => connection.days());
+      const days = this.#connections.withDescriptors(look);
       if (days === undefined) return undefined;
       const header = Buffer.alloc(HEADER_BYTES);
       writeDays(header, days);
+      if (isBeingMade(days, stat)) startupBytes(stat.mtimeMs).copy(header);
       return header;
     } catch (error) {
       if (isCode(error, "ERR_UNREADABLE")) return undefined;
@@ -151,9 +169,10 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   publish(id: string, staged: StagedChanges): boolean {
     const { existing, changes, revision } = staged;
     const stat = this.#lookAt(id);
-    if (existing === undefined) return stat === undefined && this.#make(id, staged);
-    const connection = this.#connections.find(id, stat?.ino);
-    const written = connection?.write(existing.revision, changes, revision.mtimeMs);
+    if (existing === undefined)
+      return stat === undefined && this.#connections.withDescriptors(() => this.#make(id, staged));
+    const write = () => this.#connections.find(id, stat?.ino)?.write(existing.revision, changes, revision.mtimeMs);
+    const written = this.#connections.withDescriptors(write);
     if (written === undefined) return false;
     staged.revision = written;
     return true;
@@ -177,8 +196,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
 
   stamp(id: string, startup: Buffer, existing: Revision): Revision | undefined {
     const days = stampOf(startup.readDoubleLE());
-    const connection = this.#connections.find(id, this.#lookAt(id)?.ino);
-    return connection?.stamp(existing, days);
+    const ino = this.#lookAt(id)?.ino;
+    return this.#connections.withDescriptors(() => this.#connections.find(id, ino)?.stamp(existing, days));
   }
 
   /**
@@ -189,7 +208,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   remove(id: string): void {
     const stat = this.#lookAt(id);
     try {
-      if (stat !== undefined) this.#connections.get(id, stat.ino)?.empty(undefined, () => this.#removeNames(id));
+      const empty = () => this.#connections.get(id, stat?.ino)?.empty(undefined, () => this.#removeNames(id));
+      if (stat !== undefined) this.#connections.withDescriptors(empty);
     } catch (error) {
       // Whatever else the error: an end needs nothing that can be read or written.
       if (error instanceof StoreBusy) throw error;
@@ -241,12 +261,15 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return false;
     try {
-      return this.#connections.glance(id, stat.ino, (connection) => connection.hasMarkOf(revision)) === true;
+      return patiently(() => {
+        const isUnfinished = replaced === undefined && this.isUnfinished(id);
+        if (isUnfinished) this.#removeNames(id);
+        return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
+      });
     } catch (error) {
-      if (!isCode(error, "ERR_UNREADABLE")) throw error;
+      // Whatever the error: one database keeps no daemon from its start. Nobody has been told of this commit by us, and whoever asked for it asks again.
+      this.#log.warn("recovery-failed", { session: id, error: String(error) });
       return false;
-    } finally {
-      if (replaced === undefined && this.isUnfinished(id)) this.#removeNames(id);
     }
   }
 
@@ -266,4 +289,24 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   removeLeftovers(): void {}
 
   removeAside(): void {}
+}
+
+/**
+ * As Gambas does it, a database is there before the first save of the session. Its cookie is under way, and its program has it open: nobody else
+ * ends it, for as long as it could live.
+ */
+function isBeingMade(days: Days, { mtimeMs }: Stats): boolean {
+  return isNeverSaved(days) && Date.now() - mtimeMs < days.timeout * DAY_MS;
+}
+
+/** Tries again while another program is at it, not for long: at the start of a daemon everybody waits. */
+function patiently<T>(step: () => T): T {
+  for (let left = PATIENCE_MS; ; left -= PAUSE_MS) {
+    try {
+      return step();
+    } catch (error) {
+      if (!(error instanceof StoreBusy) || left <= 0) throw error;
+      Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
+    }
+  }
 }

@@ -163,7 +163,7 @@ describe("req.session", () => {
     });
     const { text, cookie } = await place.ask();
     expect(JSON.parse(text)).toBe("user/1");
-    expect(cookie).toMatch(/^connect\.sid=sid\.user%2F1:[0-9A-F]{24}$/);
+    expect(cookie).toMatch(/^connect\.sid=sid__user_2F1:[0-9A-F]{24}$/);
     await other.ask();
     expect(ended).toBeFalsy();
     expect(await house.worker().open(cookie.slice("connect.sid=".length))).toBeUndefined();

@@ -8,6 +8,7 @@ import { vi } from "vitest";
 import type { Cookie } from "../../../client/adapters/express-session.ts";
 import { session as dropIn } from "../../../client/adapters/express-session.ts";
 import { GambasStore } from "../../../client/adapters/store.ts";
+import { StoreSids } from "../../../client/express/store/sids.ts";
 import { type Ask, HttpHouse, type Reply } from "../../support/http/http-house.ts";
 import type { SessionHouse } from "../../support/session-house.ts";
 
@@ -120,11 +121,9 @@ let places = 0;
 export function sessionsOf(kind: KindName, house: SessionHouse, given: Readonly<Record<string, unknown>>): Sessions {
   const options = { secret: "a secret", resave: true, saveUninitialized: true, cookie: { maxAge: 60_000 }, ...given };
   places += 1;
-  if (kind === "drop-in") return dropInSessions(house, options, `place-${places}`);
-  const store =
-    kind === "store"
-      ? new GambasStore({ ...house.options, prefix: `place-${places}` })
-      : new expressSession.MemoryStore();
+  const prefix = `place-${places}`;
+  if (kind === "drop-in") return dropInSessions(house, options, prefix);
+  const store = kind === "store" ? new GambasStore({ ...house.options, prefix }) : new expressSession.MemoryStore();
   let writes = 0;
   const { set } = store;
   store.set = (...args: unknown[]) => {
@@ -138,7 +137,7 @@ export function sessionsOf(kind: KindName, house: SessionHouse, given: Readonly<
       (await called<Record<string, unknown>>((done) => store.get(sid, done as never))) ?? undefined,
     clear: () => called<void>((done) => store.clear(done as never)),
     damage: async (sid) => {
-      if (store instanceof GambasStore) damageFile(house, await fileOf(house, sid));
+      if (store instanceof GambasStore) damageFile(house, new StoreSids(prefix).idOf(sid));
       else store.get = (_sid: string, done: (error: Error) => void) => setImmediate(done, new Error("cannot be read"));
     },
     writes: async () => writes,
@@ -171,12 +170,6 @@ function dropInSessions(house: SessionHouse, options: object, prefix: string): S
     writes: async () => (await client.status()).commits,
     close: () => client.close(),
   };
-}
-
-/** The session of a store that has this sid. */
-async function fileOf(house: SessionHouse, sid: string): Promise<string> {
-  for await (const { id } of house.worker().list()) if (id.includes(`.${encodeURIComponent(sid)}:`)) return id;
-  throw new Error(`no session of ${sid}`);
 }
 
 function damageFile(house: SessionHouse, id: string): void {

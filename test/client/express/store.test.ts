@@ -72,7 +72,7 @@ it.each([
   await set(store, sid, { cookie: {}, n: 1 });
   expect(await get(store, sid)).toMatchObject({ n: 1 });
   expect(await told((done) => store.all(done))).toMatchObject([{ id: sid }]);
-  expect(readdirSync(join(house.root, "session")).every((name) => name.startsWith("sess."))).toBe(true);
+  expect(readdirSync(join(house.root, "session")).every((name) => name.startsWith("sess__"))).toBe(true);
 });
 
 it.each(["", "x".repeat(400), "\ud800"])(
@@ -122,9 +122,9 @@ it("gives a session the life time of its cookie, or its own", async () => {
   const client = house.worker();
   const seconds: Record<string, number> = {};
   for await (const { id, lastUsed, expires } of client.list()) {
-    seconds[id.slice(0, 10)] = (Number(expires) - Number(lastUsed)) / 1000;
+    seconds[id.slice(0, 11)] = (Number(expires) - Number(lastUsed)) / 1000;
   }
-  expect(seconds).toEqual({ "sess.timed": 30, "sess.plain": 100 });
+  expect(seconds).toEqual({ sess__timed: 30, sess__plain: 100 });
   await told((done) => store.touch("plain", { cookie }, done));
   expect(await get(store, "plain")).toMatchObject({ cookie: { originalMaxAge: 30_000, expires: expect.any(Date) } });
 });

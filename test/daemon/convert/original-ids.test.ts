@@ -66,7 +66,7 @@ describe("the id of a database comes back", () => {
 
   it("of sessions of express-session, whose digits tell the sid", () => {
     const sids = new StoreSids("sess");
-    for (const sid of ["-_abcDEF0123456789abcDEF01234567-", "0b4e7a3c-1111-4222-8333-944445555666", "plain"]) {
+    for (const sid of ["-_abcDEF0123456789abcDEF01234567-", "0b4e7a3c-1111-4222-8333-944445555666", "a.b ü", "plain"]) {
       const id = sids.idOf(sid);
       expect(idBack(id)).toBe(id);
     }

@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ENGINES } from "../../../daemon/engines.ts";
 import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
+import type { CommitOptions } from "../../../protocol/wire/operations.ts";
 import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { valuesOf } from "../../support/daemon/raw-worker.ts";
@@ -40,8 +41,8 @@ describeWithRedis("leases of one host", () => {
   let bert: BackendWorker;
   let id: string;
 
-  async function open(url: string): Promise<BackendHouse> {
-    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
+  async function open(url: string, options: { readonly maxSessionBytes?: number } = {}): Promise<BackendHouse> {
+    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url, ...options });
     houses.push(house);
     return house;
   }
@@ -151,31 +152,85 @@ describeWithRedis("leases of one host", () => {
     });
   });
 
-  test("transactions that follow each other before the first is stored are stored by one call", async () => {
-    const way = await FaultyWay.to(redis.port);
-    const house = await open(way.url);
-    const report = (): Report => house.backend.report() as unknown as Report;
-    const workers = Array.from({ length: 5 }, (_, n) => house.worker(`worker${n}`));
-    await workers[0]?.read(id);
-    const before = report().redis.keysWritten;
-    let begun = 0;
-    way.mode = "keeps";
-    const done = workers.map(async (worker) => {
-      const { fence, state } = await worker.lease(id, 60_000, undefined, true);
-      const commit = worker.commit(id, { n: Number(valuesOf(state)?.n) + 1 }, { fence, release: true });
-      begun += 1;
-      await commit;
+  describe("transactions that follow each other before the first is stored", () => {
+    let way: FaultyWay;
+    let house: BackendHouse;
+    let workers: BackendWorker[];
+
+    /** Nothing that Redis says arrives before `hear`. */
+    beforeEach(async () => {
+      way = await FaultyWay.to(redis.port);
+      house = await open(way.url, { maxSessionBytes: 10_000 });
+      workers = Array.from({ length: 5 }, (_, n) => house.worker(`worker${n}`));
+      await workers[0]?.read(id);
+      way.mode = "keeps";
     });
-    // None of them waits for its turn any more.
-    await until(() => begun === workers.length && report().waitingTurns === 0);
-    way.mode = "passes";
-    way.let(way.kept);
-    await Promise.all(done);
-    expect(report().redis.keysWritten - before).toBe(2);
-    expect(await bert.values(id)).toEqual({ n: workers.length });
-    await house.close();
-    houses.pop();
-    await way.close();
+    afterEach(async () => {
+      hear();
+      houses.pop();
+      await house.close();
+      await way.close();
+    });
+
+    function hear(): void {
+      way.mode = "passes";
+      way.let(way.kept);
+    }
+
+    const report = (): Report => house.backend.report() as unknown as Report;
+
+    /** Leases in the order of the workers; each commits as soon as it has its own. Resolves when all have begun that can, to how each ends. */
+    async function follow(some: readonly (readonly [Record<string, unknown>, CommitOptions?])[]): Promise<string[]> {
+      let begun = 0;
+      const ends = some.map(async ([changes, options = {}], n) => {
+        const worker = workers[n] as BackendWorker;
+        const { fence, state } = await worker.lease(id, 60_000, undefined, true);
+        begun += 1;
+        const sum = Number(valuesOf(state)?.n) + 1;
+        return worker.commit(id, { n: sum, ...changes }, { ...options, fence, release: true });
+      });
+      const outcomes = ends.map(outcomeOf);
+      await until(() => begun > 1);
+      hear();
+      return Promise.all(outcomes);
+    }
+
+    test("are stored by one call", async () => {
+      const before = report().redis.keysWritten;
+      let begun = 0;
+      const done = workers.map(async (worker) => {
+        const { fence, state } = await worker.lease(id, 60_000, undefined, true);
+        const commit = worker.commit(id, { n: Number(valuesOf(state)?.n) + 1 }, { fence, release: true });
+        begun += 1;
+        await commit;
+      });
+      // None of them waits for its turn any more.
+      await until(() => begun === workers.length && report().waitingTurns === 0);
+      hear();
+      await Promise.all(done);
+      expect(report().redis.keysWritten - before).toBe(2);
+      expect(await bert.values(id)).toEqual({ n: workers.length });
+    });
+
+    test("are all there in a large session, to which they are appended", async () => {
+      const text = "x".repeat(5_000);
+      hear();
+      await workers[0]?.commit(id, { text });
+      way.mode = "keeps";
+      expect(await follow([[{ a: 1 }], [{ b: 2 }], [{ text: "y" }], [{ text }]])).toEqual(Array(4).fill("done"));
+      expect(await bert.values(id)).toEqual({ n: 4, a: 1, b: 2, text });
+    });
+
+    test("fail alone, where what they store would be too large", async () => {
+      expect(await follow([[{}], [{ text: "x".repeat(20_000) }], [{}]])).toEqual(["done", "ERR_TOO_LARGE", "done"]);
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test("find no session any more behind one that gives it another id", async () => {
+      const successor = newId();
+      expect(await follow([[{}], [{}, { successor }], [{}]])).toEqual(["done", "done", "ERR_SESSION_GONE"]);
+      expect(await bert.values(successor)).toEqual({ n: 2 });
+    });
   });
 
   describe("a commit under a lease whose daemon is killed, while the commit is still on its way", () => {

@@ -1,8 +1,6 @@
 // Databases that are damaged, odd or in use: each gets a clear answer, keeps what it holds, and hides nothing of the others. What Gambas makes of the same
 // says GAMBAS.md 6.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -13,42 +11,14 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findLibrary } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { databaseName, mappedId } from "../../../../protocol/session-id.ts";
 import { codeOf, Lab, newId } from "../../../support/daemon/lab.ts";
 import type { RawWorker } from "../../../support/daemon/raw-worker.ts";
-import { repository } from "../../../support/repository.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
 import { change, contentsOf } from "./databases.ts";
-
-/** Another program that reads inside a transaction, as Gambas does at the beginning of a save. */
-class Reader {
-  readonly #child: ChildProcess;
-
-  constructor(path: string) {
-    const library = join(repository, "dist/daemon/store/gambas-sqlite/library.js");
-    const code = `
-      import { findLibrary } from ${JSON.stringify(library)};
-      const database = findLibrary().open(${JSON.stringify(path)});
-      database.exec('BEGIN; SELECT * FROM "config"');
-      process.send("inside");
-      process.on("message", () => process.exit());`;
-    this.#child = spawn(process.execPath, ["--input-type=module", "-e", code], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-    });
-  }
-
-  async begin(): Promise<void> {
-    await once(this.#child, "message");
-  }
-
-  async end(): Promise<void> {
-    this.#child.send("end");
-    await once(this.#child, "exit");
-  }
-}
+import { Outsider } from "./outsider.ts";
 
 describeSqlite("a database of a session", () => {
   let lab: Lab;
@@ -206,8 +176,8 @@ describeSqlite("a database of a session", () => {
   });
 
   it("is not written while another program is inside a transaction, which our commit would make stale", async () => {
-    const reader = new Reader(path);
-    await reader.begin();
+    const reader = await Outsider.open(path);
+    await reader.run('BEGIN; SELECT * FROM "config"');
     expect(await codeOf(anna.commit(id, { a: 2 }))).toBe("ERR_SESSION_BUSY");
     expect(await anna.values(id)).toEqual({ a: 1, b: "two" });
     const waiting = anna.commit(id, { a: 3 });

@@ -1,6 +1,6 @@
 // Databases for tests of the engine: an engine in a root of its own, fixtures put there, and what is in a file by SQLite itself.
 
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { findLibrary, type Row } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
@@ -54,11 +54,12 @@ export class Databases {
     return join(this.root, "session", databaseName(id));
   }
 
-  /** Puts a database there, with what lies beside it. */
+  /** Puts a database there, with what lies beside it: one of long ago, which no program is still making. */
   put(id: string, path: string): void {
     for (const ending of ["", "-wal", "-shm"]) {
       try {
         copyFileSync(path + ending, this.path(id) + ending);
+        utimesSync(this.path(id) + ending, 0, 0);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       }
@@ -89,6 +90,16 @@ export function contentsOf(path: string): { schema: Row[]; config: Row[]; values
         )
         .all(),
     };
+  } finally {
+    database.close();
+  }
+}
+
+/** The rows of one statement. */
+export function rowsOf(path: string, query: string): Row[] {
+  const database = findLibrary().open(path);
+  try {
+    return database.prepare(query).all();
   } finally {
     database.close();
   }

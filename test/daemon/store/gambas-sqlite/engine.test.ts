@@ -1,12 +1,22 @@
 // The engine of Type "sqlite" by the suite of the seam, and what it does where a package is missing.
 
 import { spawnSync } from "node:child_process";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { findGuard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
-import { findLibrary, Missing, RESULT, resultOf } from "../../../../daemon/store/gambas-sqlite/library.ts";
+import type { Surroundings } from "../../../../daemon/store/gambas-sqlite/connection.ts";
+import { findGuard, type Guard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
+import {
+  type Database,
+  findLibrary,
+  type Library,
+  Missing,
+  RESULT,
+  resultOf,
+  type Statement,
+} from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
-import { Revisions } from "../../../../daemon/store/gambas-sqlite/revisions.ts";
+import { Revisions } from "../../../../daemon/store/gambas-sqlite/schema.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
 import { StoreBusy } from "../../../../daemon/store/store.ts";
 import { newImage } from "../../../../protocol/image/image.ts";
@@ -83,21 +93,101 @@ describeSqlite("of databases", () => {
     store.close();
   });
 
-  it("without the guard writes nothing while a program may be there, and says so", () => {
-    let isAlone = true;
-    const around = {
-      library: findLibrary(),
+  /** An engine with parts of its own. */
+  function assembled(
+    parts: Partial<Surroundings>,
+    lacks: readonly string[] = [],
+  ): { store: GambasSqliteStore; root: string } {
+    const root = makeRoot();
+    const rest = {
       guard: undefined,
-      isAlone: () => isAlone,
+      isAlone: () => true,
       revisions: new Revisions(),
       isDurable: false,
       leavesMode: false,
     };
+    const around = { library: findLibrary(), ...rest, ...parts };
     const dialect = () => "3.18" as const;
-    const options = { root: makeRoot(), openSessions: 10, dialect, log, around };
-    const store = new GambasSqliteStore({ ...options, lacks: ["the guard"] });
+    return { store: new GambasSqliteStore({ root, openSessions: 10, dialect, log, lacks, around }), root };
+  }
+
+  const image = newImage({ nowMs: Date.now(), timeoutSeconds: 60 });
+
+  it("makes no database in the place of one that goes in the moment in which it is opened", () => {
+    const { open: openDatabase } = findLibrary();
+    let goes = false;
+    const library: Library = {
+      ...findLibrary(),
+      open(path) {
+        if (goes) rmSync(path);
+        return openDatabase(path);
+      },
+    };
+    const { store, root } = assembled({ library });
     const id = store.nameOf(newId());
-    const image = newImage({ nowMs: 0, timeoutSeconds: 60 });
+    expect(store.publish(id, store.stage(id, image, undefined))).toBe(true);
+    store.close();
+    goes = true;
+    expect(() => store.load(id, 1_000)).toThrow(StoreBusy);
+    expect(existsSync(join(root, "session", databaseName(id)))).toBe(false);
+    goes = false;
+    expect(store.load(id, 1_000)).toBeUndefined();
+    store.close();
+  });
+
+  it("gives the guard back whatever fails, and goes on with a database that it opens anew", () => {
+    const { open: openDatabase } = findLibrary();
+    let fails = false;
+    const library: Library = { ...findLibrary(), open: (path) => failing(openDatabase(path)) };
+    let isTaken = false;
+    const guard: Guard = {
+      take() {
+        isTaken = true;
+        return true;
+      },
+      takeAgain: () => isTaken,
+      release() {
+        isTaken = false;
+      },
+    };
+    const { store } = assembled({ library, guard });
+    const id = store.nameOf(newId());
+    store.publish(id, store.stage(id, image, undefined));
+    const write = (): boolean => store.publish(id, store.stage(id, image, store.load(id, 1_000)));
+    expect(write()).toBe(true);
+    fails = true;
+    expect(write).toThrow("planted");
+    expect(isTaken).toBe(false);
+    fails = false;
+    expect(write()).toBe(true);
+    expect(isTaken).toBe(false);
+    store.close();
+
+    /** Its disk does not take what is to be committed, and not that it is to be undone either. */
+    function failing(database: Database): Database {
+      return {
+        exec: (sql) => database.exec(sql),
+        close: () => database.close(),
+        prepare(sql) {
+          const statement = database.prepare(sql);
+          if (sql !== "COMMIT" && sql !== "ROLLBACK") return statement;
+          return Object.create(statement, {
+            run: {
+              value: () => {
+                if (fails) throw Object.assign(new Error("planted"), { code: "SQLITE_IOERR", errcode: 10 });
+                return statement.run();
+              },
+            },
+          }) as Statement;
+        },
+      };
+    }
+  });
+
+  it("without the guard writes nothing while a program may be there, and says so", () => {
+    let isAlone = true;
+    const { store } = assembled({ isAlone: () => isAlone }, ["the guard"]);
+    const id = store.nameOf(newId());
     store.publish(id, store.stage(id, image, undefined));
     const write = (): boolean => store.publish(id, store.stage(id, image, store.load(id, 1_000)));
     expect(write()).toBe(true);

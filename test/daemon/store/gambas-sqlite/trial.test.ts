@@ -65,8 +65,8 @@ describeSqlite("a trial of a file system", () => {
   });
 
   it.each<[string, Guard, string]>([
-    ["keeps nobody out", { take: () => true, release: () => undefined }, "both get one"],
-    ["is never had", { take: () => false, release: () => undefined }, "nobody gets one"],
+    ["keeps nobody out", { take: () => true, takeAgain: () => true, release: () => undefined }, "both get one"],
+    ["is never had", { take: () => false, takeAgain: () => false, release: () => undefined }, "nobody gets one"],
   ])("finds that a lock %s", (_name, guard, why) => {
     expect(lacksOf(folder, { library: findLibrary(), guard })).toEqual([
       { feature: "locks", words: expect.stringMatching(new RegExp(`does not keep others out.* \\(${why}\\)$`)) },
