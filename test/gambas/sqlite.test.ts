@@ -225,6 +225,15 @@ describeDatabases("a session of type sqlite", () => {
     expect(await node.ask(id, "get", "n")).toBe(41);
   });
 
+  it("has for its cookie the path that a program sets once more when it is loaded, as MIGRATING.md says", async () => {
+    const [, read] = await gambas(undefined, ["put", [["n", { type: "Integer", value: 1 }]]], ["read", "Id"]);
+    const id = String(read?.value);
+    await gambas(id, ["write", "CookiePath", "/"], ["read", "Id"], ["write", "CookiePath", "/"]);
+    const [, path] = await gambas(id, ["get", "n"], ["read", "CookiePath"]);
+    expect(path?.value).toBe("/");
+    expect(await node.run(id, ["read", "CookiePath"])).toEqual(["/"]);
+  });
+
   it("is ended by Unique of a Gambas program for Node, too", async () => {
     const [, read] = await node.run(null, ["set", "n", 1], ["write", "Prefix", "solo"], ["read", "Id"]);
     expect(String(read)).not.toBe("");

@@ -3,7 +3,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { SocketAddress } from "node:net";
 import { describe, expect, it } from "vitest";
-import { StoreSids } from "../../../client/express/store/sids.ts";
+import { idForSid, StoreSids } from "../../../client/express/store/sids.ts";
 import { addressPrefix } from "../../../client/http/sender.ts";
 import { OriginalIds } from "../../../daemon/convert/original-ids.ts";
 import { mappedId } from "../../../protocol/session-id.ts";
@@ -73,10 +73,15 @@ describe("the id of a database comes back", () => {
   });
 
   it("where its form is said, with letters and digits for a star", () => {
-    const originals = new OriginalIds("user-*,a.b,*:*@x,10-0-0-*,é*");
+    const originals = new OriginalIds("user-*,a.b,*:*@x,10-0-0-*,é*,sid__*,sid__*_2D*");
     for (const prefix of ["user-42", "user-Anna", "a.b", "shop:7@x", "10-0-0-1", "élan", "2001:db8::1", "10.0.1.1"]) {
       const id = newId(prefix);
       expect(idBack(id, originals)).toBe(id);
+    }
+    // Of `genid` in the drop-in: their digits are drawn, and tell nothing.
+    for (const id of ["42", "a-b"].map(idForSid)) {
+      expect(idBack(id, originals)).toBe(id);
+      expect(idBack(id)).toBeUndefined();
     }
   });
 });
