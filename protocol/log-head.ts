@@ -20,6 +20,7 @@ const FORMAT = 3_007_000;
 const LAST_FRAME = 4;
 const COMMITS_AT = 2 * 4;
 const PAGES_AT = 5 * 4;
+const FRAMES_AT = LAST_FRAME * 4;
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A copy of the head in words as they are read. Undefined: it is half written, or SQLite has not made it yet. */
@@ -32,6 +33,11 @@ export function headIn(pair: Int32Array): Int32Array | undefined {
 export function isHeadIn(pair: Int32Array, head: Int32Array): boolean {
   for (let at = 0; at < WORDS; at++) if (pair[at] !== head[at] || pair[at + WORDS] !== head[at]) return false;
   return true;
+}
+
+/** Frames of the log, by the bytes of a head. */
+export function framesIn(head: Buffer): number {
+  return wordAt(head, FRAMES_AT);
 }
 
 /** Pages of the database, by the bytes of a head. */
