@@ -19,6 +19,7 @@ import type { Log } from "../../report/report.ts";
 import {
   type Attempt,
   type Loaded,
+  type OpenSessions,
   type Present,
   type Recovery,
   type Revision,
@@ -71,7 +72,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly tellsRevisions = true;
   /** Whoever holds the lock of a database keeps all others from writing: we do for the length of a transaction, and never for that of a lease. */
   readonly locks = undefined;
-  readonly open = undefined;
+  /** As many in one turn, or the first would be closed again by the last. None is closed because it was only read: an open one tells whether it is current. */
+  readonly open: OpenSessions;
   /** Each program writes the keys it has changed, and no others: nothing of ours is ever undone by what one had loaded before. */
   readonly programs = undefined;
   readonly flushes = undefined;
@@ -91,7 +93,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     this.#around = around;
     this.#dialect = dialect;
     this.#log = log;
-    this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
+    this.open = { max: Math.max(1, openSessions), cool: () => undefined };
+    this.#connections = new Connections({ around, sessions: this.#sessions, max: this.open.max, log });
     this.fileSystem = { report: { guard: around.guard !== undefined }, lacks };
   }
 

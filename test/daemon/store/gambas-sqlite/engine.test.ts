@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
 import type { Surroundings } from "../../../../daemon/store/gambas-sqlite/connection.ts";
 import { findGuard, type Guard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
 import {
@@ -21,7 +21,7 @@ import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.
 import { StoreBusy } from "../../../../daemon/store/store.ts";
 import { newImage, readDaysOf } from "../../../../protocol/image/image.ts";
 import { databaseName } from "../../../../protocol/session-id.ts";
-import { newId } from "../../../support/daemon/lab.ts";
+import { Lab, newId } from "../../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../../support/processes.ts";
 import { repository } from "../../../support/repository.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
@@ -246,6 +246,19 @@ describeSqlite("of databases", () => {
     expect(write()).toBe(true);
     expect(store.fileSystem).toEqual({ report: { guard: false }, lacks: ["the guard"] });
     store.close();
+  });
+
+  it("opens no more of them for one turn than may be open: each is written at the second try at the latest", async () => {
+    const lab = await Lab.open({ type: "sqlite", openSessions: 2 });
+    const anna = await lab.worker("anna");
+    const ids = Array.from({ length: 20 }, () => newId());
+    for (const id of ids) await anna.create(id, { n: 0 });
+    const publish = vi.spyOn(GambasSqliteStore.prototype, "publish");
+    await Promise.all(ids.map((id) => anna.commit(id, { n: 1 })));
+    const tries = publish.mock.results.length;
+    publish.mockRestore();
+    expect(tries).toBeLessThanOrEqual(2 * ids.length);
+    await lab.close();
   });
 });
 
