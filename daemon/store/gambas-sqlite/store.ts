@@ -122,8 +122,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return undefined;
     try {
-      const look = () => this.#connections.glance(id, stat.ino, (connection) => connection.days());
-      const days = this.#connections.withDescriptors(look);
+      const days = this.#daysOf(id, stat);
       if (days === undefined) return undefined;
       const header = Buffer.alloc(HEADER_BYTES);
       writeDays(header, days);
@@ -133,6 +132,11 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
       if (isCode(error, "ERR_UNREADABLE")) return undefined;
       throw error;
     }
+  }
+
+  #daysOf(id: string, { ino }: Stats): Days | undefined {
+    const look = () => this.#connections.glance(id, ino, (connection) => connection.days());
+    return this.#connections.withDescriptors(look);
   }
 
   /** Of the database and its log. */
@@ -172,13 +176,23 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   publish(id: string, staged: StagedChanges): boolean {
     const { existing, changes, revision } = staged;
     const stat = this.#lookAt(id);
-    if (existing === undefined)
-      return stat === undefined && this.#connections.withDescriptors(() => this.#make(id, staged));
+    if (existing === undefined) {
+      if (stat === undefined) return this.#connections.withDescriptors(() => this.#make(id, staged));
+      this.#checkIsSaved(id, stat);
+      return false;
+    }
     const write = () => this.#connections.find(id, stat?.ino)?.write(existing.revision, changes, revision.mtimeMs);
     const written = this.#connections.withDescriptors(write);
     if (written === undefined) return false;
     staged.revision = written;
     return true;
+  }
+
+  /** @throws StoreBusy where looks find none because its program has not saved it yet: they would find none in the next turn, either, and so on. */
+  #checkIsSaved(id: string, stat: Stats): void {
+    const days = this.#daysOf(id, stat);
+    if (days === undefined || !isBeingMade(days, stat)) return;
+    throw new StoreBusy(`${this.#connections.named(id).path} was made by another program, which has not saved it yet`);
   }
 
   #make(id: string, staged: StagedChanges): true {
