@@ -18,7 +18,9 @@ const WORDS = HEAD_BYTES / 4;
 export const HEAD_PAIR_WORDS: number = 2 * WORDS;
 const FORMAT = 3_007_000;
 const LAST_FRAME = 4;
+const COMMITS_AT = 2 * 4;
 const PAGES_AT = 5 * 4;
+const FRAMES_AT = LAST_FRAME * 4;
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A copy of the head in words as they are read. Undefined: it is half written, or SQLite has not made it yet. */
@@ -33,9 +35,23 @@ export function isHeadIn(pair: Int32Array, head: Int32Array): boolean {
   return true;
 }
 
+/** Frames of the log, by the bytes of a head. */
+export function framesIn(head: Buffer): number {
+  return wordAt(head, FRAMES_AT);
+}
+
 /** Pages of the database, by the bytes of a head. */
 export function pagesIn(head: Buffer): number {
-  return isLittleEndian ? head.readUInt32LE(PAGES_AT) : head.readUInt32BE(PAGES_AT);
+  return wordAt(head, PAGES_AT);
+}
+
+/** Whether the one commit that was made since `before` has made this head, by the bytes of both. */
+export function isNextHead(head: Buffer, before: Buffer): boolean {
+  return wordAt(head, COMMITS_AT) === (wordAt(before, COMMITS_AT) + 1) >>> 0;
+}
+
+function wordAt(head: Buffer, at: number): number {
+  return isLittleEndian ? head.readUInt32LE(at) : head.readUInt32BE(at);
 }
 
 /** A head as its bytes travel; undefined for bytes that are none. */

@@ -2,7 +2,7 @@
 //
 // Each commit of anybody changes the head of the log before it is acknowledged (`protocol/log-head.ts`), so a look that begins afterwards sees it. A copy is kept
 // with a state that it belongs to, and is current as long as a look finds that very state. Which one that is:
-// * Of its own commit the daemon tells the head, as it read it before anybody else could commit.
+// * Of its own commit the daemon tells the head, where nobody has followed with another one before it was read.
 // * Before it asks for anything else the worker looks. What is answered is at least as new as that look; where a later one finds the same state, nobody
 //   has committed since the first, so the answer is of that state. (To look when the answer has come would prove nothing.)
 //

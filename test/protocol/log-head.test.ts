@@ -1,7 +1,15 @@
 // The head of a log: what is half written is none, and a log without a frame names no state.
 
 import { describe, expect, it } from "vitest";
-import { HEAD_BYTES, HEAD_PAIR_WORDS, headIn, headOf, isHeadIn, namesState } from "../../protocol/log-head.ts";
+import {
+  HEAD_BYTES,
+  HEAD_PAIR_WORDS,
+  headIn,
+  headOf,
+  isHeadIn,
+  isNextHead,
+  namesState,
+} from "../../protocol/log-head.ts";
 
 const WORDS = HEAD_PAIR_WORDS / 2;
 const FORMAT = 3_007_000;
@@ -39,6 +47,18 @@ describe("The head of a log", () => {
       return head !== undefined && namesState(head);
     };
     expect([names(0), names(1), names(-1)]).toEqual([false, true, true]);
+  });
+
+  it("is the next one after one commit, and not after two, and when the count begins anew", () => {
+    const bytesAt = (count: number): Buffer => Buffer.from(pairOf({ 2: count }).buffer, 0, HEAD_BYTES);
+    const isNext = (count: number, before: number): boolean => isNextHead(bytesAt(count), bytesAt(before));
+    expect([isNext(1, 0), isNext(0, 0), isNext(2, 0), isNext(0, -1), isNext(-1, -2)]).toEqual([
+      true,
+      false,
+      false,
+      true,
+      true,
+    ]);
   });
 
   it("travels as its bytes, wherever those lie", () => {

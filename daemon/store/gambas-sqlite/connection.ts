@@ -8,7 +8,7 @@
 
 import { lstatSync, rmSync } from "node:fs";
 import { imageOfRows } from "../../../protocol/image/image.ts";
-import { pagesIn } from "../../../protocol/log-head.ts";
+import { isNextHead, pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
 import type { Changes } from "./changes.ts";
 import type { Guard } from "./guard.ts";
@@ -151,6 +151,7 @@ export class Connection {
   #make(changes: Changes, mtimeMs: number): void {
     this.#enter("beginToWrite");
     this.#log.begin();
+    this.#head = this.#log.head;
     this.#database.exec(MAKE_TABLES);
     this.#apply(changes);
     this.#commit(mtimeMs);
@@ -203,17 +204,21 @@ export class Connection {
     return { ino: this.ino, size: this.#statements.number("pages") * this.#pageBytes, mtimeMs };
   }
 
-  /** Of a commit of ours. As long as we have the guard nobody can follow with another one: the head is that of this commit. */
+  /**
+   * Of a commit of ours. SQLite has given its slot back with that, and so a part of the guard: another program may have followed with a commit of its own, and
+   * that has made the head. The next look finds out what it holds then.
+   */
   #revisionMade(mtimeMs: number): Revision {
-    const { head } = this.#log;
+    const [before, now] = [this.#head, this.#log.head];
     // What triggers have made of it the next look tells, of everybody.
-    if (this.#hasTriggers || head === undefined) {
+    if (this.#hasTriggers || now === undefined) {
       this.#revision = this.#hasTriggers ? undefined : this.#revisionAt(mtimeMs);
       return this.#revision ?? this.#revisionAt(mtimeMs);
     }
+    const head = before !== undefined && isNextHead(now, before) ? now : undefined;
     this.#head = head;
     this.#pageBytes ||= this.#statements.number("pageBytes");
-    this.#revision = { ino: this.ino, size: pagesIn(head) * this.#pageBytes, mtimeMs, head };
+    this.#revision = { ino: this.ino, size: pagesIn(now) * this.#pageBytes, mtimeMs, head };
     return this.#revision;
   }
 

@@ -19,6 +19,7 @@ import type { Log } from "../../report/report.ts";
 import {
   type Attempt,
   type Loaded,
+  type OpenSessions,
   type Present,
   type Recovery,
   type Revision,
@@ -71,7 +72,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly tellsRevisions = true;
   /** Whoever holds the lock of a database keeps all others from writing: we do for the length of a transaction, and never for that of a lease. */
   readonly locks = undefined;
-  readonly open = undefined;
+  /** As many in one turn, or the first would be closed again by the last. None is closed because it was only read: an open one tells whether it is current. */
+  readonly open: OpenSessions;
   /** Each program writes the keys it has changed, and no others: nothing of ours is ever undone by what one had loaded before. */
   readonly programs = undefined;
   readonly flushes = undefined;
@@ -91,7 +93,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     this.#around = around;
     this.#dialect = dialect;
     this.#log = log;
-    this.#connections = new Connections({ around, sessions: this.#sessions, max: Math.max(1, openSessions), log });
+    this.open = { max: Math.max(1, openSessions), cool: () => undefined };
+    this.#connections = new Connections({ around, sessions: this.#sessions, max: this.open.max, log });
     this.fileSystem = { report: { guard: around.guard !== undefined }, lacks };
   }
 
@@ -119,8 +122,7 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return undefined;
     try {
-      const look = () => this.#connections.glance(id, stat.ino, (connection) => connection.days());
-      const days = this.#connections.withDescriptors(look);
+      const days = this.#daysOf(id, stat);
       if (days === undefined) return undefined;
       const header = Buffer.alloc(HEADER_BYTES);
       writeDays(header, days);
@@ -130,6 +132,11 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
       if (isCode(error, "ERR_UNREADABLE")) return undefined;
       throw error;
     }
+  }
+
+  #daysOf(id: string, { ino }: Stats): Days | undefined {
+    const look = () => this.#connections.glance(id, ino, (connection) => connection.days());
+    return this.#connections.withDescriptors(look);
   }
 
   /** Of the database and its log. */
@@ -169,13 +176,23 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   publish(id: string, staged: StagedChanges): boolean {
     const { existing, changes, revision } = staged;
     const stat = this.#lookAt(id);
-    if (existing === undefined)
-      return stat === undefined && this.#connections.withDescriptors(() => this.#make(id, staged));
+    if (existing === undefined) {
+      if (stat === undefined) return this.#connections.withDescriptors(() => this.#make(id, staged));
+      this.#checkIsSaved(id, stat);
+      return false;
+    }
     const write = () => this.#connections.find(id, stat?.ino)?.write(existing.revision, changes, revision.mtimeMs);
     const written = this.#connections.withDescriptors(write);
     if (written === undefined) return false;
     staged.revision = written;
     return true;
+  }
+
+  /** @throws StoreBusy where looks find none because its program has not saved it yet: they would find none in the next turn, either, and so on. */
+  #checkIsSaved(id: string, stat: Stats): void {
+    const days = this.#daysOf(id, stat);
+    if (days === undefined || !isBeingMade(days, stat)) return;
+    throw new StoreBusy(`${this.#connections.named(id).path} was made by another program, which has not saved it yet`);
   }
 
   #make(id: string, staged: StagedChanges): true {

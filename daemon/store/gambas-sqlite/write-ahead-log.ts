@@ -2,7 +2,7 @@
 // database, and tells when somebody has taken its files away. Knows no session.
 
 import { closeSync, lstatSync, openSync, readSync } from "node:fs";
-import { HEAD_BYTES } from "../../../protocol/log-head.ts";
+import { framesIn, HEAD_BYTES } from "../../../protocol/log-head.ts";
 import { isMissing } from "../../files/files.ts";
 import { StoreBusy } from "../store.ts";
 import type { Guard } from "./guard.ts";
@@ -10,6 +10,8 @@ import type { Statements } from "./schema.ts";
 
 /** Commits after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it, which is when they would. */
 const COMMITS = 16;
+/** Or so many frames, as Gambas' own connections do: each commit to a large value takes as many as the value has pages. */
+const FRAMES = 1_000;
 /** So often it is looked whether its files still have their names. */
 const LOOK_MS = 100;
 const ENDINGS = ["-wal", "-shm"] as const;
@@ -32,6 +34,8 @@ export class WriteAheadLog {
   #lookedMs = 0;
   #hasLostFiles = false;
   #commits = 0;
+  /** Frames that it had when it was to be brought in last. */
+  #framesTried = 0;
 
   constructor(parts: LogParts) {
     this.#parts = parts;
@@ -119,7 +123,11 @@ export class WriteAheadLog {
 
   /** Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit. */
   bringInIfDue(): void {
-    if (this.#commits >= COMMITS) this.#bringIn();
+    const { head } = this;
+    const frames = head === undefined ? 0 : framesIn(head);
+    if (this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
+    this.#framesTried = frames;
+    this.#bringIn();
   }
 
   /**
@@ -133,7 +141,7 @@ export class WriteAheadLog {
       const { busy, log, checkpointed } = statements.of("bringIn").get() ?? {};
       if (busy !== 0 || log !== checkpointed || !this.takeGuard()) return;
       try {
-        statements.of("beginAnew").get();
+        if (statements.of("beginAnew").get()?.busy === 0) this.#framesTried = 0;
       } finally {
         this.releaseGuard();
       }

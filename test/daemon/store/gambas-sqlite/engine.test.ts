@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
 import type { Surroundings } from "../../../../daemon/store/gambas-sqlite/connection.ts";
 import { findGuard, type Guard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
 import {
@@ -19,9 +19,9 @@ import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening
 import { Revisions } from "../../../../daemon/store/gambas-sqlite/schema.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
 import { StoreBusy } from "../../../../daemon/store/store.ts";
-import { newImage } from "../../../../protocol/image/image.ts";
+import { newImage, readDaysOf } from "../../../../protocol/image/image.ts";
 import { databaseName } from "../../../../protocol/session-id.ts";
-import { newId } from "../../../support/daemon/lab.ts";
+import { Lab, newId } from "../../../support/daemon/lab.ts";
 import { freshRoot, removeRoot } from "../../../support/processes.ts";
 import { repository } from "../../../support/repository.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
@@ -83,14 +83,62 @@ describeSqlite("of databases", () => {
       heads.add(log48().toString("hex"));
     }
     expect(heads.size).toBe(40);
-    const path = join(store.directory, databaseName(id));
+    saveOutside(join(store.directory, databaseName(id)));
+    expect(store.stat(id)?.head).toBeUndefined();
+    store.close();
+  });
+
+  /** Another program, which begins and ends meanwhile, gives the session a life time of 2 days. */
+  function saveOutside(path: string): void {
     const library = join(repository, "dist/daemon/store/gambas-sqlite/library.js");
     const script = `
       const { findLibrary } = await import(process.argv[1]);
       findLibrary().open(process.argv[2]).exec('UPDATE "config" SET "fTimeout" = 2');`;
-    expect(spawnSync(process.execPath, ["--input-type=module", "--eval", script, library, path]).status).toBe(0);
-    expect(store.stat(id)?.head).toBeUndefined();
+    const args = ["--input-type=module", "--eval", script, library, path];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect(status, stderr).toBe(0);
+  }
+
+  it("tells no head that another program has made, however soon behind a commit of ours, and sees that it has changed something", () => {
+    const found = findGuard();
+    const { open: openDatabase } = findLibrary();
+    let follow: (() => void) | undefined;
+    const library: Library = { ...findLibrary(), open: (path) => followed(openDatabase(path)) };
+    const { store } = assembled({ library, guard: found instanceof Missing ? undefined : found });
+    const id = store.nameOf(newId());
+    store.publish(id, store.stage(id, image, undefined));
+    follow = () => saveOutside(join(store.directory, databaseName(id)));
+    const staged = store.stage(id, image, store.load(id, 1_000));
+    expect(store.publish(id, staged)).toBe(true);
+    follow = undefined;
+    expect(staged.revision.head).toBeUndefined();
+    expect(store.stat(id)?.mtimeMs).not.toBe(staged.revision.mtimeMs);
+    const present = store.load(id, 1_000);
+    expect(present && readDaysOf(present.image).timeout).toBe(2);
+    expect(store.publish(id, store.stage(id, image, present))).toBe(true);
+    expect(store.stat(id)?.head).toBeDefined();
     store.close();
+
+    /** As if the system let this process wait behind its commit, before anything else is done. */
+    function followed(database: Database): Database {
+      return {
+        exec: (sql) => database.exec(sql),
+        close: () => database.close(),
+        prepare(sql) {
+          const statement = database.prepare(sql);
+          if (sql !== "COMMIT") return statement;
+          return {
+            get: (...values) => statement.get(...values),
+            all: (...values) => statement.all(...values),
+            run(...values) {
+              const done = statement.run(...values);
+              follow?.();
+              return done;
+            },
+          };
+        },
+      };
+    }
   });
 
   /** An engine with parts of its own. */
@@ -198,6 +246,19 @@ describeSqlite("of databases", () => {
     expect(write()).toBe(true);
     expect(store.fileSystem).toEqual({ report: { guard: false }, lacks: ["the guard"] });
     store.close();
+  });
+
+  it("opens no more of them for one turn than may be open: each is written at the second try at the latest", async () => {
+    const lab = await Lab.open({ type: "sqlite", openSessions: 2 });
+    const anna = await lab.worker("anna");
+    const ids = Array.from({ length: 20 }, () => newId());
+    for (const id of ids) await anna.create(id, { n: 0 });
+    const publish = vi.spyOn(GambasSqliteStore.prototype, "publish");
+    await Promise.all(ids.map((id) => anna.commit(id, { n: 1 })));
+    const tries = publish.mock.results.length;
+    publish.mockRestore();
+    expect(tries).toBeLessThanOrEqual(2 * ids.length);
+    await lab.close();
   });
 });
 

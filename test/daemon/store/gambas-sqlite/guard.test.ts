@@ -106,6 +106,11 @@ describeSqlite("a commit of ours", () => {
       most = Math.max(most, statSync(log).size);
     }
     expect(most).toBeLessThan(500_000);
+    for (let n = 1; n <= 12; n++) {
+      expect(write({ long: String(n).repeat(1_000_000) })).toBe(true);
+      most = Math.max(most, statSync(log).size);
+    }
+    expect(most).toBeLessThan(7_000_000);
     databases.store.close();
     expect(existsSync(log)).toBe(false);
     expect(contentsOf(databases.path(id)).values).toHaveLength(3);

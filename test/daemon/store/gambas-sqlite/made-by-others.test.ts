@@ -365,6 +365,16 @@ describeSqlite("a database that another program", () => {
       expect(await anna.values(id)).toEqual({ a: 1 });
     });
 
+    it("is in the way of one that is to be made with its id, for lockWaitMs at most, and then the session of that id", async () => {
+      const error = await errorOf(anna.create(id, { b: 2 }));
+      expect(error).toMatchObject({ code: "ERR_SESSION_BUSY" });
+      expect(error.message).toContain(path);
+      expect(rowsOf(path, 'SELECT "fStartup" AS startup FROM "config"')).toEqual([{ startup: 0 }]);
+      change(path, 'UPDATE "config" SET "fStartup" = 1e7');
+      expect(await errorOf(anna.create(id, { b: 2 }))).toMatchObject({ code: "ERR_ID_TAKEN" });
+      expect(await anna.values(id)).toEqual({ a: 1 });
+    });
+
     it("ends when it was left so for as long as it would have lived", async () => {
       const longAgo = Date.now() / 1000 - DAY_S - 1;
       utimesSync(path, longAgo, longAgo);
