@@ -21,7 +21,7 @@ import {
 import { nameOf } from "../value/value.ts";
 import { asContents } from "./copy.ts";
 import type { Leasing } from "./leasing.ts";
-import { type Limits, type Plan, planTurn, type Storing, storingOf } from "./plan.ts";
+import { keepImage, type Limits, type Plan, planTurn, type Storing, storingOf } from "./plan.ts";
 
 /** Commits that are staged at once: more than workers of a host that wait for one session, as a rule. */
 const MAX_STAGED = 64;
@@ -135,7 +135,8 @@ export class Chain {
 
   #added(plan: Plan, { stored }: Sending, nowMs: number): Staged {
     const before = this.#staged?.plan;
-    const images = [...(before?.images ?? []), ...plan.images];
+    const images = [...(before?.images ?? [])];
+    for (const image of plan.images) keepImage(images, image);
     const all = { ...plan, images, turns: [...(before?.turns ?? []), ...plan.turns] };
     const storing = storingOf(all, { id: this.#parts.id, stored, lease: undefined, nowMs });
     const seeingCount = this.#staged?.seeingCount ?? plan.turns.length;
