@@ -127,11 +127,8 @@ function oldSessionIn(json: Buffer, keepsCookie: boolean): OldSession | undefine
     throw unreadable();
   }
   if (!isRecord(session) || !("cookie" in session) || !isRecord(session.cookie)) throw unreadable();
-  const { originalMaxAge, expires } = session.cookie as {
-    readonly originalMaxAge?: unknown;
-    readonly expires?: unknown;
-  };
-  if (typeof expires === "string" && Date.parse(expires) <= Date.now()) return undefined;
+  // Its `expires` is of the last change: a use moves the end of its key alone.
+  const { originalMaxAge } = session.cookie as { readonly originalMaxAge?: unknown };
   const values = new Map(Object.entries(session).filter(([key, value]) => key !== "cookie" && value !== null));
   if (values.size === 0) return undefined;
   const seconds = typeof originalMaxAge === "number" ? Math.max(1, Math.ceil(originalMaxAge / 1000)) : undefined;

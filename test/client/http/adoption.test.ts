@@ -335,9 +335,15 @@ describeWithRedis("sessions of connect-redis", () => {
     expect(told[0]?.message).toMatch(/holds something that is no string/);
   });
 
+  test("that were used for longer than their cookie was to live, and not changed, live as Redis says", async () => {
+    const used = JSON.stringify({ cookie: { originalMaxAge: 60_000, expires: "2020-01-01T00:00:00.000Z" }, user: 1 });
+    redis.cli("SET", "sess:used", used, "EX", "30");
+    const reply = await (await after()).ask("/", { cookie: `connect.sid=${sign("used", SECRET)}` });
+    expect(read(reply)).toMatchObject({ timeout: 60, values: { user: 1 } });
+  });
+
   test("that have expired, or hold nothing, are none", async () => {
-    const past = JSON.stringify({ cookie: { originalMaxAge: 1, expires: "2020-01-01T00:00:00.000Z" }, user: 1 });
-    redis.cli("SET", "sess:past", past);
+    redis.cli("SET", "sess:past", JSON.stringify({ cookie: { originalMaxAge: 1 }, user: 1 }), "PXAT", "1");
     redis.cli("SET", "sess:empty", JSON.stringify({ cookie: { originalMaxAge: null, expires: null } }));
     const now = await after();
     for (const sid of ["past", "empty", "gone"])
