@@ -224,7 +224,7 @@ export interface DaemonStatus {
   readonly waitingCalls: number;
   readonly waitingBytes: number;
   readonly waitingTurns: number;
-  /** These four only where sessions are in files. */
+  /** These four only of type "file"; of type "sqlite" `fileSystem` alone. */
   readonly hasRecordLocks?: boolean;
   readonly fileSystem?: Readonly<Record<string, boolean>>;
   readonly gambas?: string;

@@ -19,8 +19,8 @@ export interface ConnectOptions {
   /** Path of the daemon's socket; `GAMBAS_SESSION_SOCKET` or `<root>/sessiond.sock`, of other types than "file" `sessiond-<type>.sock`. At most 107 bytes. */
   readonly socket?: string;
   /**
-   * Where sessions are kept, in letters of any case: "file", as Gambas programs have them, or "redis", for many hosts. `Session.Type`,
-   * `GAMBAS_SESSION_TYPE`, or "file". "memory" is for tests: those end with their daemon.
+   * Where sessions are kept, in letters of any case: "file" or "sqlite", as Gambas programs of that type have them, or "redis", for many hosts.
+   * `Session.Type`, `GAMBAS_SESSION_TYPE`, or "file". "memory" is for tests: those end with their daemon.
    */
   readonly type?: TypeName | Uppercase<TypeName> | Capitalize<TypeName>;
   /**
@@ -45,7 +45,7 @@ export interface ConnectOptions {
   readonly waitMs?: number;
   /** Contents this worker keeps, in bytes. Default 32 MiB; 0: none. */
   readonly cacheBytes?: number;
-  /** Durability a spawned daemon is started with: "file" (default); "fsync" with type "file", "replica" with type "redis". */
+  /** Durability a spawned daemon is started with: "file" (default); "fsync" with types "file" and "sqlite", "replica" with type "redis". */
   readonly durability?: "file" | "fsync" | "replica";
   /** Settings of a daemon that is started; one that runs already keeps its own. */
   readonly daemon?: DaemonSettings;
@@ -100,7 +100,7 @@ export interface AdoptOptions {
   readonly cookieName?: string;
   /** Remove each old session once it was taken over. Default false: it stays until it expires, as the way back. */
   readonly remove?: boolean;
-  /** Keep what express-session knew of each cookie, as the key `cookie`: the drop-in shows it in `req.session.cookie`. Default false; in the drop-in true. */
+  /** Keep what express-session knew of each cookie, as the key `cookie`: the drop-in shows it in `req.session.cookie`. Default false; the drop-in always does. */
   readonly keepCookie?: boolean;
 }
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe } from "vitest";
 import { requireGambas } from "../gambas/interop-name.ts";
+import { until } from "../processes.ts";
 
 function isInstalled(): boolean {
   try {
@@ -162,10 +163,23 @@ export class RedisProcess {
     return execFileSync("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8", stdio: "pipe" }).trim();
   }
 
-  /** The same, while this process goes on: a link of its own would come to nothing between looks that it waits for. */
-  async answer(...args: readonly string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)("redis-cli", ["-e", "-s", this.socket, ...args], { encoding: "utf8" });
-    return stdout.trim();
+  /**
+   * The same, while this process goes on: a link of its own would come to nothing between looks that it waits for. Asks again where the connection breaks:
+   * a server that is given another role breaks all of them.
+   */
+  answer(...args: readonly string[]): Promise<string> {
+    const ask = async (): Promise<string | undefined> => {
+      try {
+        const { stdout } = await promisify(execFile)("redis-cli", ["-e", "-s", this.socket, ...args], {
+          encoding: "utf8",
+        });
+        return stdout.trim();
+      } catch (error) {
+        if (/Connection|LOADING/.test(String(error))) return undefined;
+        throw error;
+      }
+    };
+    return until(ask);
   }
 
   /** Whether a script keeps it from anything else. */
