@@ -73,10 +73,13 @@ export class LeaseShare<H extends Inside> {
           return [...this.#ran.map((earlier) => earlier.job), ...this.#waiting];
         case "overtaken":
           return [...this.#ran.map((earlier) => earlier.job), outcome.job, ...this.#waiting];
-        case "ended":
-          for (const earlier of this.#ran) settleBeforeEnd(earlier);
+        case "ended": {
+          // Where the lease was not given back the session is still there, and nothing in it of what ran before.
+          const isGone = this.#grant.isOver;
+          if (isGone) for (const earlier of this.#ran) settleBeforeEnd(earlier);
           await settleAfterEnd(outcome.last);
-          return this.#waiting;
+          return [...(isGone ? [] : this.#ran.map((earlier) => earlier.job)), ...this.#waiting];
+        }
         case "ran":
           this.#note(outcome);
       }

@@ -47,8 +47,8 @@ export class Answers<S extends Enterable> {
   }
 
   /**
-   * A commit whose lease is not in force. Where that ended here nothing is carried out under it any more. But it may have ended with its connection, or
-   * with the daemon that gave it, and then nobody knows where the commit is:
+   * A commit whose lease is not in force. Where that ended here nothing is carried out under it any more. But it may have ended with its connection, with
+   * the daemon that gave it, or because this commit was on its way and others went on, and then nobody knows where the commit is:
    *
    *   1. a daemon sends it to Redis, and is killed   2. the worker sends it to the next daemon, which looks: it is not there   3. it arrives
    *
@@ -83,6 +83,13 @@ export class Answers<S extends Enterable> {
       }
     }
     house.schedule(this.#session);
+  }
+
+  /** Of those that wait for the copy, if it is current by now. Also in the middle of a chain, which may have no end for long. */
+  verifyReads(turns: Turns): void {
+    const { copy, house } = this.#parts;
+    if (!copy.isCurrent) return;
+    for (const turn of turns.takeReads()) house.verify(this.#session, readCheck(this.#session, turn));
   }
 
   noteCommit({ arrivedMs }: CommitTurn): void {

@@ -21,14 +21,18 @@ import {
 import { nameOf } from "../value/value.ts";
 import { asContents } from "./copy.ts";
 import type { Leasing } from "./leasing.ts";
-import { type Limits, type Plan, planTurn, type Storing, storingOf } from "./plan.ts";
+import { keepImage, type Limits, type Plan, planTurn, type Storing, storingOf } from "./plan.ts";
 
 /** Commits that are staged at once: more than workers of a host that wait for one session, as a rule. */
 const MAX_STAGED = 64;
+/** The name of no version. */
+const NEVER = -1;
 
 /** What one call stores, and for whom. */
 export interface Sending extends Storing {
   readonly turns: readonly (CommitTurn | TouchTurn)[];
+  /** So many of them saw the version that it is for; those behind them saw what these make of it. Undefined: all. */
+  readonly seeingCount?: number;
   /** Our lease, which goes on lying in the value. */
   readonly lease: Buffer | undefined;
   /** Its commits are of several leases, all of which are over but perhaps the last. */
@@ -100,14 +104,17 @@ export class Chain {
   takeBack(turns: readonly Turn[], overtake: () => void): readonly Turn[] {
     const isChained = this.#isPassed || this.#underWay?.isChained === true || this.#staged !== undefined;
     const staged = this.takeStaged();
+    const { seeingCount = turns.length } = this.#underWay ?? {};
     this.#underWay = undefined;
     this.#isPassed = false;
     if (!isChained) return turns;
     const { id, turns: waiting } = this.#parts;
     if (waiting.lease !== undefined) overtake();
     for (const turn of staged?.turns ?? []) turn.fail(overtaken(id));
-    // Their leases are over, and not by their fault.
-    return turns.map((turn) => (turn.type === "commit" ? withoutLease(turn, this.#seen) : turn));
+    // Their leases are over, and not by their fault. What those behind the first have seen was never there, unless their marks are.
+    return turns.map((turn, n) => {
+      return turn.type === "commit" ? withoutLease(turn, n < seeingCount ? this.#seen : NEVER) : turn;
+    });
   }
 
   /** Decides nothing that depends on what is not stored: a commit that would be refused, or has been done, waits for its turn. */
@@ -128,10 +135,12 @@ export class Chain {
 
   #added(plan: Plan, { stored }: Sending, nowMs: number): Staged {
     const before = this.#staged?.plan;
-    const images = [...(before?.images ?? []), ...plan.images];
+    const images = [...(before?.images ?? [])];
+    for (const image of plan.images) keepImage(images, image);
     const all = { ...plan, images, turns: [...(before?.turns ?? []), ...plan.turns] };
     const storing = storingOf(all, { id: this.#parts.id, stored, lease: undefined, nowMs });
-    return { ...storing, plan: all, turns: all.turns, lease: undefined, isChained: true };
+    const seeingCount = this.#staged?.seeingCount ?? plan.turns.length;
+    return { ...storing, plan: all, turns: all.turns, seeingCount, lease: undefined, isChained: true };
   }
 
   #endsLease({ turns }: Sending): boolean {
@@ -146,7 +155,7 @@ export class Chain {
     const { stored } = sending;
     if (stored.kind !== "session" || !leasing.mayPass || !this.#endsLease(sending)) return false;
     if (first?.type !== "lease" || first.isOptimistic !== true) return false;
-    leasing.close();
+    leasing.passOn();
     turns.drop(1);
     leasing.grant(first, asContents(stored.image, stored.version), stored.version, true);
     return true;

@@ -30,7 +30,7 @@ export class Leasing {
   #version: Buffer | undefined;
   /** The version that a commit under the lease makes, as long as it is not known whether it has. */
   #sent: Buffer | undefined;
-  /** Fences of the last leases that ended otherwise than with their connection. */
+  /** Fences of the last leases that ended otherwise than with their connection, or with a commit that was still on its way. */
   readonly #over: number[] = [];
   /** Fences of the last leases that ended because another host had changed the session: their holders run again. */
   readonly #overtaken: number[] = [];
@@ -84,9 +84,18 @@ export class Leasing {
 
   /** Ends the lease in force: what was to be done under it is refused. */
   close(): void {
-    const { id, turns, leases, isForgotten } = this.#parts;
+    const { turns, isForgotten } = this.#parts;
     const { lease } = turns;
     if (lease !== undefined && !isForgotten(lease.owner)) remember(this.#over, lease.fence);
+    this.passOn();
+  }
+
+  /**
+   * Ends the lease in force, while nobody knows yet what becomes of the commit that ends it. Should that come again over another connection, it is no commit
+   * of a lease that is over: it may be on its way still (`answers.ts`, late).
+   */
+  passOn(): void {
+    const { id, turns, leases } = this.#parts;
     this.#version = undefined;
     this.#sent = undefined;
     leases.close(turns, id);

@@ -19,6 +19,9 @@ import {
   withMark,
 } from "../value/value.ts";
 
+/** Images of one turn that are kept for the patches of an append: each has all bytes of the session. */
+const MAX_IMAGES = 8;
+
 /** What is stored of a session when its turn begins. */
 export interface Standing {
   readonly id: string;
@@ -51,7 +54,7 @@ interface Refusal {
 export interface Plan {
   /** To be stored where it is another one than before. */
   image: Buffer | undefined;
-  /** What each commit made of the image, one after the other. */
+  /** What commits made of the image, one after the other (`keepImage`). */
   readonly images: Buffer[];
   marks: Buffer;
   /** How many of those that are due have their turn. */
@@ -140,6 +143,12 @@ export function storingOf({ images, image, turns, marks }: Plan, { id, stored, l
   return { order: { what: "c", bytes: value, number }, stored: readValue(id, value) };
 }
 
+/** Adds what one more commit has made of the image. Where there are many, the last patches are of several commits. */
+export function keepImage(images: Buffer[], image: Buffer): void {
+  if (images.length >= MAX_IMAGES) images.pop();
+  images.push(image);
+}
+
 export function markOf({ caller, sequence, floor }: CommitTurn): Mark {
   return { client: caller.client, sequence, floor: floor ?? 0 };
 }
@@ -165,7 +174,7 @@ function takeCommit(turn: CommitTurn, plan: Plan, { id, isTaken, ending, nowMs }
   const base = isNew ? emptyImage(turn, nowMs, limits) : plan.image;
   if (base === undefined) throw gone(id, ending);
   plan.image = imageAfter(turn, base, nowMs, limits);
-  plan.images.push(plan.image);
+  keepImage(plan.images, plan.image);
   plan.marks = withMark(plan.marks, markOf(turn), Math.floor(nowMs / 1000));
   plan.turns.push(turn);
 }

@@ -28,7 +28,7 @@ import {
 } from "../../turns/turns.ts";
 import type { Answer, Order } from "../calls/calls.ts";
 import { endedValue, isVersion, NO_LEASE, NO_MARKS, readValue, type Stored } from "../value/value.ts";
-import { Answers, readCheck, touchCheck } from "./answers.ts";
+import { Answers, touchCheck } from "./answers.ts";
 import { Chain, type Sending } from "./chain.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
@@ -132,12 +132,11 @@ export class Session {
   }
 
   #begin(): void {
-    const { hasWork, readCount, due } = this.#turns;
-    const first = due[0];
+    const [{ hasWork, readCount, due }, [first]] = [this.#turns, this.#turns.due];
     const isNew = this.copy.isUnknown && first !== undefined && isCreation(first) && readCount === 0;
     if (hasWork && !this.copy.isCurrent && !isNew) this.#fetch();
     else {
-      for (const turn of this.#turns.takeReads()) this.#house.verify(this, readCheck(this, turn));
+      this.#answers.verifyReads(this.#turns);
       if (!this.#exchange.isWaiting && due.length > 0) this.#takeTurn();
       else if (this.#turns.lease === undefined) this.#layDown();
     }
@@ -191,6 +190,7 @@ export class Session {
 
   #send(sending: Sending, before: Contents | undefined): void {
     const { order, stored, turns, lease } = sending;
+    this.#answers.verifyReads(this.#turns);
     this.#leasing.noteSent(order.bytes);
     this.#write(this.#order(order.what, order.bytes, order.number), turns, () => {
       this.#adoptOwn(stored, lease);

@@ -37,7 +37,7 @@ export interface Layout {
 export interface Change {
   /** The version before it. */
   readonly version: Buffer;
-  /** The image before it, and what each commit made of it. */
+  /** The image before it, and what commits made of it, one after the other. */
   readonly images: readonly Buffer[];
   readonly marks: readonly Mark[];
   readonly seconds: number;

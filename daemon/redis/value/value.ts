@@ -143,7 +143,7 @@ export function sessionValue(image: Buffer, writing: Writing): Buffer {
 
 /** What is to become of a session. */
 export interface Appending {
-  /** What each commit made of it, one after the other. */
+  /** What commits made of it, one after the other: of each, or of several at once. The last is what becomes of it. */
   readonly images: readonly Buffer[];
   /** That of each commit. */
   readonly commits: readonly Mark[];

@@ -15,10 +15,19 @@ class Toy implements Inside {
   readonly isBusy = false;
   readonly seen: unknown;
   isApart = false;
+  readonly #endLease: () => Promise<void>;
   #n: number | undefined;
 
-  constructor(seen: unknown) {
+  constructor(seen: unknown, endLease: () => Promise<void>) {
     this.seen = seen;
+    this.#endLease = endLease;
+  }
+
+  /** Ends the session. */
+  async end(): Promise<string> {
+    this.ended.push("s");
+    await this.#endLease();
+    return "ended";
   }
 
   set(n: number): void {
@@ -48,7 +57,7 @@ class Toy implements Inside {
 
 const gone: string[] = [];
 const outer: Outside<Toy> = {
-  begin: (_id, contents) => new Toy(contents.value("n")),
+  begin: (_id, contents, endLease) => new Toy(contents.value("n"), endLease),
   adopt: () => undefined,
   adoptStrays: () => undefined,
   noteGone: (id) => void gone.push(id),
@@ -61,6 +70,8 @@ let confirmed: number;
 /** It is not. */
 let isOvertaken: boolean;
 let isSure: boolean;
+/** Nobody can be asked. */
+let isAway: boolean;
 const calls: Calls = {
   type: "memory",
   pathOf: () => null,
@@ -75,6 +86,7 @@ const calls: Calls = {
   lease: () => Promise.reject(new Error("there is a lease already")),
   confirm: async (grant) => {
     confirmed += 1;
+    if (isAway) throw new SessionError("ERR_STORE");
     if (isOvertaken) Object.assign(grant, { isOvertaken });
     if (isOvertaken) throw new SessionError("ERR_CONFLICT");
   },
@@ -116,7 +128,7 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });
   commits = [];
   refusal = undefined;
-  [confirmed, isOvertaken, isSure] = [0, false, true];
+  [confirmed, isOvertaken, isSure, isAway] = [0, false, true, false];
   gone.length = 0;
 });
 
@@ -158,11 +170,20 @@ describe("jobs under one lease", () => {
   });
 
   it("are done when one has ended the session, and those after it ask for themselves", async () => {
-    const end = job((own) => own.ended.push("s"));
+    const end = job((own) => own.end());
     const [before, after] = [job(plus), job(plus)];
     expect(await share(before, end, after)).toEqual([after]);
-    expect(await answersOf([before, end])).toEqual([0, 1]);
+    expect(await answersOf([before, end])).toEqual([0, "ended"]);
     expect([commits, gone]).toEqual([[], ["s"]]);
+  });
+
+  it("run again, all but the one that was to end the session, where that has failed", async () => {
+    isAway = true;
+    const end = job((own) => own.end());
+    const [before, after] = [job(plus), job(plus)];
+    expect(await share(before, end, after)).toEqual([before, after]);
+    expect(await end.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_STORE" });
+    expect(commits).toEqual([]);
   });
 
   it("stop after one that must be committed apart", async () => {

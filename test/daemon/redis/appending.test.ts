@@ -3,11 +3,20 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { ENGINES } from "../../../daemon/engines.ts";
 import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
-import { readValue, type StoredSession } from "../../../daemon/redis/value/value.ts";
+import { planTurn, storingOf } from "../../../daemon/redis/sessions/plan.ts";
+import {
+  isMarked,
+  NO_MARKS,
+  readValue,
+  type StoredSession,
+  SUMMARY_BYTES,
+  sessionValue,
+} from "../../../daemon/redis/value/value.ts";
+import { newImage, parseDelta } from "../../../protocol/image/image.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
 import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
-import { valuesOf } from "../../support/daemon/raw-worker.ts";
+import { deltaOf, valuesOf } from "../../support/daemon/raw-worker.ts";
 import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { describeBackend } from "../backend/backend-conformance.ts";
@@ -175,6 +184,48 @@ describeWithRedis("sessions in Redis that are appended to", () => {
       expect(stored().layout.recordCount).toBe(0);
     });
   });
+});
+
+test("a turn of many commits keeps few images of the session, and what it appends makes the last one", () => {
+  const [id, nowMs] = [newId(), Date.now()];
+  const value = sessionValue(newImage({ nowMs, timeoutSeconds: 100 }), { marks: NO_MARKS });
+  const stored = readValue(id, value);
+  const image = stored.kind === "session" ? stored.image : expect.fail();
+  const due = Array.from({ length: 40 }, (_, n) => {
+    const delta = deltaOf({ [`key${n % 30}`]: "x".repeat(n) });
+    const caller = { owner: {}, client: "anna" };
+    const ends = { answer: () => undefined, fail: () => undefined, arrivedMs: 0 };
+    return {
+      type: "commit",
+      caller,
+      sequence: n,
+      base: 0,
+      delta,
+      parsed: parseDelta(delta),
+      options: {},
+      ...ends,
+    } as const;
+  });
+  const standing = {
+    id,
+    image,
+    name: 1,
+    marks: NO_MARKS,
+    isTaken: true,
+    ending: undefined,
+    due,
+    lease: undefined,
+    nowMs,
+  };
+  const plan = planTurn(standing, { maxSessionBytes: 100_000, timeoutSeconds: 100 });
+  expect([plan.turns.length, plan.images.length]).toEqual([40, 8]);
+  const { order } = storingOf(plan, { id, stored, lease: undefined, nowMs });
+  expect(order.what).toBe("a");
+  // As the script does it.
+  const [summary, record] = [order.bytes.subarray(0, SUMMARY_BYTES), order.bytes.subarray(SUMMARY_BYTES)];
+  const after = readValue(id, Buffer.concat([summary, value.subarray(SUMMARY_BYTES), record]));
+  expect(after.kind === "session" && after.image.equals(plan.image ?? expect.fail())).toBe(true);
+  expect(due.every((turn) => isMarked(after.marks, { client: "anna", sequence: turn.sequence }))).toBe(true);
 });
 
 const HEX = `

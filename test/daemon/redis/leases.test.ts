@@ -141,6 +141,23 @@ describeWithRedis("leases of one host", () => {
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
+    test("has not ended the one before for ever: a commit that is sent again is carried out once, however late it arrives from before", async () => {
+      const { fence, state } = await anna.lease(id, 60_000, undefined, true);
+      const waiting = carl.lease(id, 60_000, undefined, true);
+      const commit = [id, { n: 1 }, { fence, release: true }, 100, 100, state.mtimeMs] as const;
+      const kept = proxy.keepRequest(isWrite);
+      void anna.commit(...commit).catch(() => undefined);
+      await waiting;
+      await kept;
+      anna.leave();
+      // She is connected again, to the same daemon.
+      const again = outcomeOf((houses[0] as BackendHouse).worker("anna").commit(...commit));
+      proxy.unblock();
+      expect(await again).toBe("done");
+      await proxy.deliver();
+      expect(await bert.values(id)).toEqual({ n: 1 });
+    });
+
     test("ends by its own time", async () => {
       const first = await anna.lease(id, 60_000, undefined, true);
       const waiting = carl.lease(id, 1, undefined, true);
@@ -210,6 +227,78 @@ describeWithRedis("leases of one host", () => {
       await Promise.all(done);
       expect(report().redis.keysWritten - before).toBe(2);
       expect(await bert.values(id)).toEqual({ n: workers.length });
+    });
+
+    test("are not stored without those before them, which are lost with their worker", async () => {
+      const [first, second, third] = workers as [BackendWorker, BackendWorker, BackendWorker];
+      const before = report().redis.keysWritten;
+      const leases = [first, second, third].map((worker) => worker.lease(id, 60_000, undefined, true));
+      /** Adds one to what the worker was given. */
+      const add = async (n: number, more: Record<string, unknown> = {}): Promise<string> => {
+        const { fence, state } = (await leases[n]) as Awaited<(typeof leases)[0]>;
+        const changes = { n: Number(valuesOf(state)?.n) + 1, ...more };
+        const worker = workers[n] as BackendWorker;
+        return outcomeOf(worker.commit(id, changes, { fence, release: true }, 100, 100, state.mtimeMs));
+      };
+      const [one, two] = [add(0), add(1, { two: true })];
+      await leases[2];
+      const three = add(2);
+      await new Promise(setImmediate);
+      await until(() => way.kept > 0 && report().waitingTurns === 0);
+      // The answer to the first arrives, and the call that is to store the others does not.
+      way.mode = "deaf";
+      await until(() => {
+        way.let(way.kept);
+        return report().redis.keysWritten - before === 2;
+      });
+      expect(await one).toBe("done");
+      second.leave();
+      hear();
+      way.cut();
+      expect(await three).toBe("ERR_CONFLICT");
+      expect(await two).toBe("ERR_CLOSED");
+      expect(await bert.values(id)).toEqual({ n: 1 });
+    });
+
+    test("keep nobody waiting who reads meanwhile, however many there are", async () => {
+      const leases = [0, 1].map((n) => (workers[n] as BackendWorker).lease(id, 60_000, undefined, true));
+      /** The next one ends, and another one waits behind the one after him. */
+      const goOn = async (n: number): Promise<void> => {
+        leases.push((workers[(n + 2) % 4] as BackendWorker).lease(id, 60_000, undefined, true));
+        const { fence, state } = (await leases[n]) as Awaited<(typeof leases)[0]>;
+        const commit = (workers[n % 4] as BackendWorker).commit(
+          id,
+          { n: Number(valuesOf(state)?.n) + 1 },
+          { fence, release: true },
+        );
+        ends.push(commit);
+        await leases[n + 1];
+      };
+      const ends: Promise<unknown>[] = [];
+      await goOn(0);
+      await until(() => way.kept > 0);
+      // Somebody has touched the key: the copy is not current.
+      redis.cli("SETRANGE", `gs:${id}`, "0", "S");
+      await until(() => way.kept > 1);
+      let hasRead = false;
+      for (let n = 1; n < 8 && !hasRead; n++) {
+        await goOn(n);
+        const { keysWritten } = report().redis;
+        await until(() => {
+          // One call after the other: at each answer the next one is staged.
+          if (report().redis.keysWritten > keysWritten) return true;
+          way.let(way.kept);
+          return false;
+        });
+        if (n === 1) {
+          void workers[4]?.read(id).then(() => {
+            hasRead = true;
+          });
+        }
+      }
+      expect(hasRead).toBe(true);
+      hear();
+      await Promise.all(ends);
     });
 
     test("are all there in a large session, to which they are appended", async () => {

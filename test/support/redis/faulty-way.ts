@@ -8,8 +8,8 @@ interface Target {
   readonly host: string;
 }
 
-/** "keeps": what the server says waits until it is let through, piece by piece. */
-export type Mode = "passes" | "loses" | "holds" | "keeps";
+/** "keeps": what the server says waits until it is let through, piece by piece. "deaf": so it does, and what is said to the server is thrown away. */
+export type Mode = "passes" | "loses" | "holds" | "keeps" | "deaf";
 
 interface Piece {
   readonly bytes: Buffer;
@@ -73,11 +73,13 @@ export class FaultyWay {
         this.#pairs.delete(pair);
       });
     }
-    near.on("data", (bytes) => far.write(bytes));
+    near.on("data", (bytes) => {
+      if (this.mode !== "deaf") far.write(bytes);
+    });
     far.on("data", (bytes) => {
       if (this.mode === "passes") near.write(bytes);
       if (this.mode === "loses") near.destroy();
-      if (this.mode === "keeps") this.#kept.push({ bytes, to: near });
+      if (this.mode === "keeps" || this.mode === "deaf") this.#kept.push({ bytes, to: near });
     });
   }
 }
