@@ -40,8 +40,14 @@ export async function freePort(): Promise<number> {
 
 export type Flags = readonly string[];
 
-/** A server that keeps what it acknowledged over its end, and throws nothing away: what sessions want. */
-export const KEEPING: Flags = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""];
+/**
+ * A server that keeps what it acknowledged over its end, and throws nothing away: what sessions want. With `everysec` it answers before it writes its log as long
+ * as that is being flushed: what was answered in these moments is lost with its process.
+ */
+export const KEEPING: Flags = [
+  ...["--appendonly", "yes", "--appendfsync", "always"],
+  ...["--maxmemory-policy", "noeviction", "--save", ""],
+];
 
 /** Where a server runs. */
 export interface Host {
