@@ -7,9 +7,10 @@ import type { Fault } from "./faults.ts";
 
 const NAME = "sessions";
 export const DOWN_AFTER_MS = 1_000;
-/** As README recommends: a master that no replica follows takes nothing. */
+/** As README recommends: a master that no replica follows takes nothing. What it has answered a replica has: its own disk need not. */
 const GUARDED = [
   ...KEEPING,
+  ...["--appendfsync", "everysec"],
   "--min-replicas-to-write",
   "1",
   "--min-replicas-max-lag",

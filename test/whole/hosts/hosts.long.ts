@@ -28,6 +28,9 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
+/** Every change is flushed to a disk that may be slow. */
+const PATIENCE_MS = 1_200_000;
+
 interface World {
   readonly redis: RedisProcess;
   readonly hosts: readonly AppHost[];
@@ -76,28 +79,36 @@ function everything({ redis, hosts, links }: World, random: Random): Fault[] {
 
 describeWithRedis("storms over hosts", () => {
   describe.runIf(may)(`in networks of their own${suffix}`, () => {
-    test("lose nothing, double nothing and show nothing stale on any host", async () => {
-      const world = await start();
-      const seed = newSeed();
-      const faults = everything(world, new Random(seed));
-      const load = { workersPerHost: 2, sessions: 6, operations: 70_000 * PART, width: 4, readShare: 55 };
-      const figures = await runLoadStorm({ hosts: world.hosts, seed, faults, ...load });
-      printLoad(`three hosts, seed ${seed}`, figures);
-      expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0 });
-      expect(Object.keys(figures.failures).filter((code) => code !== "ERR_STORE")).toEqual([]);
-    });
+    test(
+      "lose nothing, double nothing and show nothing stale on any host",
+      async () => {
+        const world = await start();
+        const seed = newSeed();
+        const faults = everything(world, new Random(seed));
+        const load = { workersPerHost: 2, sessions: 6, operations: 70_000 * PART, width: 4, readShare: 55 };
+        const figures = await runLoadStorm({ hosts: world.hosts, seed, faults, ...load });
+        printLoad(`three hosts, seed ${seed}`, figures);
+        expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0 });
+        expect(Object.keys(figures.failures).filter((code) => code !== "ERR_STORE")).toEqual([]);
+      },
+      PATIENCE_MS,
+    );
 
-    test("agree on what has ended, on the unique one, and on who has another id", async () => {
-      const world = await start();
-      const seed = newSeed();
-      const faults = everything(world, new Random(seed));
-      const workers = world.hosts.map((host) => host.startWorker());
-      const rounds = new Rounds(workers, 2_000 * PART, seed);
-      const figures = await rounds.run(12, faults);
-      printRounds(`sessions that end, three hosts, seed ${seed}`, figures);
-      expect(figures.problems).toEqual([]);
-      expect(Object.keys(figures.failures).filter((code) => !code.startsWith("ERR_STORE"))).toEqual([]);
-      expect(figures.unsure).toBeLessThan(figures.rounds / 4);
-    });
+    test(
+      "agree on what has ended, on the unique one, and on who has another id",
+      async () => {
+        const world = await start();
+        const seed = newSeed();
+        const faults = everything(world, new Random(seed));
+        const workers = world.hosts.map((host) => host.startWorker());
+        const rounds = new Rounds(workers, 2_000 * PART, seed);
+        const figures = await rounds.run(12, faults);
+        printRounds(`sessions that end, three hosts, seed ${seed}`, figures);
+        expect(figures.problems).toEqual([]);
+        expect(Object.keys(figures.failures).filter((code) => !code.startsWith("ERR_STORE"))).toEqual([]);
+        expect(figures.unsure).toBeLessThan(figures.rounds / 4);
+      },
+      PATIENCE_MS,
+    );
   });
 });
