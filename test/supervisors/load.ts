@@ -108,8 +108,7 @@ export async function ask(port: number, cookie?: string): Promise<Answer> {
 
 /** Waits until the application answers at all. */
 export async function answering(port: number): Promise<void> {
-  while ((await ask(port).catch(() => undefined)) === undefined)
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => ask(port).catch(() => undefined));
 }
 
 export function toText({ requests, errors, unanswered, slowestMs }: Tally): string {

@@ -59,12 +59,11 @@ describe.each([
 });
 
 /** Who answers when the worker that answered has been replaced. */
-async function anotherThan(worker: string, cookie: string | undefined): Promise<string> {
-  for (;;) {
+function anotherThan(worker: string, cookie: string | undefined): Promise<string> {
+  return until(async () => {
     const answer = await ask(port, cookie).catch(() => undefined);
-    if (answer !== undefined && answer.worker !== worker) return answer.worker;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+    return answer !== undefined && answer.worker !== worker && answer.worker;
+  });
 }
 
 test.each(["SIGKILL", "SIGHUP", "SIGINT"] as const)(

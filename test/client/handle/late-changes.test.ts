@@ -7,6 +7,7 @@ import { session } from "../../../client/http/node/middleware.ts";
 import { Session } from "../../../client/static/session.ts";
 import { deferred } from "../../support/deferred.ts";
 import { HttpHouse } from "../../support/http/http-house.ts";
+import { until } from "../../support/processes.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 let house: SessionHouse;
@@ -46,11 +47,6 @@ afterEach(() => {
 
 function stored(): Promise<Record<string, unknown>> {
   return Session.Run({ id }, () => ({ ...Session }));
-}
-
-/** Waits for what must come, not for a time. */
-async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** A late change that is told after everything that could have been told before it. */

@@ -334,16 +334,6 @@ export const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: strin
   ],
   "gambas/two-dialects": [
     {
-      redis: {
-        kind: "seen",
-        by: "daemon",
-        servers: [
-          {
-            ...{ where: "redis://db:6379", isConnected: true, server: "Redis 7.0.15", role: "master" },
-            ...{ evictionPolicy: "noeviction", keepsLog: true, replicas: 1, replicaLagBytes: 0 },
-          },
-        ],
-      },
       gambas: {
         installed: [
           { path: "/usr/bin/gbx3", version: "3.18.4" },

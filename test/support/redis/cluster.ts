@@ -1,5 +1,6 @@
 // A cluster of real Redis servers on 127.0.0.1, put together without redis-cli's own help, which asks and waits.
 
+import { until } from "../processes.ts";
 import { freePort, KEEPING, RedisProcess } from "./redis-server.ts";
 
 const SLOTS = 16_384;
@@ -34,13 +35,13 @@ export async function startCluster({ hasReplica }: { readonly hasReplica: boolea
     node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(at + 1));
   });
   for (const { meet } of started.slice(1)) first.cli(...meet);
-  await settle(() => nodes.every((node) => connectedNodes(node) === nodes.length));
+  await until(() => nodes.every((node) => connectedNodes(node) === nodes.length));
   if (replica !== undefined) {
     replica.cli("CLUSTER", "REPLICATE", first.cli("CLUSTER", "MYID"));
-    await settle(() => /master_link_status:up/.test(replica.cli("INFO", "replication")));
-    await settle(() => nodes.every((node) => /\bslave\b/.test(node.cli("CLUSTER", "NODES"))));
+    await until(() => /master_link_status:up/.test(replica.cli("INFO", "replication")));
+    await until(() => nodes.every((node) => /\bslave\b/.test(node.cli("CLUSTER", "NODES"))));
   }
-  await settle(() => nodes.every((node) => node.cli("CLUSTER", "INFO").includes("cluster_state:ok")));
+  await until(() => nodes.every((node) => node.cli("CLUSTER", "INFO").includes("cluster_state:ok")));
   return {
     masters,
     replica,
@@ -56,8 +57,4 @@ function connectedNodes(node: RedisProcess): number {
     .cli("CLUSTER", "NODES")
     .split("\n")
     .filter((line) => !/handshake|fail|noaddr/.test(line)).length;
-}
-
-async function settle(isSettled: () => boolean): Promise<void> {
-  while (!isSettled()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
