@@ -332,7 +332,7 @@ export class Connection {
     if (guard === undefined && !isAlone()) throw unguarded(noGuard);
     return this.#step(() => {
       this.#log.turnTo();
-      this.#log.bringInIfDue();
+      this.#log.bringInIfDue(this.#head);
       if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
