@@ -88,18 +88,13 @@ export class Connection {
     }
   }
 
-  /** Makes a database, where none is: a log first, and then all of it in one transaction. A kill in between leaves one without tables. */
+  /** Makes a database of an empty file: a log first, and then all of it in one transaction. A kill in between leaves one without tables. */
   static create(
     named: Named,
     around: Surroundings,
     made: { readonly changes: Changes; readonly mtimeMs: number },
   ): Connection {
-    const umask = process.umask(0o077);
-    try {
-      return translated(named, () => Connection.#create(named, around, made));
-    } finally {
-      process.umask(umask);
-    }
+    return translated(named, () => Connection.#create(named, around, made));
   }
 
   static #create(

@@ -14,7 +14,7 @@ import {
   writeDays,
 } from "../../../protocol/image/image.ts";
 import { idOfDatabase, mappedId } from "../../../protocol/session-id.ts";
-import { isMissing } from "../../files/files.ts";
+import { isMissing, isSystemError } from "../../files/files.ts";
 import type { Log } from "../../report/report.ts";
 import {
   type Attempt,
@@ -30,8 +30,10 @@ import {
 import { type Changes, changesBetween, stampOf } from "./changes.ts";
 import { Connection, isNeverSaved, type Surroundings } from "./connection.ts";
 import { Connections } from "./connections.ts";
+import { translated } from "./problems.ts";
 
 const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o600;
 /** Behind the name of a database: its log, what readers and writers share, and what a transaction without a log leaves. */
 const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
 
@@ -175,13 +177,13 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
 
   publish(id: string, staged: StagedChanges): boolean {
     const { existing, changes, revision } = staged;
-    const stat = this.#lookAt(id);
     if (existing === undefined) {
-      if (stat === undefined) return this.#connections.withDescriptors(() => this.#make(id, staged));
-      this.#checkIsSaved(id, stat);
+      if (this.#connections.withDescriptors(() => this.#make(id, staged))) return true;
+      this.#checkIsSaved(id);
       return false;
     }
-    const write = () => this.#connections.find(id, stat?.ino)?.write(existing.revision, changes, revision.mtimeMs);
+    const ino = this.#lookAt(id)?.ino;
+    const write = () => this.#connections.find(id, ino)?.write(existing.revision, changes, revision.mtimeMs);
     const written = this.#connections.withDescriptors(write);
     if (written === undefined) return false;
     staged.revision = written;
@@ -189,18 +191,22 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   }
 
   /** @throws StoreBusy where looks find none because its program has not saved it yet: they would find none in the next turn, either, and so on. */
-  #checkIsSaved(id: string, stat: Stats): void {
-    const days = this.#daysOf(id, stat);
-    if (days === undefined || !isBeingMade(days, stat)) return;
+  #checkIsSaved(id: string): void {
+    const stat = this.#lookAt(id);
+    const days = stat && this.#daysOf(id, stat);
+    if (stat === undefined || days === undefined || !isBeingMade(days, stat)) return;
     throw new StoreBusy(`${this.#connections.named(id).path} was made by another program, which has not saved it yet`);
   }
 
-  #make(id: string, staged: StagedChanges): true {
+  /** False: another program has made one. */
+  #make(id: string, staged: StagedChanges): boolean {
     const { changes, revision } = staged;
+    const named = this.#connections.named(id);
     mkdirSync(this.#sessions, { recursive: true, mode: DIRECTORY_MODE });
+    if (!translated(named, () => isMadeNow(named.path))) return false;
     let connection: Connection;
     try {
-      connection = Connection.create(this.#connections.named(id), this.#around, { changes, mtimeMs: revision.mtimeMs });
+      connection = Connection.create(named, this.#around, { changes, mtimeMs: revision.mtimeMs });
     } catch (error) {
       this.#removeNames(id);
       throw error;
@@ -314,6 +320,20 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
  */
 function isBeingMade(days: Days, { mtimeMs }: Stats): boolean {
   return isNeverSaved(days) && Date.now() - mtimeMs < days.timeout * DAY_MS;
+}
+
+/**
+ * Makes an empty file where nothing is: no session yet, for whoever opens it. SQLite would make one that others may read, if the process lets them, and
+ * would as gladly take what another program has made there; its log gets the mode of the database.
+ */
+function isMadeNow(path: string): boolean {
+  try {
+    closeSync(openSync(path, "wx", FILE_MODE));
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false;
+    throw error;
+  }
 }
 
 /** Tries again while another program is at it, not for long: at the start of a daemon everybody waits. */
