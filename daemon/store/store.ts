@@ -158,6 +158,8 @@ export interface Recovery {
    * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
    * something else, namely another program's save: that has its name back then. Of one that was to be written over the old bytes: false, too,
    * if another program has saved since. Nobody was told of it, and whoever asked for it asks again.
+   *
+   * @throws StoreBusy while another program keeps it from being found out: that is no answer.
    */
   wasPublished(attempt: Attempt): boolean;
   /** Whether what lies under this id is what a kill has left of a session that was being made: nobody was ever told of it. */

@@ -42,10 +42,6 @@ const DATABASE = ".db";
 const LOCK_OF_UNIQUE = "_unique_lock.db";
 
 const DAY_MS = 86_400_000;
-/** A program that has a database for itself has it for milliseconds. */
-const PATIENCE_MS = 500;
-const PAUSE_MS = 5;
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
 interface StagedChanges extends Staged {
   revision: Revision;
@@ -284,12 +280,11 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return false;
     try {
-      return patiently(() => {
-        const isUnfinished = replaced === undefined && this.isUnfinished(id);
-        if (isUnfinished) this.#removeNames(id);
-        return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
-      });
+      const isUnfinished = replaced === undefined && this.isUnfinished(id);
+      if (isUnfinished) this.#removeNames(id);
+      return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
     } catch (error) {
+      if (error instanceof StoreBusy) throw error;
       // Whatever the error: one database keeps no daemon from its start. Nobody has been told of this commit by us, and whoever asked for it asks again.
       this.#log.warn("recovery-failed", { session: id, error: String(error) });
       return false;
@@ -333,17 +328,5 @@ function isMadeNow(path: string): boolean {
   } catch (error) {
     if (isSystemError(error, "EEXIST")) return false;
     throw error;
-  }
-}
-
-/** Tries again while another program is at it, not for long: at the start of a daemon everybody waits. */
-function patiently<T>(step: () => T): T {
-  for (let left = PATIENCE_MS; ; left -= PAUSE_MS) {
-    try {
-      return step();
-    } catch (error) {
-      if (!(error instanceof StoreBusy) || left <= 0) throw error;
-      Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
-    }
   }
 }
