@@ -297,19 +297,20 @@ export class Connection {
   }
 
   /**
-   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write.
+   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write. Its log is brought in before: a kill between two names
+   * leaves a whole session or none, and no log with the values of one.
    *
    * @param existing the state in which it must still be; undefined: any. False: it is not, and nothing was done.
    */
   empty(existing: Revision | undefined, removeNames: () => void): boolean {
-    const isDone = this.#write(existing, () => {
+    const end = (): true => {
       this.#statements.of("empty").run();
       this.#statements.of("timeout").run(0);
       removeNames();
       this.#leave();
       return true;
-    });
-    return isDone === true;
+    };
+    return this.#write(existing, end, { isLast: true }) === true;
   }
 
   /**
@@ -322,12 +323,12 @@ export class Connection {
    *   5. The change, which is visible with its commit; SQLite gives back its slot.
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
-  #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
+  #write<T>(existing: Revision | undefined, change: () => T, { isLast = false } = {}): T | undefined {
     const { guard, noGuard, isAlone } = this.#around;
     if (guard === undefined && !isAlone()) throw unguarded(noGuard);
     return this.#step(() => {
       this.#log.turnTo();
-      this.#log.bringInIfDue();
+      this.#log.bringInIfDue(isLast);
       if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");

@@ -35,7 +35,8 @@ import { translated } from "./problems.ts";
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
 /** Behind the name of a database: its log, what readers and writers share, and what a transaction without a log leaves. */
-const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
+const [LOG, SHARED] = ["-wal", "-shm"];
+const ENDINGS = ["", LOG, SHARED, "-journal"] as const;
 
 const DATABASE = ".db";
 /** What Gambas locks for `Unique`; no database. */
@@ -245,9 +246,15 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     return true;
   }
 
+  /**
+   * A kill between two of them leaves either a database that has all there is, or nothing of its values: a log without one would stay for ever, since nobody
+   * knows whether somebody means to put its database back.
+   */
   #removeNames(id: string): void {
     const { path } = this.#connections.named(id);
-    for (const ending of ENDINGS) rmSync(`${path}${ending}`, { force: true });
+    const log = lstatSync(`${path}${LOG}`, { throwIfNoEntry: false });
+    const endings = log?.size === 0 ? [LOG, SHARED, ...ENDINGS] : ENDINGS;
+    for (const ending of endings) rmSync(`${path}${ending}`, { force: true });
     this.#flush();
   }
 

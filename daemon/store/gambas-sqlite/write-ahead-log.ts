@@ -122,10 +122,10 @@ export class WriteAheadLog {
   }
 
   /** Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit. */
-  bringInIfDue(): void {
+  bringInIfDue(isDue = false): void {
     const { head } = this;
     const frames = head === undefined ? 0 : framesIn(head);
-    if (this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
+    if (!isDue && this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
     this.#framesTried = frames;
     this.#bringIn();
   }
