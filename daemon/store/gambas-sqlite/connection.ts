@@ -7,6 +7,7 @@
 //   any     --close-->                                                CLOSED
 
 import { lstatSync, rmSync } from "node:fs";
+import { isCode } from "../../../protocol/errors.ts";
 import { imageOfRows } from "../../../protocol/image/image.ts";
 import { isNextHead, pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
@@ -360,7 +361,7 @@ export class Connection {
     } catch (error) {
       const result = resultOf(error);
       const isDamaged = result === RESULT.corrupt || result === RESULT.notADatabase;
-      if (isDamaged || (result === undefined && !(error instanceof StoreBusy))) throw error;
+      if (isDamaged || (result === undefined && !isCode(error, "ERR_STORE"))) throw error;
     }
   }
 
