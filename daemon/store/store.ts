@@ -87,7 +87,7 @@ export interface SessionFiles<S extends Staged = Staged> {
   readonly removeUnchanged: ((id: string, existing: Revision) => boolean) | undefined;
   /** No program brings back a session that was removed, whatever it had loaded: so one may go before anybody has noted that. */
   readonly staysGone: boolean;
-  close(): void;
+  close(): void | Promise<void>;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
   readonly checksOnPublish: boolean;
   /** False: two contents of a session may have the same revision, so that nothing is current because of it. */

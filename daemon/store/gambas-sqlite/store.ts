@@ -269,8 +269,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     }
   }
 
-  close(): void {
-    this.#connections.closeAll();
+  close(): Promise<void> {
+    return this.#connections.closeAll();
   }
 
   #lookAt(id: string): Stats | undefined {
