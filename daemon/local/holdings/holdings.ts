@@ -133,7 +133,7 @@ class LocalHoldings implements Holdings {
     try {
       if (this.#hasNewTombstones) this.#writeTombstones();
     } finally {
-      this.#store.close();
+      await this.#store.close();
       this.#store.recovery?.removeAside();
     }
   }

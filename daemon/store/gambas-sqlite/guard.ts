@@ -34,7 +34,7 @@ export interface Guard {
   release(fd: number): void;
 }
 
-interface Koffi {
+export interface Koffi {
   load(path: string | null): { func(prototype: string): (fd: number, command: number, lock: Uint8Array) => number };
   errno(): number;
 }
@@ -56,7 +56,8 @@ export function findGuard(): Guard | Missing {
   }
 }
 
-function guardBy(koffi: Koffi): Guard {
+/** Exported for tests of it. */
+export function guardBy(koffi: Koffi): Guard {
   const fcntl = koffi.load(null).func("int fcntl(int fd, int command, void *lock)");
   const [first, others] = [lockOn(FIRST_SLOT, 1), lockOn(OTHER_SLOTS, OTHERS)];
   const [noFirst, noOthers] = [unlocked(first), unlocked(others)];
@@ -69,9 +70,14 @@ function guardBy(koffi: Koffi): Guard {
   return {
     take(fd) {
       if (!take(fd, OF_OPEN_FILE, first)) return false;
-      if (take(fd, OF_PROCESS, others)) return true;
-      fcntl(fd, OF_OPEN_FILE, noFirst);
-      return false;
+      let isTaken = false;
+      try {
+        isTaken = take(fd, OF_PROCESS, others);
+        return isTaken;
+      } finally {
+        // Refused, or an error of the system (no locks left): nobody else would give the first one back.
+        if (!isTaken) fcntl(fd, OF_OPEN_FILE, noFirst);
+      }
     },
     takeAgain: (fd) => take(fd, OF_PROCESS, others),
     release(fd) {
