@@ -314,6 +314,25 @@ describeSqlite("of databases", () => {
     store.close();
   });
 
+  it("has its stamp renewed by commits once a second, and tells the worker which one it has", async () => {
+    const lab = await Lab.open({ type: "sqlite" });
+    const anna = await lab.worker("anna");
+    const id = newId();
+    const madeMs = Date.now();
+    const clock = vi.spyOn(Date, "now").mockReturnValue(madeMs);
+    const stampAfter = async (ms: number): Promise<number> => {
+      clock.mockReturnValue(madeMs + ms);
+      return (await anna.commit(id, { n: ms })).startupMs - madeMs;
+    };
+    try {
+      await anna.create(id, { n: 0 });
+      expect([await stampAfter(1_000), await stampAfter(1_001), await stampAfter(1_500)]).toEqual([0, 1_001, 1_001]);
+    } finally {
+      clock.mockRestore();
+      await lab.close();
+    }
+  });
+
   it("opens no more of them for one turn than may be open: each is written at the second try at the latest", async () => {
     const lab = await Lab.open({ type: "sqlite", openSessions: 2 });
     const anna = await lab.worker("anna");
