@@ -34,7 +34,7 @@ export interface Guard {
   release(fd: number): void;
 }
 
-interface Koffi {
+export interface Koffi {
   load(path: string | null): { func(prototype: string): (fd: number, command: number, lock: Uint8Array) => number };
   errno(): number;
 }
@@ -56,7 +56,8 @@ export function findGuard(): Guard | Missing {
   }
 }
 
-function guardBy(koffi: Koffi): Guard {
+/** Exported for tests of it. */
+export function guardBy(koffi: Koffi): Guard {
   const fcntl = koffi.load(null).func("int fcntl(int fd, int command, void *lock)");
   const first = lockOn(FIRST_SLOT, 1);
   const others = lockOn(OTHER_SLOTS, OTHERS);
@@ -74,9 +75,14 @@ function guardBy(koffi: Koffi): Guard {
   return {
     take(fd) {
       if (!take(fd, OF_OPEN_FILE, first)) return false;
-      if (take(fd, OF_PROCESS, others)) return true;
-      release(fd, OF_OPEN_FILE, first);
-      return false;
+      let isTaken = false;
+      try {
+        isTaken = take(fd, OF_PROCESS, others);
+        return isTaken;
+      } finally {
+        // Refused, or an error of the system (no locks left): nobody else would give the first one back.
+        if (!isTaken) release(fd, OF_OPEN_FILE, first);
+      }
     },
     takeAgain: (fd) => take(fd, OF_PROCESS, others),
     release(fd) {

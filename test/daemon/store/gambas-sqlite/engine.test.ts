@@ -1,7 +1,7 @@
 // The engine of Type "sqlite" by the suite of the seam, and what it does where a package is missing.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
 import type { Surroundings } from "../../../../daemon/store/gambas-sqlite/connection.ts";
@@ -182,6 +182,49 @@ describeSqlite("of databases", () => {
     expect(store.load(id, 1_000)).toBeUndefined();
     store.close();
   });
+
+  it("says of a file system without memory to share that it has none, makes nothing there, and reads what it can", () => {
+    const { open: openDatabase } = findLibrary();
+    const library: Library = { ...findLibrary(), open: (path) => staying(openDatabase(path)) };
+    const found = findGuard();
+    const { store, root } = assembled({ library, guard: found instanceof Missing ? undefined : found });
+    const id = store.nameOf(newId());
+    const path = join(root, "session", databaseName(id));
+    const refused = expect.objectContaining({
+      code: "ERR_STORE",
+      message: expect.stringMatching(
+        new RegExp(`${path} cannot have a write-ahead log.* stays in mode delete.*--root`),
+      ),
+    });
+    expect(problemOf(() => store.publish(id, store.stage(id, image, undefined)))).toEqual(refused);
+    expect(readdirSync(join(root, "session"))).toEqual([]);
+    copyFileSync(join(repository, "test/fixtures/sqlite/minimal.db"), path);
+    const present = store.load(id, 10_000);
+    expect(present).toBeDefined();
+    expect(problemOf(() => store.publish(id, store.stage(id, image, present)))).toEqual(refused);
+    store.remove(id);
+    expect(readdirSync(join(root, "session"))).toEqual([]);
+    store.close();
+
+    /** As SQLite does it there: no error, and the mode that it has. */
+    function staying(database: Database): Database {
+      const without = (sql: string): string => sql.replace("PRAGMA journal_mode = WAL", "PRAGMA journal_mode");
+      return {
+        exec: (sql) => database.exec(without(sql)),
+        prepare: (sql) => database.prepare(without(sql)),
+        close: () => database.close(),
+      };
+    }
+  });
+
+  function problemOf(step: () => unknown): unknown {
+    try {
+      step();
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  }
 
   it("gives the guard back whatever fails, and goes on with a database that it opens anew", () => {
     const { open: openDatabase } = findLibrary();
