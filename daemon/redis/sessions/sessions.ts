@@ -205,8 +205,8 @@ export class Sessions {
     });
   }
 
-  /** Ends it as long as this is its version. @throws SessionError ERR_CONFLICT where it is another one; ERR_DEADLOCK, ERR_STORE. */
-  endVersion(id: string, version: Buffer, { caller, held }: Pick<CommitTurn, "caller" | "held">): Promise<void> {
+  /** @throws SessionError ERR_CONFLICT where it is not of the version that is named; ERR_DEADLOCK, ERR_STORE. */
+  end(id: string, { caller, held, version }: Pick<ConditionalEnd, "caller" | "held" | "version">): Promise<void> {
     return new Promise((answer, fail) => {
       const turn: ConditionalEnd = { type: "end", version, caller, held, answer, fail };
       this.enter(id, turn);

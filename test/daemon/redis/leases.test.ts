@@ -260,6 +260,16 @@ describeWithRedis("leases of one host", () => {
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
 
+    test("run again where Redis refuses the first, and wait for no other host, as there was none", async () => {
+      redis.cli("CONFIG", "SET", "maxmemory", "1");
+      try {
+        expect(await follow([[{}], [{}], [{}]])).toEqual(["ERR_STORE", "ERR_CONFLICT", "ERR_CONFLICT"]);
+      } finally {
+        redis.cli("CONFIG", "SET", "maxmemory", "0");
+      }
+      expect((await workers[0]?.lease(id, 60_000, undefined, true))?.isUnverified).toBe(true);
+    });
+
     test("keep nobody waiting who reads meanwhile, however many there are", async () => {
       const leases = [0, 1].map((n) => (workers[n] as BackendWorker).lease(id, 60_000, undefined, true));
       /** The next one ends, and another one waits behind the one after him. */
