@@ -10,6 +10,7 @@
 
 import { timeoutSeconds } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
+import { endLeaseOf } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
@@ -17,7 +18,7 @@ import type { Sessions } from "./sessions/sessions.ts";
 import { reasonOf, unstored } from "./sessions/sessions.ts";
 
 export interface UniqueParts {
-  readonly sessions: Pick<Sessions, "commit" | "look" | "end">;
+  readonly sessions: Pick<Sessions, "commit" | "expect" | "release" | "look" | "end">;
   readonly index: PrefixIndex;
   /** Life time of a session created without one. */
   readonly timeoutSeconds: number;
@@ -57,7 +58,9 @@ export class UniqueCommits {
   }
 
   commitUnique(id: string, turn: CommitTurn): void {
-    this.#run(id, turn, () => this.#commitUnique(id, turn));
+    // It has arrived, whatever the index takes.
+    const expected = this.#parts.sessions.expect(id, turn);
+    this.#run(id, expected, () => this.#commitUnique(id, expected));
   }
 
   /** Adds a session that is used, so that its index is not forgotten. @throws ServerError */
@@ -81,9 +84,14 @@ export class UniqueCommits {
   }
 
   async #commitUnique(id: string, turn: CommitTurn): Promise<State> {
-    const { index } = this.#parts;
+    const { index, sessions } = this.#parts;
     const survivor = turn.options.successor ?? id;
-    await index.add(survivor, this.#lifeOf(turn));
+    try {
+      await index.add(survivor, this.#lifeOf(turn));
+    } catch (error) {
+      endLeaseOf(sessions, id, turn);
+      throw error;
+    }
     const state = await this.#commit(id, turn);
     // Sent again after a newer one has ended it: the other one stays.
     if (state.kind === KIND.absent) return state;

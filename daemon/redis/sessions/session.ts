@@ -93,6 +93,10 @@ export class Session {
     this.#house.schedule(this);
   }
 
+  expect(turn: CommitTurn): CommitTurn {
+    return this.#turns.expect(turn);
+  }
+
   release(fence: number, owner: object): void {
     const { lease } = this.#turns;
     if (lease?.fence === fence && lease.owner === owner) this.#endLease();

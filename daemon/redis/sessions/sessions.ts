@@ -181,6 +181,11 @@ export class Sessions {
     }
   }
 
+  /** A commit has arrived that is made later: its lease does not end by its time meanwhile. Returns it as it is to be made, or to fail. */
+  expect(id: string, turn: CommitTurn): CommitTurn {
+    return this.#known.get(id)?.session.expect(turn) ?? turn;
+  }
+
   release(id: string, fence: number, owner: object): void {
     this.#known.get(id)?.session.release(fence, owner);
   }
