@@ -44,6 +44,8 @@ export class Leasing {
   #sent: Buffer | undefined;
   /** Fences of the last leases that ended otherwise than with their connection, or with a commit that was still on its way. */
   readonly #over: number[] = [];
+  /** Connections whose lease ended by its time, which they may not know. */
+  readonly #late = new WeakSet<object>();
   /** Fences of the last leases that ended because what their holders saw is not stored: these run again. */
   readonly #overtaken: number[] = [];
   #held: Buffer | undefined;
@@ -97,9 +99,19 @@ export class Leasing {
   /** @param isUnverified the contents are what is known here, and were not compared with what is stored. */
   grant(turn: LeaseTurn, contents: Contents, version: Buffer, isUnverified?: true): void {
     const { id, turns, leases, onLost } = this.#parts;
+    const { owner } = turn.caller;
     this.#version = version;
+    this.#late.delete(owner);
     this.noteDone();
-    leases.grant(turns, turn, { id, contents, isUnverified }, onLost);
+    leases.grant(turns, turn, { id, contents, isUnverified }, () => {
+      this.#late.add(owner);
+      onLost();
+    });
+  }
+
+  /** Whether this connection has the lease, or has had it until its time was over: it may tell somebody what it saw under it. */
+  isHolder(owner: object): boolean {
+    return this.#parts.leases.isHeldBy(owner, this.#parts.id) || this.#late.has(owner);
   }
 
   /** Has others wait until what is due here is carried out. @param take given what is stored. */

@@ -75,6 +75,10 @@ export class Session {
     return this.#turns.count === 0 && this.#exchange.isIdle && !this.#chain.isStaged;
   }
 
+  isHolder(owner: object): boolean {
+    return this.#leasing.isHolder(owner);
+  }
+
   /** @param turn of a session whose copy is not current. */
   read(turn: ReadTurn): void {
     this.#turns.addRead(turn);

@@ -157,7 +157,7 @@ export class Sessions {
       return;
     }
     // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
-    if (this.#parts.staleness.mayUseCopies && !this.#leases.isHeldBy(turn.caller.owner, id)) {
+    if (this.#parts.staleness.mayUseCopies && !session.isHolder(turn.caller.owner)) {
       this.#parts.metrics.hits += 1;
       session.answerRead(turn, this.calls.clockOf(session.key).nowMs);
       return;
