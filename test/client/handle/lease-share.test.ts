@@ -55,12 +55,11 @@ class Toy implements Inside {
   async save(): Promise<void> {}
 }
 
-const gone: string[] = [];
 const outer: Outside<Toy> = {
   begin: (_id, contents, endLease) => new Toy(contents.value("n"), endLease),
   adopt: () => undefined,
   adoptStrays: () => undefined,
-  noteGone: (id) => void gone.push(id),
+  noteGone: () => undefined,
 };
 
 let commits: CommitRequest[];
@@ -84,11 +83,10 @@ const calls: Calls = {
   renew: async () => undefined,
   end: async () => undefined,
   lease: () => Promise.reject(new Error("there is a lease already")),
-  confirm: async (grant) => {
+  isNewest: async () => {
     confirmed += 1;
     if (isAway) throw new SessionError("ERR_STORE");
-    if (isOvertaken) Object.assign(grant, { isOvertaken });
-    if (isOvertaken) throw new SessionError("ERR_CONFLICT");
+    return !isOvertaken;
   },
   release: async (grant) => void Object.assign(grant, { isOver: true }),
   isInForce: () => true,
@@ -129,7 +127,6 @@ beforeEach(() => {
   commits = [];
   refusal = undefined;
   [confirmed, isOvertaken, isSure, isAway] = [0, false, true, false];
-  gone.length = 0;
 });
 
 afterEach(() => vi.useRealTimers());
@@ -174,16 +171,32 @@ describe("jobs under one lease", () => {
     const [before, after] = [job(plus), job(plus)];
     expect(await share(before, end, after)).toEqual([after]);
     expect(await answersOf([before, end])).toEqual([0, "ended"]);
-    expect([commits, gone]).toEqual([[], ["s"]]);
+    expect(commits.map(({ keepsLease }) => keepsLease)).toEqual([true]);
   });
 
-  it("run again, all but the one that was to end the session, where that has failed", async () => {
-    isAway = true;
-    const end = job((own) => own.end());
+  it("are told nothing that is not so, where one was to end the session and that has failed", async () => {
+    const error = new SessionError("ERR_STORE");
+    const end = job(async (own) => {
+      await own.end();
+      throw error;
+    });
     const [before, after] = [job(plus), job(plus)];
-    expect(await share(before, end, after)).toEqual([before, after]);
-    expect(await end.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_STORE" });
-    expect(commits).toEqual([]);
+    expect(await share(before, end, after)).toEqual([after]);
+    expect(await answersOf([before, end])).toEqual([0, error]);
+    expect(commits.map(({ unsaved }) => unsaved.entries.get("n"))).toEqual([encodeValue(1, "n").bytes]);
+  });
+
+  it("that have failed are told their own error, also where what the others changed could not be committed", async () => {
+    refusal = "ERR_STORE";
+    const error = new Error("no");
+    const jobs = [
+      job(plus),
+      job(() => {
+        throw error;
+      }),
+    ];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([expect.objectContaining({ code: "ERR_STORE" }), error]);
   });
 
   it("stop after one that must be committed apart", async () => {
@@ -247,6 +260,13 @@ describe("jobs on contents of which nobody knows whether they are the newest", (
     expect([commits.length, confirmed]).toEqual([0, 1]);
   });
 
+  it("tell their own error where nobody can be asked, and else that", async () => {
+    isAway = true;
+    const jobs = [job(refuse), job(read)];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([error, expect.objectContaining({ code: "ERR_STORE" })]);
+  });
+
   it("run again where they are not", async () => {
     isOvertaken = true;
     const jobs = [job(read), job(refuse)];
@@ -285,12 +305,20 @@ describe("a job that takes its time", () => {
     expect(commits).toHaveLength(1);
   });
 
-  it("does not run again once it has ended the session, and has its answer", async () => {
-    refusal = "ERR_CONFLICT";
-    const [before, end] = [job(plus), job(async (own) => own.ended.push("s"))];
-    expect(await share(before, end)).toEqual([before]);
-    expect(await end.answer).toBe(1);
-  });
+  it.each(["ERR_CONFLICT", "ERR_STORE"] as const)(
+    "runs again before it ends the session, if what it began on was not written: %s",
+    async (code) => {
+      refusal = code;
+      let hasEnded = false;
+      const end = job(async (own) => {
+        await own.end();
+        hasEnded = true;
+      });
+      const before = job(plus);
+      expect(await share(before, end)).toEqual(code === "ERR_CONFLICT" ? [before, end] : [end]);
+      expect(hasEnded).toBe(false);
+    },
+  );
 });
 
 it("a lease is shared by those that ask for the same one, but for jobs that are alone", () => {
