@@ -60,6 +60,16 @@ export class LeaseShare<H extends Inside> {
 
   /** Resolves to the jobs that must run (again). */
   async run(): Promise<readonly Job<H>[]> {
+    try {
+      return await this.#runAll();
+    } finally {
+      // Whatever they have left going on is no part of them any more.
+      this.#ran = [];
+      this.#ahead = undefined;
+    }
+  }
+
+  async #runAll(): Promise<readonly Job<H>[]> {
     const endMs = performance.now() + MAX_SHARED_MS;
     for (const job of this.#jobs) {
       this.#begun += 1;

@@ -1,9 +1,12 @@
 // Jobs that share a lease, with handles and calls that only write down what is asked of them.
+import { AsyncResource } from "node:async_hooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Calls, CommitRequest, Grant } from "../../../client/handle/calls.ts";
 import type { Inside, Job, Outside } from "../../../client/handle/job.ts";
 import { LeaseShare, takeSharing } from "../../../client/handle/lease-share.ts";
+import { Transactions } from "../../../client/handle/transactions.ts";
 import { NONE_MOVED, type Unsaved } from "../../../client/handle/unsaved.ts";
+import { carryOn, confirmAround } from "../../../client/scope.ts";
 import { type ErrorCode, SessionError } from "../../../protocol/errors.ts";
 import { encodeValue } from "../../../protocol/value/value.ts";
 import { contentsOf } from "../../support/contents.ts";
@@ -113,10 +116,13 @@ const plus = (own: Toy): unknown => {
   return own.seen;
 };
 
-function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
+function grant(isKnown: boolean): Grant {
   const lease = { id: "s", fence: 1, life: 1, isOver: false, deadlineMs: performance.now() + 60_000 };
-  const grant: Grant = { ...lease, isSure, isOvertaken: false, contents: contentsOf({ n: 0 }) };
-  return new LeaseShare<Toy>(calls, grant, jobs).run();
+  return { ...lease, isSure: isKnown, isOvertaken: false, contents: contentsOf({ n: 0 }) };
+}
+
+function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
+  return new LeaseShare<Toy>(calls, grant(isSure), jobs).run();
 }
 
 const answersOf = (jobs: readonly Asked[]): Promise<unknown[]> =>
@@ -319,6 +325,52 @@ describe("a job that takes its time", () => {
       expect(hasEnded).toBe(false);
     },
   );
+});
+
+describe("work that goes on after a transaction", () => {
+  /** Asks what a call in it would have to wait for. */
+  let later: () => unknown;
+  const leave = (): void => {
+    later = carryOn(() => AsyncResource.bind(confirmAround));
+  };
+
+  it("waits for nothing, and commits nothing, where that was to run again", async () => {
+    const stall = job(() => {
+      leave();
+      throw new SessionError("ERR_LEASE_LOST");
+    });
+    const before = job(plus);
+    expect(await share(before, stall)).toEqual([before]);
+    expect([await later(), commits]).toEqual([undefined, []]);
+  });
+
+  /** The first run of `slow` leaves some. Resolves to how often that has run, and what the work waits for. */
+  async function runAgain(fns: readonly ((own: Toy) => unknown)[], lease: Calls["lease"]): Promise<unknown> {
+    const transactions = new Transactions<Toy>({ ...calls, lease });
+    let runs = 0;
+    const slow = async (): Promise<void> => {
+      runs += 1;
+      if (runs === 1) leave();
+    };
+    await Promise.all([...fns, slow].map((fn) => transactions.run({ id: "s", fn, leaseMs: 0, outer })));
+    return [runs, await later()];
+  }
+
+  it("waits for nothing where that has run again, as what it began on was not written", async () => {
+    refusal = "ERR_CONFLICT";
+    let runs = 0;
+    const before = (own: Toy): void => {
+      runs += 1;
+      if (runs > 1) refusal = undefined;
+      plus(own);
+    };
+    expect(await runAgain([before], async () => grant(true))).toEqual([2, undefined]);
+  });
+
+  it("waits for nothing where that has run again, as what it began on was not the newest", async () => {
+    isOvertaken = true;
+    expect(await runAgain([], async (_id, _ms, mustBeSure) => grant(mustBeSure))).toEqual([2, undefined]);
+  });
 });
 
 it("a lease is shared by those that ask for the same one, but for jobs that are alone", () => {
