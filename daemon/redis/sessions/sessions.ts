@@ -153,7 +153,7 @@ export class Sessions {
     this.#parts.staleness.noteUse();
     const session = this.#session(id);
     // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
-    const isHolder = this.#leases.isHeldBy(turn.caller.owner, id);
+    const isHolder = session.isHolder(turn.caller.owner);
     if (isHolder && session.chain.keepBack(turn)) return;
     if (!session.copy.isCurrent) {
       session.read(turn);
@@ -183,6 +183,11 @@ export class Sessions {
     }
   }
 
+  /** A commit has arrived that is made later: its lease does not end by its time meanwhile. Returns it as it is to be made, or to fail. */
+  expect(id: string, turn: CommitTurn): CommitTurn {
+    return this.#known.get(id)?.session.expect(turn) ?? turn;
+  }
+
   release(id: string, fence: number, owner: object): void {
     this.#known.get(id)?.session.release(fence, owner);
   }
@@ -207,8 +212,8 @@ export class Sessions {
     });
   }
 
-  /** Ends it as long as this is its version. @throws SessionError ERR_CONFLICT where it is another one; ERR_DEADLOCK, ERR_STORE. */
-  endVersion(id: string, version: Buffer, { caller, held }: Pick<CommitTurn, "caller" | "held">): Promise<void> {
+  /** @throws SessionError ERR_CONFLICT where it is not of the version that is named; ERR_DEADLOCK, ERR_STORE. */
+  end(id: string, { caller, held, version }: Pick<ConditionalEnd, "caller" | "held" | "version">): Promise<void> {
     return new Promise((answer, fail) => {
       const turn: ConditionalEnd = { type: "end", version, caller, held, answer, fail };
       this.enter(id, turn);
