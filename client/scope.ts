@@ -34,6 +34,8 @@ export interface Held {
   /** The handle that the transaction was begun with. */
   readonly handle: object;
   readonly outer: Held | undefined;
+  /** Resolves when what the transaction began on is known to be stored; undefined: it is known. @throws SessionError ERR_CONFLICT: it is not, and the transaction runs again. */
+  readonly confirm: () => Promise<void> | undefined;
 }
 
 /** Inside a transaction of a client, and outside every context. */
@@ -123,6 +125,21 @@ export function transactionsAround(): readonly Held[] {
   if (held === undefined) return NONE;
   const all: Held[] = [];
   for (; held !== undefined; held = held.outer) if (!held.grant.isOver) all.push(held);
+  return all;
+}
+
+/**
+ * To be waited for before anything is stored that is no part of the transactions around: it may follow from what they saw, and where that was never there they
+ * run again. Undefined where nothing has to be waited for.
+ *
+ * @throws as `Held.confirm`.
+ */
+export function confirmAround(): Promise<unknown> | undefined {
+  let all: Promise<unknown> | undefined;
+  for (let held = currentScope()?.held; held !== undefined; held = held.outer) {
+    const confirmed = held.confirm();
+    if (confirmed !== undefined) all = all === undefined ? confirmed : Promise.all([all, confirmed]);
+  }
   return all;
 }
 

@@ -25,10 +25,12 @@ export interface Grant extends HeldLease {
   readonly deadlineMs: number;
   /** The lease was given back, or a commit has ended it. */
   isOver: boolean;
-  /** The contents were the newest at some time since they were asked for; where not, a commit or `confirm` finds out. */
+  /** The contents were the newest at some time since they were asked for; where that is not known, a commit or `confirm` finds out. */
   isSure: boolean;
   /** They were not: whatever has run on them runs again. */
   isOvertaken: boolean;
+  /** What finds that out, under way or done. */
+  asked?: Promise<unknown>;
 }
 
 /** What `release` must know of a grant. */
@@ -48,17 +50,56 @@ export interface Calls {
   end(id: string): Promise<void>;
   /** @param leaseMs 0: the daemon's default. @param mustBeSure what is granted is the newest, whatever it costs. */
   lease(id: string, leaseMs: number, mustBeSure: boolean): Promise<Grant>;
-  /** To be called before anybody is told what was seen under the lease without a commit. @throws SessionError ERR_CONFLICT where that is not so any more. */
-  confirm(grant: Grant): Promise<void>;
+  /** Whether the contents are the newest: asked under the lease, before any commit. */
+  isNewest(grant: Grant): Promise<boolean>;
   /** Gives a lease back, unless it is over. Never rejects. */
   release(grant: GrantedLease): Promise<void>;
   /** False when the connection that granted the lease is gone, and the lease with it. */
   isInForce(grant: HeldLease): boolean;
 }
 
+/**
+ * To be called before anybody is told what was seen under the lease without a commit. Behind a commit under the lease, or another who asks, it waits for that: what
+ * the lease's own commit makes is not what was granted.
+ *
+ * @throws SessionError ERR_CONFLICT where the contents granted were not the newest: what has run on them runs again.
+ */
+export async function confirm(calls: Calls, grant: Grant): Promise<void> {
+  if (grant.asked !== undefined) await whenAsked(grant);
+  if (!grant.isSure && !grant.isOvertaken) {
+    const asked = ask(calls, grant);
+    grant.asked = asked;
+    await asked;
+  }
+  if (grant.isOvertaken) throw changedBefore(grant);
+}
+
+/** Nothing is to be found out: the contents are sure, or the lease is over, and what goes on is no part of its transaction. */
+export function isKnown({ isSure, isOver, isOvertaken }: Grant): boolean {
+  return (isSure || isOver) && !isOvertaken;
+}
+
+async function ask(calls: Calls, grant: Grant): Promise<void> {
+  grant.isSure = await calls.isNewest(grant);
+  grant.isOvertaken = !grant.isSure;
+}
+
+/** Resolves when nobody asks any more, whatever the answer. */
+export async function whenAsked({ asked }: Grant): Promise<void> {
+  try {
+    await asked;
+  } catch {
+    // Told to whoever asked.
+  }
+}
+
+export function changedBefore({ id }: Grant): SessionError {
+  return new SessionError("ERR_CONFLICT", `Session ${id} was changed before the transaction.`);
+}
+
 /** Gives a lease back whose holder ends the session: that cannot be undone, so what he saw must be the newest. @throws as `confirm`. */
 export async function endLease(calls: Calls, grant: Grant): Promise<void> {
-  await calls.confirm(grant);
+  await confirm(calls, grant);
   await calls.release(grant);
 }
 

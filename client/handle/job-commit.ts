@@ -1,7 +1,8 @@
 // The end of jobs that have run under a lease: one commit of what they changed, and which of them must run again where it is refused.
 
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
-import { type Calls, endOf, type Grant } from "./calls.ts";
+import type { Contents } from "../copies/cache.ts";
+import { type Calls, changedBefore, confirm, endOf, type Grant, whenAsked } from "./calls.ts";
 import { fail, type Inside, type Job, type Ran, settle, settleBeforeEnd } from "./job.ts";
 import type { Unsaved } from "./unsaved.ts";
 
@@ -18,6 +19,10 @@ export interface JobCommit<H extends Inside> {
   readonly keepsLease: boolean;
 }
 
+interface Commit<H extends Inside> extends JobCommit<H> {
+  readonly unsaved: Unsaved;
+}
+
 /**
  * Never rejects: each job that is done has its answer.
  *
@@ -28,8 +33,11 @@ export async function commitJobs<H extends Inside>(
   { grant, ran, unsaved, keepsLease }: JobCommit<H>,
 ): Promise<Job<H>[] | undefined> {
   try {
-    if (unsaved === undefined && ran.length > 0 && !grant.isSure) await calls.confirm(grant);
-    const isThere = unsaved === undefined || (await apply(calls, { grant, ran, unsaved, keepsLease }));
+    // What was begun inside, and not awaited, may be asking what this commit would change.
+    if (grant.asked !== undefined) await whenAsked(grant);
+    if (grant.isOvertaken) throw changedBefore(grant);
+    if (unsaved === undefined && !grant.isSure) await confirm(calls, grant);
+    const isThere = unsaved === undefined || (await begin(calls, { grant, ran, unsaved, keepsLease }));
     const error = isThere ? undefined : await endOf(calls, grant.id);
     for (const one of ran) {
       if (isThere) settle(one);
@@ -42,13 +50,25 @@ export async function commitJobs<H extends Inside>(
   }
 }
 
+/** Where it is not known whether what was granted is the newest, this tells, and whoever asks for that waits for it. */
+function begin<H extends Inside>(calls: Calls, commit: Commit<H>): Promise<boolean> {
+  const { grant } = commit;
+  const { isSure } = grant;
+  const applied = apply(calls, commit);
+  if (!isSure) grant.asked = applied;
+  return applied;
+}
+
 /** Returns false where the session is not there any more: the answer to a commit that was done before is what there is now. */
-async function apply<H extends Inside>(
-  calls: Calls,
-  { grant, ran, unsaved, keepsLease }: JobCommit<H> & { readonly unsaved: Unsaved },
-): Promise<boolean> {
+async function apply<H extends Inside>(calls: Calls, { grant, ran, unsaved, keepsLease }: Commit<H>): Promise<boolean> {
   const { id, contents: base, fence } = grant;
-  const contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
+  let contents: Contents | undefined;
+  try {
+    contents = await calls.apply({ id, base, unsaved, fence, keepsLease });
+  } catch (error) {
+    grant.isOvertaken = isCode(error, "ERR_CONFLICT");
+    throw error;
+  }
   if (!keepsLease) grant.isOver = true;
   if (contents === undefined) return false;
   grant.contents = contents;
@@ -73,9 +93,10 @@ function jobsAfter<H extends Inside>(
     return jobs;
   }
   // A lease is shared for a few milliseconds only: the job that outlived it was the last.
-  const guilty = isCode(error, "ERR_LEASE_LOST") ? jobs.splice(-1) : jobs.splice(0);
-  for (const job of guilty) fail(job, error);
-  return jobs;
+  const first = isCode(error, "ERR_LEASE_LOST") ? ran.length - 1 : 0;
+  // Nothing of one that had failed was to be saved: that it could not be is no news to its caller.
+  for (const { job, failure } of ran.slice(first)) fail(job, failure === undefined ? error : failure.error);
+  return jobs.slice(0, first);
 }
 
 /** False, and the job rejected, when it has met other programs often enough. */

@@ -58,7 +58,7 @@ export interface Ran<H extends Inside> {
   readonly value: unknown;
   readonly handle: H;
   readonly unsaved: Unsaved | undefined;
-  /** It has failed: that is told when what it saw is known to be there. */
+  /** It has failed: that is told when what it saw is known to be there, or cannot be found out. */
   readonly failure?: { readonly error: unknown };
 }
 
@@ -81,6 +81,8 @@ export interface Ground {
   readonly contents: Contents;
   /** Gives the lease back, for a job that ends the session. */
   readonly endLease: () => Promise<void>;
+  /** As `Held.confirm`. */
+  readonly confirm: () => Promise<void> | undefined;
 }
 
 /** What a function has begun. */
@@ -92,10 +94,10 @@ interface Begun<H extends Inside> {
 
 /** A promise only where the function gives one, or leaves something to wait for. Never throws, never rejects. */
 export function runJob<H extends Inside>(job: Job<H>, ground: Ground): Outcome<H> | Promise<Outcome<H>> {
-  const { grant, contents, endLease } = ground;
+  const { grant, contents, endLease, confirm } = ground;
   const { id, fn, outer } = job.request;
   const handle = outer.begin(id, contents, endLease);
-  const held: Held = { grant, handle: outer, outer: job.scope?.held };
+  const held: Held = { grant, handle: outer, outer: job.scope?.held, confirm };
   try {
     const value = runHolding(held, job.scope, fn, handle);
     if (isThenable(value) || handle.isBusy) return awaitJob({ job, value, handle }, grant);

@@ -10,11 +10,13 @@
 //   3. A and B are committed while C goes on, and the lease is kept
 //   4. committed: C goes on to its own end, and may be committed under the same lease
 //      refused:   C has begun on what was not written. It is waited for, and runs again with the others
+//
+// Before a job stores anything elsewhere, or ends the session, what ran before it is committed too.
 
 import type { Contents } from "../copies/cache.ts";
-import { type Calls, endLease, type Grant } from "./calls.ts";
+import { type Calls, changedBefore, confirm, endLease, type Grant, isKnown } from "./calls.ts";
 import type { Inside, Job, Outcome, Ran } from "./job.ts";
-import { runJob, settleAfterEnd, settleBeforeEnd } from "./job.ts";
+import { runJob, settleAfterEnd } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import type { Properties } from "./properties.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -46,10 +48,8 @@ export class LeaseShare<H extends Inside> {
   #ran: Ran<H>[] = [];
   /** What they have left. */
   #contents: Contents;
-  /** Under way: the commit of those that ran before one that takes its time. */
-  #ahead: Promise<unknown> | undefined;
-  /** A job has given the lease back. */
-  #wasGivenBack = false;
+  /** Of those that ran before the job that runs: their commit is under way, or was refused. */
+  #ahead: Promise<readonly Job<H>[] | undefined> | undefined;
 
   constructor(calls: Calls, grant: Grant, jobs: readonly Job<H>[]) {
     this.#calls = calls;
@@ -60,26 +60,33 @@ export class LeaseShare<H extends Inside> {
 
   /** Resolves to the jobs that must run (again). */
   async run(): Promise<readonly Job<H>[]> {
+    try {
+      return await this.#runAll();
+    } finally {
+      // Whatever they have left going on is no part of them any more.
+      this.#ran = [];
+      this.#ahead = undefined;
+    }
+  }
+
+  async #runAll(): Promise<readonly Job<H>[]> {
     const endMs = performance.now() + MAX_SHARED_MS;
     for (const job of this.#jobs) {
       this.#begun += 1;
       const begun = this.#begin(job);
-      const goesOn = begun instanceof Promise && this.#ran.length > 0 && !this.#wasGivenBack;
-      const again = goesOn ? await this.#commitAhead() : undefined;
+      if (begun instanceof Promise) this.#commitAhead();
+      const again = this.#ahead && (await this.#ahead);
       if (again !== undefined) return [...again, ...(await takeBack(await begun)), ...this.#waiting];
+      this.#ahead = undefined;
       const outcome = begun instanceof Promise ? await begun : begun;
       switch (outcome.kind) {
         case "stalled":
           return [...this.#ran.map((earlier) => earlier.job), ...this.#waiting];
         case "overtaken":
           return [...this.#ran.map((earlier) => earlier.job), outcome.job, ...this.#waiting];
-        case "ended": {
-          // Where the lease was not given back the session is still there, and nothing in it of what ran before.
-          const isGone = this.#grant.isOver;
-          if (isGone) for (const earlier of this.#ran) settleBeforeEnd(earlier);
+        case "ended":
           await settleAfterEnd(outcome.last);
-          return [...(isGone ? [] : this.#ran.map((earlier) => earlier.job)), ...this.#waiting];
-        }
+          return this.#waiting;
         case "ran":
           this.#note(outcome);
       }
@@ -93,7 +100,10 @@ export class LeaseShare<H extends Inside> {
   }
 
   #begin(job: Job<H>): Outcome<H> | Promise<Outcome<H>> {
-    return runJob(job, { grant: this.#grant, contents: this.#contents, endLease: () => this.#endLease() });
+    const [grant, contents, calls] = [this.#grant, this.#contents, this.#calls];
+    const confirm = (): Promise<void> | undefined => (this.#isKnown ? undefined : this.#confirm());
+    const giveBack = (): Promise<void> => this.#confirm().then(() => endLease(calls, grant));
+    return runJob(job, { grant, contents, endLease: giveBack, confirm });
   }
 
   #note(ran: Ran<H>): void {
@@ -101,18 +111,28 @@ export class LeaseShare<H extends Inside> {
     if (ran.unsaved !== undefined) this.#contents = this.#contents.changedBy(ran.unsaved);
   }
 
-  async #endLease(): Promise<void> {
-    this.#wasGivenBack = true;
-    await this.#ahead;
-    await endLease(this.#calls, this.#grant);
+  /** Nothing of what the job that runs has begun on is to be found out, or to be committed. */
+  get #isKnown(): boolean {
+    return this.#ran.length === 0 && this.#ahead === undefined && isKnown(this.#grant);
+  }
+
+  /** What the job that runs has begun on is stored then. @throws SessionError ERR_CONFLICT: it is not, and the job runs again. */
+  async #confirm(): Promise<void> {
+    this.#commitAhead();
+    if ((await this.#ahead) !== undefined) throw changedBefore(this.#grant);
+    await confirm(this.#calls, this.#grant);
+  }
+
+  #commitAhead(): void {
+    if (this.#ran.length > 0) this.#ahead = this.#commitKeeping();
   }
 
   /** @returns the jobs that must run again, after the lease was given back; undefined when all are committed. */
-  async #commitAhead(): Promise<readonly Job<H>[] | undefined> {
-    const ahead = this.#commit({ keepsLease: true });
-    this.#ahead = ahead;
-    const again = await ahead;
-    if (again !== undefined) await this.#calls.release(this.#grant);
+  async #commitKeeping(): Promise<readonly Job<H>[] | undefined> {
+    const again = await this.#commit({ keepsLease: true });
+    if (again === undefined) return undefined;
+    this.#grant.isOvertaken = true;
+    await this.#calls.release(this.#grant);
     return again;
   }
 

@@ -1,7 +1,7 @@
 // The transactions of one worker: those of a session wait in a queue, get its lease, run, and run again where that is nobody's fault.
 
-import { currentScope, transactionsAround } from "../scope.ts";
-import { type Calls, endLease, type Grant } from "./calls.ts";
+import { confirmAround, currentScope, transactionsAround } from "../scope.ts";
+import { type Calls, confirm, endLease, type Grant, isKnown } from "./calls.ts";
 import { fail, type Inside, type Job, runJob, settleAfterEnd, type TransactionRequest } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
 import { LeaseShare, takeSharing } from "./lease-share.ts";
@@ -18,6 +18,11 @@ export class Transactions<H extends Inside> {
   }
 
   run<T>(request: TransactionRequest<H, T>): Promise<T> {
+    const confirmed = confirmAround();
+    return confirmed === undefined ? this.#run(request) : confirmed.then(() => this.#run(request));
+  }
+
+  #run<T>(request: TransactionRequest<H, T>): Promise<T> {
     return new Promise<unknown>((resolve, reject) => {
       const job: Job<H> = { request, resolve, reject, scope: currentScope(), conflicts: 0, isAlone: false };
       // Inside of another transaction each asks for itself: the daemon must know which transaction waits for which.
@@ -67,12 +72,19 @@ export class Transactions<H extends Inside> {
       for (const one of jobs) fail(one, error);
       return NONE;
     } finally {
+      // Whatever its jobs have left going on is no part of them any more.
+      grant.isOvertaken = false;
       await this.#calls.release(grant);
     }
   }
 
   async #runAlone(grant: Grant, job: Job<H>): Promise<readonly Job<H>[]> {
-    const ground = { grant, contents: grant.contents, endLease: () => endLease(this.#calls, grant) };
+    const ground = {
+      grant,
+      contents: grant.contents,
+      endLease: () => endLease(this.#calls, grant),
+      confirm: () => (isKnown(grant) ? undefined : confirm(this.#calls, grant)),
+    };
     const begun = runJob(job, ground);
     const outcome = begun instanceof Promise ? await begun : begun;
     switch (outcome.kind) {

@@ -41,7 +41,7 @@ import {
   daemonSettings,
   resolvePlaces,
 } from "../options.ts";
-import { carryOn, type HeldLease, transactionsAround } from "../scope.ts";
+import { carryOn, confirmAround, type HeldLease, transactionsAround } from "../scope.ts";
 import { bytesBeside, optionsOf } from "./commit-options.ts";
 import { Connection } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
@@ -208,7 +208,7 @@ export class Client implements ClientApi, Home {
   }
 
   async abandon(session: HandleApi | string): Promise<void> {
-    if (isSessionId(session)) await this.end(session);
+    if (isSessionId(session)) await carryOn(() => this.end(session));
     else if (typeof session === "object" && session !== null) await session.abandon();
     else throw badId(session);
   }
@@ -296,6 +296,11 @@ export class Client implements ClientApi, Home {
   /** Not async: a promise that only hands on another one would cost time at every commit. */
   apply(request: CommitRequest): Promise<Contents | undefined> {
     if (this.#maxSessionBytes === 0) return this.ready().then(() => this.apply(request));
+    const confirmed = request.fence === undefined ? confirmAround() : undefined;
+    return confirmed === undefined ? this.#apply(request) : confirmed.then(() => this.#apply(request));
+  }
+
+  #apply(request: CommitRequest): Promise<Contents | undefined> {
     const { id, base, unsaved } = request;
     // One that is in no file yet is made under its last id.
     const sid = base === undefined ? (unsaved.successor ?? id) : id;
@@ -347,6 +352,8 @@ export class Client implements ClientApi, Home {
   }
 
   async end(id: string): Promise<void> {
+    const confirmed = confirmAround();
+    if (confirmed !== undefined) await confirmed;
     this.#cache.drop(id);
     await this.#connection.call("abandon", { sid: id, held: this.#held() });
     this.#cache.drop(id);
@@ -382,12 +389,8 @@ export class Client implements ClientApi, Home {
     }
   }
 
-  async confirm(grant: Grant): Promise<void> {
-    if (grant.isSure) return;
-    const { id, contents } = grant;
-    grant.isSure = (await this.load(id))?.base === contents.base;
-    grant.isOvertaken = !grant.isSure;
-    if (grant.isOvertaken) throw new SessionError("ERR_CONFLICT", `Session ${id} was changed before the transaction.`);
+  async isNewest({ id, contents }: Grant): Promise<boolean> {
+    return (await this.load(id))?.base === contents.base;
   }
 
   /**

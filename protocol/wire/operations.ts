@@ -160,7 +160,7 @@ export const OPERATIONS = {
     number: 5,
     since: 1,
     meaning:
-      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered. With `isOptimistic` the contents may be what the daemon has, and not have been compared with what another host may have made of them: then they are `isUnverified`. A commit under the lease finds that out; a client that has none to make reads the session again before it tells anybody what it saw, and finds the same revision or runs again.",
+      "Waits for the turn of this client on a session and keeps it for `leaseMs` at most (0: the default). Answers with the newest contents and a fencing number. `held` names the leases of this connection whose transactions go on only when this call is answered. With `isOptimistic` the contents may be what the daemon has, and not have been compared with what another host may have made of them: then they are `isUnverified`. A commit under the lease finds that out; a client that has none to make reads the session again before it tells anybody what it saw, and before anything else is stored that may follow from that; it finds the same revision, or runs again. Where the daemon has not stored yet what it granted, such a read is answered when it has.",
     request: { sid: text, leaseMs: uint, known: float, held: HELD, isOptimistic: omittable(bool) },
     response: { fence: uint, ...STATE, isUnverified: omittable(bool) },
     errors: [...SESSION_ERRORS, "ERR_SESSION_GONE", "ERR_BAD_OPTION", "ERR_DEADLOCK"],

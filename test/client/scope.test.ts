@@ -5,7 +5,12 @@ import { deferred } from "../support/deferred.ts";
 
 it("a function from outside of every context is in none, whoever drives it", async () => {
   const [driving, outside] = [{}, {}];
-  const held: Held = { grant: { fence: 1, life: 1, isOver: false }, handle: outside, outer: undefined };
+  const held: Held = {
+    grant: { fence: 1, life: 1, isOver: false },
+    handle: outside,
+    outer: undefined,
+    confirm: () => undefined,
+  };
   const later = deferred<unknown>();
   const begun = (): unknown => {
     setImmediate(() => later.resolve(currentContext()));

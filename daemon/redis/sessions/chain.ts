@@ -7,12 +7,15 @@
 //      it is not: A, B and C run again. Nobody has told anything of what they saw
 //      nobody knows: A's is looked for. B and C run again, for theirs were never sent
 //
+// Whoever has the lease on what is not stored, and asks whether that is the newest, hears it when it is stored, or is not.
+//
 // Without this file each waits for the round trip of the one before him, which is all that is lost.
 
 import {
   type CommitTurn,
   endsLease,
   overtaken,
+  type ReadTurn,
   type TouchTurn,
   type Turn,
   type Turns,
@@ -58,6 +61,9 @@ export class Chain {
   /** The lease that it ends is the next holder's by now. */
   #isPassed = false;
   #staged: Staged | undefined;
+  /** Reads that are answered when what is on its way is stored, and when what is staged is. */
+  #behindUnderWay: ReadTurn[] = [];
+  #behindStaged: ReadTurn[] = [];
 
   constructor(parts: ChainParts) {
     this.#parts = parts;
@@ -81,18 +87,34 @@ export class Chain {
     else if (this.#staged === undefined || !this.#pass(this.#staged)) this.#stage(this.#underWay, nowMs);
   }
 
+  /** @param turn of whoever has the lease: it waits for all that he may have seen. False: all of that is stored. */
+  keepBack(turn: ReadTurn): boolean {
+    if (this.#staged !== undefined) this.#behindStaged.push(turn);
+    else if (this.#underWay !== undefined) this.#behindUnderWay.push(turn);
+    else return false;
+    return true;
+  }
+
   /** It is stored, as this version. */
   noteStored(version: Buffer): void {
     // Whoever has the lease by now has seen what came after it.
     if (!this.#isPassed) this.#parts.leasing.noteStored(version);
+    this.#endUnderWay();
+  }
+
+  /** Its outcome is known, or will not be. */
+  #endUnderWay(): void {
     this.#underWay = undefined;
     this.#isPassed = false;
+    if (this.#behindUnderWay.length === 0) return;
+    for (const turn of this.#behindUnderWay.splice(0)) this.#parts.turns.addRead(turn);
   }
 
   /** What is to be stored next. */
   takeStaged(): Sending | undefined {
     const staged = this.#staged;
     this.#staged = undefined;
+    if (this.#behindStaged.length > 0) this.#behindUnderWay.push(...this.#behindStaged.splice(0));
     return staged;
   }
 
@@ -105,8 +127,7 @@ export class Chain {
     const isChained = this.#isPassed || this.#underWay?.isChained === true || this.#staged !== undefined;
     const staged = this.takeStaged();
     const { seeingCount = turns.length } = this.#underWay ?? {};
-    this.#underWay = undefined;
-    this.#isPassed = false;
+    this.#endUnderWay();
     if (!isChained) return turns;
     const { id, turns: waiting } = this.#parts;
     if (waiting.lease !== undefined) takeBackLease();

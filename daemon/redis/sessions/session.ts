@@ -42,12 +42,12 @@ export class Session {
   readonly id: string;
   readonly key: string;
   readonly copy: Copy;
+  readonly chain: Chain;
   readonly #house: House<Session>;
   readonly #turns = new Turns();
   readonly #exchange: Exchange;
   readonly #leasing: Leasing;
   readonly #answers: Answers<Session>;
-  readonly #chain: Chain;
   readonly #place: IndexPlace;
   /** The copy came with the last answer, and no turn has been taken since. */
   #isFresh = false;
@@ -63,7 +63,7 @@ export class Session {
     const [turns, exchange, onLost] = [this.#turns, this.#exchange, () => this.#endLease()];
     this.#leasing = new Leasing({ id, turns, copy, exchange, leases, isForgotten, onLost });
     this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
-    this.#chain = new Chain({ id, turns: this.#turns, leasing: this.#leasing, limits: house.limits });
+    this.chain = new Chain({ id, turns: this.#turns, leasing: this.#leasing, limits: house.limits });
   }
 
   get waitingCount(): number {
@@ -72,7 +72,7 @@ export class Session {
 
   get isIdle(): boolean {
     if (this.#turns.lease !== undefined || this.#leasing.held !== undefined) return false;
-    return this.#turns.count === 0 && this.#exchange.isIdle && !this.#chain.isStaged;
+    return this.#turns.count === 0 && this.#exchange.isIdle && !this.chain.isStaged;
   }
 
   isHolder(owner: object): boolean {
@@ -132,8 +132,8 @@ export class Session {
   /** One step. What it asks Redis for goes out at the end of this turn of the event loop. */
   step(): void {
     const { isUnderWay, nowMs } = this.#exchange;
-    const staged = isUnderWay ? undefined : this.#chain.takeStaged();
-    if (isUnderWay) this.#chain.goOn(nowMs);
+    const staged = isUnderWay ? undefined : this.chain.takeStaged();
+    if (isUnderWay) this.chain.goOn(nowMs);
     else if (staged !== undefined) this.#send(staged, this.copy.contents);
     else this.#begin();
     this.#house.settle(this);
@@ -225,7 +225,7 @@ export class Session {
         answerWritten({ turns, before, isRepair: false, origin: undefined }, contents);
       }
     });
-    this.#chain.begin(sending, before?.revision.mtimeMs ?? 0);
+    this.chain.begin(sending, before?.revision.mtimeMs ?? 0);
   }
 
   #stamp(turns: readonly (CommitTurn | TouchTurn)[], { image }: Contents, nowMs: number): void {
@@ -407,7 +407,7 @@ export class Session {
     this.copy.adoptOwn(stored);
     this.#leasing.noteLying(lease);
     this.#exchange.noteSure();
-    this.#chain.noteStored(this.copy.version);
+    this.chain.noteStored(this.copy.version);
     this.#leasing.noteDone();
   }
 
@@ -438,7 +438,7 @@ export class Session {
   }
 
   #takeBack(turns: readonly Turn[]): readonly Turn[] {
-    return this.#chain.takeBack(turns, () => this.#answers.takeBack(this.#turns));
+    return this.chain.takeBack(turns, () => this.#answers.takeBack(this.#turns));
   }
 
   #failTurns(problem: SessionError, turns: readonly Turn[]): void {

@@ -152,12 +152,14 @@ export class Sessions {
     this.#parts.metrics.opens += 1;
     this.#parts.staleness.noteUse();
     const session = this.#session(id);
+    // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
+    const isHolder = session.isHolder(turn.caller.owner);
+    if (isHolder && session.chain.keepBack(turn)) return;
     if (!session.copy.isCurrent) {
       session.read(turn);
       return;
     }
-    // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
-    if (this.#parts.staleness.mayUseCopies && !session.isHolder(turn.caller.owner)) {
+    if (this.#parts.staleness.mayUseCopies && !isHolder) {
       this.#parts.metrics.hits += 1;
       session.answerRead(turn, this.calls.clockOf(session.key).nowMs);
       return;

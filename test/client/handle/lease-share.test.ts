@@ -1,9 +1,12 @@
 // Jobs that share a lease, with handles and calls that only write down what is asked of them.
+import { AsyncResource } from "node:async_hooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Calls, CommitRequest, Grant } from "../../../client/handle/calls.ts";
 import type { Inside, Job, Outside } from "../../../client/handle/job.ts";
 import { LeaseShare, takeSharing } from "../../../client/handle/lease-share.ts";
+import { Transactions } from "../../../client/handle/transactions.ts";
 import { NONE_MOVED, type Unsaved } from "../../../client/handle/unsaved.ts";
+import { carryOn, confirmAround } from "../../../client/scope.ts";
 import { type ErrorCode, SessionError } from "../../../protocol/errors.ts";
 import { encodeValue } from "../../../protocol/value/value.ts";
 import { contentsOf } from "../../support/contents.ts";
@@ -55,12 +58,11 @@ class Toy implements Inside {
   async save(): Promise<void> {}
 }
 
-const gone: string[] = [];
 const outer: Outside<Toy> = {
   begin: (_id, contents, endLease) => new Toy(contents.value("n"), endLease),
   adopt: () => undefined,
   adoptStrays: () => undefined,
-  noteGone: (id) => void gone.push(id),
+  noteGone: () => undefined,
 };
 
 let commits: CommitRequest[];
@@ -84,11 +86,10 @@ const calls: Calls = {
   renew: async () => undefined,
   end: async () => undefined,
   lease: () => Promise.reject(new Error("there is a lease already")),
-  confirm: async (grant) => {
+  isNewest: async () => {
     confirmed += 1;
     if (isAway) throw new SessionError("ERR_STORE");
-    if (isOvertaken) Object.assign(grant, { isOvertaken });
-    if (isOvertaken) throw new SessionError("ERR_CONFLICT");
+    return !isOvertaken;
   },
   release: async (grant) => void Object.assign(grant, { isOver: true }),
   isInForce: () => true,
@@ -115,10 +116,13 @@ const plus = (own: Toy): unknown => {
   return own.seen;
 };
 
-function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
+function grant(isKnown: boolean): Grant {
   const lease = { id: "s", fence: 1, life: 1, isOver: false, deadlineMs: performance.now() + 60_000 };
-  const grant: Grant = { ...lease, isSure, isOvertaken: false, contents: contentsOf({ n: 0 }) };
-  return new LeaseShare<Toy>(calls, grant, jobs).run();
+  return { ...lease, isSure: isKnown, isOvertaken: false, contents: contentsOf({ n: 0 }) };
+}
+
+function share(...jobs: readonly Asked[]): Promise<readonly Job<Toy>[]> {
+  return new LeaseShare<Toy>(calls, grant(isSure), jobs).run();
 }
 
 const answersOf = (jobs: readonly Asked[]): Promise<unknown[]> =>
@@ -129,7 +133,6 @@ beforeEach(() => {
   commits = [];
   refusal = undefined;
   [confirmed, isOvertaken, isSure, isAway] = [0, false, true, false];
-  gone.length = 0;
 });
 
 afterEach(() => vi.useRealTimers());
@@ -174,16 +177,32 @@ describe("jobs under one lease", () => {
     const [before, after] = [job(plus), job(plus)];
     expect(await share(before, end, after)).toEqual([after]);
     expect(await answersOf([before, end])).toEqual([0, "ended"]);
-    expect([commits, gone]).toEqual([[], ["s"]]);
+    expect(commits.map(({ keepsLease }) => keepsLease)).toEqual([true]);
   });
 
-  it("run again, all but the one that was to end the session, where that has failed", async () => {
-    isAway = true;
-    const end = job((own) => own.end());
+  it("are told nothing that is not so, where one was to end the session and that has failed", async () => {
+    const error = new SessionError("ERR_STORE");
+    const end = job(async (own) => {
+      await own.end();
+      throw error;
+    });
     const [before, after] = [job(plus), job(plus)];
-    expect(await share(before, end, after)).toEqual([before, after]);
-    expect(await end.answer.catch((error: unknown) => error)).toMatchObject({ code: "ERR_STORE" });
-    expect(commits).toEqual([]);
+    expect(await share(before, end, after)).toEqual([after]);
+    expect(await answersOf([before, end])).toEqual([0, error]);
+    expect(commits.map(({ unsaved }) => unsaved.entries.get("n"))).toEqual([encodeValue(1, "n").bytes]);
+  });
+
+  it("that have failed are told their own error, also where what the others changed could not be committed", async () => {
+    refusal = "ERR_STORE";
+    const error = new Error("no");
+    const jobs = [
+      job(plus),
+      job(() => {
+        throw error;
+      }),
+    ];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([expect.objectContaining({ code: "ERR_STORE" }), error]);
   });
 
   it("stop after one that must be committed apart", async () => {
@@ -247,6 +266,13 @@ describe("jobs on contents of which nobody knows whether they are the newest", (
     expect([commits.length, confirmed]).toEqual([0, 1]);
   });
 
+  it("tell their own error where nobody can be asked, and else that", async () => {
+    isAway = true;
+    const jobs = [job(refuse), job(read)];
+    expect(await share(...jobs)).toEqual([]);
+    expect(await answersOf(jobs)).toEqual([error, expect.objectContaining({ code: "ERR_STORE" })]);
+  });
+
   it("run again where they are not", async () => {
     isOvertaken = true;
     const jobs = [job(read), job(refuse)];
@@ -285,11 +311,65 @@ describe("a job that takes its time", () => {
     expect(commits).toHaveLength(1);
   });
 
-  it("does not run again once it has ended the session, and has its answer", async () => {
+  it.each(["ERR_CONFLICT", "ERR_STORE"] as const)(
+    "runs again before it ends the session, if what it began on was not written: %s",
+    async (code) => {
+      refusal = code;
+      let hasEnded = false;
+      const end = job(async (own) => {
+        await own.end();
+        hasEnded = true;
+      });
+      const before = job(plus);
+      expect(await share(before, end)).toEqual(code === "ERR_CONFLICT" ? [before, end] : [end]);
+      expect(hasEnded).toBe(false);
+    },
+  );
+});
+
+describe("work that goes on after a transaction", () => {
+  /** Asks what a call in it would have to wait for. */
+  let later: () => unknown;
+  const leave = (): void => {
+    later = carryOn(() => AsyncResource.bind(confirmAround));
+  };
+
+  it("waits for nothing, and commits nothing, where that was to run again", async () => {
+    const stall = job(() => {
+      leave();
+      throw new SessionError("ERR_LEASE_LOST");
+    });
+    const before = job(plus);
+    expect(await share(before, stall)).toEqual([before]);
+    expect([await later(), commits]).toEqual([undefined, []]);
+  });
+
+  /** The first run of `slow` leaves some. Resolves to how often that has run, and what the work waits for. */
+  async function runAgain(fns: readonly ((own: Toy) => unknown)[], lease: Calls["lease"]): Promise<unknown> {
+    const transactions = new Transactions<Toy>({ ...calls, lease });
+    let runs = 0;
+    const slow = async (): Promise<void> => {
+      runs += 1;
+      if (runs === 1) leave();
+    };
+    await Promise.all([...fns, slow].map((fn) => transactions.run({ id: "s", fn, leaseMs: 0, outer })));
+    return [runs, await later()];
+  }
+
+  it("waits for nothing where that has run again, as what it began on was not written", async () => {
     refusal = "ERR_CONFLICT";
-    const [before, end] = [job(plus), job(async (own) => own.ended.push("s"))];
-    expect(await share(before, end)).toEqual([before]);
-    expect(await end.answer).toBe(1);
+    let runs = 0;
+    const before = (own: Toy): void => {
+      runs += 1;
+      if (runs > 1) refusal = undefined;
+      plus(own);
+    };
+    expect(await runAgain([before], async () => grant(true))).toEqual([2, undefined]);
+  });
+
+  it("waits for nothing where that has run again, as what it began on was not the newest", async () => {
+    isOvertaken = true;
+    expect(await runAgain([], async (_id, _ms, mustBeSure) => grant(mustBeSure))).toEqual([2, undefined]);
   });
 });
 

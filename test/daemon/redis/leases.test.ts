@@ -260,6 +260,34 @@ describeWithRedis("leases of one host", () => {
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
 
+    /** The third has the lease on what the second has staged, and asks whether that is the newest. Resolves to that revision, and to the answer's to be. */
+    async function askBehindStaged(): Promise<readonly [number, Promise<number>]> {
+      const [first, second, third] = workers as [BackendWorker, BackendWorker, BackendWorker];
+      const leases = [first, second, third].map((worker) => worker.lease(id, 60_000, undefined, true));
+      for (const [n, worker] of [first, second].entries()) {
+        const { fence } = (await leases[n]) as Awaited<(typeof leases)[0]>;
+        void worker.commit(id, { n: n + 1 }, { fence, release: true }).catch(() => undefined);
+      }
+      const { state } = (await leases[2]) as Awaited<(typeof leases)[0]>;
+      expect(valuesOf(state)).toEqual({ n: 2 });
+      return [state.mtimeMs, third.read(id, state.mtimeMs).then(({ mtimeMs }) => mtimeMs)];
+    }
+
+    test("tell the last of them, who only reads, that he saw the newest as soon as it is stored", async () => {
+      const [seen, asked] = await askBehindStaged();
+      hear();
+      expect(await asked).toBe(seen);
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test("tell the last of them, who only reads, what there is instead where they are not stored", async () => {
+      const [seen, asked] = await askBehindStaged();
+      await bert.commit(id, { bert: true });
+      way.cut();
+      hear();
+      expect(await asked).not.toBe(seen);
+    });
+
     /** The answer to the first worker's commit arrives, and what is to store those of all others does not. Resolves to how each ends, when all can be heard again. */
     async function loseAllButFirst(): Promise<string[]> {
       const { keysWritten: before } = report().redis;

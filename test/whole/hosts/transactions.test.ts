@@ -69,6 +69,8 @@ describeWithRedis("transactions over two hosts", () => {
     let way: FaultyWay;
     let anna: Client;
     let handle: Handle;
+    /** Of five other sessions, for each run. */
+    let others: Handle[][];
     let runs: number;
 
     /** Her host has not been told yet of what bert, on another one, has changed. */
@@ -78,11 +80,14 @@ describeWithRedis("transactions over two hosts", () => {
       const bert = await workerOn(redis.url);
       const id = await make(bert);
       handle = await open(anna, id);
+      const ids = await Promise.all(Array.from({ length: 5 }, () => make(bert)));
+      others = [];
+      for (let run = 0; run < 2; run++) others.push(await Promise.all(ids.map((other) => open(anna, other))));
       runs = 0;
       way.mode = "keeps";
-      const other = await open(bert, id);
-      other.set("n", 1);
-      await other.save();
+      const changed = await open(bert, id);
+      changed.set("n", 1);
+      await changed.save();
     });
     afterEach(async () => {
       way.mode = "passes";
@@ -105,13 +110,24 @@ describeWithRedis("transactions over two hosts", () => {
       return done;
     }
 
+    /** What may follow from a transaction, and is stored in other sessions. @param run the first, or the second. */
+    function followUps(run: number): readonly Promise<unknown>[] {
+      const [first, second, third, fourth, fifth] = others[run - 1] as [Handle, Handle, Handle, Handle, Handle];
+      const change = (session: { set(key: string, value: unknown): void }): void => session.set("m", 1);
+      change(first);
+      const id = fifth.id as string;
+      change(first);
+      const nested = second.transaction(() => third.transaction(change));
+      return [first.save(), nested, fourth.regenerate(), fifth.abandon(), anna.abandon(id), make(anna)];
+    }
+
     test("run again, where they have read alone", async () => {
       expect(await transact((session) => session.get("n"))).toBe(1);
       expect(runs).toBe(2);
     });
 
     test("would tell what was there before, if nobody asked", async () => {
-      vi.spyOn(anna, "confirm").mockImplementation(async () => undefined);
+      vi.spyOn(anna, "isNewest").mockImplementation(async () => true);
       expect(await handle.transaction((session) => session.get("n"))).toBe(0);
     });
 
@@ -131,11 +147,68 @@ describeWithRedis("transactions over two hosts", () => {
       expect(handle.get("n")).toBe(1);
     });
 
+    test("run again, before anything is stored in another session, whatever does that", async () => {
+      const stored: unknown[] = [];
+      await transact(async (session) => {
+        const n = session.get("n");
+        await Promise.all(followUps(runs).map((storing) => storing.then(() => stored.push(n))));
+      });
+      expect([stored, runs]).toEqual([[1, 1, 1, 1, 1, 1], 2]);
+    });
+
+    test("leave nothing in another session, either, that they did not wait for", async () => {
+      const stored: unknown[] = [];
+      const all: Promise<unknown>[] = [];
+      await transact((session) => {
+        const n = session.get("n");
+        for (const storing of followUps(runs)) {
+          all.push(
+            storing.then(
+              () => stored.push(n),
+              ({ code }) => expect(code).toBe("ERR_CONFLICT"),
+            ),
+          );
+        }
+        session.set("seen", n);
+      });
+      await Promise.all(all);
+      expect([stored, runs]).toEqual([[1, 1, 1, 1, 1, 1], 2]);
+    });
+
     test("run again, where they have changed something", async () => {
       await transact((session) => session.set("n", Number(session.get("n")) + 1));
       expect(handle.get("n")).toBe(2);
       expect(runs).toBe(2);
     });
+  });
+
+  test.each(["reads", "fails"])("run once on what is not stored yet, also one that only %s", async (what) => {
+    const way = await FaultyWay.to(redis.port);
+    const anna = await workerOn(way.url);
+    const id = await make(anna);
+    const [house] = houses as [SessionHouse];
+    const workers = [anna, house.worker({ type: "redis" }), house.worker({ type: "redis" })];
+    const handles = await Promise.all(workers.map((worker) => open(worker, id)));
+    way.mode = "keeps";
+    const ran: unknown[] = [];
+    const ends: Promise<unknown>[] = [];
+    for (const [index, handle] of handles.entries()) {
+      const end = handle.transaction((session) => {
+        const n = session.get("n");
+        ran.push(n);
+        if (index < 2) session.set("n", Number(n) + 1);
+        else if (what === "fails") throw new Error(`n is ${n}`);
+        return n;
+      });
+      ends.push(end.catch(({ message }) => message));
+      await until(() => ran.length > index);
+    }
+    way.mode = "passes";
+    way.let(way.kept);
+    expect(await Promise.all(ends)).toEqual([0, 1, what === "fails" ? "n is 2" : 2]);
+    expect(ran).toEqual([0, 1, 2]);
+    for (const one of houses.splice(0)) await one.close();
+    await way.close();
   });
 
   // 1. Anna's commit is stored, and its answer lost.   2. Bert gives the session another id, with her change in it.
