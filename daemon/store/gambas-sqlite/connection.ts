@@ -329,7 +329,7 @@ export class Connection {
     if (guard === undefined && !isAlone()) throw unguarded(noGuard);
     return this.#step(() => {
       this.#log.turnTo();
-      this.#log.bringInIfDue(isLast);
+      this.#log.bringInIfDue(this.#head, isLast);
       if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
@@ -367,7 +367,7 @@ export class Connection {
 
   #apply({ startup, timeout, cookiePath, deleted, written }: Changes): void {
     const { of } = { of: (name: Parameters<Statements["of"]>[0]) => this.#statements.of(name) };
-    of("stamp").run(startup);
+    if (startup !== undefined) of("stamp").run(startup);
     if (timeout !== undefined) of("timeout").run(timeout);
     if (cookiePath !== undefined) of("cookiePath").run(cookiePath.text);
     for (const key of deleted) if (Number(of("delete").run(key).changes) === 0) throw this.#misses(key);

@@ -47,7 +47,7 @@ export class Connections {
   }
 
   named(id: string): Named {
-    return { id, path: join(this.#parts.sessions, databaseName(id)) };
+    return this.#open.get(id)?.named ?? { id, path: join(this.#parts.sessions, databaseName(id)) };
   }
 
   /** One that is open; `ino` is that of the file which has its name now. */

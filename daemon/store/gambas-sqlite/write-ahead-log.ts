@@ -9,7 +9,7 @@ import type { Guard } from "./guard.ts";
 import type { Statements } from "./schema.ts";
 
 /** Commits after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it, which is when they would. */
-const COMMITS = 16;
+const COMMITS = 32;
 /** Or so many frames, as Gambas' own connections do: each commit to a large value takes as many as the value has pages. */
 const FRAMES = 1_000;
 /** So often it is looked whether its files still have their names. */
@@ -123,9 +123,12 @@ export class WriteAheadLog {
     this.#commits += 1;
   }
 
-  /** Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit. */
-  bringInIfDue(isDue = false): void {
-    const { head } = this;
+  /**
+   * Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit.
+   *
+   * @param head as it was read last.
+   */
+  bringInIfDue(head: Buffer | undefined, isDue = false): void {
     const frames = head === undefined ? 0 : framesIn(head);
     if (!isDue && this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
     this.#framesTried = frames;

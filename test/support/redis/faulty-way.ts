@@ -23,6 +23,8 @@ export class FaultyWay {
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   /** "loses": what the server says is thrown away, and the connection broken with the first bytes of it. */
   mode: Mode = "passes";
+  /** In mode "passes": what is said arrives so much later, in each direction, in ms. */
+  delayMs = 0;
   /** Connections that were made. */
   connections = 0;
 
@@ -74,12 +76,17 @@ export class FaultyWay {
       });
     }
     near.on("data", (bytes) => {
-      if (this.mode !== "deaf") far.write(bytes);
+      if (this.mode !== "deaf") this.#carry(bytes, far);
     });
     far.on("data", (bytes) => {
-      if (this.mode === "passes") near.write(bytes);
+      if (this.mode === "passes") this.#carry(bytes, near);
       if (this.mode === "loses") near.destroy();
       if (this.mode === "keeps" || this.mode === "deaf") this.#kept.push({ bytes, to: near });
     });
+  }
+
+  #carry(bytes: Buffer, to: Socket): void {
+    if (this.delayMs === 0) to.write(bytes);
+    else setTimeout(() => to.write(bytes), this.delayMs);
   }
 }
