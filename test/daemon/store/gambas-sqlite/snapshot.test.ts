@@ -39,7 +39,7 @@ describeSqlite("a snapshot of a database", () => {
     const database = findLibrary().open(path);
     const put = (n: number): void => database.exec(`UPDATE "values" SET "sValue" = X'040${n}000000'`);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0");
-    put(1);
+    put(5);
     const first = statSync(`${path}-wal`).size;
     put(2);
     const old = readFileSync(`${path}-wal`);
