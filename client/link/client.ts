@@ -43,13 +43,14 @@ import {
 } from "../options.ts";
 import { carryOn, confirmAround, type HeldLease, transactionsAround } from "../scope.ts";
 import { bytesBeside, optionsOf } from "./commit-options.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionOptions, type Line } from "./connection.ts";
 import { DaemonProgram } from "./daemon-program.ts";
 import { checkKeeps, checkServes } from "./hello-checks.ts";
 import { listSessions } from "./list.ts";
 import { decideType, typeOfProcess } from "./process-type.ts";
 
 export { chooseType, typeIsDecided, typeOfProcess } from "./process-type.ts";
+export { StandIn } from "./stand-in.ts";
 
 /** The result of looking for a session: contents or a problem, or neither where there is no such session. */
 export interface Opened {
@@ -73,10 +74,11 @@ const NOTHING_HAD: Had = {};
 
 export class Client implements ClientApi, Home {
   readonly #options: ConnectOptions;
+  readonly #open: (wanted: ConnectionOptions) => Line;
   readonly #cache: Cache;
   readonly transactions: Transactions<Handle> = new Transactions<Handle>(this);
   /** Undefined before the first call, up to which `Session.Type` may still say another type. */
-  #begun: { readonly places: Places; readonly connection: Connection } | undefined;
+  #begun: { readonly places: Places; readonly connection: Line } | undefined;
   /** Where the session files are, as the daemon's hello says. */
   #directory: string | undefined;
   /** The daemon's default length of a lease; 0 before its first hello. */
@@ -87,8 +89,9 @@ export class Client implements ClientApi, Home {
   /** The daemon's limit; 0 before its first hello. */
   #maxSessionBytes = 0;
 
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions, open = (wanted: ConnectionOptions): Line => new Connection(wanted)) {
     this.#options = options;
+    this.#open = open;
     this.#cache = new Cache(options.cacheBytes ?? DEFAULTS.cacheBytes);
     checkOptionsFor(options, this.type);
   }
@@ -108,19 +111,19 @@ export class Client implements ClientApi, Home {
     return this.places.type;
   }
 
-  get #connection(): Connection {
+  get #connection(): Line {
     this.#begun ??= this.#begin();
     return this.#begun.connection;
   }
 
-  #begin(): { readonly places: Places; readonly connection: Connection } {
+  #begin(): { readonly places: Places; readonly connection: Line } {
     const options = this.#options;
     const places = resolvePlaces({ ...options, type: options.type ?? decideType() });
     checkOptionsFor(options, places.type);
     const settings = daemonSettings(options, places.type);
     const isStarting = options.spawn ?? DEFAULTS.spawn;
     const backend = backendName({ type: places.type, redis: settings.redis });
-    const connection = new Connection({
+    const connection = this.#open({
       places,
       spawn: isStarting ? new DaemonProgram(places, settings, options.daemonPath) : undefined,
       waitMs: options.waitMs ?? DEFAULTS.waitMs,

@@ -45,6 +45,9 @@ export interface ConnectionOptions {
   readonly onLost: () => void;
 }
 
+/** What a client needs of its connection. */
+export type Line = Pick<Connection, "life" | "ready" | "call" | "nextSequence" | "leave" | "close">;
+
 /** More than the largest session and its envelope take: no answer of a daemon is longer. */
 const MAX_FRAME_BYTES = 1024 * 1024 * 1024;
 const RETRY_PAUSE_MS = 20;

@@ -8,6 +8,7 @@ import { checkPrefix } from "../../../protocol/session-id.ts";
 import { bindEvents, type Carrier, carrierOf, currentContext } from "../../context.ts";
 import { SESSION_CHECKS, type SessionOptions } from "../../options.ts";
 import { asError, Exchange, type Incoming, type Outgoing, Site, Visit, warn } from "../exchange.ts";
+import { rehearse } from "./rehearsal.ts";
 import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
 
 /** As a method it may want a certain class of errors, as that of Fastify does. */
@@ -33,6 +34,11 @@ export function session<Request = IncomingMessage>(
 export function session(options: SessionOptions = {}): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
   const site = Site.open(options, SESSION_CHECKS);
   site.warmUp();
+  rehearse(serveFor);
+  return serveFor(site);
+}
+
+function serveFor(site: Site<SessionOptions>): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
   return (req, res, next) => {
     if (typeof next !== "function") throw new TypeError("session() was called without next, a function to go on with.");
     // Mounted once more: the request has its session already, and its context, unless that was lost on the way.
