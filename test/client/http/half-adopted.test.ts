@@ -1,18 +1,17 @@
 // Sessions of connect-redis whose adoption stopped in the middle, or goes on while Redis is full: whoever comes next completes it.
 
-import { createHmac } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Site, Visit } from "../../../client/http/exchange.ts";
 import type { Client } from "../../../client/link/client.ts";
 import type { AdoptOptions } from "../../../client/options.ts";
 import { SessionError } from "../../../protocol/errors.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
+import { signedCookie } from "../../support/redis/signed-cookie.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 const SECRET = "a secret of before";
 const VALUES = { user: "Zoë", visits: 3 };
-const SIGNATURE = createHmac("sha256", SECRET).update("old").digest("base64").replace(/=+$/, "");
-const COOKIE = `connect.sid=${encodeURIComponent(`s:old.${SIGNATURE}`)}`;
+const COOKIE = `connect.sid=${signedCookie("old", SECRET)}`;
 
 describeWithRedis("an adoption", () => {
   let redis: RedisProcess;
