@@ -85,7 +85,7 @@ describeWithRedis("storms over hosts", () => {
         const world = await start();
         const seed = newSeed();
         const faults = everything(world, new Random(seed));
-        const load = { workersPerHost: 2, sessions: 6, operations: 70_000 * PART, width: 4, readShare: 55 };
+        const load = { workersPerHost: 2, sessions: 6, operations: 85_000 * PART, width: 4, readShare: 55 };
         const figures = await runLoadStorm({ hosts: world.hosts, seed, faults, ...load });
         printLoad(`three hosts, seed ${seed}`, figures);
         expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0 });
