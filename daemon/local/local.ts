@@ -7,8 +7,8 @@ import type { Config } from "../config.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
 import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
 import type { Log } from "../report/report.ts";
-import { Sessions, Tombstones } from "../sessions/sessions.ts";
-import type { ChangeWatch, Store } from "../store/store.ts";
+import { type Recalled, Sessions, Tombstones } from "../sessions/sessions.ts";
+import { type ChangeWatch, type Recovery, type Store, StoreBusy } from "../store/store.ts";
 import { Listing, Sweep } from "../survey/survey.ts";
 import { Names } from "./names.ts";
 
@@ -64,11 +64,11 @@ class LocalBackend implements Backend {
     this.directory = store.directory;
     this.#tombstones = new Tombstones(config.maxTombstones, config.tombstoneSeconds);
     if (config.durability === "fsync") store.flushes?.check();
-    const applied = this.#recall();
-    this.#foreign = this.#makeForeign(applied);
-    this.#journal = this.#beginJournal(applied);
+    const recalled = this.#recall();
+    this.#foreign = this.#makeForeign(recalled.commits);
+    this.#journal = this.#beginJournal(recalled);
     this.#sessions = this.#makeSessions();
-    this.#sessions.recall(applied);
+    this.#sessions.recall(recalled);
     this.#removeLeftovers();
     const { maxSessionBytes, sweepMs } = config;
     const parts = { store, sessions: this.#sessions, tombstones: this.#tombstones, maxSessionBytes, log };
@@ -166,17 +166,32 @@ class LocalBackend implements Backend {
   }
 
   /** Tombstones and commits that an earlier daemon has left in the journal: of the last ones the store tells whether they were published. */
-  #recall(): readonly JournaledCommit[] {
+  #recall(): Recalled {
     const { recovery } = this.#store;
-    if (recovery === undefined) return [];
+    if (recovery === undefined) return { commits: [], undecided: [], wasPublished: () => false };
     const { commits, ended } = replayJournal(this.#journalPath);
     for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
     this.#tombstones.prune(Date.now());
-    const published = commits.filter(
-      (commit) => !commit.isLast || (recovery.wasPublished(commit) && !this.#wasTakenBack(commit)),
-    );
-    for (const { isLast, origin } of published) if (isLast && origin !== undefined) this.#endOrigin(origin);
-    return withoutOldChanges(published, steadyMs() - this.#around.config.repairSeconds * 1000);
+    const wasPublished = (commit: JournaledCommit): boolean => this.#wasPublished(recovery, commit);
+    const undecided: JournaledCommit[] = [];
+    const published = commits.filter((commit) => {
+      try {
+        return !commit.isLast || wasPublished(commit);
+      } catch (error) {
+        if (!(error instanceof StoreBusy)) throw error;
+        undecided.push(commit);
+        return false;
+      }
+    });
+    const oldestMs = steadyMs() - this.#around.config.repairSeconds * 1000;
+    return { commits: withoutOldChanges(published, oldestMs), undecided, wasPublished };
+  }
+
+  /** Of one that was about to be, and took the place of another session perhaps. @throws StoreBusy. */
+  #wasPublished(recovery: Recovery, commit: JournaledCommit): boolean {
+    if (!recovery.wasPublished(commit) || this.#wasTakenBack(commit)) return false;
+    if (commit.origin !== undefined) this.#endOrigin(commit.origin);
+    return true;
   }
 
   /** Not even a twin is left of it, and the kill came before the journal said so: the session whose place it was to take is still there. */
@@ -203,9 +218,10 @@ class LocalBackend implements Backend {
     return new ForeignWriters({ programs, maxReplacedValues, repairSeconds, steadyMs, earlier, log, metrics });
   }
 
-  #beginJournal(applied: readonly JournaledCommit[]): Journal | undefined {
+  #beginJournal({ commits, undecided }: Recalled): Journal | undefined {
     if (this.#store.recovery === undefined) return undefined;
-    return new Journal(this.#journalPath, applied, () => this.#tombstones.entries());
+    const known = [...commits.map((commit) => ({ ...commit, isLast: false })), ...undecided];
+    return new Journal(this.#journalPath, known, () => this.#tombstones.entries());
   }
 
   get #journalPath(): string {

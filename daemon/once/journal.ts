@@ -30,14 +30,15 @@ export class Journal {
    * Begins a new file with those records of the old one that still count. The old file may end in the middle of a record, and names commits
    * that were lost in a crash: nothing is appended to it, and the new file takes its place in one step.
    *
-   * @param applied the commits that were applied: their workers may still send them again.
+   * @param known the commits that were applied, whose workers may still send them again; and (`isLast`) those of which that cannot be told yet.
    * @param snapshot the ended sessions that still count, now and whenever a new file is begun.
    */
-  constructor(path: string, applied: readonly JournaledCommit[], snapshot: () => Iterable<readonly [string, number]>) {
+  constructor(path: string, known: readonly JournaledCommit[], snapshot: () => Iterable<readonly [string, number]>) {
     this.#path = path;
     this.#snapshot = snapshot;
     const first = new Batch();
-    for (const commit of applied.slice(-MAX_CARRIED_COMMITS)) first.noteCommit(KIND.carried, commit, commit);
+    for (const commit of known.slice(-MAX_CARRIED_COMMITS))
+      first.noteCommit(commit.isLast ? KIND.undecided : KIND.carried, commit, commit);
     [this.#fd, this.#size] = this.#writeNewFile(first, () => {
       renameSync(`${path}.new`, path);
       rmSync(`${path}.old`, { force: true });
@@ -47,6 +48,11 @@ export class Journal {
 
   noteCommit(mark: CommitMark, written: Written): void {
     this.#batch.noteCommit(KIND.commit, mark, written);
+  }
+
+  /** What could not be told of it before. Goes with the next append: until then the store tells it again. */
+  noteDecided(commit: JournaledCommit, wasPublished: boolean): void {
+    this.#batch.noteCommit(wasPublished ? KIND.carried : KIND.cancelled, commit, commit);
   }
 
   /** Goes with the next append: what is written now says so already. */

@@ -5,6 +5,7 @@
 //              u8 length + client, the rest: id
 //   cancelled  the same, for a commit whose publication failed
 //   carried    the same, for one that an earlier daemon had applied
+//   undecided  the same, for one of which an earlier daemon could not find out yet whether that was published
 //   ended      f64 when (Unix ms), the rest: id
 // While Gambas programs run, a commit also tells what it changed, so that the next daemon can put right what a stale save undoes: bit 7 of its kind
 // is set then, and behind the client come u16 length + id, f64 when (Unix ms), u32 length + delta, and for each key two fingerprints
@@ -17,7 +18,7 @@
 import { ftruncateSync, writeSync } from "node:fs";
 import type { Revision } from "../store/store.ts";
 
-export const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4 } as const;
+export const KIND = { commit: 1, cancelled: 2, ended: 3, carried: 4, undecided: 5 } as const;
 /** Set in the kind of a record: what else it holds. */
 export const FLAG = {
   /** What the commit changed. */
@@ -67,7 +68,7 @@ export interface Written {
 }
 
 export interface JournaledCommit extends CommitMark, Written {
-  /** The commit stands in the last append before the end: it may not have become visible. */
+  /** The commit stands in the last append before the end, or nobody could find out since: it may not have become visible. */
   readonly isLast: boolean;
 }
 

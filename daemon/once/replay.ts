@@ -84,7 +84,7 @@ function replayCommit(record: Buffer, isLast: boolean, commits: JournaledCommit[
     ...((flags & FLAG.change) === 0 ? { id: record.toString("utf8", originEnd) } : changeAt(record, originEnd)),
     ...(checksumEnd > clientEnd ? { checksum: record.readUInt32LE(clientEnd) } : {}),
     ...(isSessionId(origin) ? { origin } : {}),
-    isLast: isLast && kind === KIND.commit,
+    isLast: kind === KIND.undecided || (isLast && kind === KIND.commit),
   };
   // After a loss of power a record may hold any bytes: nothing but an id may become part of a path.
   if (!isSessionId(commit.id)) return;

@@ -17,7 +17,7 @@ import { headerIn, imageBytesOf, kindOf, VERSION_BYTES } from "./value/value.ts"
 const KEYS_PER_LOOK = 240;
 
 export interface SurveyParts {
-  readonly sessions: Pick<Sessions, "calls" | "endVersion">;
+  readonly sessions: Pick<Sessions, "calls" | "end">;
   readonly link: Pick<Link, "scan">;
   readonly keys: Keys;
   readonly log: Log;
@@ -165,7 +165,7 @@ export class Survey {
 
   async #end({ id, version }: Found): Promise<"ended" | "failed" | "kept"> {
     try {
-      await this.#parts.sessions.endVersion(id, version, { caller: { owner: this, client: "" }, held: undefined });
+      await this.#parts.sessions.end(id, { version, caller: { owner: this, client: "" }, held: undefined });
       return "ended";
     } catch (error) {
       if (isCode(error, "ERR_CONFLICT")) return "kept";

@@ -5,12 +5,12 @@
 //
 //   1. A and B are in the index. B is stored, becomes the last, and looks for A.
 //   2. A is not stored yet: B leaves it. A becomes the last when it is, finds B before it, and ends it.
-//   3. Or A is stored: B claims it, if it is still before B, and ends the version that it has seen. A that was claimed does not become the last any more,
-//      and ends nobody. Or A was faster and is behind B: then it ends B.
+//   3. Or A is stored: B claims it, if it is still before B, and ends it, whatever it has become since. A that was claimed does not become the last any
+//      more, and ends nobody. Or A was faster and is behind B: then it ends B.
 
-import { isCode } from "../../protocol/errors.ts";
 import { timeoutSeconds } from "../../protocol/image/image.ts";
 import { KIND, type State } from "../../protocol/wire/wire.ts";
+import { endLeaseOf } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import { type CommitTurn, storeError } from "../turns/turns.ts";
 import type { PrefixIndex } from "./prefix-index.ts";
@@ -18,7 +18,7 @@ import type { Sessions } from "./sessions/sessions.ts";
 import { reasonOf, unstored } from "./sessions/sessions.ts";
 
 export interface UniqueParts {
-  readonly sessions: Pick<Sessions, "commit" | "look" | "endVersion">;
+  readonly sessions: Pick<Sessions, "commit" | "expect" | "release" | "look" | "end">;
   readonly index: PrefixIndex;
   /** Life time of a session created without one. */
   readonly timeoutSeconds: number;
@@ -58,7 +58,9 @@ export class UniqueCommits {
   }
 
   commitUnique(id: string, turn: CommitTurn): void {
-    this.#run(id, turn, () => this.#commitUnique(id, turn));
+    // It has arrived, whatever the index takes.
+    const expected = this.#parts.sessions.expect(id, turn);
+    this.#run(id, expected, () => this.#commitUnique(id, expected));
   }
 
   /** Adds a session that is used, so that its index is not forgotten. @throws ServerError */
@@ -82,9 +84,14 @@ export class UniqueCommits {
   }
 
   async #commitUnique(id: string, turn: CommitTurn): Promise<State> {
-    const { index } = this.#parts;
+    const { index, sessions } = this.#parts;
     const survivor = turn.options.successor ?? id;
-    await index.add(survivor, this.#lifeOf(turn));
+    try {
+      await index.add(survivor, this.#lifeOf(turn));
+    } catch (error) {
+      endLeaseOf(sessions, id, turn);
+      throw error;
+    }
     const state = await this.#commit(id, turn);
     // Sent again after a newer one has ended it: the other one stays.
     if (state.kind === KIND.absent) return state;
@@ -104,15 +111,12 @@ export class UniqueCommits {
   async #endOther(id: string, place: number, turn: CommitTurn): Promise<void> {
     const { index, sessions, log } = this.#parts;
     try {
-      for (;;) {
-        const { stored, isThere } = await sessions.look(id);
-        // Nothing is there yet, perhaps: its commit comes after ours then.
-        if (stored === undefined || stored.kind === "reserved") return;
-        if (!isThere) return await index.remove(id);
-        if (!(await index.claim(id, place))) return;
-        const hasEnded = await sessions.endVersion(id, stored.version, turn).then(() => true, again);
-        if (hasEnded) return await index.remove(id);
-      }
+      const { stored, isThere } = await sessions.look(id);
+      // Nothing is there yet, perhaps: its commit comes after ours then.
+      if (stored === undefined || stored.kind === "reserved") return;
+      if (isThere && !(await index.claim(id, place))) return;
+      if (isThere) await sessions.end(id, turn);
+      await index.remove(id);
     } catch (error) {
       log.error("unique-failed", { error: reasonOf(error) });
     }
@@ -121,12 +125,6 @@ export class UniqueCommits {
   #lifeOf({ options }: CommitTurn): number {
     return options.timeoutSeconds ?? this.#parts.timeoutSeconds;
   }
-}
-
-/** It has changed meanwhile. */
-function again(error: unknown): false {
-  if (isCode(error, "ERR_CONFLICT")) return false;
-  throw error;
 }
 
 function isOurs(error: unknown): boolean {

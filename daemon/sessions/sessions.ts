@@ -18,10 +18,12 @@ import { NO_LOCKS } from "./lock-wait.ts";
 import type { Surroundings } from "./look.ts";
 import { Session } from "./session.ts";
 import type { Tombstones } from "./tombstones.ts";
+import { type Recalled, UndecidedCommits } from "./undecided.ts";
 import { UniqueCommits } from "./unique.ts";
 
 export { badId, type Caller, type CommitTurn } from "../turns/turns.ts";
 export { Tombstones } from "./tombstones.ts";
+export type { Recalled } from "./undecided.ts";
 
 export interface Parts {
   readonly config: Config;
@@ -40,12 +42,6 @@ export interface Parts {
   readonly mayWrite: () => boolean;
 }
 
-/** A commit that was applied by this daemon or the one before. */
-interface Applied {
-  readonly client: string;
-  readonly sequence: number;
-}
-
 /** Sessions that take their turns at one time: the first are answered while the others are written. */
 const SESSIONS_PER_FLUSH = 64;
 
@@ -55,6 +51,7 @@ export class Sessions {
   readonly #batch: CommitBatch;
   readonly #unique: UniqueCommits;
   readonly #applied = new AppliedCommits();
+  readonly #undecided: UndecidedCommits;
   readonly #leases: Leases;
   /** Those that have work, in the order in which they got it. */
   #scheduled: Session[] = [];
@@ -84,6 +81,13 @@ export class Sessions {
       noteApplied: (turn, answeredMs) => this.#noteApplied(turn, answeredMs),
       settle: (session) => this.#cache.settle(session),
     });
+    this.#undecided = new UndecidedCommits({
+      lockWaitMs: config.lockWaitMs,
+      noteDecided: (commit, wasPublished) => {
+        journal?.noteDecided(commit, wasPublished);
+        if (wasPublished) this.#applied.add(commit.client, commit.sequence);
+      },
+    });
     this.#unique = new UniqueCommits({
       commit: (id, turn) => this.commit(id, turn),
       enter: (id, turn) => this.enter(id, turn),
@@ -97,6 +101,7 @@ export class Sessions {
   #surroundings(): Surroundings<Session> {
     const { config, store, foreign, tombstones, journal, log, metrics, now } = this.#parts;
     const { maxSessionBytes, timeoutSeconds, lockWaitMs } = config;
+    const { keepsYoungStamps } = store;
     return {
       store,
       locks: store.locks ?? NO_LOCKS,
@@ -108,7 +113,7 @@ export class Sessions {
       now,
       maxSessionBytes,
       lockWaitMs,
-      limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
+      limits: { maxSessionBytes, timeoutSeconds, keepsYoungStamps, dialect: foreign.dialect },
       leases: this.#leases,
       succeed: (id, turn) => this.#succeed(id, turn),
       schedule: (session) => this.#schedule(session),
@@ -185,8 +190,8 @@ export class Sessions {
 
   /** A commit that was applied before is answered with the present state and not applied again. */
   commit(id: string, turn: CommitTurn): void {
-    const decided = this.#batch.whenDecided(turn);
-    // Its connection broke while the disk worked on it: its fate is known when the disk is done.
+    // Its connection broke while the disk worked on it, or its daemon was killed, and another program keeps us from finding out what became of it.
+    const decided = this.#batch.whenDecided(turn) ?? this.#undecided.whenDecided(id, turn.options.successor);
     if (decided !== undefined) {
       decided.then(() => this.commit(id, turn)).catch(turn.fail);
       return;
@@ -251,8 +256,9 @@ export class Sessions {
   }
 
   /** Called once, with the commits of the daemon before, as the journal tells them. */
-  recall(commits: readonly Applied[]): void {
-    for (const { client, sequence } of commits) this.#applied.add(client, sequence);
+  recall(recalled: Recalled): void {
+    for (const { client, sequence } of recalled.commits) this.#applied.add(client, sequence);
+    this.#undecided.recall(recalled);
   }
 
   /** Does all the work that is due, once. */

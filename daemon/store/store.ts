@@ -87,9 +87,11 @@ export interface SessionFiles<S extends Staged = Staged> {
   readonly removeUnchanged: ((id: string, existing: Revision) => boolean) | undefined;
   /** No program brings back a session that was removed, whatever it had loaded: so one may go before anybody has noted that. */
   readonly staysGone: boolean;
-  close(): void;
+  close(): void | Promise<void>;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
   readonly checksOnPublish: boolean;
+  /** A stamp has pages of its own to be written: a commit renews one that is old enough for a touch, and leaves a younger one alone. */
+  readonly keepsYoungStamps: boolean;
   /** False: two contents of a session may have the same revision, so that nothing is current because of it. */
   readonly tellsRevisions: boolean;
 }
@@ -158,6 +160,8 @@ export interface Recovery {
    * Whether a revision that was about to replace another one before a crash has done so. False if it still lies aside; or if it had replaced
    * something else, namely another program's save: that has its name back then. Of one that was to be written over the old bytes: false, too,
    * if another program has saved since. Nobody was told of it, and whoever asked for it asks again.
+   *
+   * @throws StoreBusy while another program keeps it from being found out: that is no answer.
    */
   wasPublished(attempt: Attempt): boolean;
   /** Whether what lies under this id is what a kill has left of a session that was being made: nobody was ever told of it. */

@@ -41,6 +41,8 @@ export interface Lease {
   isEnding: boolean;
   /** Other commits under it that have no answer yet: nor is the time the store takes for these its holder's. */
   underWay: number;
+  /** Its time is over, and it goes on for those alone that were under way then, and as long again behind them. */
+  isOverdue: boolean;
   deadline: NodeJS.Timeout;
 }
 
@@ -106,19 +108,29 @@ export class Turns {
 
   /** False: it belongs to no lease that is in force. */
   addLeased(turn: CommitTurn): boolean {
-    const lease = this.#lease;
-    if (lease === undefined || lease.fence !== turn.options.fence || lease.owner !== turn.caller.owner) return false;
-    if (endsLease(turn, lease)) {
-      lease.isEnding = true;
-      lease.turns.push(turn);
-    } else {
+    const lease = this.#leaseOf(turn);
+    lease?.turns.push(this.expect(turn));
+    return lease !== undefined;
+  }
+
+  /** A commit has arrived, and is added later: under a lease that was in time. Returns it as it is to be added, or to fail. */
+  expect(turn: CommitTurn): CommitTurn {
+    const lease = this.#leaseOf(turn);
+    if (lease === undefined) return turn;
+    if (endsLease(turn, lease)) lease.isEnding = true;
+    else if (!lease.isOverdue) {
       lease.underWay += 1;
-      const noted = notingItsEnd(turn, () => {
+      return notingItsEnd(turn, () => {
         lease.underWay -= 1;
       });
-      lease.turns.push(noted);
     }
-    return true;
+    return turn;
+  }
+
+  /** The lease in force, if it is that of the commit. */
+  #leaseOf({ options, caller }: CommitTurn): Lease | undefined {
+    const lease = this.#lease;
+    return lease?.fence === options.fence && lease?.owner === caller.owner ? lease : undefined;
   }
 
   takeReads(): readonly ReadTurn[] {

@@ -52,6 +52,7 @@ export class Leases {
     const onOver = (): void => {
       if (turns.lease !== lease || lease.isEnding) return;
       if (lease.underWay > 0) {
+        lease.isOverdue = true;
         lease.deadline = deadlineIn(turn.leaseMs, onOver);
         return;
       }
@@ -85,7 +86,7 @@ export class Leases {
     this.#waits.noteGranted(id, fence, owner);
     this.#report.metrics.leases += 1;
     const deadline = deadlineIn(leaseMs, onOver);
-    return { fence, owner, image, turns: [], isEnding: false, underWay: 0, deadline };
+    return { fence, owner, image, turns: [], isEnding: false, underWay: 0, isOverdue: false, deadline };
   }
 }
 

@@ -1,6 +1,6 @@
 // The Unix socket: takes connections, writes the answers of one turn of the event loop when the turn ends, drains on stop.
 
-import { lstatSync, renameSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
@@ -33,8 +33,8 @@ const LAST_WORDS_MS = 1_000;
 
 /** Servers of this process that have begun to listen: of two in one directory each has a first name of its own. */
 let listened = 0;
-/** A socket is made 0600 from the start. */
-const SOCKET_UMASK = 0o177;
+const SOCKET_MODE = 0o600;
+const FOLDER_MODE = 0o700;
 
 export class Server implements ConnectionEvents {
   readonly #options: ServerOptions;
@@ -76,24 +76,29 @@ export class Server implements ConnectionEvents {
     return statSync(this.#options.socket, { throwIfNoEntry: false })?.ino === this.#socketIno;
   }
 
-  /** Listens under a name of its own first and takes the real one in one step: a daemon that leaves cannot unlink ours. */
+  /**
+   * Listens in a folder of its own first, where nobody else comes in, and takes the real name in one step: a socket has its mode before it can be found, and a
+   * daemon that leaves cannot unlink ours. The umask, which would give it that mode too, is that of the whole process, and a worker thread may not set it.
+   */
   async listen(): Promise<void> {
     const { socket } = this.#options;
     checkMayReplace(socket);
     const nth = listened++;
-    const own = join(dirname(socket), `.${(process.pid % 46656).toString(36)}${nth === 0 ? "" : `-${nth}`}`);
+    const folder = join(dirname(socket), `.${(process.pid % 46656).toString(36)}${nth === 0 ? "" : `-${nth}`}`);
+    const own = join(folder, "s");
     const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
-    removeFile(path);
-    const umask = process.umask(SOCKET_UMASK);
+    rmSync(folder, { recursive: true, force: true });
     try {
+      if (path === own) mkdirSync(folder, { mode: FOLDER_MODE });
+      else removeFile(path);
       await listenOn(this.#net, path);
+      if (path === own) renameSync(path, socket);
     } catch (error) {
       throw isNoPlace(error) ? noSockets(socket, error) : error;
     } finally {
-      process.umask(umask);
+      rmSync(folder, { recursive: true, force: true });
     }
     this.#net.on("error", (error) => this.#events.noteRefused(error));
-    if (path !== socket) renameSync(path, socket);
     this.#socketIno = statSync(socket).ino;
     this.#lookout = setInterval(() => this.#look(), LOOK_MS).unref();
   }
@@ -193,10 +198,12 @@ function noSockets(socket: string, error: unknown): SessionError {
 function listenOn(server: NetServer, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    // A worker of node:cluster would leave it to the primary, with the primary's umask.
+    // A worker of node:cluster would leave it to the primary.
     server.listen({ path, exclusive: true }, () => {
       server.off("error", reject);
       resolve();
     });
+    // It is bound by now, or "error" tells why not.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) chmodSync(path, SOCKET_MODE);
   });
 }

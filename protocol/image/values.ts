@@ -187,11 +187,13 @@ function valueInImage(stored: Buffer, scan: Scan): readonly Buffer[] {
  */
 export function storedValue(value: Buffer, dialect: () => Dialect): Buffer {
   if (value[0] === TAG.DAMAGED) return value.subarray(1 + lengthBytes(value[1] as number));
-  const scan = { ...newScan(), starts: [] as number[] };
+  const scan = newScan();
   endOfValue(value, 0, scan);
   if (!scan.hasReferences || dialect() === "3.18") return value;
+  const starts: number[] = [];
+  endOfValue(value, 0, { ...newScan(), starts });
   const newer = Buffer.from(value);
-  for (const at of scan.starts) newer[at] = (newer[at] as number) + NEWER_STEP;
+  for (const at of starts) newer[at] = (newer[at] as number) + NEWER_STEP;
   return newer;
 }
 

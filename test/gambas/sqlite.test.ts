@@ -1,6 +1,6 @@
 // Sessions of Type "sqlite" between Node and the real Gambas, both ways. What happens beside each other is in sqlite-beside.test.ts.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { databaseName } from "../../protocol/session-id.ts";
@@ -126,6 +126,17 @@ describeDatabases("a session of type sqlite", () => {
       // Often enough for the worker to keep the files open.
       for (let look = 0; look < 8; look++) expect(await inNode()).toBe(n);
     }
+  });
+
+  it("of which Node has only made the empty file yet is none for Gambas, whose program makes one of its own and loses nothing", async () => {
+    const id = newId();
+    mkdirSync(join(house.outsideRoot, "session"), { recursive: true, mode: 0o755 });
+    writeFileSync(pathOf(id), "", { mode: 0o600 });
+    const [, read] = await gambas(id, ["put", [["n", { type: "Integer", value: 7 }]]], ["read", "Id"]);
+    const theirs = String(read?.value);
+    expect(theirs).not.toBe(id);
+    expect(await node.dump(theirs)).toEqual([{ key: "n", type: "Integer", value: 7 }]);
+    expect(existsSync(pathOf(id))).toBe(true);
   });
 
   it("made by Gambas is no session before its first save, as for Gambas, and no look of ours takes it away", async () => {

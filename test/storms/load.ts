@@ -31,6 +31,8 @@ export interface Load {
 
 const REGISTERS: readonly string[] = ["r0", "r1", "r2", "r3"];
 export const COUNTER = "n";
+/** How long a call waits for a daemon: it bounds what hangs, and is more than a machine gives a storm nothing at all. */
+export const PATIENCE_MS = 240_000;
 
 /** A key that only the load of this name writes. */
 function ownKey(name: string): string {

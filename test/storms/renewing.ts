@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type Client, connect, type Handle } from "gambas-session";
 import { serveCalls } from "../support/processes.ts";
 import { Random } from "../support/values/random.ts";
+import { PATIENCE_MS } from "./load.ts";
 
 export interface Renewed {
   readonly id: string;
@@ -123,7 +124,7 @@ class Renewing {
 
 serveCalls({
   async run({ seed, rounds, durability }: Orders): Promise<Renewed> {
-    const options = { waitMs: 60_000, durability };
+    const options = { waitMs: PATIENCE_MS, durability };
     const renewing = new Renewing(await connect(options), await connect(options), seed);
     await renewing.begin();
     for (let left = rounds; left > 0; left--) await renewing.step();

@@ -2,14 +2,14 @@
 
 import { type Client, connect, type Handle, Session } from "gambas-session";
 import { serveCalls } from "../support/processes.ts";
-import { COUNTER, type Load, readEverything, runLoad, type Sessions } from "./load.ts";
+import { COUNTER, type Load, PATIENCE_MS, readEverything, runLoad, type Sessions } from "./load.ts";
 import { Recorder } from "./recorder.ts";
 
 let connecting: Promise<Client> | undefined;
 
 function client(): Promise<Client> {
   const durability = process.argv[2] === "fsync" ? "fsync" : "file";
-  connecting ??= connect({ waitMs: 60_000, durability });
+  connecting ??= connect({ waitMs: PATIENCE_MS, durability });
   return connecting;
 }
 

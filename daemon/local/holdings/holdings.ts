@@ -133,7 +133,7 @@ class LocalHoldings implements Holdings {
     try {
       if (this.#hasNewTombstones) this.#writeTombstones();
     } finally {
-      this.#store.close();
+      await this.#store.close();
       this.#store.recovery?.removeAside();
     }
   }
@@ -167,7 +167,8 @@ class LocalHoldings implements Holdings {
     if (this.#tombstones.has(id)) return "ended";
     try {
       const there = this.#load(id)?.image;
-      if (there === undefined) return "nothing";
+      // What its program has not saved yet is no session, and in the way all the same.
+      if (there === undefined) return this.#store.stat(id) === undefined ? "nothing" : "other";
       return isSameButStamp(there, image) ? "same" : "other";
     } catch (error) {
       if (!isCode(error, "ERR_UNREADABLE")) throw error;

@@ -136,12 +136,12 @@ export class Calls {
 
   /** As `read`, without a promise. */
   readFor(key: string, version: Buffer, ends: Ends<Answer>): void {
-    this.#gatheredFor(key).reads.push({ key, version, ends });
+    this.#gatheredOr(key, ends)?.reads.push({ key, version, ends });
   }
 
   /** As `write`, without a promise. */
   writeFor(key: string, order: Order, ends: Ends<Answer>): void {
-    this.#gatheredFor(key).writes.push({ key, order, ends });
+    this.#gatheredOr(key, ends)?.writes.push({ key, order, ends });
   }
 
   /** One id in the index of its prefix. Resolves to its place, and how many there are. @throws ServerError */
@@ -221,6 +221,17 @@ export class Calls {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
+  /** Undefined: nobody has the key, which the caller is told as of a call that failed, and never before it has gone on. */
+  #gatheredOr(key: string, ends: Ends<Answer>): Gathered | undefined {
+    try {
+      return this.#gatheredFor(key);
+    } catch (error) {
+      queueMicrotask(() => ends.fail(error));
+      return undefined;
+    }
+  }
+
+  /** @throws ServerError where nobody has the key. */
   #gatheredFor(key: string): Gathered {
     const server = this.#link.serverOf(key);
     this.#options.requestFlush();

@@ -1,9 +1,11 @@
 // Answers of calls that change nothing: those that need to know only that the copy is current, those that were carried out before, and refusals.
 
-import { isCode } from "../../../protocol/errors.ts";
+import { isCode, type SessionError } from "../../../protocol/errors.ts";
 import { KIND, type State } from "../../../protocol/wire/wire.ts";
 import {
   type CommitTurn,
+  closed,
+  type EndTurn,
   gone,
   leaseLost,
   overtaken,
@@ -69,12 +71,17 @@ export class Answers<S extends Enterable> {
     return { caller: turn.caller, known: 0, answer, fail: turn.fail };
   }
 
-  /** What is due is for contents that another host has changed: it is stored already, or runs again on the new ones. */
+  /** Another host has changed what is due under the lease is for. */
   overtake(turns: Turns): void {
+    this.#parts.leasing.noteConflict();
+    this.takeBack(turns);
+  }
+
+  /** What is due under the lease is for contents that are not stored, or not any more: it is stored already, or runs again. */
+  takeBack(turns: Turns): void {
     const { leasing, copy, house } = this.#parts;
     const due = turns.takeDue();
-    leasing.noteConflict();
-    leasing.close();
+    leasing.takeBack();
     for (const turn of due) {
       if (turn.type === "commit" && isMarked(copy.marks, markOf(turn))) this.repeat(turn);
       else {
@@ -119,6 +126,28 @@ export class Answers<S extends Enterable> {
     if (successor !== id) await house.whenComplete(id);
     const ids = successor === id ? [id] : [id, successor];
     await Promise.all(ids.map((one) => house.calls.confirm(house.keyOf(one))));
+  }
+
+  /** Those whose caller is there still; the others have failed. */
+  wanted(turns: readonly Turn[]): readonly Turn[] {
+    return turns.filter((turn) => {
+      const isWanted = !this.#parts.house.isForgotten(turn.caller.owner);
+      if (!isWanted) turn.fail(closed(this.#session.id));
+      return isWanted;
+    });
+  }
+
+  /** Returns those that end a session which cannot be read: that needs nothing that can be. */
+  fail(problem: SessionError, turns: readonly Turn[]): readonly EndTurn[] {
+    const ends: EndTurn[] = [];
+    for (const turn of turns) {
+      if (turn.type === "end" && problem.code === "ERR_UNREADABLE") ends.push(turn);
+      else {
+        this.#parts.leasing.closeReleased(turn);
+        turn.fail(problem);
+      }
+    }
+    return ends;
   }
 
   /** That there never was a session is told by no value: only the barrier tells that none was made meanwhile. */

@@ -99,9 +99,9 @@ export class Chain {
   /**
    * What is on its way is not stored, or nobody knows. Returns its turns as they come again.
    *
-   * @param overtake ends the lease in force.
+   * @param takeBackLease ends the lease in force.
    */
-  takeBack(turns: readonly Turn[], overtake: () => void): readonly Turn[] {
+  takeBack(turns: readonly Turn[], takeBackLease: () => void): readonly Turn[] {
     const isChained = this.#isPassed || this.#underWay?.isChained === true || this.#staged !== undefined;
     const staged = this.takeStaged();
     const { seeingCount = turns.length } = this.#underWay ?? {};
@@ -109,7 +109,7 @@ export class Chain {
     this.#isPassed = false;
     if (!isChained) return turns;
     const { id, turns: waiting } = this.#parts;
-    if (waiting.lease !== undefined) overtake();
+    if (waiting.lease !== undefined) takeBackLease();
     for (const turn of staged?.turns ?? []) turn.fail(overtaken(id));
     // Their leases are over, and not by their fault. What those behind the first have seen was never there, unless their marks are.
     return turns.map((turn, n) => {

@@ -39,5 +39,5 @@ export interface Verification {
 
 export interface ConditionalEnd extends EndTurn {
   /** Ends it only as long as this is its version; else fails with ERR_CONFLICT. */
-  readonly version?: Buffer;
+  readonly version?: Buffer | undefined;
 }

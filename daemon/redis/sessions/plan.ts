@@ -82,6 +82,8 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     last: undefined,
     isTouched: false,
   };
+  // What is known of the session was looked at for the first one. Its version is another one when something of this turn is stored.
+  const mayBeLate = isLate(due[0]);
   for (const turn of due) {
     if (turn.type === "commit" && isMarked(plan.marks, markOf(turn))) {
       plan.taken += 1;
@@ -90,7 +92,7 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
       continue;
     }
     const isOfStored = turn.type === "lease" || isSuccession(turn);
-    if ((isOfStored && plan.turns.length > 0) || (isLate(turn) && plan.taken > 0)) break;
+    if ((isOfStored && plan.turns.length > 0) || (isLate(turn) && !(mayBeLate && plan.turns.length === 0))) break;
     plan.taken += 1;
     const refusal = isLate(turn) ? lateness(turn, standing) : undefined;
     if (refusal !== undefined) {

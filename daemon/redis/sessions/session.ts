@@ -14,7 +14,6 @@ import {
   answerWritten,
   type CommitTurn,
   closed,
-  type EndTurn,
   gone,
   isCreation,
   isLate,
@@ -61,7 +60,8 @@ export class Session {
     const [{ calls, leases, isForgotten }, { copy }] = [house, this];
     this.#place = new IndexPlace((seconds) => house.noteUsed(id, seconds));
     this.#exchange = new Exchange({ key: this.key, copy, calls, schedule: () => house.schedule(this) });
-    this.#leasing = new Leasing({ id, turns: this.#turns, leases, isForgotten, onLost: () => this.#endLease() });
+    const [turns, exchange, onLost] = [this.#turns, this.#exchange, () => this.#endLease()];
+    this.#leasing = new Leasing({ id, turns, copy, exchange, leases, isForgotten, onLost });
     this.#answers = new Answers(this, { copy, leasing: this.#leasing, house });
     this.#chain = new Chain({ id, turns: this.#turns, leasing: this.#leasing, limits: house.limits });
   }
@@ -73,6 +73,10 @@ export class Session {
   get isIdle(): boolean {
     if (this.#turns.lease !== undefined || this.#leasing.held !== undefined) return false;
     return this.#turns.count === 0 && this.#exchange.isIdle && !this.#chain.isStaged;
+  }
+
+  isHolder(owner: object): boolean {
+    return this.#leasing.isHolder(owner);
   }
 
   /** @param turn of a session whose copy is not current. */
@@ -91,6 +95,10 @@ export class Session {
     if (turn.type !== "commit" || turn.options.fence === undefined) this.#turns.add(turn);
     else if (!this.#turns.addLeased(turn)) this.#answers.late(turn);
     this.#house.schedule(this);
+  }
+
+  expect(turn: CommitTurn): CommitTurn {
+    return this.#turns.expect(turn);
   }
 
   release(fence: number, owner: object): void {
@@ -134,12 +142,23 @@ export class Session {
   #begin(): void {
     const [{ hasWork, readCount, due }, [first]] = [this.#turns, this.#turns.due];
     const isNew = this.copy.isUnknown && first !== undefined && isCreation(first) && readCount === 0;
-    if (hasWork && !this.copy.isCurrent && !isNew) this.#fetch();
+    // Reads wait for a fetch at most, also where others' leases are in the way all the time.
+    const mayGoFirst = due.length > 0 && !this.#exchange.isWaiting && (readCount === 0 || this.#isFresh);
+    if (mayGoFirst && this.#leasing.mustGoFirst) this.#goFirst();
+    else if (hasWork && !this.copy.isCurrent && !isNew) this.#fetch();
     else {
       this.#answers.verifyReads(this.#turns);
       if (!this.#exchange.isWaiting && due.length > 0) this.#takeTurn();
-      else if (this.#turns.lease === undefined) this.#layDown();
+      else if (this.#turns.lease === undefined) this.#leasing.layDown();
     }
+  }
+
+  #goFirst(): void {
+    this.#isFresh = false;
+    this.#leasing.goFirst((answer) => {
+      this.#adopt(answer);
+      this.#isFresh = true;
+    });
   }
 
   // -- turns
@@ -176,6 +195,7 @@ export class Session {
     else if (image !== undefined && image !== contents?.image) this.#store(plan, contents, nowMs);
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
     else {
+      this.#leasing.noteDone();
       for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
       if (last?.type === "lease") this.#lease(last, contents);
       else this.#house.schedule(this);
@@ -216,6 +236,7 @@ export class Session {
       this.#adopt(answer);
       const contents = this.copy.contentsAt(nowMs);
       if (contents === undefined || !isVersion(version, this.copy.version)) return this.#again(turns);
+      this.#leasing.noteDone();
       this.#house.metrics.touches += 1;
       this.#place.keep(contents.image, nowMs, false);
       for (const turn of turns) turn.answer(stateOf(contents, turn.base));
@@ -315,18 +336,6 @@ export class Session {
     else this.#leasing.grant(turn, contents, this.copy.version, isUnverified);
   }
 
-  /** The others need not wait for its deadline. */
-  #layDown(): void {
-    if (this.#leasing.held === undefined) return;
-    this.#exchange.write(this.#order("u", NO_LEASE, 0), {
-      take: () => this.#leasing.noteLying(undefined),
-      fail: (error) => {
-        // Where Redis refuses it the lease ends by its time.
-        if (!this.#exchange.mayLookAgain(error)) this.#leasing.noteLying(undefined);
-      },
-    });
-  }
-
   /** Of a commit under it that was sent before the mark tells what became of it. */
   #endLease(): void {
     const sent = this.#turns.lease?.turns.splice(0) ?? [];
@@ -343,6 +352,7 @@ export class Session {
       take: (answer) => {
         this.#adopt(answer);
         this.#isFresh = true;
+        if (this.#turns.due.length > 0) this.#leasing.noteTry();
         const { nowMs } = this.#exchange;
         for (const turn of reads) this.answerRead(turn, nowMs);
       },
@@ -372,6 +382,7 @@ export class Session {
         return;
       }
       this.#house.calls.counts.overtaken += 1;
+      this.#leasing.noteConflict();
       this.#adopt(answer);
       this.#again(turns);
     });
@@ -383,6 +394,7 @@ export class Session {
       take: (answer) => {
         if (typeof answer !== "number" || answer > 0) take(answer);
         else {
+          this.#leasing.noteConflict();
           this.#exchange.wait(-answer);
           this.#again(turns);
         }
@@ -396,15 +408,13 @@ export class Session {
     this.#leasing.noteLying(lease);
     this.#exchange.noteSure();
     this.#chain.noteStored(this.copy.version);
+    this.#leasing.noteDone();
   }
 
   /** These turns come before all others. */
   #again(turns: readonly Turn[]): void {
-    const wanted = this.#takeBack(turns).filter((turn) => {
-      const isWanted = !this.#house.isForgotten(turn.caller.owner);
-      if (!isWanted) turn.fail(closed(this.id));
-      return isWanted;
-    });
+    this.#leasing.noteTry();
+    const wanted = this.#answers.wanted(this.#takeBack(turns));
     for (const turn of this.#turns.putBack(wanted)) if (turn.type === "commit") this.#answers.late(turn);
     this.#house.schedule(this);
   }
@@ -428,22 +438,11 @@ export class Session {
   }
 
   #takeBack(turns: readonly Turn[]): readonly Turn[] {
-    return this.#chain.takeBack(turns, () => this.#answers.overtake(this.#turns));
+    return this.#chain.takeBack(turns, () => this.#answers.takeBack(this.#turns));
   }
 
-  /** To end a session needs nothing that can be read. */
   #failTurns(problem: SessionError, turns: readonly Turn[]): void {
-    const ends: EndTurn[] = [];
-    for (const turn of turns) {
-      if (turn.type === "end" && problem.code === "ERR_UNREADABLE") ends.push(turn);
-      else {
-        this.#leasing.closeReleased(turn);
-        turn.fail(problem);
-      }
-    }
-    if (ends.length === 0) return;
-    this.#bury("x", NO_MARKS, ends, () => {
-      for (const turn of ends) turn.answer();
-    });
+    const ends = this.#answers.fail(problem, turns);
+    if (ends.length > 0) this.#bury("x", NO_MARKS, ends, () => void ends.map((turn) => turn.answer()));
   }
 }

@@ -157,7 +157,7 @@ export class Sessions {
       return;
     }
     // A transaction that asks whether what it saw is the newest is told that, and not what others may be told.
-    if (this.#parts.staleness.mayUseCopies && !this.#leases.isHeldBy(turn.caller.owner, id)) {
+    if (this.#parts.staleness.mayUseCopies && !session.isHolder(turn.caller.owner)) {
       this.#parts.metrics.hits += 1;
       session.answerRead(turn, this.calls.clockOf(session.key).nowMs);
       return;
@@ -179,6 +179,11 @@ export class Sessions {
       endLeaseOf(this, id, turn);
       throw error;
     }
+  }
+
+  /** A commit has arrived that is made later: its lease does not end by its time meanwhile. Returns it as it is to be made, or to fail. */
+  expect(id: string, turn: CommitTurn): CommitTurn {
+    return this.#known.get(id)?.session.expect(turn) ?? turn;
   }
 
   release(id: string, fence: number, owner: object): void {
@@ -205,8 +210,8 @@ export class Sessions {
     });
   }
 
-  /** Ends it as long as this is its version. @throws SessionError ERR_CONFLICT where it is another one; ERR_DEADLOCK, ERR_STORE. */
-  endVersion(id: string, version: Buffer, { caller, held }: Pick<CommitTurn, "caller" | "held">): Promise<void> {
+  /** @throws SessionError ERR_CONFLICT where it is not of the version that is named; ERR_DEADLOCK, ERR_STORE. */
+  end(id: string, { caller, held, version }: Pick<ConditionalEnd, "caller" | "held" | "version">): Promise<void> {
     return new Promise((answer, fail) => {
       const turn: ConditionalEnd = { type: "end", version, caller, held, answer, fail };
       this.enter(id, turn);

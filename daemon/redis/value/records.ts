@@ -25,6 +25,9 @@ const FROM_BYTES = 2048;
 /** So many are put into the image of whoever reads all of them. */
 const MAX_RECORDS = 64;
 
+/** Marks of one record. */
+export const MAX_MARKS = 0xffff;
+
 /** What there is of a session in its value. */
 export interface Layout {
   /** Of the image, the marks, and all records. */

@@ -21,7 +21,7 @@ import { randomFillSync } from "node:crypto";
 import { SessionError } from "../../../protocol/errors.ts";
 import { HEADER_BYTES } from "../../../protocol/image/image.ts";
 import type { Mark } from "./marks.ts";
-import { type Layout, mayAppend, recordOf, withRecords } from "./records.ts";
+import { type Layout, MAX_MARKS, mayAppend, recordOf, withRecords } from "./records.ts";
 
 export { isMarked, type Mark, withMark } from "./marks.ts";
 export { mayAppend } from "./records.ts";
@@ -164,7 +164,7 @@ export interface Appended {
 export function appended(before: StoredSession, appending: Appending): Appended | undefined {
   const { images, commits, seconds, marks, lease = NO_LEASE } = appending;
   const image = images.at(-1);
-  if (image === undefined) return undefined;
+  if (image === undefined || commits.length > MAX_MARKS) return undefined;
   const change = { version: before.version, images: [before.image, ...images], marks: commits, seconds };
   const record = recordOf(change);
   if (!mayAppend(before.layout, record.length)) return undefined;

@@ -7,6 +7,7 @@
 //   any     --close-->                                                CLOSED
 
 import { lstatSync, rmSync } from "node:fs";
+import { isCode } from "../../../protocol/errors.ts";
 import { imageOfRows } from "../../../protocol/image/image.ts";
 import { isNextHead, pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
@@ -88,18 +89,13 @@ export class Connection {
     }
   }
 
-  /** Makes a database, where none is: a log first, and then all of it in one transaction. A kill in between leaves one without tables. */
+  /** Makes a database of an empty file: a log first, and then all of it in one transaction. A kill in between leaves one without tables. */
   static create(
     named: Named,
     around: Surroundings,
     made: { readonly changes: Changes; readonly mtimeMs: number },
   ): Connection {
-    const umask = process.umask(0o077);
-    try {
-      return translated(named, () => Connection.#create(named, around, made));
-    } finally {
-      process.umask(umask);
-    }
+    return translated(named, () => Connection.#create(named, around, made));
   }
 
   static #create(
@@ -302,19 +298,20 @@ export class Connection {
   }
 
   /**
-   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write.
+   * Empties it, for programs that have it loaded, and takes its names away while nobody else can write. Its log is brought in before: a kill between two names
+   * leaves a whole session or none, and no log with the values of one.
    *
    * @param existing the state in which it must still be; undefined: any. False: it is not, and nothing was done.
    */
   empty(existing: Revision | undefined, removeNames: () => void): boolean {
-    const isDone = this.#write(existing, () => {
+    const end = (): true => {
       this.#statements.of("empty").run();
       this.#statements.of("timeout").run(0);
       removeNames();
       this.#leave();
       return true;
-    });
-    return isDone === true;
+    };
+    return this.#write(existing, end, { isLast: true }) === true;
   }
 
   /**
@@ -327,12 +324,12 @@ export class Connection {
    *   5. The change, which is visible with its commit; SQLite gives back its slot.
    *   6. The guard is given back. Before 5 that would take the slot away that SQLite believes to have.
    */
-  #write<T>(existing: Revision | undefined, change: () => T): T | undefined {
+  #write<T>(existing: Revision | undefined, change: () => T, { isLast = false } = {}): T | undefined {
     const { guard, noGuard, isAlone } = this.#around;
     if (guard === undefined && !isAlone()) throw unguarded(noGuard);
     return this.#step(() => {
       this.#log.turnTo();
-      this.#log.bringInIfDue();
+      this.#log.bringInIfDue(this.#head, isLast);
       if (!this.#log.takeGuard()) throw inTransaction(this.named);
       try {
         this.#enter("beginToWrite");
@@ -364,13 +361,13 @@ export class Connection {
     } catch (error) {
       const result = resultOf(error);
       const isDamaged = result === RESULT.corrupt || result === RESULT.notADatabase;
-      if (isDamaged || (result === undefined && !(error instanceof StoreBusy))) throw error;
+      if (isDamaged || (result === undefined && !isCode(error, "ERR_STORE"))) throw error;
     }
   }
 
   #apply({ startup, timeout, cookiePath, deleted, written }: Changes): void {
     const { of } = { of: (name: Parameters<Statements["of"]>[0]) => this.#statements.of(name) };
-    of("stamp").run(startup);
+    if (startup !== undefined) of("stamp").run(startup);
     if (timeout !== undefined) of("timeout").run(timeout);
     if (cookiePath !== undefined) of("cookiePath").run(cookiePath.text);
     for (const key of deleted) if (Number(of("delete").run(key).changes) === 0) throw this.#misses(key);

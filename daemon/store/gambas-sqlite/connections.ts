@@ -1,5 +1,5 @@
-// The databases that are open, bounded in number: the one that was not used for longest is closed. An open one tells at once whether anybody has changed it,
-// which one that is opened anew does not. Knows no contents.
+// The databases that are open, bounded in number: the one that was not used for longest is closed, and so is one that lies idle. An open one tells at once whether
+// anybody has changed it, which one that is opened anew does not. Knows no contents.
 
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +13,13 @@ import type { Named } from "./problems.ts";
 
 /** Descriptors that a database takes. */
 const PER_DATABASE = 4;
+/**
+ * One that nobody has used for so long to twice as long is closed. Open for hours, it would keep its memory, and what its log holds from Gambas programs
+ * if somebody takes the files of that away meanwhile.
+ */
+const IDLE_MS = 120_000;
+/** Databases that are closed at one time: each brings its log in, with a flush or two where that is asked for. */
+const CLOSED_AT_ONCE = 16;
 
 export interface ConnectionsParts {
   readonly around: Surroundings;
@@ -26,9 +33,13 @@ export class Connections {
   readonly #parts: ConnectionsParts;
   /** By id, the one used last at the end. */
   readonly #open = new Map<string, Connection>();
+  /** Ids of those that were not used since it was looked last. */
+  #idle = new Set<string>();
+  readonly #lookout: NodeJS.Timeout;
 
   constructor(parts: ConnectionsParts) {
     this.#parts = parts;
+    this.#lookout = setInterval(() => void this.#closeIdle(), IDLE_MS).unref();
   }
 
   get count(): number {
@@ -36,13 +47,14 @@ export class Connections {
   }
 
   named(id: string): Named {
-    return { id, path: join(this.#parts.sessions, databaseName(id)) };
+    return this.#open.get(id)?.named ?? { id, path: join(this.#parts.sessions, databaseName(id)) };
   }
 
   /** One that is open; `ino` is that of the file which has its name now. */
   find(id: string, ino: number | undefined): Connection | undefined {
     const connection = this.#open.get(id);
     if (connection === undefined) return undefined;
+    this.#idle.delete(id);
     if (connection.ino === ino && connection.isWhole) return connection;
     this.close(id);
     return undefined;
@@ -97,8 +109,23 @@ export class Connections {
     if (connection !== undefined) this.#shut(connection);
   }
 
-  closeAll(): void {
-    for (const id of [...this.#open.keys()]) this.close(id);
+  /** Other work of this process goes on in between. The first ones are closed when this returns. */
+  async closeAll(): Promise<void> {
+    clearInterval(this.#lookout);
+    await this.#closeInSlices([...this.#open.keys()], () => true);
+  }
+
+  async #closeIdle(): Promise<void> {
+    const idle = this.#idle;
+    await this.#closeInSlices([...idle], (id) => idle.has(id));
+    this.#idle = new Set(this.#open.keys());
+  }
+
+  async #closeInSlices(ids: readonly string[], isDue: (id: string) => boolean): Promise<void> {
+    for (const [place, id] of ids.entries()) {
+      if (place > 0 && place % CLOSED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (isDue(id)) this.close(id);
+    }
   }
 
   /** Whatever the system error: what was committed is in the log, and whoever opens it next finds it there. */

@@ -34,7 +34,7 @@ export interface Guard {
   release(fd: number): void;
 }
 
-interface Koffi {
+export interface Koffi {
   load(path: string | null): { func(prototype: string): (fd: number, command: number, lock: Uint8Array) => number };
   errno(): number;
 }
@@ -56,39 +56,47 @@ export function findGuard(): Guard | Missing {
   }
 }
 
-function guardBy(koffi: Koffi): Guard {
+/** Exported for tests of it. */
+export function guardBy(koffi: Koffi): Guard {
   const fcntl = koffi.load(null).func("int fcntl(int fd, int command, void *lock)");
-  const first = lockOn(FIRST_SLOT, 1);
-  const others = lockOn(OTHER_SLOTS, OTHERS);
+  const [first, others] = [lockOn(FIRST_SLOT, 1), lockOn(OTHER_SLOTS, OTHERS)];
+  const [noFirst, noOthers] = [unlocked(first), unlocked(others)];
   const take = (fd: number, command: number, lock: Buffer): boolean => {
-    lock.writeInt16LE(WRITE_LOCK, 0);
     if (fcntl(fd, command, lock) === 0) return true;
     const errno = koffi.errno();
     if (errno === EAGAIN || errno === EACCES) return false;
     throw new SessionError("ERR_STORE", `The reader slots of a database could not be locked (error ${errno}).`);
   };
-  const release = (fd: number, command: number, lock: Buffer): void => {
-    lock.writeInt16LE(UNLOCK, 0);
-    fcntl(fd, command, lock);
-  };
   return {
     take(fd) {
       if (!take(fd, OF_OPEN_FILE, first)) return false;
-      if (take(fd, OF_PROCESS, others)) return true;
-      release(fd, OF_OPEN_FILE, first);
-      return false;
+      let isTaken = false;
+      try {
+        isTaken = take(fd, OF_PROCESS, others);
+        return isTaken;
+      } finally {
+        // Refused, or an error of the system (no locks left): nobody else would give the first one back.
+        if (!isTaken) fcntl(fd, OF_OPEN_FILE, noFirst);
+      }
     },
     takeAgain: (fd) => take(fd, OF_PROCESS, others),
     release(fd) {
-      release(fd, OF_PROCESS, others);
-      release(fd, OF_OPEN_FILE, first);
+      fcntl(fd, OF_PROCESS, noOthers);
+      fcntl(fd, OF_OPEN_FILE, noFirst);
     },
   };
 }
 
 function lockOn(first: number, count: number): Buffer {
   const lock = Buffer.alloc(FLOCK_BYTES);
+  lock.writeInt16LE(WRITE_LOCK, 0);
   lock.writeBigInt64LE(BigInt(first), 8);
   lock.writeBigInt64LE(BigInt(count), 16);
   return lock;
+}
+
+function unlocked(lock: Buffer): Buffer {
+  const none = Buffer.from(lock);
+  none.writeInt16LE(UNLOCK, 0);
+  return none;
 }

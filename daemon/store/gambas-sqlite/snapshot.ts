@@ -1,11 +1,12 @@
 // What a database holds at one moment, for somebody who only looks. SQLite never opens the database itself: it would lock it for a moment, which a Gambas
 // program that is about to save pays for with 200 ms, make files beside it, and bring its log into it. A copy in a folder of our own is opened instead.
 //
-// Three files make the contents, and others may be writing them. They are read in the order in which they are of use, and the first once more:
+// Three files make the contents, and others may be writing them. They are read in the order in which they are of use, and the first two once more:
 //
 //   1. the database      2. its log       what was committed since, each frame with a checksum
 //   3. its journal       whatever a transaction without a log has overwritten before we read it
 //   4. the database      the same bytes as in 1: nothing was brought into it from its log, and nothing written without one, while we read
+//   5. its log's head    the same as in 2: it was not begun anew, over frames that we had not read yet, and of which the database may have the pages
 //
 // Only in a process that has no connection to it: closing a file drops all locks that the process has on it.
 
@@ -23,6 +24,8 @@ import { Revisions } from "./schema.ts";
 const TRIES = 200;
 const PAUSE_MS = 5;
 const LOG = "-wal";
+/** Of a log. It has two numbers that change when it is begun anew, before its first frame does. */
+const HEAD_BYTES = 32;
 const JOURNAL = "-journal";
 const PRIVATE = 0o600;
 
@@ -75,7 +78,7 @@ async function filesOf(name: string, path: string, maxBytes: number): Promise<Fi
     if (tried > 0) await pause(PAUSE_MS);
     const database = readFileSync(path);
     const beside = [LOG, JOURNAL].map((ending) => [ending, readIfThere(path + ending)] as const);
-    if (!readFileSync(path).equals(database)) continue;
+    if (!readFileSync(path).equals(database) || !isBegunAs(path + LOG, beside[0]?.[1])) continue;
     return new Map([["", database] as const, ...beside.filter(isThere)]);
   }
   throw new SessionError("ERR_SESSION_BUSY", `The database of session ${name} is written to all the time.`);
@@ -83,6 +86,13 @@ async function filesOf(name: string, path: string, maxBytes: number): Promise<Fi
 
 function isThere(file: readonly [string, Buffer | undefined]): file is readonly [string, Buffer] {
   return file[1] !== undefined;
+}
+
+function isBegunAs(path: string, log: Buffer | undefined): boolean {
+  const now = readIfThere(path);
+  return now === undefined || log === undefined
+    ? now === log
+    : now.subarray(0, HEAD_BYTES).equals(log.subarray(0, HEAD_BYTES));
 }
 
 function readIfThere(path: string): Buffer | undefined {

@@ -14,7 +14,7 @@ import {
   writeDays,
 } from "../../../protocol/image/image.ts";
 import { idOfDatabase, mappedId } from "../../../protocol/session-id.ts";
-import { isMissing } from "../../files/files.ts";
+import { isMissing, isSystemError } from "../../files/files.ts";
 import type { Log } from "../../report/report.ts";
 import {
   type Attempt,
@@ -30,20 +30,19 @@ import {
 import { type Changes, changesBetween, stampOf } from "./changes.ts";
 import { Connection, isNeverSaved, type Surroundings } from "./connection.ts";
 import { Connections } from "./connections.ts";
+import { translated } from "./problems.ts";
 
 const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o600;
 /** Behind the name of a database: its log, what readers and writers share, and what a transaction without a log leaves. */
-const ENDINGS = ["", "-wal", "-shm", "-journal"] as const;
+const [LOG, SHARED] = ["-wal", "-shm"];
+const ENDINGS = ["", LOG, SHARED, "-journal"] as const;
 
 const DATABASE = ".db";
 /** What Gambas locks for `Unique`; no database. */
 const LOCK_OF_UNIQUE = "_unique_lock.db";
 
 const DAY_MS = 86_400_000;
-/** A program that has a database for itself has it for milliseconds. */
-const PATIENCE_MS = 500;
-const PAUSE_MS = 5;
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 
 interface StagedChanges extends Staged {
   revision: Revision;
@@ -66,6 +65,7 @@ export interface GambasSqliteOptions {
 export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly nameOf = mappedId;
   readonly keepsShares = false;
+  readonly keepsYoungStamps = true;
   readonly staysGone = true;
   /** A commit finds out in its transaction. */
   readonly checksOnPublish = true;
@@ -175,13 +175,13 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
 
   publish(id: string, staged: StagedChanges): boolean {
     const { existing, changes, revision } = staged;
-    const stat = this.#lookAt(id);
     if (existing === undefined) {
-      if (stat === undefined) return this.#connections.withDescriptors(() => this.#make(id, staged));
-      this.#checkIsSaved(id, stat);
+      if (this.#connections.withDescriptors(() => this.#make(id, staged))) return true;
+      this.#checkIsSaved(id);
       return false;
     }
-    const write = () => this.#connections.find(id, stat?.ino)?.write(existing.revision, changes, revision.mtimeMs);
+    const ino = this.#lookAt(id)?.ino;
+    const write = () => this.#connections.find(id, ino)?.write(existing.revision, changes, revision.mtimeMs);
     const written = this.#connections.withDescriptors(write);
     if (written === undefined) return false;
     staged.revision = written;
@@ -189,18 +189,22 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   }
 
   /** @throws StoreBusy where looks find none because its program has not saved it yet: they would find none in the next turn, either, and so on. */
-  #checkIsSaved(id: string, stat: Stats): void {
-    const days = this.#daysOf(id, stat);
-    if (days === undefined || !isBeingMade(days, stat)) return;
+  #checkIsSaved(id: string): void {
+    const stat = this.#lookAt(id);
+    const days = stat && this.#daysOf(id, stat);
+    if (stat === undefined || days === undefined || !isBeingMade(days, stat)) return;
     throw new StoreBusy(`${this.#connections.named(id).path} was made by another program, which has not saved it yet`);
   }
 
-  #make(id: string, staged: StagedChanges): true {
+  /** False: another program has made one. */
+  #make(id: string, staged: StagedChanges): boolean {
     const { changes, revision } = staged;
+    const named = this.#connections.named(id);
     mkdirSync(this.#sessions, { recursive: true, mode: DIRECTORY_MODE });
+    if (!translated(named, () => isMadeNow(named.path))) return false;
     let connection: Connection;
     try {
-      connection = Connection.create(this.#connections.named(id), this.#around, { changes, mtimeMs: revision.mtimeMs });
+      connection = Connection.create(named, this.#around, { changes, mtimeMs: revision.mtimeMs });
     } catch (error) {
       this.#removeNames(id);
       throw error;
@@ -243,9 +247,15 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     return true;
   }
 
+  /**
+   * A kill between two of them leaves either a database that has all there is, or nothing of its values: a log without one would stay for ever, since nobody
+   * knows whether somebody means to put its database back.
+   */
   #removeNames(id: string): void {
     const { path } = this.#connections.named(id);
-    for (const ending of ENDINGS) rmSync(`${path}${ending}`, { force: true });
+    const log = lstatSync(`${path}${LOG}`, { throwIfNoEntry: false });
+    const endings = log?.size === 0 ? [LOG, SHARED, ...ENDINGS] : ENDINGS;
+    for (const ending of endings) rmSync(`${path}${ending}`, { force: true });
     this.#flush();
   }
 
@@ -260,8 +270,8 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     }
   }
 
-  close(): void {
-    this.#connections.closeAll();
+  close(): Promise<void> {
+    return this.#connections.closeAll();
   }
 
   #lookAt(id: string): Stats | undefined {
@@ -278,12 +288,11 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
     const stat = this.#lookAt(id);
     if (stat === undefined) return false;
     try {
-      return patiently(() => {
-        const isUnfinished = replaced === undefined && this.isUnfinished(id);
-        if (isUnfinished) this.#removeNames(id);
-        return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
-      });
+      const isUnfinished = replaced === undefined && this.isUnfinished(id);
+      if (isUnfinished) this.#removeNames(id);
+      return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
     } catch (error) {
+      if (error instanceof StoreBusy) throw error;
       // Whatever the error: one database keeps no daemon from its start. Nobody has been told of this commit by us, and whoever asked for it asks again.
       this.#log.warn("recovery-failed", { session: id, error: String(error) });
       return false;
@@ -316,14 +325,16 @@ function isBeingMade(days: Days, { mtimeMs }: Stats): boolean {
   return isNeverSaved(days) && Date.now() - mtimeMs < days.timeout * DAY_MS;
 }
 
-/** Tries again while another program is at it, not for long: at the start of a daemon everybody waits. */
-function patiently<T>(step: () => T): T {
-  for (let left = PATIENCE_MS; ; left -= PAUSE_MS) {
-    try {
-      return step();
-    } catch (error) {
-      if (!(error instanceof StoreBusy) || left <= 0) throw error;
-      Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
-    }
+/**
+ * Makes an empty file where nothing is: no session yet, for whoever opens it. SQLite would make one that others may read, if the process lets them, and
+ * would as gladly take what another program has made there; its log gets the mode of the database.
+ */
+function isMadeNow(path: string): boolean {
+  try {
+    closeSync(openSync(path, "wx", FILE_MODE));
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false;
+    throw error;
   }
 }

@@ -2,14 +2,14 @@
 // database, and tells when somebody has taken its files away. Knows no session.
 
 import { closeSync, lstatSync, openSync, readSync } from "node:fs";
+import { SessionError } from "../../../protocol/errors.ts";
 import { framesIn, HEAD_BYTES } from "../../../protocol/log-head.ts";
 import { isMissing } from "../../files/files.ts";
-import { StoreBusy } from "../store.ts";
 import type { Guard } from "./guard.ts";
 import type { Statements } from "./schema.ts";
 
 /** Commits after which it is brought into the database: as long as we have one open, Gambas programs are never the last to close it, which is when they would. */
-const COMMITS = 16;
+const COMMITS = 32;
 /** Or so many frames, as Gambas' own connections do: each commit to a large value takes as many as the value has pages. */
 const FRAMES = 1_000;
 /** So often it is looked whether its files still have their names. */
@@ -66,14 +66,14 @@ export class WriteAheadLog {
   /**
    * As Gambas does at its first load: readers and a writer are no obstacle to each other from then on.
    *
-   * @throws StoreBusy where it cannot be done now; SQLite's error.
+   * @throws SessionError ERR_STORE where the place does not let it; SQLite's error.
    */
   turnTo(): void {
     if (this.isOn) return;
     const { statements, path } = this.#parts;
     const mode = statements.of("mode").get()?.journal_mode;
     const now = mode === "wal" ? mode : statements.of("toLog").get()?.journal_mode;
-    if (now !== "wal") throw new StoreBusy(`${path} cannot have a write-ahead log now`);
+    if (now !== "wal") throw noLog(path, now);
     // SQLite makes the files of the log with the next look.
     statements.number("version");
     this.#inodes = this.#look();
@@ -105,8 +105,10 @@ export class WriteAheadLog {
     }
   }
 
-  /** Of a database that is being made: there is a log already. */
+  /** Of a database that is being made: there is a log already, or never will be. */
   begin(): void {
+    const mode = this.#parts.statements.of("mode").get()?.journal_mode;
+    if (mode !== "wal") throw noLog(this.#parts.path, mode);
     if (this.#parts.guard !== undefined) this.#openSlots();
   }
 
@@ -121,11 +123,14 @@ export class WriteAheadLog {
     this.#commits += 1;
   }
 
-  /** Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit. */
-  bringInIfDue(): void {
-    const { head } = this;
+  /**
+   * Before a commit, outside of a transaction and of the guard: what workers know of the head of the log stays true until the next commit.
+   *
+   * @param head as it was read last.
+   */
+  bringInIfDue(head: Buffer | undefined, isDue = false): void {
     const frames = head === undefined ? 0 : framesIn(head);
-    if (this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
+    if (!isDue && this.#commits < COMMITS && frames - this.#framesTried < FRAMES) return;
     this.#framesTried = frames;
     this.#bringIn();
   }
@@ -155,4 +160,10 @@ export class WriteAheadLog {
     if (this.#slots !== undefined) closeSync(this.#slots);
     this.#slots = undefined;
   }
+}
+
+/** SQLite leaves a database in its mode, without an error, where it finds that there is nothing for programs to share. It never will be. */
+function noLog(path: string, mode: unknown): SessionError {
+  const what = `The database ${path} cannot have a write-ahead log, and stays in mode ${mode}: its file system has no memory that programs share.`;
+  return new SessionError("ERR_STORE", `${what} Keep the root on another one (--root).`);
 }

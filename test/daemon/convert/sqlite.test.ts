@@ -220,6 +220,15 @@ describeSqlite("sessions in databases that are converted", () => {
     expect(readFileSync(pathOf(id)).equals(image)).toBe(true);
   });
 
+  test("are left where a Gambas program has made a database by their id and not saved it yet", async () => {
+    const id = newId("bob");
+    write(id, imageWith({ n: 1 }));
+    copyFileSync(join(folder, "never_saved.db"), databaseOf(id));
+    for (const flags of [["--dry-run"], []])
+      expect(await converted("file", "sqlite", ...flags)).toMatchObject({ seen: 1, moved: 0, taken: 1, failed: 0 });
+    expect(filesThere()).toEqual([databaseName(id), id].sort());
+  });
+
   test.each(["3.18", "3.19"] as const)("are in files as Gambas %s reads them, if that is said", async (dialect) => {
     const id = newId("bob");
     put(id, "refs_in_value");

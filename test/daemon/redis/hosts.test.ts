@@ -227,6 +227,23 @@ describeWithRedis("hosts on one Redis", () => {
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
+    test("and no other time is given to a holder who always has one more under way", async () => {
+      await anna.create(id, { n: 0 });
+      const carl = north?.worker("carl") ?? expect.fail();
+      const { fence } = await anna.lease(id, 5);
+      const next = carl.lease(id);
+      const MOST = 2_000;
+      let commits = 0;
+      const goOn = async (): Promise<void> => {
+        while (commits < MOST) {
+          commits += 1;
+          await anna.commit(id, { n: commits }, { fence });
+        }
+      };
+      expect(await Promise.all([codeOf(goOn()), codeOf(goOn())])).toEqual(["ERR_LEASE_LOST", "ERR_LEASE_LOST"]);
+      carl.release(id, (await next).fence);
+    });
+
     test("is found by the next host, whom the worker asks again", async () => {
       await anna.create(id, { n: 0 });
       const cut = way.loseAnswer(isWrite);

@@ -20,7 +20,7 @@ function outcomeOf(call: Promise<unknown>): Promise<string> {
 
 interface Report {
   readonly waitingTurns: number;
-  readonly redis: { readonly keysWritten: number };
+  readonly redis: { readonly keysWritten: number; readonly keysRead: number };
 }
 
 describeWithRedis("leases of one host", () => {
@@ -244,6 +244,45 @@ describeWithRedis("leases of one host", () => {
       expect(await three).toBe("ERR_CONFLICT");
       expect(await two).toBe("ERR_CLOSED");
       expect(await bert.values(id)).toEqual({ n: 1 });
+    });
+
+    /** The answer to the first worker's commit arrives, and what is to store those of all others does not. Resolves to how each ends, when all can be heard again. */
+    async function loseAllButFirst(): Promise<string[]> {
+      const { keysWritten: before } = report().redis;
+      let begun = 0;
+      const ends = workers.map(async (worker) => {
+        const { fence, state } = await worker.lease(id, 60_000, undefined, true);
+        begun += 1;
+        const changes = { n: Number(valuesOf(state)?.n) + 1 };
+        return outcomeOf(worker.commit(id, changes, { fence, release: true }, 100, 100, state.mtimeMs));
+      });
+      await until(() => begun === workers.length && way.kept > 0 && report().waitingTurns === 0);
+      way.mode = "deaf";
+      await until(() => {
+        way.let(way.kept);
+        return report().redis.keysWritten - before === 2;
+      });
+      hear();
+      way.cut();
+      return Promise.all(ends);
+    }
+
+    test("are looked for together, where nobody knows what became of them", async () => {
+      const { keysRead: before } = report().redis;
+      expect(await loseAllButFirst()).toEqual(["done", "done", ...Array(3).fill("ERR_CONFLICT")]);
+      // Those behind the first are refused when that is stored, which is looked for once.
+      expect(report().redis.keysRead - before).toBeLessThan(4);
+      expect(await bert.values(id)).toEqual({ n: 2 });
+    });
+
+    test("run again where Redis refuses the first, and wait for no other host, as there was none", async () => {
+      redis.cli("CONFIG", "SET", "maxmemory", "1");
+      try {
+        expect(await follow([[{}], [{}], [{}]])).toEqual(["ERR_STORE", "ERR_CONFLICT", "ERR_CONFLICT"]);
+      } finally {
+        redis.cli("CONFIG", "SET", "maxmemory", "0");
+      }
+      expect((await workers[0]?.lease(id, 60_000, undefined, true))?.isUnverified).toBe(true);
     });
 
     test("keep nobody waiting who reads meanwhile, however many there are", async () => {

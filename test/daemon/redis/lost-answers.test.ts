@@ -87,6 +87,38 @@ describeWithRedis("a session that becomes the only one of its prefix", () => {
     return [INDEX, MEMBERS].some(({ digest }) => request.includes(digest));
   }
 
+  test("is it, where that was to be done under a lease whose time is over before the index has an answer", async () => {
+    const [anna, bert] = [
+      (await hosts.open(way.url)).worker("anna"),
+      (await hosts.open(redis.socketUrl)).worker("bert"),
+    ];
+    const [other, only] = [newId(), newId()];
+    await bert.create(other, {});
+    await anna.create(only, { n: 0 });
+    const { fence } = await anna.lease(only, 200);
+    const deadlineMs = performance.now() + 200;
+    const cut = way.loseRequest(isOfIndex);
+    const commit = anna.commit(only, { n: 1 }, { fence, release: true, unique: true });
+    await cut;
+    await until(() => performance.now() > deadlineMs);
+    way.unblock();
+    await commit;
+    expect(await bert.values(only)).toEqual({ n: 1 });
+    expect((await bert.read(other)).kind).toBe(KIND.absent);
+  });
+
+  test("is not, where the index refuses it, and its lease is the next one's", async () => {
+    const [anna] = [(await hosts.open(redis.socketUrl)).worker("anna")];
+    const [old, only] = [newId(), newId()];
+    await anna.create(old, { n: 0 });
+    const { fence } = await anna.lease(old);
+    const next = anna.lease(old, 60_000, undefined, true);
+    redis.cli("CONFIG", "SET", "maxmemory", "1");
+    const options = { fence, release: true, unique: true, successor: only };
+    expect(await codeOf(anna.commit(old, { n: 1 }, options))).toBe("ERR_STORE");
+    expect((await next).fence).toBeGreaterThan(fence);
+  });
+
   test.each([1, 2, 3, 4, 5])("is it, also when answer %d of the index of the prefix is lost", async (step) => {
     const [anna, bert] = [(await hosts.open(way.url)).worker("anna"), (await hosts.open(redis.url)).worker("bert")];
     const [other, only] = [newId(), newId()];

@@ -8,9 +8,13 @@ import type { Client } from "../../../client/api.ts";
 import { connect } from "../../../client/connect.ts";
 import { VersionTable as Reader } from "../../../client/copies/version-table.ts";
 import type { Daemon } from "../../../daemon/daemon.ts";
+import { ENGINES } from "../../../daemon/engines.ts";
 import { VersionTable } from "../../../daemon/redis/staleness/version-table.ts";
 import { startDaemon } from "../../../daemon/start.ts";
 import { placeOf, VERSION_TABLE_BYTES } from "../../../protocol/version-table.ts";
+import { BackendHouse } from "../../support/daemon/backend-house.ts";
+import { newId } from "../../support/daemon/lab.ts";
+import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
@@ -144,6 +148,36 @@ describeWithRedis("sessions whose copies may be old", () => {
       await handle?.save();
       expect((await other.open(id))?.get("n")).toBe(n);
     }
+  });
+
+  it("are no answer for a worker that asks whether it saw the newest in a transaction, also where its lease is over by then", async () => {
+    const way = await FaultyWay.to(redis.port);
+    endings.push(() => way.close());
+    const open = async (url: string): Promise<BackendHouse> => {
+      const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url, maxStaleMs: LONG_MS });
+      endings.push(() => house.close());
+      return house;
+    };
+    const house = await open(way.url);
+    const [anna, carl, bert] = [house.worker("anna"), house.worker("carl"), (await open(redis.url)).worker("bert")];
+    const id = newId();
+    await anna.create(id, { n: 1 });
+    // Copies hold from when the first question was answered.
+    const isAnsweredAtOnce = async (): Promise<boolean> => {
+      const nextTurn = new Promise((resolve) => setImmediate(() => resolve("asked")));
+      return (await Promise.race([carl.read(id), nextTurn])) !== "asked";
+    };
+    await until(isAnsweredAtOnce);
+    await anna.lease(id, 1, undefined, true);
+    carl.release(id, (await carl.lease(id, 60_000, undefined, true)).fence);
+    way.mode = "keeps";
+    await bert.commit(id, { n: 2 });
+    expect(await carl.values(id)).toEqual({ n: 1 });
+    const seen = anna.values(id);
+    await until(() => way.kept > 0);
+    way.mode = "passes";
+    way.let(way.kept);
+    expect(await seen).toEqual({ n: 2 });
   });
 
   it("show what another host writes, and the end of a session", async () => {

@@ -19,6 +19,7 @@ export class ToyEngine implements Store<Kept> {
   readonly directory = "";
   readonly nameOf = undefined;
   readonly keepsShares = true;
+  readonly keepsYoungStamps = false;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
   readonly strangers = undefined;

@@ -43,6 +43,8 @@ export class FaultyWay {
   /** The request that is on its way for longer than its connection. */
   #late: Piece | undefined;
   mode: Mode = "passes";
+  /** In mode "passes": what is said arrives so much later, in each direction, in ms. */
+  delayMs = 0;
   /** Connections that were made. */
   connections = 0;
 
@@ -166,13 +168,18 @@ export class FaultyWay {
     if (doom?.loses === "answer") pair.doom = doom;
     if (doom?.loses === "connection") this.#late = { bytes, to: pair.far };
     if (doom !== undefined && doom.loses !== "answer") this.#carryOut(doom);
-    else if (this.mode !== "deaf") pair.far.write(bytes);
+    else if (this.mode !== "deaf") this.#carry(bytes, pair.far);
   }
 
   #answer({ near, doom }: Pair, bytes: Buffer): void {
     if (doom !== undefined) this.#carryOut(doom);
-    else if (this.mode === "passes") near.write(bytes);
+    else if (this.mode === "passes") this.#carry(bytes, near);
     else if (this.mode === "loses") near.destroy();
     else if (this.mode !== "holds") this.#kept.push({ bytes, to: near });
+  }
+
+  #carry(bytes: Buffer, to: Socket): void {
+    if (this.delayMs === 0) to.write(bytes);
+    else setTimeout(() => to.write(bytes), this.delayMs);
   }
 }

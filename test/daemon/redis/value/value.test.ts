@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  appended,
   departingValue,
   endedValue,
   HEAD_BYTES,
@@ -31,6 +32,19 @@ describe("a value", () => {
   test("of a session has its image, byte for byte, its lease and its marks", () => {
     const stored = readValue(ID, sessionValue(IMAGE, { marks: MARKS, lease: LEASE }));
     expect(stored).toMatchObject({ kind: "session", image: IMAGE, marks: MARKS, lease: LEASE });
+  });
+
+  test("is written whole where the marks of one turn are more than a record has room for", () => {
+    const [image, marks] = [Buffer.concat([IMAGE, Buffer.alloc(4_000)]), NO_MARKS];
+    const before = readValue(ID, sessionValue(image, { marks }));
+    if (before.kind !== "session") expect.fail();
+    const commits = Array.from({ length: 65_536 }, (_, n) => ({ client: "anna", sequence: n + 1, floor: 0 }));
+    // It has room for more patches than these bytes.
+    const roomy = { ...before, layout: { ...before.layout, imageBytes: 10_000_000 } };
+    const addition = (count: number) =>
+      appended(roomy, { images: [image], commits: commits.slice(0, count), seconds: 1, marks });
+    expect(addition(65_535)).toMatchObject({ stored: { kind: "session" } });
+    expect(addition(65_536)).toBe(undefined);
   });
 
   test("without a lease says so", () => {

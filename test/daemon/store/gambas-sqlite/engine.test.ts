@@ -1,9 +1,10 @@
 // The engine of Type "sqlite" by the suite of the seam, and what it does where a package is missing.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
+import { stampOf } from "../../../../daemon/store/gambas-sqlite/changes.ts";
 import type { Surroundings } from "../../../../daemon/store/gambas-sqlite/connection.ts";
 import { findGuard, type Guard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
 import {
@@ -18,14 +19,17 @@ import {
 import { openGambasSqlite } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { Revisions } from "../../../../daemon/store/gambas-sqlite/schema.ts";
 import { GambasSqliteStore } from "../../../../daemon/store/gambas-sqlite/store.ts";
-import { StoreBusy } from "../../../../daemon/store/store.ts";
-import { newImage, readDaysOf } from "../../../../protocol/image/image.ts";
+import { type Present, StoreBusy } from "../../../../daemon/store/store.ts";
+import { applyDelta, newImage, readDaysOf } from "../../../../protocol/image/image.ts";
+import { framesIn } from "../../../../protocol/log-head.ts";
 import { databaseName } from "../../../../protocol/session-id.ts";
 import { Lab, newId } from "../../../support/daemon/lab.ts";
+import { deltaOf } from "../../../support/daemon/raw-worker.ts";
 import { freshRoot, removeRoot } from "../../../support/processes.ts";
 import { repository } from "../../../support/repository.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
 import { describeStore } from "../conformance.ts";
+import { rowsOf } from "./databases.ts";
 
 const log = { info: () => undefined, warn: () => undefined };
 const roots: string[] = [];
@@ -86,6 +90,25 @@ describeSqlite("of databases", () => {
     saveOutside(join(store.directory, databaseName(id)));
     expect(store.stat(id)?.head).toBeUndefined();
     store.close();
+  });
+
+  it("writes two pages with a commit that keeps the stamp, and those of the stamp, too, with one that does not", () => {
+    const root = makeRoot();
+    const store = openGambasSqlite({ root, gambas: "3.18", openSessions: 10, durability: "file", log });
+    const id = store.nameOf(newId());
+    let present: Present | undefined;
+    const framesAfter = (n: number, nowMs: number): number => {
+      const image = applyDelta(newImage({ nowMs, timeoutSeconds: 60 }), { delta: deltaOf({ n }), nowMs });
+      const staged = store.stage(id, image, present);
+      expect(store.publish(id, staged)).toBe(true);
+      present = { image, revision: staged.revision };
+      return framesIn(store.stat(id)?.head ?? Buffer.alloc(48));
+    };
+    const frames = [framesAfter(1, 1_000), framesAfter(2, 1_000), framesAfter(3, 2_000), framesAfter(4, 2_000)];
+    expect(frames.slice(1).map((count, at) => count - (frames[at] ?? 0))).toEqual([2, 4, 2]);
+    store.close();
+    const [row] = rowsOf(join(root, "session", databaseName(id)), 'SELECT "fStartup" FROM "config"');
+    expect(row?.fStartup).toBe(stampOf(readDaysOf(newImage({ nowMs: 2_000, timeoutSeconds: 60 })).startup));
   });
 
   /** Another program, which begins and ends meanwhile, gives the session a life time of 2 days. */
@@ -182,6 +205,49 @@ describeSqlite("of databases", () => {
     expect(store.load(id, 1_000)).toBeUndefined();
     store.close();
   });
+
+  it("says of a file system without memory to share that it has none, makes nothing there, and reads what it can", () => {
+    const { open: openDatabase } = findLibrary();
+    const library: Library = { ...findLibrary(), open: (path) => staying(openDatabase(path)) };
+    const found = findGuard();
+    const { store, root } = assembled({ library, guard: found instanceof Missing ? undefined : found });
+    const id = store.nameOf(newId());
+    const path = join(root, "session", databaseName(id));
+    const refused = expect.objectContaining({
+      code: "ERR_STORE",
+      message: expect.stringMatching(
+        new RegExp(`${path} cannot have a write-ahead log.* stays in mode delete.*--root`),
+      ),
+    });
+    expect(problemOf(() => store.publish(id, store.stage(id, image, undefined)))).toEqual(refused);
+    expect(readdirSync(join(root, "session"))).toEqual([]);
+    copyFileSync(join(repository, "test/fixtures/sqlite/minimal.db"), path);
+    const present = store.load(id, 10_000);
+    expect(present).toBeDefined();
+    expect(problemOf(() => store.publish(id, store.stage(id, image, present)))).toEqual(refused);
+    store.remove(id);
+    expect(readdirSync(join(root, "session"))).toEqual([]);
+    store.close();
+
+    /** As SQLite does it there: no error, and the mode that it has. */
+    function staying(database: Database): Database {
+      const without = (sql: string): string => sql.replace("PRAGMA journal_mode = WAL", "PRAGMA journal_mode");
+      return {
+        exec: (sql) => database.exec(without(sql)),
+        prepare: (sql) => database.prepare(without(sql)),
+        close: () => database.close(),
+      };
+    }
+  });
+
+  function problemOf(step: () => unknown): unknown {
+    try {
+      step();
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  }
 
   it("gives the guard back whatever fails, and goes on with a database that it opens anew", () => {
     const { open: openDatabase } = findLibrary();

@@ -54,6 +54,15 @@ describeSqlite("a database that another program", () => {
     await lab.close();
   });
 
+  it("gave a stamp and a row number that no JavaScript number holds is read and written by either library", async () => {
+    const tables = PLAIN_TABLES.replace('"fStartup" FLOAT8', '"fStartup"');
+    const row = `INSERT INTO "values" (rowid, "sKey", "sValue") VALUES (9007199254740995, 'far', X'0402000000');`;
+    make(path, { tables, more: `UPDATE "config" SET "fStartup" = 9007199254740993; ${row}` });
+    expect(await anna.values(id)).toEqual({ a: 1, far: 2 });
+    await anna.commit(id, { m: 3 });
+    expect(await anna.values(id)).toEqual({ a: 1, far: 2, m: 3 });
+  });
+
   async function errorOf(call: Promise<unknown>): Promise<{ code?: string; message: string }> {
     return call.then(
       () => ({ message: "the call did not fail" }),

@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { findGuard, type Guard } from "../../../../daemon/store/gambas-sqlite/guard.ts";
+import { findGuard, type Guard, guardBy } from "../../../../daemon/store/gambas-sqlite/guard.ts";
 import { type Database, findLibrary, type Library, Missing } from "../../../../daemon/store/gambas-sqlite/library.ts";
 import { lacksOf, outfit } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { freshRoot, removeRoot } from "../../../support/processes.ts";
@@ -71,6 +71,22 @@ describeSqlite("a trial of a file system", () => {
     expect(lacksOf(folder, { library: findLibrary(), guard })).toEqual([
       { feature: "locks", words: expect.stringMatching(new RegExp(`does not keep others out.* \\(${why}\\)$`)) },
     ]);
+  });
+
+  it("finds that locks run out, and leaves none of those that it had", () => {
+    const [unlock, write, byProcess, noLocks] = [2, 1, 6, 37];
+    const locked = new Set<number>();
+    /** The system has a lock for an open file, and none for a process. */
+    const fcntl = (_fd: number, command: number, lock: Uint8Array): number => {
+      const view = new DataView(lock.buffer, lock.byteOffset);
+      if (command === byProcess && view.getInt16(0, true) === write) return -1;
+      if (view.getInt16(0, true) === unlock) locked.delete(view.getUint32(8, true));
+      else locked.add(view.getUint32(8, true));
+      return 0;
+    };
+    const guard = guardBy({ load: () => ({ func: () => fcntl }), errno: () => noLocks });
+    expect(() => guard.take(5)).toThrow(/could not be locked \(error 37\)/);
+    expect([...locked]).toEqual([]);
   });
 
   it("tries nothing without a library, and without the guard no locks", () => {
