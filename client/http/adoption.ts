@@ -3,10 +3,13 @@
 // however often its old cookie comes. Secrets are known here alone: the daemon is asked for a key of Redis.
 //
 //   1. The old session is read.                          a kill leaves nothing
-//   2. Ours is made; somebody who was faster has made    a kill leaves both: the next request finds ours
+//   2. Ours is made; somebody who was faster has made    a kill leaves both, and no browser that knows ours
 //      the same one.
 //   3. The daemon keeps in mind that it was adopted,     after our session has ended and its tombstone is forgotten, too
 //      or removes the old one.
+//
+// Whoever comes with the old cookie does the third step, whether ours was there or not, before ours is handed out: so a browser that knows ours
+// cannot sign off from one whose adoption stopped after the second.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
@@ -82,16 +85,18 @@ export class Adoption {
   }
 
   /** Our session of a claim, made from the old one where there is none yet. Never rejects: a failure is in `problem`. */
-  async take(claim: Claim, client: Client): Promise<Taken> {
-    const found = await client.find(claim.id);
-    if (found.contents !== undefined || found.problem !== undefined) return found;
+  async take({ id, key }: Claim, client: Client): Promise<Taken> {
+    const { contents, problem } = await client.find(id);
+    if (problem !== undefined) return { problem };
     try {
-      const json = await client.adoptable(claim.id, claim.key);
-      const old = json === undefined ? undefined : oldSessionIn(json, this.#keepsCookie);
-      if (old === undefined) return {};
-      if (!(await create(claim.id, old, client))) return await client.find(claim.id);
-      await client.noteAdopted(claim.id, claim.key, this.#removes);
-      return await client.find(claim.id);
+      if (contents === undefined) {
+        const json = await client.adoptable(id, key);
+        const old = json === undefined ? undefined : oldSessionIn(json, this.#keepsCookie);
+        if (old === undefined) return {};
+        await create(id, old, client);
+      }
+      await client.noteAdopted(id, key, this.#removes);
+      return await client.find(id);
     } catch (error) {
       if (error instanceof SessionError && FOR_EVER.includes(error.code)) return { refusal: error };
       return { problem: error as Error };
@@ -136,18 +141,16 @@ function oldSessionIn(json: Buffer, keepsCookie: boolean): OldSession | undefine
   return { values, seconds, hasCookie: keepsCookie };
 }
 
-/** False where there is or was one of this id. @throws SessionError ERR_BAD_KEY, ERR_BAD_VALUE, ERR_STORE … */
-async function create(id: string, { values, seconds, hasCookie }: OldSession, client: Client): Promise<boolean> {
+/** Nothing where there is or was one of this id. @throws SessionError ERR_BAD_KEY, ERR_BAD_VALUE, ERR_STORE … */
+async function create(id: string, { values, seconds, hasCookie }: OldSession, client: Client): Promise<void> {
   const handle = client.create({ id, ...(seconds === undefined ? {} : { timeoutSeconds: seconds }) });
   for (const [key, value] of values) handle.set(key, value);
   // Browsers have kept the old cookie so long after each use.
   if (seconds !== undefined && !hasCookie) handle.cookieMaxAge = "timeout";
   try {
     await handle.save();
-    return true;
   } catch (error) {
-    if (isCode(error, "ERR_ID_TAKEN")) return false;
-    throw error;
+    if (!isCode(error, "ERR_ID_TAKEN")) throw error;
   }
 }
 

@@ -18,8 +18,9 @@ return found`);
 /** For how many ms Redis keeps what is there; below 0: for ever, or nothing is there. */
 const LEFT: Script = new Script("return redis.call('PTTL', KEYS[1])");
 
-/** ARGV: for how many ms it is kept in mind; below 0: for ever. */
+/** ARGV: for how many ms it is kept in mind; below 0: for ever. Of what is kept in mind already nothing is written: Redis may be full. */
 const NOTE: Script = new Script(`
+if redis.call('GET', KEYS[1]) then return end
 if tonumber(ARGV[1]) < 0 then return redis.call('SET', KEYS[1], '1') end
 return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])`);
 

@@ -51,7 +51,7 @@ export const REDIS: Check = {
           "may drop sessions when its memory is full, and ended ones may come back:",
         ),
       remedy: () => ({
-        advice: "Let it refuse writes instead.",
+        advice: "Let it refuse writes instead; until then a daemon starts with acceptEviction alone.",
         command: "redis-cli CONFIG SET maxmemory-policy noeviction",
       }),
     },
@@ -64,7 +64,10 @@ export const REDIS: Check = {
           ({ where }) => where,
           "keeps no log of writes, so what it acknowledged is lost when its process ends:",
         ),
-      remedy: () => ({ advice: "Let it keep one.", command: "redis-cli CONFIG SET appendonly yes" }),
+      remedy: () => ({
+        advice: "Let it keep one; until then a daemon starts with acceptLoss alone.",
+        command: "redis-cli CONFIG SET appendonly yes",
+      }),
     },
     {
       name: "lags",

@@ -37,6 +37,9 @@ type Package = typeof import("@redis/client");
 type Client = ReturnType<Package["createClient"]>;
 
 const TLS_HINT = "(Does it want TLS? Then the URL begins with rediss://.)";
+/** What OpenSSL and Node say of an answer that is none in TLS, and of none. */
+const NO_TLS = /wrong version number|packet length too long|before secure TLS connection/i;
+const PLAIN_HINT = "(Does it speak TLS at that port? If not, the URL begins with redis://.)";
 
 let loaded: Promise<Package> | undefined;
 /** What makes clients. It is made once: that takes some 40 ms, and a client of it one or two with its connection. */
@@ -115,10 +118,7 @@ export class Connection {
     } catch (error) {
       const { code, message, cause } = connection.#end ?? connection.#failureOf(error, "refused");
       connection.close();
-      // It hung up at the first words, which were not in TLS.
-      const isHint =
-        code === "CUT" && tls === undefined && "host" in address && !/ECONNREFUSED|ENOTFOUND/.test(message);
-      throw new ServerError("refused", code, isHint ? `${message} ${TLS_HINT}` : message, { cause });
+      throw new ServerError("refused", code, message + hintFor(endpoint, code, message), { cause });
     }
   }
 
@@ -239,6 +239,15 @@ export class Connection {
     if (this.#end !== undefined) return new ServerError(outcome, this.#end.code, this.#end.message);
     return new ServerError(outcome, "CUT", causeOf(error), { cause: error });
   }
+}
+
+/** What else it may be that nobody answered the first words. */
+function hintFor({ address, tls }: Endpoint, code: string, message: string): string {
+  if (!("host" in address)) return "";
+  // It hung up at words that were not in TLS; or waits for the end of a line in words that were, or answers them in plain text.
+  const wantsTls = tls === undefined && code === "CUT" && !/ECONNREFUSED|ENOTFOUND/.test(message);
+  const isPlain = tls !== undefined && (code === "STALLED" || NO_TLS.test(message));
+  return wantsTls ? ` ${TLS_HINT}` : isPlain ? ` ${PLAIN_HINT}` : "";
 }
 
 function closedError(): ServerError {

@@ -1,41 +1,18 @@
 // The page of `TYPE=redis npm start` in a headless Chromium: two hosts, one of which is cut off from Redis and healed. Wide and narrow, light and
 // dark. GAMBAS_SESSION_TEST_PICTURES names a folder for pictures of it. Needs Chromium and redis-server, and installs axe-core.
 
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Chromium } from "../../support/chromium.ts";
-import { Example } from "../../support/example.ts";
-import { PATIENCE_MS } from "../../support/installed.ts";
-import { freshRoot, removeRoot } from "../../support/processes.ts";
+import { expect, test } from "vitest";
 import { describeWithRedis } from "../../support/redis/redis-server.ts";
-import { expectReadable, loadAxe } from "./readable.ts";
+import { factsOn, showExample } from "./shown.ts";
 
 describeWithRedis("the page on two hosts", () => {
-  let axe: string;
-  let chromium: Chromium;
-  let root: string;
-  let example: Example;
-
-  beforeAll(async () => {
-    axe = loadAxe();
-    chromium = await Chromium.start();
-    root = freshRoot();
-    example = await Example.start(root, { TYPE: "redis", GAMBAS_SESSION_REDIS: "" });
-  }, PATIENCE_MS);
-
-  afterAll(async () => {
-    await chromium.end();
-    await example.signalAll("SIGINT");
-    await removeRoot(root);
-  });
+  const example = showExample({ TYPE: "redis", GAMBAS_SESSION_REDIS: "" });
 
   test.each([1280, 390])(
     "shows both to one visitor, and what becomes of one that is cut off, %d pixels wide",
     async (width) => {
-      const tab = await chromium.tab();
-      await tab.size(width);
-      await tab.open(example.url);
-      await tab.shows("document.querySelector('#printed')?.textContent.includes('visits')");
-      await expectReadable(tab, axe, `hosts-first-visit-${width}`);
+      const tab = await example.visit(width);
+      await example.expectReadable(tab, `hosts-first-visit-${width}`);
       // The other host, by the link, with the same cookie.
       await tab.see("document.querySelector('.parts a').click()");
       await tab.shows(
@@ -46,17 +23,14 @@ describeWithRedis("the page on two hosts", () => {
       await tab.see("document.getElementById('cut-host').click()");
       await tab.shows("document.getElementById('said').textContent.includes('Host 1 is cut off')");
       await tab.shows("document.querySelector('.report h3')?.textContent.includes('cut off from Redis')");
-      const facts = await tab.see(
-        "Object.fromEntries([...document.querySelectorAll('.facts div')].map((fact) => [...fact.children].map((one) => one.textContent)))",
-      );
-      expect(facts).toMatchObject({
+      expect(await factsOn(tab)).toMatchObject({
         Lost: "0",
         Visits: "2 before, 23 after",
         "Here meanwhile": "20 of 20",
         "Host 1, cut off": expect.stringMatching(/^error 503 after \d/),
         "Healed, it answered": expect.stringMatching(/^after \d/),
       });
-      await expectReadable(tab, axe, `hosts-cut-off-${width}`);
+      await example.expectReadable(tab, `hosts-cut-off-${width}`);
       expect(tab.console).toEqual([]);
     },
   );

@@ -1,13 +1,15 @@
 // The page of `npm start` in a headless Chromium: wide and narrow, light and dark, by keyboard alone, while workers and the daemon are killed.
 // GAMBAS_SESSION_TEST_PICTURES names a folder for pictures of it. Needs Chromium, and installs axe-core: `npm run test:consumers`.
 
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Chromium, type Tab } from "../../support/chromium.ts";
 import { Example } from "../../support/example.ts";
-import { installed, PATIENCE_MS } from "../../support/installed.ts";
+import { PATIENCE_MS } from "../../support/installed.ts";
 import { daemonPid, freshRoot, isAlive, killAndWait, removeRoot } from "../../support/processes.ts";
+import { loadAxe } from "./readable.ts";
+import { factsOn } from "./shown.ts";
 
 const PICTURES = process.env.GAMBAS_SESSION_TEST_PICTURES;
 const SMALLEST_TARGET = 44;
@@ -28,7 +30,7 @@ let example: Example;
 let tab: Tab;
 
 beforeAll(async () => {
-  axe = readFileSync(join(installed("axe", { "axe-core": "4.14.1" }), "node_modules/axe-core/axe.min.js"), "utf8");
+  axe = loadAxe();
   chromium = await Chromium.start();
 }, PATIENCE_MS);
 
@@ -52,12 +54,6 @@ const textOf = (selector: string): Promise<string> =>
   tab.see(`document.querySelector(${JSON.stringify(selector)}).textContent`);
 
 const visits = async (): Promise<number> => Number(await textOf("#visits strong"));
-
-/** What the report of an experiment says, by its labels. */
-const facts = (): Promise<Readonly<Record<string, string>>> =>
-  tab.see(
-    "Object.fromEntries([...document.querySelectorAll('.facts div')].map((fact) => [...fact.children].map((one) => one.textContent)))",
-  );
 
 /** The control that has the keyboard: its id, or that of the part it belongs to. */
 const focused = (): Promise<string> =>
@@ -195,14 +191,14 @@ test("twenty visits at once, a killed worker and a killed daemon lose nothing, a
   await tab.open(example.url);
   await use("twenty-visits");
   await reported("Twenty visits");
-  expect(await facts()).toMatchObject({ Answered: "20 of 20", Visits: "1 before, 21 after", Lost: "0" });
+  expect(await factsOn(tab)).toMatchObject({ Answered: "20 of 20", Visits: "1 before, 21 after", Lost: "0" });
   expect([await visits(), await focused()]).toEqual([22, "twenty-visits"]);
   expect(await said()).toContain("Lost: 0");
 
   const worker = Number(await tab.see("document.querySelector('[name=pid]').value"));
   await use("kill-worker");
   await reported("A worker");
-  const ofWorker = await facts();
+  const ofWorker = await factsOn(tab);
   expect(ofWorker).toMatchObject({
     Died: expect.stringContaining(`pid ${worker}`),
     Answered: "20 of 20",
@@ -216,7 +212,7 @@ test("twenty visits at once, a killed worker and a killed daemon lose nothing, a
   const daemon = daemonPid(root);
   await use("kill-daemon");
   await reported("The daemon");
-  const ofDaemon = await facts();
+  const ofDaemon = await factsOn(tab);
   expect(ofDaemon).toMatchObject({
     Died: `pid ${daemon}`,
     Answered: "20 of 20",
@@ -247,7 +243,7 @@ test("without scripts it does the same, and the keyboard goes on where it was", 
   ] as const) {
     await use(button);
     expect(await textOf(".report h3")).toContain(title);
-    expect(await facts()).toMatchObject({ Answered: "20 of 20", Lost: "0" });
+    expect(await factsOn(tab)).toMatchObject({ Answered: "20 of 20", Lost: "0" });
   }
   await go("elsewhere");
   await tab.press("Tab");

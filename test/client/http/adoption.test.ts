@@ -1,6 +1,5 @@
 // Visitors of an application with express-session and connect-redis, both the real ones, who go on in one with our session() on the same Redis.
 
-import { createHmac } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RedisStore } from "connect-redis";
 import express, { type Request, type Response } from "express";
@@ -13,6 +12,7 @@ import type { AdoptOptions, SessionOptions } from "../../../client/options.ts";
 import { Session } from "../../../client/static/session.ts";
 import { HttpHouse, type Reply } from "../../support/http/http-house.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
+import { signedCookie } from "../../support/redis/signed-cookie.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 
 const SECRET = "a secret of before";
@@ -269,9 +269,6 @@ describeWithRedis("sessions of connect-redis", () => {
     });
   });
 
-  const sign = (sid: string, secret: string): string =>
-    encodeURIComponent(`s:${sid}.${createHmac("sha256", secret).update(sid).digest("base64").replace(/=+$/, "")}`);
-
   test("are no one's who has not their signature, and then Redis is not even asked", async () => {
     const cookie = await signIn();
     const value = decodeURIComponent(cookie.slice("connect.sid=".length));
@@ -285,7 +282,7 @@ describeWithRedis("sessions of connect-redis", () => {
       value.slice(0, -1),
       `${value}A`,
       `x:${value.slice(2)}`,
-      decodeURIComponent(sign(sid, "another secret")),
+      decodeURIComponent(signedCookie(sid, "another secret")),
       "s:.",
       "s:",
       "%",
@@ -320,7 +317,7 @@ describeWithRedis("sessions of connect-redis", () => {
   ])("that are none, %s, are told of and left, and the visitor begins anew", async (_what, json, why) => {
     const now = await after({}, { house: await host({ maxSessionBytes: 50_000 }) });
     redis.cli("SET", "sess:foreign", json, "EX", "100");
-    const cookie = `connect.sid=${sign("foreign", SECRET)}`;
+    const cookie = `connect.sid=${signedCookie("foreign", SECRET)}`;
     expect(read(await now.ask("/begin", { cookie })).values).toEqual({ new: true });
     expect([told.length, told[0]?.message]).toEqual([1, expect.stringMatching(why)]);
     expect(redis.cli("GET", "sess:foreign")).toBe(json);
@@ -331,14 +328,14 @@ describeWithRedis("sessions of connect-redis", () => {
   test("of another type in Redis are told of as well", async () => {
     redis.cli("RPUSH", "sess:list", "1");
     const now = await after();
-    expect(read(await now.ask("/", { cookie: `connect.sid=${sign("list", SECRET)}` })).id).toBeNull();
+    expect(read(await now.ask("/", { cookie: `connect.sid=${signedCookie("list", SECRET)}` })).id).toBeNull();
     expect(told[0]?.message).toMatch(/holds something that is no string/);
   });
 
   test("that were used for longer than their cookie was to live, and not changed, live as Redis says", async () => {
     const used = JSON.stringify({ cookie: { originalMaxAge: 60_000, expires: "2020-01-01T00:00:00.000Z" }, user: 1 });
     redis.cli("SET", "sess:used", used, "EX", "30");
-    const reply = await (await after()).ask("/", { cookie: `connect.sid=${sign("used", SECRET)}` });
+    const reply = await (await after()).ask("/", { cookie: `connect.sid=${signedCookie("used", SECRET)}` });
     expect(read(reply)).toMatchObject({ timeout: 60, values: { user: 1 } });
   });
 
@@ -347,14 +344,14 @@ describeWithRedis("sessions of connect-redis", () => {
     redis.cli("SET", "sess:empty", JSON.stringify({ cookie: { originalMaxAge: null, expires: null } }));
     const now = await after();
     for (const sid of ["past", "empty", "gone"])
-      expect(read(await now.ask("/", { cookie: `connect.sid=${sign(sid, SECRET)}` })).id).toBeNull();
+      expect(read(await now.ask("/", { cookie: `connect.sid=${signedCookie(sid, SECRET)}` })).id).toBeNull();
     expect([told, keys("gs:*")]).toEqual([[], []]);
   });
 
   test("cannot name a key of ours", async () => {
     const ours = read(await (await after()).ask("/begin")).id;
     const now = await after({ prefix: "gs:" });
-    const reply = await now.ask("/", { cookie: `connect.sid=${sign(String(ours), SECRET)}` });
+    const reply = await now.ask("/", { cookie: `connect.sid=${signedCookie(String(ours), SECRET)}` });
     expect(reply.status).toBe(500);
     expect(told[0]?.message).toContain("is none of ours");
   });

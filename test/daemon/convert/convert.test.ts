@@ -2,80 +2,37 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { runCommandLine } from "../../../daemon/cli/command-line.ts";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { resolveConfig } from "../../../daemon/config.ts";
 import { HOLDINGS } from "../../../daemon/engines.ts";
 import { departingValue, NO_MARKS, reservedValue, sessionValue } from "../../../daemon/redis/value/value.ts";
 import { Log } from "../../../daemon/report/report.ts";
-import { type Daemon, startDaemon } from "../../../daemon/start.ts";
-import { applyDelta, imageOfFile, isExpired, newImage, startupBytes } from "../../../protocol/image/image.ts";
+import { startDaemon } from "../../../daemon/start.ts";
+import { imageOfFile, isExpired } from "../../../protocol/image/image.ts";
+import {
+  convert,
+  converted,
+  everyFile,
+  filesThere,
+  imageWith,
+  openRoots,
+  pathOf,
+  root,
+  run,
+  said,
+  serve,
+  stopAll,
+  told,
+  write,
+} from "../../support/daemon/converting.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
-import { deltaOf, RawWorker } from "../../support/daemon/raw-worker.ts";
-import { freshRoot, removeRoot, until } from "../../support/processes.ts";
+import { until } from "../../support/processes.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { repository } from "../../support/repository.ts";
 
-const FIXTURES = join(repository, "test/fixtures");
-
-let root: string;
-/** On standard output, and on standard error. */
-let said: string;
-let told: string;
-const daemons: Daemon[] = [];
-const workers: RawWorker[] = [];
-
-beforeEach(() => {
-  root = freshRoot();
-  mkdirSync(join(root, "session"), { mode: 0o700 });
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    said += String(text);
-    return true;
-  });
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    told += String(text);
-    return true;
-  });
-});
-
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await Promise.all(workers.splice(0).map((worker) => worker.close()));
-  for (const daemon of daemons.splice(0)) await daemon.stop();
-  await removeRoot(root);
-});
-
-function pathOf(id: string): string {
-  return join(root, "session", id);
-}
-
-function write(id: string, file: Buffer): void {
-  writeFileSync(pathOf(id), file, { mode: 0o600 });
-}
-
-function imageWith(values: Readonly<Record<string, unknown>>, nowMs = Date.now(), timeoutSeconds = 86_400): Buffer {
-  return applyDelta(newImage({ nowMs, timeoutSeconds }), { delta: deltaOf(values), nowMs });
-}
-
-/** Names in `session/` but those of locks. */
-function filesThere(): string[] {
-  return readdirSync(join(root, "session")).filter((name) => !name.endsWith(".lock"));
-}
-
-/** Every file that Gambas has written, and those that were made like them, as if they had been saved now. */
-function everyFixture(): Buffer[] {
-  const stamp = startupBytes(Date.now());
-  const names = readdirSync(FIXTURES, { recursive: true, encoding: "utf8" }).filter((name) =>
-    name.endsWith(".session"),
-  );
-  return names.map((name) => {
-    const file = readFileSync(join(FIXTURES, name));
-    if (file.length >= stamp.length) stamp.copy(file);
-    return file;
-  });
-}
+openRoots();
 
 function isReadable(file: Buffer): boolean {
   try {
@@ -94,45 +51,11 @@ describeWithRedis("sessions that are converted", () => {
   afterAll(() => redis.remove());
   beforeEach(() => {
     redis.cli("FLUSHALL");
+    vi.stubEnv("GAMBAS_SESSION_REDIS", redis.socketUrl);
   });
 
-  async function convert(from: string, to: string, ...flags: readonly string[]): Promise<number> {
-    [said, told] = ["", ""];
-    return runCommandLine([
-      "convert",
-      "--from",
-      from,
-      "--to",
-      to,
-      "--root",
-      root,
-      "--redis",
-      redis.socketUrl,
-      ...flags,
-    ]);
-  }
-
-  async function converted(from: string, to: string, ...flags: readonly string[]): Promise<Record<string, unknown>> {
-    await convert(from, to, "--json", ...flags);
-    return JSON.parse(said) as Record<string, unknown>;
-  }
-
-  async function serve(type: "file" | "redis"): Promise<RawWorker> {
-    const own = type === "redis" ? { redis: redis.socketUrl } : { sweepMs: 0 };
-    const daemon = await startDaemon({ root, type, ...own, logLevel: "silent" });
-    daemons.push(daemon);
-    const worker = await RawWorker.connect(daemon.socket);
-    workers.push(worker);
-    return worker;
-  }
-
-  async function stopAll(): Promise<void> {
-    await Promise.all(workers.splice(0).map((worker) => worker.close()));
-    for (const daemon of daemons.splice(0)) await daemon.stop();
-  }
-
   test("are the same byte for byte after the way there and back, every one that Gambas has written; damaged ones stay", async () => {
-    const files = new Map(everyFixture().map((file) => [newId(), file] as const));
+    const files = everyFile();
     for (const [id, file] of files) write(id, file);
     const whole = [...files].filter(([, file]) => isReadable(file));
     // Some have a life time of nothing, or of no number.
@@ -352,15 +275,13 @@ test.each([
   ],
   [["--from", "file", "--to", "redis", "--redis", "redis://:hidden@127.0.0.1"], "shows its password"],
 ])("nothing is converted by %j", async (flags, why) => {
-  [said, told] = ["", ""];
-  expect(await runCommandLine(["convert", "--root", root, ...flags])).toBe(2);
+  expect(await run("convert", "--root", root, ...flags)).toBe(2);
   expect(told).toContain(why);
 });
 
 test("a root that is not there has no sessions, and is not made", async () => {
-  [said, told] = ["", ""];
   const gone = join(root, "gone");
   const flags = ["--from", "file", "--to", "redis", "--redis", "redis://127.0.0.1:1"];
-  expect(await runCommandLine(["convert", "--root", gone, ...flags])).toBe(1);
+  expect(await run("convert", "--root", gone, ...flags)).toBe(1);
   expect([told.includes(`There is no root directory ${gone}`), existsSync(gone)]).toEqual([true, false]);
 });

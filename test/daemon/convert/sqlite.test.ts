@@ -2,28 +2,37 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { runCommandLine } from "../../../daemon/cli/command-line.ts";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { HOLDINGS } from "../../../daemon/engines.ts";
-import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import {
-  applyDelta,
   dialectOf,
   imageByRows,
   imageOfFile,
   isExpired,
   isSameButStamp,
   layoutOf,
-  newImage,
   readDaysOf,
-  startupBytes,
 } from "../../../protocol/image/image.ts";
 import { databaseName, mappedId, prefixOf } from "../../../protocol/session-id.ts";
+import {
+  convert,
+  converted,
+  everyFile,
+  filesThere,
+  imageWith,
+  openRoots,
+  pathOf,
+  root,
+  said,
+  serve,
+  stopAll,
+  told,
+  write,
+} from "../../support/daemon/converting.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
-import { deltaOf, RawWorker } from "../../support/daemon/raw-worker.ts";
-import { freshRoot, removeRoot, until } from "../../support/processes.ts";
+import { until } from "../../support/processes.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { repository } from "../../support/repository.ts";
 import { describeSqlite } from "../../support/sqlite.ts";
@@ -31,65 +40,10 @@ import { change, contentsOf, Databases, fixtures, folder } from "../store/gambas
 
 const main = join(repository, "dist/daemon/main.js");
 
-let root: string;
-/** On standard output, and on standard error. */
-let said: string;
-let told: string;
-const daemons: Daemon[] = [];
-const workers: RawWorker[] = [];
-
-beforeEach(() => {
-  root = freshRoot();
-  mkdirSync(join(root, "session"), { mode: 0o700 });
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    said += String(text);
-    return true;
-  });
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    told += String(text);
-    return true;
-  });
-});
-
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await stopAll();
-  await removeRoot(root);
-});
-
-async function convert(from: string, to: string, ...flags: readonly string[]): Promise<number> {
-  [said, told] = ["", ""];
-  return runCommandLine(["convert", "--from", from, "--to", to, "--root", root, ...flags]);
-}
-
-async function converted(from: string, to: string, ...flags: readonly string[]): Promise<Record<string, unknown>> {
-  await convert(from, to, "--json", ...flags);
-  return JSON.parse(said) as Record<string, unknown>;
-}
-
-async function serve(type: "file" | "sqlite"): Promise<RawWorker> {
-  const daemon = await startDaemon({ root, type, sweepMs: 0, logLevel: "silent" });
-  daemons.push(daemon);
-  const worker = await RawWorker.connect(daemon.socket);
-  workers.push(worker);
-  return worker;
-}
-
-async function stopAll(): Promise<void> {
-  await Promise.all(workers.splice(0).map((worker) => worker.close()));
-  for (const daemon of daemons.splice(0)) await daemon.stop();
-}
-
-function pathOf(id: string): string {
-  return join(root, "session", id);
-}
+openRoots();
 
 function databaseOf(id: string): string {
   return pathOf(databaseName(id));
-}
-
-function write(id: string, file: Buffer): void {
-  writeFileSync(pathOf(id), file, { mode: 0o600 });
 }
 
 /** A database of Gambas, with what lies beside it. */
@@ -103,39 +57,15 @@ function put(id: string, name: string): void {
   }
 }
 
-function imageWith(values: Readonly<Record<string, unknown>>, nowMs = Date.now(), timeoutSeconds = 86_400): Buffer {
-  return applyDelta(newImage({ nowMs, timeoutSeconds }), { delta: deltaOf(values), nowMs });
-}
-
 function imageAt(path: string): Buffer {
   const file = readFileSync(path);
   imageOfFile(file);
   return file;
 }
 
-/** Names in `session/` but those of locks. */
-function filesThere(): string[] {
-  return readdirSync(join(root, "session"))
-    .filter((name) => !name.endsWith(".lock"))
-    .sort();
-}
-
-/** The same but for what belongs to a database: a kill may leave that of one it has removed. */
+/** Names in `session/` but of what belongs to a database, too: a kill may leave that of one it has removed. */
 function sessionsThere(): string[] {
   return filesThere().filter((name) => !/-(?:wal|shm)$/.test(name));
-}
-
-/** Every file that Gambas has written, and those that were made like them, as if they had been saved now. */
-function everyFile(): Map<string, Buffer> {
-  const stamp = startupBytes(Date.now());
-  const all = join(repository, "test/fixtures");
-  const names = readdirSync(all, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".session"));
-  const files = names.map((name) => {
-    const file = readFileSync(join(all, name));
-    if (file.length >= stamp.length) stamp.copy(file);
-    return [newId(), file] as const;
-  });
-  return new Map(files);
 }
 
 /** What a file holds where each key has objects of its own; undefined for one that is damaged, or that rows cannot hold. */

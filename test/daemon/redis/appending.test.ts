@@ -2,7 +2,6 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { ENGINES } from "../../../daemon/engines.ts";
-import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
 import { planTurn, storingOf } from "../../../daemon/redis/sessions/plan.ts";
 import {
   isMarked,
@@ -14,14 +13,16 @@ import {
 } from "../../../daemon/redis/value/value.ts";
 import { newImage, parseDelta } from "../../../protocol/image/image.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { deltaOf, valuesOf } from "../../support/daemon/raw-worker.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { isWrite, RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { describeBackend } from "../backend/backend-conformance.ts";
 
 const MAX_RECORDS = 5;
+const SMALL = { maxSessionBytes: 20_000 };
 /** Whether the images of all sessions are large enough; and a fault that is planted. */
 const rules = vi.hoisted(() => ({ appendsAll: true, isBlind: false }));
 
@@ -45,10 +46,6 @@ vi.mock("../../../daemon/redis/calls/scripts.ts", async (original) => {
   };
 });
 
-function isWrite(request: Buffer): boolean {
-  return request.includes(WRITE.digest) || request.includes("'PXAT'");
-}
-
 describeWithRedis("sessions in Redis that are appended to", () => {
   let redis: RedisProcess;
   beforeAll(async () => {
@@ -69,26 +66,23 @@ describeWithRedis("sessions in Redis that are appended to", () => {
   );
 
   describe("on two hosts", () => {
-    let proxy: LossyProxy;
-    let houses: BackendHouse[];
+    let way: FaultyWay;
+    const hosts = new RedisHosts();
     let anna: BackendWorker;
     let bert: BackendWorker;
     let id: string;
 
     beforeEach(async () => {
       redis.cli("FLUSHALL");
-      proxy = await LossyProxy.open(redis.socket, "p");
-      const engine = await ENGINES.redis();
-      const open = (url: string) => BackendHouse.open(engine, { type: "redis", redis: url, maxSessionBytes: 20_000 });
-      const [north, south] = [await open(proxy.url), await open(redis.socketUrl)];
-      houses = [north, south];
+      way = await FaultyWay.to(redis.port);
+      const [north, south] = [await hosts.open(way.url, SMALL), await hosts.open(redis.socketUrl, SMALL)];
       [anna, bert] = [north.worker("anna"), south.worker("bert")];
       id = newId();
     });
     afterEach(async () => {
-      proxy.unblock();
-      await Promise.all(houses.map((house) => house.close()));
-      await proxy.close();
+      way.unblock();
+      await hosts.close();
+      await way.close();
     });
 
     /** What Redis has of it. */
@@ -129,13 +123,13 @@ describeWithRedis("sessions in Redis that are appended to", () => {
 
     test("an append whose answer is lost is there once", async () => {
       await anna.create(id, { n: 0 });
-      const cut = proxy.loseAnswer(isWrite);
+      const cut = way.loseAnswer(isWrite);
       const commit = anna.commit(id, { n: 1 }, {}, 7);
       await cut;
       expect(stored().layout.recordCount).toBe(1);
       expect(await bert.values(id)).toEqual({ n: 1 });
       await bert.commit(id, { n: 2 });
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect(stored().layout.recordCount).toBe(2);
       expect(valuesOf(await bert.commit(id, { m: 1 }))).toMatchObject({ n: 2 });

@@ -2,13 +2,13 @@
 // what was acknowledged, a read sees what was acknowledged before it began, and what has ended stays so. Random; prints its seed when it fails.
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
 import { isCode } from "../../../protocol/errors.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendHouse, BackendWorker } from "../../support/daemon/backend-house.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { valuesOf } from "../../support/daemon/raw-worker.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { Random } from "../../support/values/random.ts";
 
@@ -20,7 +20,8 @@ const OPERATIONS_PER_FAULT = 60;
 
 describeWithRedis("hosts in a storm", () => {
   let redis: RedisProcess;
-  let proxies: LossyProxy[];
+  const hosts = new RedisHosts();
+  let ways: FaultyWay[];
   let houses: BackendHouse[];
 
   beforeAll(async () => {
@@ -30,14 +31,13 @@ describeWithRedis("hosts in a storm", () => {
   afterAll(() => redis.remove());
 
   beforeEach(async () => {
-    const engine = await ENGINES.redis();
-    proxies = await Promise.all(Array.from({ length: HOSTS }, (_, n) => LossyProxy.open(redis.socket, `p${n}`)));
-    houses = await Promise.all(proxies.map((proxy) => BackendHouse.open(engine, { type: "redis", redis: proxy.url })));
+    ways = await Promise.all(Array.from({ length: HOSTS }, () => FaultyWay.to(redis.port)));
+    houses = await Promise.all(ways.map(({ url }) => hosts.open(url)));
   });
 
   afterEach(async () => {
-    await Promise.all(houses.map((house) => house.close()));
-    await Promise.all(proxies.map((proxy) => proxy.close()));
+    await hosts.close();
+    await Promise.all(ways.map((way) => way.close()));
   });
 
   test("lose nothing, do nothing twice, and show nothing old", async () => {
@@ -93,13 +93,12 @@ describeWithRedis("hosts in a storm", () => {
     }
 
     async function fault(): Promise<void> {
-      const proxy = dice.of(proxies);
+      const way = dice.of(ways);
       const what = dice.of(["cut", "cut", "answer", "answer", "request", "scripts", "clients", "kill"]);
-      if (what === "cut") proxy.cut();
-      else if (what === "answer")
-        void proxy.loseAnswer((request) => request.includes("EVAL")).then(() => proxy.unblock());
+      if (what === "cut") way.cut();
+      else if (what === "answer") void way.loseAnswer((request) => request.includes("EVAL")).then(() => way.unblock());
       else if (what === "request")
-        void proxy.loseRequest((request) => request.includes("EVAL")).then(() => proxy.unblock());
+        void way.loseRequest((request) => request.includes("EVAL")).then(() => way.unblock());
       else if (what === "scripts") redis.cli("SCRIPT", "FLUSH");
       else if (what === "clients") redis.cli("CLIENT", "KILL", "TYPE", "normal");
       else {
@@ -127,7 +126,7 @@ describeWithRedis("hosts in a storm", () => {
       }),
     );
     await faults;
-    for (const proxy of proxies) proxy.unblock();
+    for (const way of ways) way.unblock();
     for (const id of ids) {
       await look(creator, id);
       const values = await creator.values(id);

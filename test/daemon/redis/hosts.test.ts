@@ -1,15 +1,14 @@
 // Several hosts on one Redis: what one has committed the others see, nothing is lost or done twice, whoever is faster and whatever answer gets lost.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
-import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
 import { isCode } from "../../../protocol/errors.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendHouse, BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { valuesOf } from "../../support/daemon/raw-worker.ts";
 import { until } from "../../support/processes.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { isWrite, RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
 /** Faults that are planted, to see that the tests find them. */
@@ -35,51 +34,37 @@ vi.mock("../../../daemon/redis/calls/scripts.ts", async (original) => {
   };
 });
 
-/** Every change of a session is a call of one script. */
-function isWrite(request: Buffer): boolean {
-  return request.includes(WRITE.digest) || request.includes("'PXAT'");
-}
-
 describeWithRedis("hosts on one Redis", () => {
   let redis: RedisProcess;
-  let proxy: LossyProxy;
-  let houses: BackendHouse[];
+  let way: FaultyWay;
+  const hosts = new RedisHosts();
   let [north, south]: BackendHouse[] = [];
   let anna: BackendWorker;
   let bert: BackendWorker;
   let id: string;
 
-  /** @param url of its way to Redis. */
-  async function open(url: string, options: object = {}): Promise<BackendHouse> {
-    const engine = await ENGINES.redis();
-    const house = await BackendHouse.open(engine, { type: "redis", redis: url, ...options });
-    houses.push(house);
-    return house;
-  }
-
   beforeAll(async () => {
     redis = await RedisProcess.start();
-    proxy = await LossyProxy.open(redis.socket, "p");
+    way = await FaultyWay.to(redis.port);
   });
 
   afterAll(async () => {
-    await proxy.close();
+    await way.close();
     await redis.remove();
   });
 
   beforeEach(async () => {
     redis.cli("FLUSHALL");
-    proxy.unblock();
-    houses = [];
-    [north, south] = [await open(proxy.url), await open(redis.socketUrl)];
+    way.unblock();
+    [north, south] = [await hosts.open(way.url), await hosts.open(redis.socketUrl)];
     [anna, bert] = [north.worker("anna"), south.worker("bert")];
     id = newId();
   });
 
   afterEach(async () => {
     Object.assign(planted, { noMarks: false, noLastRead: false });
-    proxy.unblock();
-    await Promise.all(houses.map((house) => house.close()));
+    way.unblock();
+    await hosts.close();
   });
 
   /** Adds one in a transaction, again and again until nobody was in between. Returns how often others were. */
@@ -164,7 +149,7 @@ describeWithRedis("hosts on one Redis", () => {
     await bert.commit(id, { n: 1 });
     expect(await codeOf(anna.commit(id, {}, { fence: first.fence, release: true }))).toBe("ERR_CONFLICT");
     await anna.lease(id, 300);
-    proxy.block();
+    way.block();
     await bert.commit(id, { n: 2 });
     expect(await bert.values(id)).toEqual({ n: 2 });
   });
@@ -184,12 +169,12 @@ describeWithRedis("hosts on one Redis", () => {
     /** Anna commits, and the answer is lost; before she can ask again bert commits. */
     async function overtakenWithoutAnswer(): Promise<unknown> {
       await anna.create(id, { n: 0 });
-      const cut = proxy.loseAnswer(isWrite);
+      const cut = way.loseAnswer(isWrite);
       const commit = anna.commit(id, { n: 1 });
       await cut;
       expect(await bert.values(id)).toEqual({ n: 1 });
       await bert.commit(id, { n: 2 });
-      proxy.unblock();
+      way.unblock();
       await commit;
       return (await anna.values(id))?.n;
     }
@@ -206,11 +191,11 @@ describeWithRedis("hosts on one Redis", () => {
     test("of a commit under a lease is found, too", async () => {
       await anna.create(id, { n: 0 });
       const { fence } = await anna.lease(id);
-      const cut = proxy.loseAnswer(isWrite);
+      const cut = way.loseAnswer(isWrite);
       const commit = anna.commit(id, { n: 1 }, { fence, release: true });
       await cut;
       await bert.commit(id, { m: 1 });
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect(await anna.values(id)).toEqual({ n: 1, m: 1 });
     });
@@ -219,11 +204,11 @@ describeWithRedis("hosts on one Redis", () => {
       await anna.create(id, { n: 0 });
       const { fence } = await anna.lease(id, 200);
       const deadlineMs = performance.now() + 200;
-      const cut = proxy.loseRequest(isWrite);
+      const cut = way.loseRequest(isWrite);
       const commit = anna.commit(id, { n: 1 }, { fence, release: true });
       await cut;
       await until(() => performance.now() > deadlineMs);
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
@@ -232,11 +217,11 @@ describeWithRedis("hosts on one Redis", () => {
       await anna.create(id, { n: 0 });
       const { fence } = await anna.lease(id, 200);
       const deadlineMs = performance.now() + 200;
-      const cut = proxy.loseRequest(isWrite);
+      const cut = way.loseRequest(isWrite);
       const commit = anna.commit(id, { n: 1 }, { fence });
       await cut;
       await until(() => performance.now() > deadlineMs);
-      proxy.unblock();
+      way.unblock();
       await commit;
       await anna.commit(id, { n: 2 }, { fence, release: true });
       expect(await bert.values(id)).toEqual({ n: 2 });
@@ -261,28 +246,28 @@ describeWithRedis("hosts on one Redis", () => {
 
     test("is found by the next host, whom the worker asks again", async () => {
       await anna.create(id, { n: 0 });
-      const cut = proxy.loseAnswer(isWrite);
+      const cut = way.loseAnswer(isWrite);
       const commit = anna.commit(id, { n: 1 }, {}, 100).catch(() => undefined);
       await cut;
       const later = south?.worker("anna");
       await bert.commit(id, { n: 2 });
       expect(valuesOf((await later?.commit(id, { n: 1 }, {}, 100)) ?? expect.fail())).toEqual({ n: 2 });
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
 
     test("of a creation is found, and a commit that did not reach Redis is made", async () => {
-      const cut = proxy.loseAnswer(isWrite);
+      const cut = way.loseAnswer(isWrite);
       const creation = anna.create(id, { n: 1 });
       await cut;
-      proxy.unblock();
+      way.unblock();
       await creation;
-      const lost = proxy.loseRequest(isWrite);
+      const lost = way.loseRequest(isWrite);
       const commit = anna.commit(id, { n: 2 });
       await lost;
       expect(await bert.values(id)).toEqual({ n: 1 });
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect(await bert.values(id)).toEqual({ n: 2 });
     });
@@ -300,9 +285,9 @@ describeWithRedis("hosts on one Redis", () => {
         }),
       );
       for (let n = 0; n < 10; n++) {
-        const cut = n % 3 === 0 ? proxy.loseRequest(isWrite) : proxy.loseAnswer(isWrite);
+        const cut = n % 3 === 0 ? way.loseRequest(isWrite) : way.loseAnswer(isWrite);
         await Promise.race([cut, done]);
-        proxy.unblock();
+        way.unblock();
       }
       await done;
       expect(await bert.values(id)).toEqual({ n: workers.length * each });
@@ -326,7 +311,7 @@ describeWithRedis("hosts on one Redis", () => {
         await anna.create(id, { n: 1 });
         let seen = 0;
         const isStep = (request: Buffer): boolean => isWrite(request) && ++seen === step;
-        const cut = what === "answer" ? proxy.loseAnswer(isStep) : proxy.loseRequest(isStep);
+        const cut = what === "answer" ? way.loseAnswer(isStep) : way.loseRequest(isStep);
         const commit = anna.commit(id, { n: 2 }, { successor: next }, 100).catch(() => undefined);
         await cut;
         const later = south?.worker("anna");
@@ -335,7 +320,7 @@ describeWithRedis("hosts on one Redis", () => {
         expect(await bert.values(next)).toEqual({ n: 2 });
         expect((await bert.read(id)).kind).toBe(KIND.absent);
         await bert.commit(next, { n: 3 });
-        proxy.unblock();
+        way.unblock();
         await commit;
         expect(await anna.values(next)).toEqual({ n: 3 });
         expect((await anna.read(id)).kind).toBe(KIND.absent);
@@ -347,7 +332,7 @@ describeWithRedis("hosts on one Redis", () => {
       const next = newId();
       await anna.create(id, { n: 1 }, { timeoutSeconds: 0.3 });
       let seen = 0;
-      const cut = proxy.loseRequest((request) => isWrite(request) && ++seen === 3);
+      const cut = way.loseRequest((request) => isWrite(request) && ++seen === 3);
       const commit = anna.commit(id, {}, { successor: next }, 100).catch(() => undefined);
       await cut;
       redis.cli("DEL", `gs:${next}`);
@@ -356,7 +341,7 @@ describeWithRedis("hosts on one Redis", () => {
       expect((await bert.read(id)).kind).toBe(KIND.absent);
       const found = await until(() => redis.cli("STRLEN", `gs:${id}`) !== "0" || undefined);
       expect(found).toBe(true);
-      proxy.unblock();
+      way.unblock();
       await commit;
       expect((await bert.read(next)).kind).toBe(KIND.absent);
     });

@@ -1,15 +1,13 @@
 // Leases of the workers of one host, which do not wait for Redis, and commits under leases that are over without their fault.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
-import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
 import type { CommitOptions } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendHouse, BackendWorker } from "../../support/daemon/backend-house.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { valuesOf } from "../../support/daemon/raw-worker.ts";
 import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { isWrite, RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
 /** "done", or the code of the error. */
@@ -20,11 +18,6 @@ function outcomeOf(call: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Every change of a session is a call of one script. */
-function isWrite(request: Buffer): boolean {
-  return request.includes(WRITE.digest) || request.includes("'PXAT'");
-}
-
 interface Report {
   readonly waitingTurns: number;
   readonly redis: { readonly keysWritten: number; readonly keysRead: number };
@@ -32,41 +25,35 @@ interface Report {
 
 describeWithRedis("leases of one host", () => {
   let redis: RedisProcess;
-  let proxy: LossyProxy;
-  let houses: BackendHouse[];
-  /** Of one host, whose way to Redis is the proxy. */
+  let way: FaultyWay;
+  const hosts = new RedisHosts();
+  let north: BackendHouse;
+  /** Of one host, whose way to Redis is ours. */
   let anna: BackendWorker;
   let carl: BackendWorker;
   /** Of another one. */
   let bert: BackendWorker;
   let id: string;
 
-  async function open(url: string, options: { readonly maxSessionBytes?: number } = {}): Promise<BackendHouse> {
-    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url, ...options });
-    houses.push(house);
-    return house;
-  }
-
   beforeAll(async () => {
     redis = await RedisProcess.start();
-    proxy = await LossyProxy.open(redis.socket, "p");
+    way = await FaultyWay.to(redis.port);
   });
   afterAll(async () => {
-    await proxy.close();
+    await way.close();
     await redis.remove();
   });
   beforeEach(async () => {
-    proxy.unblock();
-    houses = [];
-    const north = await open(proxy.url);
+    way.unblock();
+    north = await hosts.open(way.url);
     [anna, carl] = [north.worker("anna"), north.worker("carl")];
-    bert = (await open(redis.socketUrl)).worker("bert");
+    bert = (await hosts.open(redis.socketUrl)).worker("bert");
     id = newId();
     await anna.create(id, { n: 0 });
   });
   afterEach(async () => {
-    proxy.unblock();
-    await Promise.all(houses.map((house) => house.close()));
+    way.unblock();
+    await hosts.close();
   });
 
   /** Adds one in a transaction. */
@@ -87,7 +74,7 @@ describeWithRedis("leases of one host", () => {
       const first = await anna.lease(id, 60_000, undefined, true);
       expect(first.isUnverified).toBe(true);
       const waiting = carl.lease(id, 60_000, undefined, true);
-      const cut = proxy[lose](isWrite);
+      const cut = way[lose](isWrite);
       const commit = outcomeOf(anna.commit(id, { n: 1 }, { fence: first.fence, release: true }));
       const { fence, state, isUnverified } = await waiting;
       expect([valuesOf(state), isUnverified]).toEqual([{ n: 1 }, true]);
@@ -112,7 +99,7 @@ describeWithRedis("leases of one host", () => {
       async (lose) => {
         const { commit, fence } = await pass(lose);
         const later = outcomeOf(carl.commit(id, { n: 2 }, { fence, release: true }));
-        proxy.unblock();
+        way.unblock();
         expect(await later).toBe("ERR_CONFLICT");
         expect(await commit).toBe("done");
         expect(await bert.values(id)).toEqual({ n: 1 });
@@ -125,7 +112,7 @@ describeWithRedis("leases of one host", () => {
       const { commit, fence } = await pass("loseRequest");
       await bert.commit(id, { m: 1 });
       const later = outcomeOf(carl.commit(id, { n: 2 }, { fence, release: true }));
-      proxy.unblock();
+      way.unblock();
       expect(await later).toBe("ERR_CONFLICT");
       expect(await commit).toBe("ERR_CONFLICT");
       expect(await anna.values(id)).toEqual({ n: 0, m: 1 });
@@ -135,7 +122,7 @@ describeWithRedis("leases of one host", () => {
       const { commit, fence } = await pass("loseAnswer");
       carl.release(id, fence);
       carl.leave();
-      proxy.unblock();
+      way.unblock();
       expect(await commit).toBe("done");
       await increment(anna);
       expect(await bert.values(id)).toEqual({ n: 2 });
@@ -145,16 +132,16 @@ describeWithRedis("leases of one host", () => {
       const { fence, state } = await anna.lease(id, 60_000, undefined, true);
       const waiting = carl.lease(id, 60_000, undefined, true);
       const commit = [id, { n: 1 }, { fence, release: true }, 100, 100, state.mtimeMs] as const;
-      const kept = proxy.keepRequest(isWrite);
+      const kept = way.keepRequest(isWrite);
       void anna.commit(...commit).catch(() => undefined);
       await waiting;
       await kept;
       anna.leave();
       // She is connected again, to the same daemon.
-      const again = outcomeOf((houses[0] as BackendHouse).worker("anna").commit(...commit));
-      proxy.unblock();
+      const again = outcomeOf(north.worker("anna").commit(...commit));
+      way.unblock();
       expect(await again).toBe("done");
-      await proxy.deliver();
+      await way.deliver();
       expect(await bert.values(id)).toEqual({ n: 1 });
     });
 
@@ -170,28 +157,27 @@ describeWithRedis("leases of one host", () => {
   });
 
   describe("transactions that follow each other before the first is stored", () => {
-    let way: FaultyWay;
+    let slow: FaultyWay;
     let house: BackendHouse;
     let workers: BackendWorker[];
 
     /** Nothing that Redis says arrives before `hear`. */
     beforeEach(async () => {
-      way = await FaultyWay.to(redis.port);
-      house = await open(way.url, { maxSessionBytes: 10_000 });
+      slow = await FaultyWay.to(redis.port);
+      house = await hosts.open(slow.url, { maxSessionBytes: 10_000 });
       workers = Array.from({ length: 5 }, (_, n) => house.worker(`worker${n}`));
       await workers[0]?.read(id);
-      way.mode = "keeps";
+      slow.mode = "keeps";
     });
     afterEach(async () => {
       hear();
-      houses.pop();
-      await house.close();
-      await way.close();
+      await hosts.close();
+      await slow.close();
     });
 
     function hear(): void {
-      way.mode = "passes";
-      way.let(way.kept);
+      slow.mode = "passes";
+      slow.let(slow.kept);
     }
 
     const report = (): Report => house.backend.report() as unknown as Report;
@@ -244,17 +230,17 @@ describeWithRedis("leases of one host", () => {
       await leases[2];
       const three = add(2);
       await new Promise(setImmediate);
-      await until(() => way.kept > 0 && report().waitingTurns === 0);
+      await until(() => slow.kept > 0 && report().waitingTurns === 0);
       // The answer to the first arrives, and the call that is to store the others does not.
-      way.mode = "deaf";
+      slow.mode = "deaf";
       await until(() => {
-        way.let(way.kept);
+        slow.let(slow.kept);
         return report().redis.keysWritten - before === 2;
       });
       expect(await one).toBe("done");
       second.leave();
       hear();
-      way.cut();
+      slow.cut();
       expect(await three).toBe("ERR_CONFLICT");
       expect(await two).toBe("ERR_CLOSED");
       expect(await bert.values(id)).toEqual({ n: 1 });
@@ -343,10 +329,10 @@ describeWithRedis("leases of one host", () => {
       };
       const ends: Promise<unknown>[] = [];
       await goOn(0);
-      await until(() => way.kept > 0);
+      await until(() => slow.kept > 0);
       // Somebody has touched the key: the copy is not current.
       redis.cli("SETRANGE", `gs:${id}`, "0", "S");
-      await until(() => way.kept > 1);
+      await until(() => slow.kept > 1);
       let hasRead = false;
       for (let n = 1; n < 8 && !hasRead; n++) {
         await goOn(n);
@@ -354,7 +340,7 @@ describeWithRedis("leases of one host", () => {
         await until(() => {
           // One call after the other: at each answer the next one is staged.
           if (report().redis.keysWritten > keysWritten) return true;
-          way.let(way.kept);
+          slow.let(slow.kept);
           return false;
         });
         if (n === 1) {
@@ -372,7 +358,7 @@ describeWithRedis("leases of one host", () => {
       const text = "x".repeat(5_000);
       hear();
       await workers[0]?.commit(id, { text });
-      way.mode = "keeps";
+      slow.mode = "keeps";
       expect(await follow([[{ a: 1 }], [{ b: 2 }], [{ text: "y" }], [{ text }]])).toEqual(Array(4).fill("done"));
       expect(await bert.values(id)).toEqual({ n: 4, a: 1, b: 2, text });
     });
@@ -394,13 +380,13 @@ describeWithRedis("leases of one host", () => {
     async function sentTwice(meanwhile: () => Promise<unknown>): Promise<readonly [string, unknown]> {
       const { fence, state } = await anna.lease(id);
       const commit = [id, { n: 1 }, { fence, release: true }, 100, 100, state.mtimeMs] as const;
-      const kept = proxy.keepRequest(isWrite);
+      const kept = way.keepRequest(isWrite);
       void anna.commit(...commit).catch(() => undefined);
       await kept;
       await meanwhile();
-      const later = (await open(redis.socketUrl)).worker("anna");
+      const later = (await hosts.open(redis.socketUrl)).worker("anna");
       const outcome = await outcomeOf(later.commit(...commit));
-      await proxy.deliver();
+      await way.deliver();
       return [outcome, await bert.values(id)];
     }
 

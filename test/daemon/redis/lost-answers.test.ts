@@ -1,41 +1,33 @@
 // Answers of Redis that never come, while a lease is in force: what was done is found, and no holder is told that it took too long.
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
 import { INDEX, MEMBERS } from "../../../daemon/redis/calls/scripts.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendWorker } from "../../support/daemon/backend-house.ts";
 import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
 describeWithRedis("a lease whose commit is stored, and the answer lost", () => {
   let redis: RedisProcess;
   let way: FaultyWay;
-  let houses: BackendHouse[];
+  const hosts = new RedisHosts();
   let anna: BackendWorker;
   let bert: BackendWorker;
   const id = newId();
 
-  async function open(url: string): Promise<BackendHouse> {
-    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
-    houses.push(house);
-    return house;
-  }
-
   beforeEach(async () => {
     redis = await RedisProcess.start();
     way = await FaultyWay.to(redis.port);
-    houses = [];
-    anna = (await open(way.url)).worker("anna");
-    bert = (await open(redis.url)).worker("bert");
+    anna = (await hosts.open(way.url)).worker("anna");
+    bert = (await hosts.open(redis.url)).worker("bert");
     await anna.create(id, { n: 0 });
   });
 
   afterEach(async () => {
-    for (const house of houses) await house.close();
+    await hosts.close();
     await way.close();
     await redis.remove();
   });
@@ -75,27 +67,20 @@ describeWithRedis("a lease whose commit is stored, and the answer lost", () => {
 
 describeWithRedis("a session that becomes the only one of its prefix", () => {
   let redis: RedisProcess;
-  let proxy: LossyProxy;
-  let houses: BackendHouse[];
+  let way: FaultyWay;
+  const hosts = new RedisHosts();
 
   beforeEach(async () => {
     redis = await RedisProcess.start();
-    proxy = await LossyProxy.open(redis.socket, "p");
-    houses = [];
+    way = await FaultyWay.to(redis.port);
   });
 
   afterEach(async () => {
-    proxy.unblock();
-    for (const house of houses) await house.close();
-    await proxy.close();
+    way.unblock();
+    await hosts.close();
+    await way.close();
     await redis.remove();
   });
-
-  async function worker(url: string, name: string): Promise<BackendWorker> {
-    const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
-    houses.push(house);
-    return house.worker(name);
-  }
 
   /** A question to the index, or a place in it. */
   function isOfIndex(request: Buffer): boolean {
@@ -103,24 +88,27 @@ describeWithRedis("a session that becomes the only one of its prefix", () => {
   }
 
   test("is it, where that was to be done under a lease whose time is over before the index has an answer", async () => {
-    const [anna, bert] = [await worker(proxy.url, "anna"), await worker(redis.socketUrl, "bert")];
+    const [anna, bert] = [
+      (await hosts.open(way.url)).worker("anna"),
+      (await hosts.open(redis.socketUrl)).worker("bert"),
+    ];
     const [other, only] = [newId(), newId()];
     await bert.create(other, {});
     await anna.create(only, { n: 0 });
     const { fence } = await anna.lease(only, 200);
     const deadlineMs = performance.now() + 200;
-    const cut = proxy.loseRequest(isOfIndex);
+    const cut = way.loseRequest(isOfIndex);
     const commit = anna.commit(only, { n: 1 }, { fence, release: true, unique: true });
     await cut;
     await until(() => performance.now() > deadlineMs);
-    proxy.unblock();
+    way.unblock();
     await commit;
     expect(await bert.values(only)).toEqual({ n: 1 });
     expect((await bert.read(other)).kind).toBe(KIND.absent);
   });
 
   test("is not, where the index refuses it, and its lease is the next one's", async () => {
-    const [anna] = [await worker(redis.socketUrl, "anna")];
+    const [anna] = [(await hosts.open(redis.socketUrl)).worker("anna")];
     const [old, only] = [newId(), newId()];
     await anna.create(old, { n: 0 });
     const { fence } = await anna.lease(old);
@@ -132,15 +120,15 @@ describeWithRedis("a session that becomes the only one of its prefix", () => {
   });
 
   test.each([1, 2, 3, 4, 5])("is it, also when answer %d of the index of the prefix is lost", async (step) => {
-    const [anna, bert] = [await worker(proxy.url, "anna"), await worker(redis.socketUrl, "bert")];
+    const [anna, bert] = [(await hosts.open(way.url)).worker("anna"), (await hosts.open(redis.url)).worker("bert")];
     const [other, only] = [newId(), newId()];
     await anna.create(newId(), {}, { unique: true });
     await bert.create(other, {});
     let seen = 0;
-    const cut = proxy.loseAnswer((request) => isOfIndex(request) && ++seen === step);
+    const cut = way.loseAnswer((request) => isOfIndex(request) && ++seen === step);
     const created = anna.create(only, {}, { unique: true });
     await Promise.race([cut, created]);
-    proxy.unblock();
+    way.unblock();
     await created;
     expect((await bert.read(only)).kind).toBe(KIND.contents);
     expect((await bert.read(other)).kind).toBe(KIND.absent);

@@ -1,24 +1,18 @@
 // Of two sessions that become the only one of their prefix at once exactly one is left, however long one of them takes between its steps.
 
 import { afterEach, expect, test } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
+const hosts = new RedisHosts();
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-async function worker(url: string, name: string): Promise<BackendWorker> {
-  const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
-  ends.push(() => house.close());
-  return house.worker(name);
-}
 
 describeWithRedis("two unique sessions of one prefix", () => {
   test("leave one, when the first has its place and is stored after the second has ended whatever it found", async () => {
@@ -26,7 +20,8 @@ describeWithRedis("two unique sessions of one prefix", () => {
     ends.push(() => redis.remove());
     const way = await FaultyWay.to(redis.port);
     ends.push(() => way.close());
-    const [anna, bert] = [await worker(way.url, "anna"), await worker(redis.url, "bert")];
+    ends.push(() => hosts.close());
+    const [anna, bert] = [(await hosts.open(way.url)).worker("anna"), (await hosts.open(redis.url)).worker("bert")];
     const [first, second] = [newId(), newId()];
     const index = `gs!${first.slice(0, first.lastIndexOf(":"))}`;
     way.mode = "keeps";

@@ -1,4 +1,4 @@
-// A way to a server that a test makes bad: it loses answers, stands still, or breaks.
+// A way to a server that a test makes bad: it loses answers and requests, keeps them back, stands still, or breaks.
 
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -8,7 +8,10 @@ interface Target {
   readonly host: string;
 }
 
-/** "keeps": what the server says waits until it is let through, piece by piece. "deaf": so it does, and what is said to the server is thrown away. */
+/**
+ * "loses": what the server says is thrown away, and the connection broken with the first bytes of it. "holds": it is thrown away. "keeps": it waits until it
+ * is let through, piece by piece. "deaf": so it does, and what is said to the server is thrown away.
+ */
 export type Mode = "passes" | "loses" | "holds" | "keeps" | "deaf";
 
 interface Piece {
@@ -16,12 +19,29 @@ interface Piece {
   readonly to: Socket;
 }
 
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+  /** Of the request whose answer is to be lost. */
+  doom?: Doom;
+}
+
+/** What becomes of one request: it loses its answer or itself, or arrives later than its connection is there. */
+interface Doom {
+  readonly loses: "answer" | "request" | "connection";
+  readonly isIt: (request: Buffer) => boolean;
+  readonly tell: () => void;
+}
+
 export class FaultyWay {
   readonly port: number;
   readonly #server: Server;
   readonly #kept: Piece[] = [];
-  readonly #pairs = new Set<readonly [Socket, Socket]>();
-  /** "loses": what the server says is thrown away, and the connection broken with the first bytes of it. */
+  readonly #pairs = new Set<Pair>();
+  #dooms: readonly Doom[] = [];
+  #isBlocked = false;
+  /** The request that is on its way for longer than its connection. */
+  #late: Piece | undefined;
   mode: Mode = "passes";
   /** In mode "passes": what is said arrives so much later, in each direction, in ms. */
   delayMs = 0;
@@ -31,7 +51,10 @@ export class FaultyWay {
   private constructor(server: Server, target: Target) {
     this.#server = server;
     this.port = (server.address() as { port: number }).port;
-    server.on("connection", (near) => this.#join(near, createConnection(target.port, target.host)));
+    server.on("connection", (near) => {
+      if (this.#isBlocked) near.destroy();
+      else this.#join({ near, far: createConnection(target.port, target.host) });
+    });
   }
 
   static async to(port: number, host = "127.0.0.1"): Promise<FaultyWay> {
@@ -44,6 +67,8 @@ export class FaultyWay {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  // -- all that goes along it
+
   /** Pieces that are kept. */
   get kept(): number {
     return this.#kept.length;
@@ -54,35 +79,103 @@ export class FaultyWay {
     for (const { bytes, to } of this.#kept.splice(0, count)) to.write(bytes);
   }
 
+  /** All connections break, and may be made again. */
   cut(): void {
-    for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+    for (const { near, far } of this.#pairs) {
+      near.destroy();
+      if (far !== this.#late?.to) far.destroy();
+    }
+  }
+
+  /** All connections break, and nobody gets a new one before `unblock`. */
+  block(): void {
+    this.#isBlocked = true;
+    this.cut();
+  }
+
+  unblock(): void {
+    this.#isBlocked = false;
+  }
+
+  // -- one request
+
+  /** The next request like this reaches the server, its answer does not reach anybody: the way is blocked instead. Resolves when it is. */
+  loseAnswer(isIt: Doom["isIt"]): Promise<void> {
+    return this.#doom("answer", isIt);
+  }
+
+  /** The same, but the request does not reach the server. */
+  loseRequest(isIt: Doom["isIt"]): Promise<void> {
+    return this.#doom("request", isIt);
+  }
+
+  /** The same, but the request is on its way for longer than its connection is there, until `deliver`. */
+  keepRequest(isIt: Doom["isIt"]): Promise<void> {
+    return this.#doom("connection", isIt);
+  }
+
+  /** What was kept arrives. Resolves when the server has done it. */
+  async deliver(): Promise<void> {
+    if (this.#late === undefined) return;
+    const { to, bytes } = this.#late;
+    this.#late = undefined;
+    to.end(bytes);
+    await once(to, "close");
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.#late?.to.destroy();
+    this.#late = undefined;
+    this.block();
     this.#server.close();
     await once(this.#server, "close");
   }
 
-  #join(near: Socket, far: Socket): void {
+  #doom(loses: Doom["loses"], isIt: Doom["isIt"]): Promise<void> {
+    return new Promise((tell) => {
+      this.#dooms = [...this.#dooms.filter((doom) => doom.loses !== loses), { loses, isIt, tell }];
+    });
+  }
+
+  #carryOut({ tell }: Doom): void {
+    this.block();
+    tell();
+  }
+
+  #join(pair: Pair): void {
+    const { near, far } = pair;
     this.connections++;
-    const pair = [near, far] as const;
     this.#pairs.add(pair);
-    for (const [from, to] of [pair, [far, near] as const]) {
+    near.on("data", (request) => this.#request(pair, request));
+    far.on("data", (answer) => this.#answer(pair, answer));
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      // What follows it is done by "close".
       from.on("error", () => undefined);
       from.on("close", () => {
-        to.destroy();
         this.#pairs.delete(pair);
+        // The server sees no end of the connection before it has the request.
+        if (to !== this.#late?.to) to.destroy();
       });
     }
-    near.on("data", (bytes) => {
-      if (this.mode !== "deaf") this.#carry(bytes, far);
-    });
-    far.on("data", (bytes) => {
-      if (this.mode === "passes") this.#carry(bytes, near);
-      if (this.mode === "loses") near.destroy();
-      if (this.mode === "keeps" || this.mode === "deaf") this.#kept.push({ bytes, to: near });
-    });
+  }
+
+  #request(pair: Pair, bytes: Buffer): void {
+    const doom = this.#dooms.find(({ isIt }) => isIt(bytes));
+    if (doom !== undefined) this.#dooms = this.#dooms.filter((one) => one !== doom);
+    if (doom?.loses === "answer") pair.doom = doom;
+    if (doom?.loses === "connection") this.#late = { bytes, to: pair.far };
+    if (doom !== undefined && doom.loses !== "answer") this.#carryOut(doom);
+    else if (this.mode !== "deaf") this.#carry(bytes, pair.far);
+  }
+
+  #answer({ near, doom }: Pair, bytes: Buffer): void {
+    if (doom !== undefined) this.#carryOut(doom);
+    else if (this.mode === "passes") this.#carry(bytes, near);
+    else if (this.mode === "loses") near.destroy();
+    else if (this.mode !== "holds") this.#kept.push({ bytes, to: near });
   }
 
   #carry(bytes: Buffer, to: Socket): void {

@@ -3,17 +3,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Handle } from "../../../client/index.ts";
 import type { Client } from "../../../client/link/client.ts";
-import { WRITE } from "../../../daemon/redis/calls/scripts.ts";
 import { until } from "../../support/processes.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
-import { LossyProxy } from "../../support/redis/lossy-proxy.ts";
+import { isWrite } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 import { SessionHouse } from "../../support/session-house.ts";
-
-/** Every change of a session is a call of one script. */
-function isWrite(request: Buffer): boolean {
-  return request.includes(WRITE.digest) || request.includes("'PXAT'");
-}
 
 describeWithRedis("transactions over two hosts", () => {
   let redis: RedisProcess;
@@ -214,11 +208,11 @@ describeWithRedis("transactions over two hosts", () => {
   // 1. Anna's commit is stored, and its answer lost.   2. Bert gives the session another id, with her change in it.
   // 3. Her daemon looks, finds a tombstone and her mark in it, and says that she has no session any more.
   test("are done, also where what they changed has gone on under another id before that could be told", async () => {
-    const proxy = await LossyProxy.open(redis.socket, "p");
-    const [anna, bert] = [await workerOn(proxy.url), await workerOn(redis.socketUrl)];
+    const way = await FaultyWay.to(redis.port);
+    const [anna, bert] = [await workerOn(way.url), await workerOn(redis.socketUrl)];
     const id = await make(bert);
     const handle = await open(anna, id);
-    const cut = proxy.loseAnswer(isWrite);
+    const cut = way.loseAnswer(isWrite);
     const done = handle.transaction((session) => {
       session.set("n", 1);
       return "ran";
@@ -226,13 +220,13 @@ describeWithRedis("transactions over two hosts", () => {
     await cut;
     const other = await open(bert, id);
     await other.regenerate();
-    proxy.unblock();
+    way.unblock();
     expect(await done).toBe("ran");
     // What owns the handle saves at its own end: it must not try that under the id that is gone.
     await handle.save();
     expect(handle.id).toBeNull();
     expect((await bert.open(other.id as string))?.get("n")).toBe(1);
     for (const house of houses.splice(0)) await house.close();
-    await proxy.close();
+    await way.close();
   });
 });

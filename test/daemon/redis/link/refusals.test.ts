@@ -189,6 +189,14 @@ describeWithRedis("the user of a Redis server", () => {
     expect(await refusalOf(withFile)).toBe("");
     rmSync(folder, { recursive: true });
   });
+
+  it("that speaks no TLS is asked about, where the URL says that it does", async () => {
+    const quick = { waitMs: 50, answerMs: 200 };
+    const said = await refusalOf(`rediss://127.0.0.1:${redis.port}`, quick);
+    expect(said).toMatch(
+      /^ERR_(?:STORE|BAD_REDIS) .*Does it speak TLS at that port\? If not, the URL begins with redis:\/\//,
+    );
+  });
 });
 
 describeWithRedis("a Redis server behind TLS", () => {
