@@ -194,11 +194,11 @@ export class Session {
     else if (last?.type === "commit") this.#depart(last, contents);
     else if (image !== undefined && image !== contents?.image) this.#store(plan, contents, nowMs);
     else if (plan.isTouched && contents !== undefined) this.#stamp(turns, contents, nowMs);
+    else if (last?.type === "lease") this.#lease(last, contents);
     else {
       this.#leasing.noteDone();
       for (const turn of turns) this.#house.verify(this, touchCheck(this, turn));
-      if (last?.type === "lease") this.#lease(last, contents);
-      else this.#house.schedule(this);
+      this.#house.schedule(this);
     }
   }
 

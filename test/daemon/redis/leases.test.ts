@@ -269,7 +269,7 @@ describeWithRedis("leases of one host", () => {
     test("tell the last of them, who only reads, what there is instead where they are not stored", async () => {
       const [seen, asked] = await askBehindStaged();
       await bert.commit(id, { bert: true });
-      way.cut();
+      slow.cut();
       hear();
       expect(await asked).not.toBe(seen);
     });
@@ -284,14 +284,14 @@ describeWithRedis("leases of one host", () => {
         const changes = { n: Number(valuesOf(state)?.n) + 1 };
         return outcomeOf(worker.commit(id, changes, { fence, release: true }, 100, 100, state.mtimeMs));
       });
-      await until(() => begun === workers.length && way.kept > 0 && report().waitingTurns === 0);
-      way.mode = "deaf";
+      await until(() => begun === workers.length && slow.kept > 0 && report().waitingTurns === 0);
+      slow.mode = "deaf";
       await until(() => {
-        way.let(way.kept);
+        slow.let(slow.kept);
         return report().redis.keysWritten - before === 2;
       });
       hear();
-      way.cut();
+      slow.cut();
       return Promise.all(ends);
     }
 
