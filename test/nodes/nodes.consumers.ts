@@ -6,7 +6,7 @@ import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort } from "../support/http/http-house.ts";
+import { freePort } from "../support/free-port.ts";
 import { installPackage, PATIENCE_MS, packInto, withPath } from "../support/installed.ts";
 import { daemonPid, freshRoot, killAndWait, removeRoot, until } from "../support/processes.ts";
 import { repository } from "../support/repository.ts";

@@ -2,7 +2,7 @@
 // same application without. A figure of one run says little on a busy machine: prints the median of several and the worst.
 // `node dist/test/supervisors/measure-pm2.js [rounds [action]]`
 
-import { freePort } from "../support/http/http-house.ts";
+import { freePort } from "../support/free-port.ts";
 import { daemonPid, freshRoot, removeRoot } from "../support/processes.ts";
 import { answering, Load, type Tally } from "./load.ts";
 import { APPLICATION, Pm2 } from "./supervisors.ts";

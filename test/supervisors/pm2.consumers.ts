@@ -2,7 +2,7 @@
 // the slowest request takes is printed, beside the same application without sessions.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { freePort } from "../support/http/http-house.ts";
+import { freePort } from "../support/free-port.ts";
 import { daemonPid, daemonsOf, freshRoot, isAlive, removeRoot, until } from "../support/processes.ts";
 import { answering, Load, toText } from "./load.ts";
 import { APPLICATION, Pm2 } from "./supervisors.ts";

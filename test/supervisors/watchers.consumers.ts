@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { freePort } from "../support/http/http-house.ts";
+import { freePort } from "../support/free-port.ts";
 import { daemonPid, daemonsOf, freshRoot, isAlive, kill, removeRoot, until } from "../support/processes.ts";
 import { answering, ask } from "./load.ts";
 import { APPLICATION, supervisor } from "./supervisors.ts";

@@ -90,10 +90,3 @@ export async function readReply(sent: ClientRequest): Promise<Reply> {
     cookie,
   };
 }
-
-/** A port that is free now, for a program that is to be told one. */
-export async function freePort(): Promise<number> {
-  const house = await HttpHouse.open(() => undefined);
-  await house.close();
-  return house.port;
-}

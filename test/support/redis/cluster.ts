@@ -1,7 +1,8 @@
 // A cluster of real Redis servers on 127.0.0.1, put together without redis-cli's own help, which asks and waits.
 
+import { freePort } from "../free-port.ts";
 import { until } from "../processes.ts";
-import { freePort, KEEPING, RedisProcess } from "./redis-server.ts";
+import { KEEPING, RedisProcess } from "./redis-server.ts";
 
 const SLOTS = 16_384;
 

@@ -3,11 +3,12 @@
 import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe } from "vitest";
+import { freePort } from "../free-port.ts";
 import { requireGambas } from "../gambas/interop-name.ts";
 import { until } from "../processes.ts";
 
@@ -26,16 +27,6 @@ export const hasRedis: boolean = isInstalled();
 export function describeWithRedis(name: string, tests: () => void): void {
   if (hasRedis || requireGambas) describe(name, tests);
   else describe.skip(`${name} (needs redis-server)`, tests);
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 export type Flags = readonly string[];

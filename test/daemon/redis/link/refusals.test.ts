@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectLink, type LinkOptions, Script } from "../../../../daemon/redis/link/link.ts";
+import { freePort } from "../../../support/free-port.ts";
 import { makeCertificates } from "../../../support/redis/certificates.ts";
 import { linkOptions } from "../../../support/redis/link-options.ts";
-import { describeWithRedis, freePort, KEEPING, RedisProcess } from "../../../support/redis/redis-server.ts";
+import { describeWithRedis, KEEPING, RedisProcess } from "../../../support/redis/redis-server.ts";
 import { type Answers, healthy, scriptedServer } from "../../../support/redis/scripted-server.ts";
 
 /** "" when it is taken. */
