@@ -12,6 +12,8 @@ export interface Statement {
   get(...values: Value[]): Row | undefined;
   all(...values: Value[]): Row[];
   run(...values: Value[]): { readonly changes: number | bigint };
+  /** Of node:sqlite alone: numbers are told as bigint, which each fits. */
+  setReadBigInts?(isSo: boolean): void;
 }
 
 /** An open database. No call waits for another program. */

@@ -51,6 +51,9 @@ const SQL = {
   beginAnew: "PRAGMA wal_checkpoint(TRUNCATE)",
 } as const;
 
+/** Statements that are asked for rows. */
+const TELLING = /^(?:SELECT|PRAGMA)/;
+
 /** The statements of one open database, each compiled when it is first used: what a database lacks is an error of the use. */
 export class Statements {
   readonly #database: Database;
@@ -64,6 +67,8 @@ export class Statements {
     let statement = this.#compiled.get(name);
     if (statement === undefined) {
       statement = this.#database.prepare(SQL[name]);
+      // What is run tells the number of the row that was added last, too: Node 26 has an error for one that no number holds.
+      if (!TELLING.test(SQL[name])) statement.setReadBigInts?.(true);
       this.#compiled.set(name, statement);
     }
     return statement;

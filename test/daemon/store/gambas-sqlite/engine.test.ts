@@ -286,6 +286,8 @@ describeSqlite("of databases", () => {
           const statement = database.prepare(sql);
           if (sql !== "COMMIT" && sql !== "ROLLBACK") return statement;
           return Object.create(statement, {
+            // It would be called on an object that is no statement.
+            setReadBigInts: { value: undefined },
             run: {
               value: () => {
                 if (fails) throw Object.assign(new Error("planted"), { code: "SQLITE_IOERR", errcode: 10 });
