@@ -187,7 +187,12 @@ describeWithRedis("the storms of many hosts", () => {
   });
 
   test("find copies that are seen before they are stored", async () => {
-    expect((await storm({ planted: [PROVISIONAL] })).violations.length).toBeGreaterThan(0);
+    // Whether somebody looks in these moments is chance: one storm of many finds nothing.
+    let found = 0;
+    for (let storms = 0; found === 0 && storms < 5; storms++) {
+      found = (await storm({ planted: [PROVISIONAL] })).violations.length;
+    }
+    expect(found).toBeGreaterThan(0);
   });
 
   test("find deadlines by a host's own clock, and none where clocks are wrong", async () => {
