@@ -23,8 +23,14 @@ async function startNode(): Promise<{ readonly node: RedisProcess; readonly meet
 
 /** Three masters with a third of the slots each. Resolves when all nodes say that the cluster is well. */
 export async function startCluster({ hasReplica }: { readonly hasReplica: boolean }): Promise<RedisCluster> {
-  const started = await Promise.all(Array.from({ length: hasReplica ? 4 : 3 }, startNode));
+  const starts = await Promise.allSettled(Array.from({ length: hasReplica ? 4 : 3 }, startNode));
+  const started = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
   const nodes = started.map(({ node }) => node);
+  const failed = starts.find((start) => start.status === "rejected");
+  if (failed !== undefined) {
+    for (const node of nodes) await node.remove();
+    throw failed.reason;
+  }
   const masters = nodes.slice(0, 3);
   const [first] = masters;
   const replica = nodes[3];
