@@ -2,13 +2,13 @@
 // overtaken when it arrives. It gets its turn all the same.
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { ENGINES } from "../../../daemon/engines.ts";
 import { isCode } from "../../../protocol/errors.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
-import { BackendHouse, type BackendWorker } from "../../support/daemon/backend-house.ts";
+import type { BackendWorker } from "../../support/daemon/backend-house.ts";
 import { newId } from "../../support/daemon/lab.ts";
 import { valuesOf } from "../../support/daemon/raw-worker.ts";
 import { FaultyWay } from "../../support/redis/faulty-way.ts";
+import { RedisHosts } from "../../support/redis/redis-hosts.ts";
 import { describeWithRedis, RedisProcess } from "../../support/redis/redis-server.ts";
 
 /** Many times the round trip of the near host. */
@@ -21,16 +21,10 @@ describeWithRedis(
   () => {
     let redis: RedisProcess;
     let way: FaultyWay;
-    let houses: BackendHouse[];
+    const hosts = new RedisHosts();
     let near: BackendWorker[];
     let far: BackendWorker;
     let id: string;
-
-    async function open(url: string): Promise<BackendHouse> {
-      const house = await BackendHouse.open(await ENGINES.redis(), { type: "redis", redis: url });
-      houses.push(house);
-      return house;
-    }
 
     beforeAll(async () => {
       redis = await RedisProcess.start();
@@ -41,17 +35,16 @@ describeWithRedis(
       await redis.remove();
     });
     beforeEach(async () => {
-      houses = [];
-      const house = await open(redis.socketUrl);
+      const house = await hosts.open(redis.socketUrl);
       near = ["anna", "bert", "carl"].map((name) => house.worker(name));
-      far = (await open(way.url)).worker("dora");
+      far = (await hosts.open(way.url)).worker("dora");
       id = newId();
       await near[0]?.create(id, { n: 0 });
       way.delayMs = DELAY_MS;
     });
     afterEach(async () => {
       way.delayMs = 0;
-      await Promise.all(houses.map((house) => house.close()));
+      await hosts.close();
     });
 
     /** Counts in transactions for as long as the call of the far host has no answer. Resolves to that, and to how many there were. */

@@ -185,10 +185,11 @@ export class RedisProcess {
   }
 
   async #answers(): Promise<void> {
-    while (!(await this.#isAnswering())) {
+    await until(async () => {
+      if (await this.#isAnswering()) return true;
       if (this.#child?.exitCode !== null) throw new Error(`redis-server ended at once: see ${this.folder}/log`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+      return false;
+    });
   }
 
   #isAnswering(): Promise<boolean> {
