@@ -10,7 +10,6 @@ import {
   applyChange,
   type Dialect,
   isSameButStamp,
-  timeoutSeconds as lifeSeconds,
   newImage,
   startupBytes,
   startupMs,
@@ -21,9 +20,6 @@ import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
 import type { CommitTurn, Ending, Origin, TouchTurn, Turn } from "../turns/turns.ts";
 import { endsLease, gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
-
-/** A stamp of a life of so many seconds is young for so many times as many ms. */
-const MS_OF_LIFE = 10;
 
 /** Where a session stands when its turn begins. */
 export interface Standing {
@@ -44,8 +40,6 @@ export interface Limits {
   readonly maxSessionBytes: number;
   /** Life time of a session created without one. */
   readonly timeoutSeconds: number;
-  /** As the store has it. */
-  readonly keepsYoungStamps: boolean;
   /** Asked for an image that gets its first reference. */
   readonly dialect: () => Dialect;
 }
@@ -137,21 +131,13 @@ function takeCommit(turn: CommitTurn, plan: Plan, { id, nowMs, ending }: Standin
   if (base === undefined) throw gone(id, ending);
   const { timeoutSeconds, cookiePath, shares } = options;
   const { maxSessionBytes: maxBytes, dialect } = limits;
-  const isStampKept = limits.keepsYoungStamps && timeoutSeconds === undefined && hasYoungStamp(base, nowMs);
-  const stampMs = isStampKept ? startupMs(base) : nowMs;
-  const change = { delta, parsed, nowMs: stampMs, maxBytes, timeoutSeconds, cookiePath, shares, dialect };
+  const change = { delta, parsed, nowMs, maxBytes, timeoutSeconds, cookiePath, shares, dialect };
   const { image, replacements } = applyChange(base, change);
   const hasProperties = timeoutSeconds !== undefined || cookiePath !== undefined;
   const after = hasProperties && !isNew ? image : undefined;
   plan.image = image;
   plan.turns.push(turn);
   plan.changes.push(changedValues(id, { base, delta, nowMs, replacements, after }));
-}
-
-/** Younger than a touch would leave it, and by the hundredth part of a short life at most. */
-function hasYoungStamp(image: Buffer, nowMs: number): boolean {
-  const ageMs = nowMs - startupMs(image);
-  return ageMs >= 0 && ageMs <= Math.min(TOUCH_AFTER_MS, lifeSeconds(image) * MS_OF_LIFE);
 }
 
 /** Nobody can hold older contents of a session that begins, whatever it begins with: no save of another program can bring any back. */

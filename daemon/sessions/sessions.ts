@@ -101,7 +101,6 @@ export class Sessions {
   #surroundings(): Surroundings<Session> {
     const { config, store, foreign, tombstones, journal, log, metrics, now } = this.#parts;
     const { maxSessionBytes, timeoutSeconds, lockWaitMs } = config;
-    const { keepsYoungStamps } = store;
     return {
       store,
       locks: store.locks ?? NO_LOCKS,
@@ -113,7 +112,7 @@ export class Sessions {
       now,
       maxSessionBytes,
       lockWaitMs,
-      limits: { maxSessionBytes, timeoutSeconds, keepsYoungStamps, dialect: foreign.dialect },
+      limits: { maxSessionBytes, timeoutSeconds, dialect: foreign.dialect },
       leases: this.#leases,
       succeed: (id, turn) => this.#succeed(id, turn),
       schedule: (session) => this.#schedule(session),

@@ -90,8 +90,6 @@ export interface SessionFiles<S extends Staged = Staged> {
   close(): void | Promise<void>;
   /** True: `publish` notices every save since `existing`, however long ago. False: only a look just before keeps from overwriting one. */
   readonly checksOnPublish: boolean;
-  /** A stamp has pages of its own to be written: a commit renews one that is old enough for a touch, and leaves a younger one alone. */
-  readonly keepsYoungStamps: boolean;
   /** False: two contents of a session may have the same revision, so that nothing is current because of it. */
   readonly tellsRevisions: boolean;
 }

@@ -95,7 +95,6 @@ export class GambasFileStore implements Store<StagedFile> {
   readonly directory: string;
   readonly nameOf = undefined;
   readonly keepsShares = true;
-  readonly keepsYoungStamps = false;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
   readonly strangers = undefined;

@@ -20,8 +20,8 @@ export interface WrittenRow {
 }
 
 export interface Changes {
-  /** In days, of as many digits as Gambas reads. Undefined: as it is. */
-  readonly startup: number | undefined;
+  /** In days, of as many digits as Gambas reads. */
+  readonly startup: number;
   /** Undefined: as it is. */
   readonly timeout: number | undefined;
   readonly cookiePath: { readonly text: string | null } | undefined;
@@ -55,8 +55,7 @@ export function stampOf(days: number): number {
  * @param dialect asked for a value in which an object occurs twice.
  */
 export function changesBetween(before: Buffer | undefined, after: Buffer, dialect: () => Dialect): Changes {
-  const days = readDaysOf(after);
-  const daysBefore = before && readDaysOf(before);
+  const { startup, timeout } = readDaysOf(after);
   const to = layoutOf(after);
   const from = before && layoutOf(before);
   const path = to.cookiePath;
@@ -65,8 +64,8 @@ export function changesBetween(before: Buffer | undefined, after: Buffer, dialec
       ? { deleted: [], written: replacedValues({ image: before, layout: from }, { image: after, layout: to }) }
       : changedKeys({ image: before, layout: from }, { image: after, layout: to });
   return {
-    startup: daysBefore?.startup === days.startup ? undefined : stampOf(days.startup),
-    timeout: daysBefore?.timeout === days.timeout ? undefined : days.timeout,
+    startup: stampOf(startup),
+    timeout: before !== undefined && readDaysOf(before).timeout === timeout ? undefined : timeout,
     cookiePath: from?.cookiePath === path ? undefined : { text: path === "" ? null : path },
     deleted: deleted.map(keyBytes),
     written: written.map(({ key, value, isThere }) => ({
@@ -86,12 +85,11 @@ function hasSameKeys(from: Layout, to: Layout): boolean {
 function replacedValues(before: Known, after: Known): ChangedValue[] {
   const [from, to] = [before.layout.entries, after.layout.entries];
   const written: ChangedValue[] = [];
-  const keys = to.keys();
-  for (let index = 0; index < keys.length; index++) {
+  for (const [index, key] of to.keys().entries()) {
     const [start, end] = [to.valueStart(index), to.valueEnd(index)];
     const [oldStart, oldEnd] = [from.valueStart(index), from.valueEnd(index)];
     if (before.image.compare(after.image, start, end, oldStart, oldEnd) !== 0)
-      written.push({ key: keys[index] as string, value: after.image.subarray(start, end), isThere: true });
+      written.push({ key, value: after.image.subarray(start, end), isThere: true });
   }
   return written;
 }

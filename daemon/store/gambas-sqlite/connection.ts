@@ -367,7 +367,7 @@ export class Connection {
 
   #apply({ startup, timeout, cookiePath, deleted, written }: Changes): void {
     const { of } = { of: (name: Parameters<Statements["of"]>[0]) => this.#statements.of(name) };
-    if (startup !== undefined) of("stamp").run(startup);
+    of("stamp").run(startup);
     if (timeout !== undefined) of("timeout").run(timeout);
     if (cookiePath !== undefined) of("cookiePath").run(cookiePath.text);
     for (const key of deleted) if (Number(of("delete").run(key).changes) === 0) throw this.#misses(key);

@@ -65,7 +65,6 @@ export interface GambasSqliteOptions {
 export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly nameOf = mappedId;
   readonly keepsShares = false;
-  readonly keepsYoungStamps = true;
   readonly staysGone = true;
   /** A commit finds out in its transaction. */
   readonly checksOnPublish = true;

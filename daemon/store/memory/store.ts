@@ -22,7 +22,6 @@ export class MemoryStore implements Store<StagedImage> {
   readonly directory = "";
   readonly nameOf = undefined;
   readonly keepsShares = true;
-  readonly keepsYoungStamps = false;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
   readonly strangers = undefined;

@@ -18,7 +18,7 @@ import { deltaOf, valuesIn } from "../../support/daemon/raw-worker.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const ID = newId();
-const LIMITS: Limits = { maxSessionBytes: 10_000, timeoutSeconds: 60, keepsYoungStamps: false, dialect: () => "3.19" };
+const LIMITS: Limits = { maxSessionBytes: 10_000, timeoutSeconds: 60, dialect: () => "3.19" };
 const waiting = { caller: { owner: {}, client: "anna" }, answer: () => undefined, fail: () => undefined };
 
 let sequence = 0;
@@ -107,29 +107,6 @@ describe("commits that wait", () => {
     expect(plan.isRepair).toBe(true);
     expect(valuesIn(plan.image ?? Buffer.of())).toEqual({ a: 1, b: 2, c: 1 });
   });
-});
-
-describe("a commit to a store that keeps young stamps", () => {
-  const stampFor = (agoMs: number, options: CommitOptions = {}, lifeSeconds = 60): number => {
-    const limits = { ...LIMITS, keepsYoungStamps: true, timeoutSeconds: lifeSeconds };
-    const nowMs = NOW_MS - agoMs;
-    const due = [commit({ a: 1 }, { create: true })];
-    const { image = Buffer.of() } = planTurn({ ...nowhere, due, nowMs }, limits);
-    const { image: after = Buffer.of() } = planTurn({ ...nowhere, image, due: [commit({ a: 2 }, options)] }, limits);
-    expect(valuesIn(after)).toEqual({ a: 2 });
-    return NOW_MS - startupMs(after);
-  };
-
-  it("renews one that is older than a touch would leave it, or lies ahead, and no other", () => {
-    const day = 86_400;
-    expect([0, 1, 1_000, 1_001, -1].map((agoMs) => stampFor(agoMs, {}, day))).toEqual([0, 1, 1_000, 0, 0]);
-  });
-
-  it("takes no more than the hundredth part of a short life for young", () => {
-    expect([stampFor(600, {}, 60), stampFor(601, {}, 60), stampFor(1, {}, 0)]).toEqual([600, 0, 0]);
-  });
-
-  it("renews it with the life time", () => expect(stampFor(100, { timeoutSeconds: 7 })).toBe(0));
 });
 
 describe("a touch", () => {

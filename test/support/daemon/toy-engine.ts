@@ -19,7 +19,6 @@ export class ToyEngine implements Store<Kept> {
   readonly directory = "";
   readonly nameOf = undefined;
   readonly keepsShares = true;
-  readonly keepsYoungStamps = false;
   readonly staysGone = false;
   readonly removeUnchanged = undefined;
   readonly strangers = undefined;
