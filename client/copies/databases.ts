@@ -13,7 +13,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsS
 import { HEAD_PAIR_WORDS, headIn, headOf, isHeadIn, namesState } from "../../protocol/log-head.ts";
 import { databaseName } from "../../protocol/session-id.ts";
 import { type Kept, KeptOpen } from "./kept-open.ts";
-import { LOOK_AGAIN_MS, TICK_MS } from "./open-files.ts";
+import { isPast, LOOK_AGAIN_MS } from "./open-files.ts";
 
 /** What the files of a database tell of its state. */
 export interface DatabaseState {
@@ -243,7 +243,7 @@ function stateOf(
   nowMs: number,
 ): DatabaseState | undefined {
   if (head !== undefined && namesState(head)) return { ino, head, ctimeMs: 0 };
-  return nowMs - ctimeMs >= TICK_MS ? { ino, head, ctimeMs } : undefined;
+  return isPast(ctimeMs, nowMs) ? { ino, head, ctimeMs } : undefined;
 }
 
 /** In the order of `stateByName`. */
