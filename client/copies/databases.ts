@@ -1,6 +1,7 @@
 // Whether a worker's copy of a session of type "sqlite" is current: what the files of its database tell of the state that it is in, without SQLite.
 //
-// Each commit of anybody changes the head of the log before it is acknowledged (`protocol/log-head.ts`), so a look that begins afterwards sees it. A copy is kept
+// Each commit of anybody changes the head of the log before it is acknowledged (`protocol/log-head.ts`), so a look that begins afterwards sees it. (Where all that had a
+// database open were killed, one that locks it for itself alone does not. It removes the log when it closes: a head without one tells nothing.) A copy is kept
 // with a state that it belongs to, and is current as long as a look finds that very state. Which one that is:
 // * Of its own commit the daemon tells the head, where nobody has followed with another one before it was read.
 // * Before it asks for anything else the worker looks. What is answered is at least as new as that look; where a later one finds the same state, nobody
@@ -302,7 +303,7 @@ export function answeredState(answer: Answered, seen?: DatabaseState): DatabaseS
 function stateByName(path: string, nowMs: number): DatabaseState | undefined {
   const isThere = readPairOf(path);
   const head = isThere ? headIn(pair) : undefined;
-  if (isThere ? head === undefined : hasLog(path)) return undefined;
+  if (isThere === (head === undefined) || isThere !== hasLog(path)) return undefined;
   const stat = lstatSync(path, QUIETLY);
   return stat && stateOf(stat, head, nowMs);
 }
@@ -320,8 +321,8 @@ function stateOf(
 function isInByName(path: string, state: DatabaseState): boolean {
   const { head } = state;
   const isThere = readPairOf(path);
-  const isSame = head === undefined ? !isThere && !hasLog(path) : isThere && isHeadIn(pair, head);
-  return isSame && isUnchanged(path, state);
+  const isSame = head === undefined ? !isThere : isThere && isHeadIn(pair, head);
+  return isSame && isThere === hasLog(path) && isUnchanged(path, state);
 }
 
 function isUnchanged(path: string, { ino, ctimeMs }: DatabaseState): boolean {
@@ -329,7 +330,7 @@ function isUnchanged(path: string, { ino, ctimeMs }: DatabaseState): boolean {
   return stat !== undefined && stat.ino === ino && (ctimeMs === 0 || stat.ctimeMs === ctimeMs);
 }
 
-/** A program that was killed has left its log. */
+/** Killed programs may have left a log without a head, and somebody else may have removed one and left the head. Those that run have both. */
 function hasLog(path: string): boolean {
   return lstatSync(`${path}-wal`, QUIETLY) !== undefined;
 }

@@ -11,6 +11,12 @@ serveCalls({
     database = findLibrary().open(path);
     database.exec('PRAGMA synchronous = OFF; SELECT * FROM "config"');
   },
+  /** Locks the database for itself alone before it looks into it, so that it has no use for a head that others see, and closes it. */
+  runAlone(path: string, sql: string) {
+    const alone = findLibrary().open(path);
+    alone.exec(`PRAGMA locking_mode = EXCLUSIVE; ${sql}`);
+    alone.close();
+  },
   run(sql: string) {
     database?.exec(sql);
   },

@@ -304,6 +304,30 @@ describeSqlite("a copy of which only the log is looked at", () => {
     expect(await timeoutNow()).toBe(8);
   });
 
+  /** What a program does that has the database for itself alone, or somebody by hand, when all that had it open were killed. */
+  const BESIDE_THE_HEAD: Readonly<Record<string, () => unknown>> = {
+    "a commit of one that has it for itself alone": () => outsiders[1].call("runAlone", path, save(7)),
+    "a commit in another journal": () =>
+      outsiders[1].call("runAlone", path, `PRAGMA journal_mode = DELETE; ${save(7)}`),
+    "the log removed": () => unlinkSync(`${path}-wal`),
+  };
+
+  it.each(Object.keys(BESIDE_THE_HEAD))(
+    "is not current by a head that killed programs have left, from the next second on: %s",
+    async (name) => {
+      await outsiders[0].call("run", save(1));
+      const copies = [copyNow(), await settledCopy()] as const;
+      expect(isCurrent(copies[0])).toBe(true);
+      await outsiders[0].kill();
+      outsiders = [WorkerProcess.start("test/client/copies/outsider-main.js"), outsiders[1]];
+      await BESIDE_THE_HEAD[name]?.();
+      expect([existsSync(`${path}-shm`), existsSync(`${path}-wal`)]).toEqual([true, false]);
+      const nextMs = Date.now() + 1000;
+      expect(copies.map((copy) => isCurrent(copy, nextMs))).toEqual([false, false]);
+      expect(copyNow().state).toBeUndefined();
+    },
+  );
+
   const BY_HAND: Readonly<Record<string, () => unknown>> = {
     "the log removed": () => unlinkSync(`${path}-wal`),
     "the log renamed": () => renameSync(`${path}-wal`, join(folder, "aside")),
