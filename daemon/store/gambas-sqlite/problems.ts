@@ -13,7 +13,10 @@ export interface Named {
   readonly path: string;
 }
 
-/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none. */
+/** What SQLite keeps beside a database, behind its name: its log, what readers and writers share, what a transaction without a log leaves. */
+const BESIDE = ["-wal", "-shm", "-journal"] as const;
+
+/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none, or has a pipe beside it. */
 export function inodeOf(named: Named): number | undefined {
   const stat = lstatSync(named.path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
@@ -24,7 +27,17 @@ export function inodeOf(named: Named): number | undefined {
   if (uid !== undefined && stat.uid !== uid) throw unreadable(named, `belongs to uid ${stat.uid}, not to ${uid}`);
   // SQLite would take it for a new database, and drop a log beside it.
   if (stat.size === 0) throw unreadable(named, "is empty");
+  checkBeside(named);
   return stat.ino;
+}
+
+/** Who opens a pipe waits for its other end, and would keep all sessions waiting. @throws SessionError ERR_UNREADABLE. */
+export function checkBeside(named: Named): void {
+  for (const ending of BESIDE) {
+    const path = named.path + ending;
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFIFO() === true)
+      throw unreadable(named, `cannot be opened: ${path} beside it is a pipe`);
+  }
 }
 
 export function unreadable({ id, path }: Named, reason: string): SessionError {

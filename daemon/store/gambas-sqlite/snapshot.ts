@@ -18,6 +18,7 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { isMissing, unreadable } from "../../files/files.ts";
 import { Connection } from "./connection.ts";
 import { findLibrary } from "./library.ts";
+import { checkBeside } from "./problems.ts";
 import { Revisions } from "./schema.ts";
 
 /** Tries to read one that is written to all the time, and ms between two of them. */
@@ -73,6 +74,7 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
 async function filesOf(name: string, path: string, maxBytes: number): Promise<Files> {
   const stat = lstatSync(path);
   if (!stat.isFile()) throw unreadable(name, "is not a regular file");
+  checkBeside({ id: name, path });
   if (stat.size > maxBytes) throw unreadable(name, `has ${stat.size} bytes; at most ${maxBytes} are read`);
   for (let tried = 0; tried < TRIES; tried++) {
     if (tried > 0) await pause(PAUSE_MS);
