@@ -19,7 +19,7 @@ import { databaseName, mappedId } from "../../../../protocol/session-id.ts";
 import { codeOf, Lab, newId } from "../../../support/daemon/lab.ts";
 import type { RawWorker } from "../../../support/daemon/raw-worker.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
-import { change, contentsOf, rowsOf } from "./databases.ts";
+import { change, contentsOf, Databases, rowsOf } from "./databases.ts";
 import { Outsider } from "./outsider.ts";
 
 describeSqlite("a database of a session", () => {
@@ -167,6 +167,19 @@ describeSqlite("a database of a session", () => {
     await anna.commit(id, { a: 3 });
     await lab.stop();
     expect(contentsOf(path).values.map(({ value }) => value)).toContain("0409000000");
+  });
+
+  it.each<[string, string]>([
+    ["values", "'k', CAST(zeroblob(1500) AS TEXT)"],
+    ["characters of several bytes", "replace(hex(zeroblob(300)), '0', 'ж'), X'0401000000'"],
+    ["keys that begin with a NUL", "char(0) || hex(zeroblob(750)), X'0401000000'"],
+  ])("of more bytes than are read says so, and that all of them are counted: %s", async (_name, row) => {
+    await damage(run(`INSERT INTO "values" VALUES (${row})`));
+    await expect(readDatabase(id, path, 1_000_000)).resolves.toBeDefined();
+    const databases = new Databases();
+    databases.put(id, path);
+    expect(() => databases.store.load(id, 1_000)).toThrow("at most 1000 are read");
+    await databases.close();
   });
 
   it("keeps tables, columns, pages and numbers of others", async () => {
