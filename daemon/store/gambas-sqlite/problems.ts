@@ -32,7 +32,7 @@ export function inodeOf(named: Named): number | undefined {
 }
 
 /** Who opens a pipe waits for its other end, and would keep all sessions waiting. @throws SessionError ERR_UNREADABLE. */
-export function checkBeside(named: Named): void {
+function checkBeside(named: Named): void {
   for (const ending of BESIDE) {
     const path = named.path + ending;
     if (lstatSync(path, { throwIfNoEntry: false })?.isFIFO() === true)
@@ -41,7 +41,8 @@ export function checkBeside(named: Named): void {
 }
 
 export function unreadable({ id, path }: Named, reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The database ${path} of session ${id} ${reason}.`);
+  const whose = id === path ? "" : ` of session ${id}`;
+  return new SessionError("ERR_UNREADABLE", `The database ${path}${whose} ${reason}.`);
 }
 
 /** @param why there is no guard, and what to do. */

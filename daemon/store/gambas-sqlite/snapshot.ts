@@ -18,7 +18,6 @@ import { SessionError } from "../../../protocol/errors.ts";
 import { isMissing, unreadable } from "../../files/files.ts";
 import { Connection } from "./connection.ts";
 import { findLibrary } from "./library.ts";
-import { checkBeside } from "./problems.ts";
 import { Revisions } from "./schema.ts";
 
 /** Tries to read one that is written to all the time, and ms between two of them. */
@@ -54,9 +53,12 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
     const none = { guard: undefined, isAlone: () => true, isDurable: false, leavesMode: true };
     const around = { ...none, library, revisions: new Revisions() };
     const image = inFolder(files, (copy) => {
-      const connection = Connection.open({ id: name, path: copy }, around);
+      let connection: Connection | undefined;
       try {
+        connection = Connection.open({ id: name, path: copy }, around);
         return connection?.load(maxBytes).image;
+      } catch (error) {
+        throw ofDatabase(error, copy, path);
       } finally {
         connection?.close();
       }
@@ -71,10 +73,15 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
   }
 }
 
+/** What is wrong with the copy is wrong with the database, which is the one to look at. */
+function ofDatabase(error: unknown, copy: string, path: string): unknown {
+  if (!(error instanceof SessionError)) return error;
+  return new SessionError(error.code, error.what.replaceAll(copy, path), { cause: error });
+}
+
 async function filesOf(name: string, path: string, maxBytes: number): Promise<Files> {
   const stat = lstatSync(path);
   if (!stat.isFile()) throw unreadable(name, "is not a regular file");
-  checkBeside({ id: name, path });
   if (stat.size > maxBytes) throw unreadable(name, `has ${stat.size} bytes; at most ${maxBytes} are read`);
   for (let tried = 0; tried < TRIES; tried++) {
     if (tried > 0) await pause(PAUSE_MS);
