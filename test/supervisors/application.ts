@@ -1,6 +1,7 @@
 // The application that supervisors run in tests: each visit counts in the visitor's own session and answers with the count. As a control it
 // answers without any session.
 
+import cluster from "node:cluster";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Session, session } from "gambas-session";
 
@@ -20,5 +21,13 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
 }
 
 const server = createServer(answer).listen(Number(PORT), "127.0.0.1");
-// Whoever stops an application asks it first, so that it may answer what has arrived.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => server.close(() => process.exit(0)));
+/** As OPERATING.md says: what has arrived is answered, and what node:cluster is just handing over goes to another worker. */
+function leave(): void {
+  const end = (): void => process.exit(0);
+  if (cluster.worker === undefined) server.close(end);
+  else {
+    process.once("disconnect", end);
+    cluster.worker.disconnect();
+  }
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, leave);
