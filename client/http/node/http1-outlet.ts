@@ -6,7 +6,7 @@
 
 import { ServerResponse } from "node:http";
 import { Writable } from "node:stream";
-import { dropConnection, keepConnection } from "./idle-connections.ts";
+import { keepConnection, releaseConnection } from "./idle-connections.ts";
 import { CONTENT_TYPE, type Guard, type Outlet } from "./outlet.ts";
 
 type Data = string | Uint8Array;
@@ -169,7 +169,7 @@ export class Http1Outlet implements Outlet {
   #flush(): void {
     const res = this.#res;
     const told = this.#told;
-    dropConnection(res);
+    releaseConnection(res);
     if (res._flush === nothing) res._flush = NODE._flush;
     if (res.socket === null) {
       res._onPendingData = this.#tell;

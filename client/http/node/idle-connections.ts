@@ -1,8 +1,8 @@
 // Keeps a server from cutting responses that are held. node:http takes a connection for idle as soon as its response was ended, wherever the bytes
 // are, and `close` and `closeIdleConnections` of a server cut idle connections at once: an application that leaves as it should, at a deployment
-// say, would not answer what it has just saved. Such a connection is closed when its response has left.
+// say, would not answer what it has just saved. The connection of a response that is held is closed when the response has left.
 //
-// Node goes by `finished` of the response on a connection. While it looks, those that are held say false, and what they say at any other time.
+// Node goes by the property `finished` of the response. Only while it looks, a response that is held has false there.
 // test/client/http/node/closing.test.ts sees whether Node still looks in this way.
 
 import type { ServerResponse } from "node:http";
@@ -18,13 +18,13 @@ type Connection = Socket & { readonly server?: Closing; readonly _httpMessage?: 
 
 const heldBy = new WeakMap<Closing, Set<ServerResponse>>();
 
-/** Until `dropConnection` the connection of this response is not idle for its server. */
+/** Until `releaseConnection` the connection of this response is not idle for its server. */
 export function keepConnection(res: ServerResponse): void {
   const server = connectionOf(res)?.server;
   if (server?.closeIdleConnections !== undefined) heldOf(server, server.closeIdleConnections).add(res);
 }
 
-export function dropConnection(res: ServerResponse): void {
+export function releaseConnection(res: ServerResponse): void {
   const server = connectionOf(res)?.server;
   if (server !== undefined) heldBy.get(server)?.delete(res);
 }
