@@ -55,7 +55,8 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
     const image = inFolder(files, (copy) => {
       let connection: Connection | undefined;
       try {
-        connection = Connection.open({ id: name, path: copy }, around);
+        // One that is called by its path is called so once.
+        connection = Connection.open({ id: name === path ? copy : name, path: copy }, around);
         return connection?.load(maxBytes).image;
       } catch (error) {
         throw ofDatabase(error, copy, path);
