@@ -11,7 +11,7 @@
 
 import { existsSync } from "node:fs";
 import { isCode, SessionError } from "../../protocol/errors.ts";
-import type { SessionType } from "../../protocol/types.ts";
+import { type SessionType, sessionTypes } from "../../protocol/types.ts";
 import type { Held, Holdings, Lending, Lent } from "../backend/backend.ts";
 import { type Config, checkMayStart, type DaemonOptions, prepareRoot, resolveConfig, TYPES } from "../config.ts";
 import { HOLDINGS } from "../engines.ts";
@@ -71,6 +71,7 @@ type Fate = Exclude<keyof Counts, "seen" | "asAddress" | "tombstones" | "tombsto
 
 /** @throws SessionError ERR_DAEMON_RUNNING where a daemon serves; ERR_BAD_ROOT, ERR_BAD_OPTION, ERR_BAD_REDIS, ERR_STORE. */
 export async function convert(how: Conversion): Promise<Counts> {
+  checkMeaning(how);
   const { durability: _ofTheNewPlace, ...others } = how.options;
   const originals = new OriginalIds(how.prefixes);
   const [from, to] = [configOf(others, how.from), configOf(how.options, how.to)];
@@ -239,6 +240,16 @@ class Work {
     if (!isCode(error, "ERR_UNREADABLE", "ERR_SESSION_BUSY")) throw error;
     this.#how.onLeft(name, error.what);
     return error.code === "ERR_UNREADABLE" ? "unreadable" : "failed";
+  }
+}
+
+/** A setting that neither type has would be dropped in silence. */
+function checkMeaning({ options, from, to }: Conversion): void {
+  for (const name of Object.keys(options)) {
+    const owners = sessionTypes().filter((type) => (TYPES[type].own as readonly string[]).includes(name));
+    if (owners.length === 0 || owners.includes(from) || owners.includes(to)) continue;
+    const what = `The setting ${name} is for sessions of type ${owners.join(", ")}; these are of type ${from} and become those of type ${to}.`;
+    throw new SessionError("ERR_BAD_OPTION", what);
   }
 }
 
