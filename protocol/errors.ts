@@ -112,8 +112,7 @@ export const ERRORS = {
   },
   ERR_DAEMON_UNAVAILABLE: {
     text: "No daemon answers on the socket.",
-    remedy:
-      "Start gambas-sessiond, or connect without spawn: false; continue or kill one that is stopped. A write that was under way may have been done.",
+    remedy: "Start gambas-sessiond, or connect without spawn: false. A write that was under way may have been done.",
     isRetryable: true,
   },
   ERR_DAEMON_RUNNING: {
@@ -154,6 +153,11 @@ export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === "string" && Object.hasOwn(ERRORS, code);
 }
 
+interface SessionErrorOptions extends ErrorOptions {
+  /** What to do here, instead of the general remedy of the table; "": what happened says it already. */
+  readonly remedy?: string;
+}
+
 const BRAND = Symbol.for("gambas-session.error");
 
 /** The one error class of the package. `code` is a row of the error table; `message` says what happened to what, and what to do. */
@@ -164,8 +168,8 @@ export class SessionError extends Error {
   readonly what: string;
 
   /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
-  constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
-    super(`${what ?? ERRORS[code].text} ${ERRORS[code].remedy}`, options);
+  constructor(code: ErrorCode, what?: string, options?: SessionErrorOptions) {
+    super(`${what ?? ERRORS[code].text} ${options?.remedy ?? ERRORS[code].remedy}`.trimEnd(), options);
     this.code = code;
     this.what = what ?? ERRORS[code].text;
   }

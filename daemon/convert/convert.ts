@@ -268,8 +268,9 @@ async function takePlace(config: Config, onLost: (reason: string) => void): Prom
   if (election !== undefined) return election;
   const pid = electedPid(config) ?? "unknown";
   const flags = `--root ${config.root} --type ${config.type}`;
-  const what = `The daemon (pid ${pid}) of type ${config.type} serves ${config.root}, and whoever needs it starts it again. End the application and what else starts it, then: gambas-sessiond stop ${flags}`;
-  throw new SessionError("ERR_DAEMON_RUNNING", what);
+  const what = `The daemon (pid ${pid}) of type ${config.type} serves ${config.root}, and whoever needs it starts it again.`;
+  const remedy = `End the application and what else starts it, then: gambas-sessiond stop ${flags}`;
+  throw new SessionError("ERR_DAEMON_RUNNING", what, { remedy });
 }
 
 function knowsIds(type: SessionType): SessionError {

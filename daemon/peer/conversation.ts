@@ -25,9 +25,14 @@ export const PATIENCE_MS = 5_000;
 
 /** Why a daemon that has its place does not answer is for whoever runs it to find out: it is named. */
 export function silentDaemon(places: Places): SessionError {
-  const what = `The daemon on ${places.socket} (pid ${electedPid(places) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+  const pid = electedPid(places);
+  const what = `The daemon on ${places.socket} (pid ${pid ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
+  const whom = pid ?? "PID";
+  const remedy = `Continue it if it is stopped (kill -CONT ${whom}), or end it (kill -KILL ${whom}): nothing that was acknowledged is lost.`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy });
 }
+
+const OF_LEAVING = "Ask again when the next one is there: what was asked may have been done.";
 
 interface Waiting {
   readonly resolve: (fields: readonly unknown[] | undefined) => void;
@@ -102,7 +107,7 @@ export class Conversation {
   #answer<N extends OperationName>(name: N, fields: readonly unknown[] | undefined): ResponseOf<N> {
     if (fields !== undefined) return readAnswer(name, fields);
     const what = `The daemon on ${this.#places.socket} has left before it answered.`;
-    throw new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+    throw new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: OF_LEAVING });
   }
 
   #askAlive<N extends OperationName>(name: N, request: CallOf<N>): Promise<readonly unknown[] | undefined> {

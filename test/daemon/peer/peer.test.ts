@@ -64,7 +64,7 @@ test.each([
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const answer = expect(ask()).rejects.toMatchObject({
     code: "ERR_DAEMON_UNAVAILABLE",
-    message: expect.stringMatching(/pid 4711.*has not answered.*continue or kill/),
+    message: expect.stringMatching(/pid 4711.*has not answered.*kill -CONT 4711[^.]*kill -KILL 4711/),
   });
   await once(server as Server, "connection");
   vi.advanceTimersByTime(5_000);
