@@ -224,7 +224,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       DRY_RUN,
       JSON_FLAG,
       ...PLACES.filter(({ name }) => name === "root"),
-      ...SETTING_FLAGS.filter(({ name }) => OF_CONVERSION.includes(name)).map(settingFlag),
+      ...SETTING_FLAGS.filter(({ name }) => OF_CONVERSION.includes(name))
+        .map(settingFlag)
+        .map(ofConversion),
     ],
     examples: [
       ["convert --from file --to redis --dry-run", "say how many would move to the Redis of GAMBAS_SESSION_REDIS"],
@@ -284,6 +286,11 @@ function settingFlag({ name, setting, kind, choices }: (typeof SETTING_FLAGS)[nu
   if (kind === "boolean") return { name, meaning };
   const text = setting.endsWith("File") ? "PATH" : setting === "redis" ? "URL" : "TEXT";
   return { name, value: choices?.join("|") ?? (kind === "number" ? "N" : text), default: String(fallback), meaning };
+}
+
+/** What is moved is on the disk before it is removed elsewhere. */
+function ofConversion(flag: Flag): Flag {
+  return flag.name === "durability" ? { ...flag, default: "fsync; with type redis file" } : flag;
 }
 
 function errandOf(given: Given): Errand {

@@ -5,6 +5,8 @@
 //   2. killed before the old place is rid of it   it is in both; found the same, it is removed from the old one
 //   3. killed after that                       it has moved
 //
+// As long as nobody says otherwise what is in the new place is on its disk as well before the old one is rid of it, so a power cut is no more than a kill.
+//
 // No daemon of the old type serves meanwhile, and none can begin. Gambas programs may run: where one changes a session between the two steps, the new
 // place gives it back, and it is moved as it is now. Where a place knows several ids as one session, an id is neither made up (original-ids.ts) nor
 // given up: sessions that would become one stay two. Knows no type.
@@ -74,7 +76,7 @@ export async function convert(how: Conversion): Promise<Counts> {
   checkMeaning(how);
   const { durability: _ofTheNewPlace, ...others } = how.options;
   const originals = new OriginalIds(how.prefixes);
-  const [from, to] = [configOf(others, how.from), configOf(how.options, how.to)];
+  const [from, to] = [configOf(others, how.from), configOf({ ...flushedIn(how.to), ...how.options }, how.to)];
   if (TYPES[how.from].isInFiles && !existsSync(from.root)) throw noRoot(from.root);
   prepareRoot(from.root);
   const log = new Log("warn");
@@ -251,6 +253,12 @@ function checkMeaning({ options, from, to }: Conversion): void {
     const what = `The setting ${name} is for sessions of type ${owners.join(", ")}; these are of type ${from} and become those of type ${to}.`;
     throw new SessionError("ERR_BAD_OPTION", what);
   }
+}
+
+/** What is removed from the old place may be gone from the disk before what was written to the new one is there: a power cut would lose it. */
+function flushedIn(type: SessionType): DaemonOptions {
+  const durabilities: readonly string[] = TYPES[type].durabilities;
+  return durabilities.includes("fsync") ? { durability: "fsync" } : {};
 }
 
 /** A setting of the other type means nothing to this one. */
