@@ -1,7 +1,7 @@
 // Several calls to the daemon, one after the other, over one connection: what the commands about sessions need.
 
 import { connect, type Socket } from "node:net";
-import { SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
 import {
   type CallOf,
@@ -77,9 +77,18 @@ export class Conversation {
     }
   }
 
-  /** One at a time. @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone. */
+  /**
+   * One at a time, however long it takes, as long as the daemon is alive.
+   *
+   * @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone, or stands still.
+   */
   async call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
-    return this.#answer(name, await this.#ask(name, request));
+    const lookout = setInterval(() => void this.#look(), PATIENCE_MS);
+    try {
+      return this.#answer(name, await this.#ask(name, request));
+    } finally {
+      clearInterval(lookout);
+    }
   }
 
   /** The same, for what a daemon that is alive answers at once. Throws ERR_DAEMON_UNAVAILABLE also where it does not. */
@@ -123,6 +132,16 @@ export class Conversation {
       writeCall(writer, { number: 0, name, request });
       this.#socket.write(writer.take());
     });
+  }
+
+  /** One that is alive says hello to others, too. */
+  async #look(): Promise<void> {
+    try {
+      (await Conversation.begin(this.#places))?.close();
+    } catch (error) {
+      // Any other error is that of a daemon that has taken the place of this one, which ends our connection itself.
+      if (isCode(error, "ERR_DAEMON_UNAVAILABLE")) this.#giveUp(error);
+    }
   }
 
   #settle(): Waiting | undefined {
