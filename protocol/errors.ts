@@ -153,11 +153,6 @@ export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === "string" && Object.hasOwn(ERRORS, code);
 }
 
-interface SessionErrorOptions extends ErrorOptions {
-  /** What to do here, instead of the general remedy of the table; "": what happened says it already. */
-  readonly remedy?: string;
-}
-
 const BRAND = Symbol.for("gambas-session.error");
 
 /** The one error class of the package. `code` is a row of the error table; `message` says what happened to what, and what to do. */
@@ -167,8 +162,11 @@ export class SessionError extends Error {
   /** What happened, without the advice at the end of the message. */
   readonly what: string;
 
-  /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
-  constructor(code: ErrorCode, what?: string, options?: SessionErrorOptions) {
+  /**
+   * @param what replaces the general text of the table with what happened here, to which session, key or path.
+   * @param options with what to do here, in place of the general remedy; "": what happened says it already.
+   */
+  constructor(code: ErrorCode, what?: string, options?: ErrorOptions & { readonly remedy?: string }) {
     super(`${what ?? ERRORS[code].text} ${options?.remedy ?? ERRORS[code].remedy}`.trimEnd(), options);
     this.code = code;
     this.what = what ?? ERRORS[code].text;
