@@ -112,8 +112,7 @@ export const ERRORS = {
   },
   ERR_DAEMON_UNAVAILABLE: {
     text: "No daemon answers on the socket.",
-    remedy:
-      "Start gambas-sessiond, or connect without spawn: false; continue or kill one that is stopped. A write that was under way may have been done.",
+    remedy: "Start gambas-sessiond, or connect without spawn: false. A write that was under way may have been done.",
     isRetryable: true,
   },
   ERR_DAEMON_RUNNING: {
@@ -163,9 +162,12 @@ export class SessionError extends Error {
   /** What happened, without the advice at the end of the message. */
   readonly what: string;
 
-  /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
-  constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
-    super(`${what ?? ERRORS[code].text} ${ERRORS[code].remedy}`, options);
+  /**
+   * @param what replaces the general text of the table with what happened here, to which session, key or path.
+   * @param options with what to do here, in place of the general remedy; "": what happened says it already.
+   */
+  constructor(code: ErrorCode, what?: string, options?: ErrorOptions & { readonly remedy?: string }) {
+    super(`${what ?? ERRORS[code].text} ${options?.remedy ?? ERRORS[code].remedy}`.trimEnd(), options);
     this.code = code;
     this.what = what ?? ERRORS[code].text;
   }

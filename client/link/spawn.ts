@@ -10,6 +10,9 @@ import { startNobodysChild } from "./nobodys-child.ts";
 
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
+/** A daemon that refuses says what to do. */
+const OWN_REMEDY = "";
+const LATE = "Call again: it may be by then. gambas-sessiond doctor looks for what may keep it.";
 /**
  * Variables of the environment that are meant for this process alone: a daemon that had them would join its cluster, load what its author gave
  * Node for it, or speak to its supervisor in its name.
@@ -41,17 +44,15 @@ export async function spawnDaemon(
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ended" && said === "") return undefined;
   if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
-  const what = outcome === "late" ? "it is not ready yet" : "it ended";
-  throw new SessionError(
-    "ERR_DAEMON_UNAVAILABLE",
-    `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim(),
-  );
+  const [what, remedy] = outcome === "late" ? ["it is not ready yet", LATE] : ["it ended", OWN_REMEDY];
+  const why = `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim();
+  throw new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy });
 }
 
 function lost(places: Places, what: string, advice?: string): SessionError {
   const why = `No daemon answers on ${places.socket}, and this process cannot start one: ${what}.`;
   const remedy = "If a new release was installed, restart this process from it; otherwise install the package again.";
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy: advice ?? remedy });
 }
 
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

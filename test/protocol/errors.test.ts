@@ -35,6 +35,12 @@ describe("a SessionError", () => {
     expect(error.cause).toBe(cause);
   });
 
+  it("says what to do here instead of the general remedy, and none where what happened says it", () => {
+    const what = "No daemon answers.";
+    expect(new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "Start it." }).message).toBe(`${what} Start it.`);
+    expect(new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "" })).toMatchObject({ message: what, what });
+  });
+
   it("knows whether the same call may succeed later", () => {
     expect(new SessionError("ERR_SESSION_BUSY").isRetryable).toBe(true);
     expect(new SessionError("ERR_SESSION_GONE").isRetryable).toBe(false);
