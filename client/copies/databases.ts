@@ -23,7 +23,7 @@
 //
 // Nothing else makes a commit visible. A checkpoint changes no contents. A recovery counts frames that it finds: the second case. Who leaves the log, for another
 // journal or as the last program that closes it, removes it, which changes its change time as well. What is wrong all the same, since somebody has set the clock
-// back, or done something by hand, is so for a second.
+// back, or done something by hand, is so for a second. (Contents that are written over those of a database that is open go unnoticed, by SQLite as well.)
 //
 // Closing any descriptor of a file drops all locks that the process has on it: nothing in a worker, which has none, and the ruin of SQLite where that has
 // the database open. So nothing is looked at while the daemon is in this process, nor without a connection: the one that comes next may be.
@@ -41,7 +41,7 @@ import {
 } from "../../protocol/log-head.ts";
 import { databaseName } from "../../protocol/session-id.ts";
 import { type Kept, KeptOpen } from "./kept-open.ts";
-import { isPast, LOOK_AGAIN_MS, TICK_MS } from "./open-files.ts";
+import { isPast, LOOK_AGAIN_MS, STAMPS_LATE_MS } from "./open-files.ts";
 
 /** What the files of a database tell of its state. */
 export interface DatabaseState {
@@ -144,7 +144,7 @@ export class OpenDatabase implements Kept {
     this.#settled = undefined;
     if (!this.#isOpen) return false;
     // Before the head: what is written while this goes on is to be noticed afterwards.
-    this.#logBefore = Math.abs(nowMs - this.#lookedMs) >= TICK_MS ? fstatSync(this.#log) : undefined;
+    this.#logBefore = Math.abs(nowMs - this.#lookedMs) >= STAMPS_LATE_MS ? fstatSync(this.#log) : undefined;
     if (!readPair(this.#head)) pair.fill(0);
     if (this.#logBefore !== undefined) {
       if (!this.#areNamed()) return false;
@@ -297,7 +297,7 @@ export function answeredState(answer: Answered, seen?: DatabaseState): DatabaseS
 
 /**
  * Where the head does not name the state alone the log is empty, and the database itself tells the rest: that is looked at last, and only counts if it was changed
- * longer ago than a tick of the clock that the system stamps files by. In the other order somebody could, in between, commit, bring the log
+ * longer ago than the clock by which the system stamps files may be late. In the other order somebody could, in between, commit, bring the log
  * into the database and begin another one.
  */
 function stateByName(path: string, nowMs: number): DatabaseState | undefined {

@@ -7,8 +7,8 @@
 // name stands for this inode, under three conditions:
 // * The file system changes the change time in all those cases. XFS does not for an exchange; file systems that were
 //   tried and do are in `TELLING`.
-// * At the last look at the name, the change time was older than a tick of the clock that file systems take it from, or
-//   a second where they keep no more of it: so no later change can get the same change time.
+// * At the last look at the name, the change time was older than the clock that file systems take it from can be late, or
+//   a second more where they keep no more of it: so no later change can get the same change time.
 // * Nobody renames the directory: an fstat cannot show that, so the name is looked at again once a second.
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
@@ -23,8 +23,11 @@ export interface FileVersion {
 
 /** `f_type` of ext2 to ext4, tmpfs and Btrfs. */
 const TELLING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x9123683e]);
-/** Twice the longest tick of the clock that kernels stamp files by. */
-export const TICK_MS = 20;
+/**
+ * So late at most is the clock that kernels stamp files by. A tick of it is up to 10 ms. Where the processor that has to count them stands still, as one of a
+ * virtual machine may, another one does it after five; an old kernel waits. (A new one gives no file a stamp again that was looked at.)
+ */
+export const STAMPS_LATE_MS = 100;
 /** Of an ext4 with small inodes, or an ext3, all times are whole. */
 const WHOLE_MS = 1_000;
 export const LOOK_AGAIN_MS = 1_000;
@@ -112,7 +115,7 @@ export class OpenFiles extends KeptOpen<OpenFile> {
 
 /** Whether no change after `nowMs` can get this change time. */
 export function isPast(ctimeMs: number, nowMs: number): boolean {
-  return nowMs - ctimeMs >= (ctimeMs % WHOLE_MS === 0 ? WHOLE_MS + TICK_MS : TICK_MS);
+  return nowMs - ctimeMs >= (ctimeMs % WHOLE_MS === 0 ? WHOLE_MS + STAMPS_LATE_MS : STAMPS_LATE_MS);
 }
 
 function isTelling(directory: string): boolean {
