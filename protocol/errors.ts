@@ -7,6 +7,8 @@ interface ErrorRow {
   readonly remedy: string;
   /** True when the same call may succeed later without anything being changed by the caller. */
   readonly isRetryable?: boolean;
+  /** True when the place that throws says what is allowed, too: then the remedy would only repeat that it has. */
+  readonly isSelfContained?: boolean;
 }
 
 export const ERRORS = {
@@ -42,6 +44,7 @@ export const ERRORS = {
   ERR_BAD_OPTION: {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",
+    isSelfContained: true,
   },
   ERR_BAD_ADDRESS: {
     text: "A trusted proxy names no address that can be read.",
@@ -165,9 +168,10 @@ export class SessionError extends Error {
 
   /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
   constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
-    super(`${what ?? ERRORS[code].text} ${ERRORS[code].remedy}`, options);
+    const { text, remedy, isSelfContained }: ErrorRow = ERRORS[code];
+    super(what !== undefined && isSelfContained ? what : `${what ?? text} ${remedy}`, options);
     this.code = code;
-    this.what = what ?? ERRORS[code].text;
+    this.what = what ?? text;
   }
 
   get isRetryable(): boolean {

@@ -35,6 +35,11 @@ describe("a SessionError", () => {
     expect(error.cause).toBe(cause);
   });
 
+  it("adds no remedy to a message that says what is allowed", () => {
+    const what = "The option spawn must be true or false, not 5.";
+    expect(new SessionError("ERR_BAD_OPTION", what).message).toBe(what);
+  });
+
   it("knows whether the same call may succeed later", () => {
     expect(new SessionError("ERR_SESSION_BUSY").isRetryable).toBe(true);
     expect(new SessionError("ERR_SESSION_GONE").isRetryable).toBe(false);
