@@ -1,5 +1,6 @@
 // The cookie of a session as applications of express-session know it: `req.session.cookie`, in milliseconds. Knows no session.
 
+import { types } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { cookiePair } from "../../http/cookies.ts";
 
@@ -8,7 +9,8 @@ export type CookieSameSite = boolean | "lax" | "strict" | "none";
 export interface CookieOptions {
   /** How long the browser keeps it, in ms; null: until it ends. */
   readonly maxAge?: number | undefined;
-  readonly expires?: Date | null | undefined;
+  /** null, or false: until the browser ends, too. */
+  readonly expires?: Date | false | null | undefined;
   readonly path?: string | undefined;
   readonly domain?: string | undefined;
   readonly httpOnly?: boolean | undefined;
@@ -21,6 +23,7 @@ export interface CookieOptions {
 
 /** A cookie as JSON has it. */
 export interface CookieData extends CookieOptions {
+  readonly expires?: Date | null | undefined;
   readonly sameSite?: CookieSameSite | undefined;
   readonly originalMaxAge: number | null;
 }
@@ -55,8 +58,10 @@ export class Cookie {
     return this.#expires;
   }
 
-  set expires(expires: Date | null | undefined) {
-    this.#expires = expires ?? null;
+  /** Applications say false, too, for "until the browser ends". */
+  set expires(expires: Date | false | null | undefined) {
+    if (expires && !types.isDate(expires)) throw new TypeError("The expires of a cookie is a Date, null or false.");
+    this.#expires = expires || null;
     this.originalMaxAge = this.maxAge ?? null;
   }
 

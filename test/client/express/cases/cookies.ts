@@ -71,7 +71,10 @@ export const COOKIES: readonly Case[] = [
   ),
   attributesCase("is not partitioned by itself", {}, undefined, { partitioned: undefined }),
   attributesCase("is not partitioned by false", { partitioned: false }, undefined, { partitioned: undefined }),
-  attributesCase("is partitioned by true", { partitioned: true }, undefined, { partitioned: "" }),
+  attributesCase("is partitioned by true", { partitioned: true, secure: true }, undefined, { partitioned: "" }),
+  attributesCase("is partitioned also where it is not for HTTPS alone", { partitioned: true }, undefined, {
+    partitioned: "",
+  }),
   attributesCase("has no SameSite unless it is told", {}, undefined, { samesite: undefined }),
   attributesCase(
     "expires at the date that an application says",
@@ -81,14 +84,17 @@ export const COOKIES: readonly Case[] = [
     }),
     { expires: "Thu, 01 Jan 1970 00:00:00 GMT" },
   ),
-  attributesCase(
-    "lasts until the browser ends by expires = null",
-    { maxAge: 5_000 },
-    ends((req) => {
-      req.session.cookie.expires = null;
-    }),
-    { expires: undefined },
+  ...[null, false].map((none) =>
+    attributesCase(
+      `lasts until the browser ends by expires = ${none}`,
+      { maxAge: 5_000 },
+      ends((req) => Object.assign(req.session.cookie, { expires: none })),
+      { expires: undefined },
+    ),
   ),
+  attributesCase("lasts until the browser ends by the option expires: false", { expires: false }, undefined, {
+    expires: undefined,
+  }),
   [
     "is sent once where it lasts until the browser ends, whether the session is changed or not",
     async (open) => {
