@@ -3,7 +3,7 @@
 // it, and the package is looked for as the application's own imports would be.
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import nodeModule from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { daemonPath, type Places } from "../../protocol/places.ts";
@@ -138,7 +138,8 @@ function installedPlace(file: () => string, name: string): Place {
   try {
     const from = file();
     // Under its usual name bundlers would carry out the call.
-    const resolver = createRequire(from);
+    // Of a named import webpack warns that it cannot follow the call.
+    const resolver = nodeModule.createRequire(from);
     const path = join(dirname(resolver.resolve("gambas-session/package.json")), "dist", "daemon", "main.js");
     return { path, words: `${path} (of ${name}) is not there` };
   } catch {
