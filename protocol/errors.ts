@@ -166,10 +166,14 @@ export class SessionError extends Error {
   /** What happened, without the advice at the end of the message. */
   readonly what: string;
 
-  /** @param what replaces the general text of the table with what happened here, to which session, key or path. */
-  constructor(code: ErrorCode, what?: string, options?: ErrorOptions) {
+  /**
+   * @param what replaces the general text of the table with what happened here, to which session, key or path.
+   * @param options `remedy` replaces that of the table where something else helps; "": what happened says it.
+   */
+  constructor(code: ErrorCode, what?: string, options: ErrorOptions & { readonly remedy?: string } = {}) {
     const { text, remedy, isSelfContained }: ErrorRow = ERRORS[code];
-    super(what !== undefined && isSelfContained ? what : `${what ?? text} ${remedy}`, options);
+    const advice = options.remedy ?? (what !== undefined && isSelfContained ? "" : remedy);
+    super(`${what ?? text} ${advice}`.trimEnd(), options);
     this.code = code;
     this.what = what ?? text;
   }

@@ -10,6 +10,11 @@ import { startNobodysChild } from "./nobodys-child.ts";
 
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
+/** What Node's permission model says to who may start nothing. */
+const FORBIDDEN = /Access to this API has been restricted/;
+const PERMIT =
+  "Node's permission model forbids it: allow this process to start others (--allow-child-process), or start gambas-sessiond by yourself.";
+const REINSTALL = "If a new release was installed, restart this process from it; otherwise install the package again.";
 /**
  * Variables of the environment that are meant for this process alone: a daemon that had them would join its cluster, load what its author gave
  * Node for it, or speak to its supervisor in its name.
@@ -40,18 +45,20 @@ export async function spawnDaemon(
   if (outcome === "ready") return undefined;
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ended" && said === "") return undefined;
+  if (FORBIDDEN.test(said)) return lost(places, `${program.path} (${said.replace(/\.+$/, "")})`, PERMIT);
   if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
   const what = outcome === "late" ? "it is not ready yet" : "it ended";
+  // One that has refused to start says itself what to do.
   throw new SessionError(
     "ERR_DAEMON_UNAVAILABLE",
     `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim(),
+    outcome === "ended" ? { remedy: "" } : {},
   );
 }
 
 function lost(places: Places, what: string, advice?: string): SessionError {
   const why = `No daemon answers on ${places.socket}, and this process cannot start one: ${what}.`;
-  const remedy = "If a new release was installed, restart this process from it; otherwise install the package again.";
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", `${why} ${advice ?? remedy}`);
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy: advice ?? REINSTALL });
 }
 
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -40,6 +40,11 @@ describe("a SessionError", () => {
     expect(new SessionError("ERR_BAD_OPTION", what).message).toBe(what);
   });
 
+  it("says another remedy, or none, where the one of the table would not help", () => {
+    const messageWith = (remedy: string) => new SessionError("ERR_STORE", "It failed.", { remedy }).message;
+    expect([messageWith("Do this."), messageWith("")]).toEqual(["It failed. Do this.", "It failed."]);
+  });
+
   it("knows whether the same call may succeed later", () => {
     expect(new SessionError("ERR_SESSION_BUSY").isRetryable).toBe(true);
     expect(new SessionError("ERR_SESSION_GONE").isRetryable).toBe(false);
