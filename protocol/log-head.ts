@@ -5,11 +5,15 @@
 // the machine:
 //    0  the version of the format
 //    2  counts commits
+//    3  in its last two bytes, as a number of their own: bytes of a page, 1 for 65 536
 //    4  the last frame of the log that counts; 0 in an empty log
 //    5  pages of the database
 //    6  checksum of all frames up to that one, salts included
 //    8  salts of the log, drawn by chance
 //   10  checksum of the head
+//
+// The log itself begins with 32 bytes. Then come its frames, a page each with 24 bytes in front of it; words 2 and 3 of those are the salts of the log that the frame was
+// written for. A log that is begun anew is written over the old one, so frames of that follow, with other salts.
 
 /** Bytes of one head. */
 export const HEAD_BYTES = 48;
@@ -18,6 +22,13 @@ const WORDS = HEAD_BYTES / 4;
 export const HEAD_PAIR_WORDS: number = 2 * WORDS;
 const FORMAT = 3_007_000;
 const LAST_FRAME = 4;
+const SALTS = 8;
+/** Of 16 bits. */
+const PAGE_SIZE = 7;
+const LOG_HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+export const FRAME_HEADER_WORDS: number = FRAME_HEADER_BYTES / 4;
+const FRAME_SALTS = 2;
 const COMMITS_AT = 2 * 4;
 const PAGES_AT = 5 * 4;
 const FRAMES_AT = LAST_FRAME * 4;
@@ -68,4 +79,16 @@ export function headOf(bytes: Uint8Array): Int32Array | undefined {
  */
 export function namesState(head: Int32Array): boolean {
   return head[LAST_FRAME] !== 0;
+}
+
+/** Where the first frame of the log would be that does not count, in bytes. */
+export function nextFrameAt(head: Int32Array): number {
+  const pageSize = new Uint16Array(head.buffer, head.byteOffset)[PAGE_SIZE] ?? 0;
+  const frames = (head[LAST_FRAME] ?? 0) >>> 0;
+  return LOG_HEADER_BYTES + frames * ((pageSize === 1 ? 65_536 : pageSize) + FRAME_HEADER_BYTES);
+}
+
+/** Whether the frame with this header was written for the log with this head, counting or not. */
+export function isFrameOf(frame: Int32Array, head: Int32Array): boolean {
+  return frame[FRAME_SALTS] === head[SALTS] && frame[FRAME_SALTS + 1] === head[SALTS + 1];
 }

@@ -1,5 +1,5 @@
 // Question: what does it cost to read a session that has not changed since this worker last saw it?
-// gambas-session looks at the file's stat, or at the head of the database's log, and reads its own copy; the others ask their store again.
+// gambas-session looks at the file's stat, or at the log of its database, and reads its own copy; the others ask their store again.
 
 import { readInTurn } from "./get-operations.ts";
 import { MANY_AT_ONCE, MANY_LARGE, ONE_AT_A_TIME, type StoreCase } from "./store-case.ts";

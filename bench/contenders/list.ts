@@ -13,6 +13,7 @@ const ioredis = async (): Promise<Entry> => (await import("./ioredis.ts")).plain
 const nodeRedis = async (): Promise<Entry> => (await import("./node-redis.ts")).plain;
 const exchange = async (): Promise<Entry> => (await import("./floor-file.ts")).fileExchange;
 const socket = async (): Promise<Entry> => (await import("./floor-socket.ts")).floorSocket;
+const sqlite = async (): Promise<Entry> => (await import("./floor-sqlite.ts")).floorSqlite;
 const inPlace = async (): Promise<Entry> => (await import("./floor-file.ts")).fileInPlace;
 
 export const CONTENDERS: readonly Contender[] = [
@@ -81,6 +82,13 @@ export const CONTENDERS: readonly Contender[] = [
   { name: "floor: file exchange tmpfs", fileSystem: "tmpfs", isFloor: true, load: exchange },
   { name: "floor: file in place", isFloor: true, load: inPlace },
   { name: "floor: file in place tmpfs", fileSystem: "tmpfs", isFloor: true, load: inPlace },
+  {
+    name: "floor: SQLite tmpfs",
+    fileSystem: "tmpfs",
+    packages: FOR_SQLITE,
+    isFloor: true,
+    load: sqlite,
+  },
 ];
 
 export function contenderNamed(name: string): Contender {

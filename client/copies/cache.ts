@@ -1,6 +1,6 @@
 // The copies of sessions that this worker holds, bounded in bytes. The worker uses a copy only after one stat of the
 // session's name, or one fstat of its open file, has shown that the file still has the copy's revision; of a database, after
-// a look at the head of its log.
+// a look at its log.
 
 import { readFileSync, statSync } from "node:fs";
 import { maxOpenFiles } from "../../protocol/places.ts";

@@ -7,8 +7,8 @@
 // name stands for this inode, under three conditions:
 // * The file system changes the change time in all those cases. XFS does not for an exchange; file systems that were
 //   tried and do are in `TELLING`.
-// * At the last look at the name, the change time was older than a tick of the clock that file systems take it from: so
-//   no later change can get the same change time.
+// * At the last look at the name, the change time was older than a tick of the clock that file systems take it from, or
+//   a second where they keep no more of it: so no later change can get the same change time.
 // * Nobody renames the directory: an fstat cannot show that, so the name is looked at again once a second.
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
@@ -25,6 +25,8 @@ export interface FileVersion {
 const TELLING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x9123683e]);
 /** Twice the longest tick of the clock that kernels stamp files by. */
 export const TICK_MS = 20;
+/** Of an ext4 with small inodes, or an ext3, all times are whole. */
+const WHOLE_MS = 1_000;
 export const LOOK_AGAIN_MS = 1_000;
 /** `open` never waits for the other end of a pipe, and never follows a symbolic link. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
@@ -86,7 +88,7 @@ export class OpenFiles extends KeptOpen<OpenFile> {
 
   /** Whether opening a file helps, if a look at `nowMs` has found this change time. */
   hasUseFor(ctimeMs: number, nowMs: number): boolean {
-    return this.#isTelling && this.hasRoom && nowMs - ctimeMs >= TICK_MS;
+    return this.#isTelling && this.hasRoom && isPast(ctimeMs, nowMs);
   }
 
   /**
@@ -106,6 +108,11 @@ export class OpenFiles extends KeptOpen<OpenFile> {
     this.add(file);
     return file;
   }
+}
+
+/** Whether no change after `nowMs` can get this change time. */
+export function isPast(ctimeMs: number, nowMs: number): boolean {
+  return nowMs - ctimeMs >= (ctimeMs % WHOLE_MS === 0 ? WHOLE_MS + TICK_MS : TICK_MS);
 }
 
 function isTelling(directory: string): boolean {

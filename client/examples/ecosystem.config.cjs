@@ -10,7 +10,7 @@ module.exports = {
       script: "server.js",
       exec_mode: "cluster",
       instances: "max",
-      // How long the requests that have arrived may take before a worker is killed; the worker calls server.close() at SIGINT.
+      // How long the requests that have arrived may take before a worker is killed. At SIGINT the worker leaves as daemon/OPERATING.md shows.
       kill_timeout: 5_000,
       env: {
         NODE_ENV: "production",

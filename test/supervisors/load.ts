@@ -6,9 +6,9 @@ import { until } from "../support/processes.ts";
 
 export interface Tally {
   requests: number;
-  /** Connections that were refused or broke off: whoever restarts an application has them, with sessions or without. */
+  /** Connections that were refused or broke off. */
   errors: number;
-  /** Requests that node:cluster gave to a worker that was just ending: nobody answers them, with sessions or without. */
+  /** Those that nobody answers: node:cluster gives them to a worker that is just ending, and has not said so. */
   unanswered: number;
   /** Answers that are not what a visitor's count allows. */
   readonly wrong: string[];

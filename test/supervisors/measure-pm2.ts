@@ -47,8 +47,12 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
+function slowestOf(rounds: readonly Round[]): readonly number[] {
+  return rounds.map(({ slowestMs }) => Math.round(slowestMs));
+}
+
 function describe(rounds: readonly Round[]): string {
-  const slowest = rounds.map(({ slowestMs }) => Math.round(slowestMs));
+  const slowest = slowestOf(rounds);
   const sum = (of: (round: Round) => number): number => rounds.reduce((all, round) => all + of(round), 0);
   const counts = `${sum(({ requests }) => requests)} requests, ${sum(({ errors }) => errors)} errors, ${sum(({ unanswered }) => unanswered)} unanswered`;
   return `${counts}, ${sum(({ wrong }) => wrong.length)} wrong, slowest ${median(slowest)} ms (${slowest.join(", ")})`;
@@ -67,6 +71,7 @@ try {
     }
     console.log(`${[action, ...flags].join(" ")}\n  sessions: ${describe(own)}`);
     console.log(`  control:  ${describe(control)}`);
+    console.log(`  ratio:    ${(median(slowestOf(own)) / median(slowestOf(control))).toFixed(2)}`);
     console.log(`  daemon:   ${own.map(({ before, after }) => `${before} -> ${after}`).join(", ")}`);
   }
 } finally {

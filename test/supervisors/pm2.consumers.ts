@@ -1,5 +1,5 @@
-// The real PM2: whatever it does to an application, the daemon goes on under the same pid while somebody needs it, and no count is lost. How long
-// the slowest request takes is printed, beside the same application without sessions.
+// The real PM2: whatever it does to an application, the daemon goes on under the same pid while somebody needs it, no count is lost, and a reload
+// fails no request. How long the slowest request takes is printed, beside the same application without sessions.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
@@ -9,6 +9,8 @@ import { APPLICATION, Pm2 } from "./supervisors.ts";
 
 const VISITORS = 8;
 const FEW = 50;
+/** A worker leaves in its own time, on a busy machine too. */
+const UNHURRIED = ["--kill-timeout", "60000"];
 
 let root: string;
 let pm2: Pm2;
@@ -32,7 +34,7 @@ afterEach(async () => {
 });
 
 async function start(flags: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<void> {
-  await pm2.run(["start", APPLICATION, "--name", "app", ...flags], {
+  await pm2.run(["start", APPLICATION, "--name", "app", ...UNHURRIED, ...flags], {
     GAMBAS_SESSION_ROOT: root,
     PORT: String(port),
     ...env,
@@ -48,6 +50,8 @@ async function under(load: Load, command: string): Promise<void> {
   const tally = await load.end();
   console.log(`pm2 ${command}: ${toText(tally)}`);
   expect(tally.wrong).toEqual([]);
+  // Between the end and the start of a restart nobody listens.
+  if (command === "reload") expect(tally).toMatchObject({ errors: 0, unanswered: 0 });
 }
 
 describe.each([

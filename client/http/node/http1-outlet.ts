@@ -6,6 +6,7 @@
 
 import { ServerResponse } from "node:http";
 import { Writable } from "node:stream";
+import { keepConnection, releaseConnection } from "./idle-connections.ts";
 import { CONTENT_TYPE, type Guard, type Outlet } from "./outlet.ts";
 
 type Data = string | Uint8Array;
@@ -76,6 +77,7 @@ export class Http1Outlet implements Outlet {
   hold(): void {
     const res = this.#res;
     this.#state = "holding";
+    keepConnection(res);
     this.#told = res.outputSize;
     this.#tell = res._onPendingData;
     // A server that is told of each piece would see room in the socket and ask for more.
@@ -167,6 +169,7 @@ export class Http1Outlet implements Outlet {
   #flush(): void {
     const res = this.#res;
     const told = this.#told;
+    releaseConnection(res);
     if (res._flush === nothing) res._flush = NODE._flush;
     if (res.socket === null) {
       res._onPendingData = this.#tell;

@@ -108,6 +108,11 @@ describe.each(places)("a file kept open in %s", (place) => {
     expect(files.open(path, statSync(path), ctimeMs + TICK_MS)).toBeDefined();
   });
 
+  it("is not opened within a second of its last change where times are whole seconds", () => {
+    const usable = [1_019, 1_020].map((ms) => files.hasUseFor(1_800_000_000_000, 1_800_000_000_000 + ms));
+    expect(usable).toEqual([false, true]);
+  });
+
   it("is not opened when it is another version than the one that is meant", () => {
     const version = statSync(path);
     for (const other of [{ ino: version.ino + 1 }, { size: version.size + 1 }, { mtimeMs: version.mtimeMs + 1 }]) {

@@ -14,6 +14,10 @@ serveCalls({
   run(sql: string) {
     database?.exec(sql);
   },
+  /** The first value of the first row. */
+  get(sql: string) {
+    return Object.values(database?.prepare(sql).get() ?? {})[0];
+  },
   close() {
     database?.close();
     database = undefined;

@@ -25,4 +25,13 @@ describeSqlite("in databases", () => {
     expect(figures.failures).toEqual({});
     expect(figures.daemonsKilled).toBeGreaterThan(10);
   });
+
+  test("workers that read far more than they change read nothing stale from copies whose log alone they look at", async () => {
+    const seed = Date.now() % 2 ** 32;
+    console.log(`seed ${seed}`);
+    const many = { sessions: 16, operations: 40_000, readShare: 98, daemonKills: 2 };
+    const figures = await runStorm({ ...STORM, ...many, seed });
+    expect(figures).toMatchObject({ violations: [], lost: 0, doubled: 0, torn: 0 });
+    expect(figures.failures).toEqual({});
+  });
 });
