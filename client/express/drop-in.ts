@@ -54,7 +54,7 @@ function siteOptions(options: ExpressSessionOptions): SessionOptions {
   const { name, key, proxy, timeout, prefix, onError, cookie, secret, adopt } = options;
   const connect: Record<string, unknown> = {};
   for (const option of Object.keys(CONNECT_CHECKS) as (keyof ConnectOptions)[]) connect[option] = options[option];
-  const { path, secure, domain = "", sameSite, partitioned } = typeof cookie === "object" ? cookie : {};
+  const { path, secure = false, domain = "", sameSite, partitioned } = typeof cookie === "object" ? cookie : {};
   const cookieName = name ?? key ?? DEFAULT_NAME;
   // With "auto" it works over HTTPS, as it did with express-session.
   const isEverInsecure = secure !== "auto";
@@ -64,7 +64,7 @@ function siteOptions(options: ExpressSessionOptions): SessionOptions {
     trustProxy: proxy === true,
     // Rules of browsers are checked by these.
     ...(path !== undefined && { cookiePath: path }),
-    ...(secure !== undefined && { secure }),
+    secure,
     ...(isEverInsecure && String(sameSite).toLowerCase() === "none" && { sameSite: "none" }),
     ...(isEverInsecure && partitioned === true && { partitioned }),
     // Browsers take an address where it is that of the host itself.

@@ -179,7 +179,7 @@ describe("its options", () => {
     [{ maxAge: 5 }, "cookie.maxAge, in milliseconds"],
     [{ name: "a b" }, "a token"],
     [{ idleExitMS: 5 }, "idleExitMs was probably meant"],
-    [{ cookie: { sameSite: "none" } }, "the option secure must be true"],
+    [{ cookie: { sameSite: "none" } }, "the option secure must be true, not false"],
     [{ cookie: { sameSite: "None", secure: false } }, "the option secure must be true, not false"],
     [{ cookie: { partitioned: true } }, "the option secure must be true"],
     [{ cookie: { domain: "https://example.com" } }, "without scheme and port"],
