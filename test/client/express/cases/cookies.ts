@@ -118,6 +118,25 @@ export const COOKIES: readonly Case[] = [
     },
   ],
   [
+    "is sent without a date by expires = false, to a browser that had one",
+    async (open) => {
+      const place = await open({
+        respond: (req, res) => {
+          if (req.url === "/forget") Object.assign(req.session.cookie, { expires: false });
+          count(req, res);
+        },
+      });
+      const { cookie } = await place.ask();
+      const reply = await place.ask("/forget", { cookie });
+      expect(reply.setCookies).toHaveLength(1);
+      expect(attributesOf(reply).expires).toBeUndefined();
+      expect(await place.ask("/", { cookie })).toMatchObject({
+        text: "3",
+        setCookies: [expect.not.stringMatching(/expires/i)],
+      });
+    },
+  ],
+  [
     "stays as an application has changed it, for the requests to come",
     async (open) => {
       const place = await open({
