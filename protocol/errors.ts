@@ -115,8 +115,7 @@ export const ERRORS = {
   },
   ERR_DAEMON_UNAVAILABLE: {
     text: "No daemon answers on the socket.",
-    remedy:
-      "Start gambas-sessiond, or connect without spawn: false; continue or kill one that is stopped. A write that was under way may have been done.",
+    remedy: "Start gambas-sessiond, or connect without spawn: false. A write that was under way may have been done.",
     isRetryable: true,
   },
   ERR_DAEMON_RUNNING: {
@@ -168,12 +167,12 @@ export class SessionError extends Error {
 
   /**
    * @param what replaces the general text of the table with what happened here, to which session, key or path.
-   * @param options `remedy` replaces that of the table where something else helps; "": what happened says it.
+   * @param options with what to do here, in place of the general remedy; "": what happened says it already.
    */
-  constructor(code: ErrorCode, what?: string, options: ErrorOptions & { readonly remedy?: string } = {}) {
+  constructor(code: ErrorCode, what?: string, options?: ErrorOptions & { readonly remedy?: string }) {
     const { text, remedy, isSelfContained }: ErrorRow = ERRORS[code];
-    const advice = options.remedy ?? (what !== undefined && isSelfContained ? "" : remedy);
-    super(`${what ?? text} ${advice}`.trimEnd(), options);
+    const general = what !== undefined && isSelfContained ? "" : remedy;
+    super(`${what ?? text} ${options?.remedy ?? general}`.trimEnd(), options);
     this.code = code;
     this.what = what ?? text;
   }

@@ -220,10 +220,13 @@ function decode(text: string): string {
   }
 }
 
-/** For people: where it is, without user, password and files. */
+/** For people, and as a URL of the same place: where it is, without user, password and files. */
 export function describeRedis({ kind, addresses, service, database, tls }: RedisTarget): string {
   const [first] = addresses;
-  if (first !== undefined && "path" in first) return `unix://${first.path}${database === 0 ? "" : `?db=${database}`}`;
+  if (first !== undefined && "path" in first) {
+    const path = first.path.replace(/[%?]/g, encodeURIComponent);
+    return `unix://${path}${database === 0 ? "" : `?db=${database}`}`;
+  }
   const hosts = addresses.map(describeAddress);
   const scheme = tls === undefined ? "redis" : "rediss";
   if (kind === "cluster") return hosts.map((host) => `${scheme}://${host}`).join(",");

@@ -5,6 +5,9 @@ import type { Contents } from "../copies/cache.ts";
 import type { HeldLease } from "../scope.ts";
 import type { Unsaved } from "./unsaved.ts";
 
+/** A server that is there answers in milliseconds; one that is away is waited for ten times as long. */
+const MAX_HELD_BACK_MS = 1_000;
+
 /** What is to be saved, and of which session. */
 export interface CommitRequest {
   readonly id: string;
@@ -74,14 +77,35 @@ export async function confirm(calls: Calls, grant: Grant): Promise<void> {
   if (grant.isOvertaken) throw changedBefore(grant);
 }
 
+/**
+ * The same for what has failed, so that nothing is to be stored: its error is as a rule no news about the session, and whoever waits for it does so no longer
+ * than `MAX_HELD_BACK_MS`. Where nobody answers by then it is told as it is; that of contents which were overtaken is not told.
+ *
+ * @throws as `confirm`.
+ */
+export async function confirmForError(calls: Calls, grant: Grant): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, MAX_HELD_BACK_MS);
+  });
+  try {
+    await Promise.race([confirm(calls, grant), patience]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Nothing is to be found out: the contents are sure, or the lease is over, and what goes on is no part of its transaction. */
 export function isKnown({ isSure, isOver, isOvertaken }: Grant): boolean {
   return (isSure || isOver) && !isOvertaken;
 }
 
 async function ask(calls: Calls, grant: Grant): Promise<void> {
-  grant.isSure = await calls.isNewest(grant);
-  grant.isOvertaken = !grant.isSure;
+  const isNewest = await calls.isNewest(grant);
+  // Too late for those who have seen it: what goes on behind the lease is no part of it.
+  if (grant.isOver) return;
+  grant.isSure = isNewest;
+  grant.isOvertaken = !isNewest;
 }
 
 /** Resolves when nobody asks any more, whatever the answer. */

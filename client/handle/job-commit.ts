@@ -2,7 +2,7 @@
 
 import { type ErrorCode, isCode, SessionError } from "../../protocol/errors.ts";
 import type { Contents } from "../copies/cache.ts";
-import { type Calls, changedBefore, confirm, endOf, type Grant, whenAsked } from "./calls.ts";
+import { type Calls, changedBefore, confirm, confirmForError, endOf, type Grant, whenAsked } from "./calls.ts";
 import { fail, type Inside, type Job, type Ran, settle, settleBeforeEnd } from "./job.ts";
 import type { Unsaved } from "./unsaved.ts";
 
@@ -32,11 +32,12 @@ export async function commitJobs<H extends Inside>(
   calls: Calls,
   { grant, ran, unsaved, keepsLease }: JobCommit<H>,
 ): Promise<Job<H>[] | undefined> {
+  const ask = ran.every(({ failure }) => failure !== undefined) ? confirmForError : confirm;
   try {
     // What was begun inside, and not awaited, may be asking what this commit would change.
     if (grant.asked !== undefined) await whenAsked(grant);
     if (grant.isOvertaken) throw changedBefore(grant);
-    if (unsaved === undefined && !grant.isSure) await confirm(calls, grant);
+    if (unsaved === undefined && !grant.isSure) await ask(calls, grant);
     const isThere = unsaved === undefined || (await begin(calls, { grant, ran, unsaved, keepsLease }));
     const error = isThere ? undefined : await endOf(calls, grant.id);
     for (const one of ran) {

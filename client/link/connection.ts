@@ -328,5 +328,7 @@ function unavailable(places: Places): SessionError {
 }
 
 function unanswering(places: Places, ms: number): SessionError {
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", `The daemon on ${places.socket} has not answered for ${ms} ms.`);
+  const what = `The daemon on ${places.socket} has not answered for ${ms} ms.`;
+  const remedy = "If it is stopped, continue or kill it. A write that was under way may have been done.";
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy });
 }

@@ -6,12 +6,13 @@ import { isBackend } from "../../protocol/backend-name.ts";
 import { SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
 
+const REMEDY = "Let both have the same; a daemon of a former configuration is ended by gambas-sessiond stop.";
+
 /** Refuses a daemon that keeps its sessions elsewhere than this worker was configured for: they would be other sessions. */
 export function checkKeeps({ socket }: Places, told: string, wanted: string): void {
   if (isBackend(told, wanted)) return;
-  const remedy = "Let both have the same; a daemon of a former configuration is ended by gambas-sessiond stop.";
-  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}. ${remedy}`;
-  throw new SessionError("ERR_BAD_OPTION", what);
+  const what = `The daemon on ${socket} keeps its sessions in ${told}, and this process was configured for ${wanted}.`;
+  throw new SessionError("ERR_BAD_OPTION", what, { remedy: REMEDY });
 }
 
 /**
@@ -22,7 +23,7 @@ export function checkServes({ root, socket }: Places, directory: string): void {
   // "": the daemon keeps its sessions in no files.
   if (directory === "" || directory === wanted || isSameDirectory(directory, wanted)) return;
   const what = `The daemon on ${socket} keeps its sessions in ${directory}, not in ${wanted}.`;
-  throw new SessionError("ERR_BAD_OPTION", what);
+  throw new SessionError("ERR_BAD_OPTION", what, { remedy: REMEDY });
 }
 
 /** Whether two paths lead to one directory: through a symbolic link, say. */

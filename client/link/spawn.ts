@@ -14,7 +14,9 @@ const REFUSAL = /^gambas-sessiond: ERR_/m;
 const FORBIDDEN = /Access to this API has been restricted/;
 const PERMIT =
   "Node's permission model forbids it: allow this process to start others (--allow-child-process), or start gambas-sessiond by yourself.";
-const REINSTALL = "If a new release was installed, restart this process from it; otherwise install the package again.";
+/** A daemon that refuses says what to do. */
+const OWN_REMEDY = "";
+const LATE = "Call again: it may be by then. gambas-sessiond doctor looks for what may keep it.";
 /**
  * Variables of the environment that are meant for this process alone: a daemon that had them would join its cluster, load what its author gave
  * Node for it, or speak to its supervisor in its name.
@@ -47,18 +49,15 @@ export async function spawnDaemon(
   if (outcome === "ended" && said === "") return undefined;
   if (FORBIDDEN.test(said)) return lost(places, `${program.path} (${said.replace(/\.+$/, "")})`, PERMIT);
   if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
-  const what = outcome === "late" ? "it is not ready yet" : "it ended";
-  // One that has refused to start says itself what to do.
-  throw new SessionError(
-    "ERR_DAEMON_UNAVAILABLE",
-    `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim(),
-    outcome === "ended" ? { remedy: "" } : {},
-  );
+  const [what, remedy] = outcome === "late" ? ["it is not ready yet", LATE] : ["it ended", OWN_REMEDY];
+  const why = `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim();
+  throw new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy });
 }
 
 function lost(places: Places, what: string, advice?: string): SessionError {
   const why = `No daemon answers on ${places.socket}, and this process cannot start one: ${what}.`;
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy: advice ?? REINSTALL });
+  const remedy = "If a new release was installed, restart this process from it; otherwise install the package again.";
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", why, { remedy: advice ?? remedy });
 }
 
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

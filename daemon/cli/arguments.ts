@@ -37,7 +37,12 @@ export function readArguments(args: readonly string[]): Asked {
     if (token.kind === "option" && !isKnown(token.name)) throw unknownFlag(token.rawName, named);
   const command = commandOf(named);
   const flags = new Map<string, string | true>();
-  for (const token of tokens) if (token.kind === "option") flags.set(...checkFlag(token, named));
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const [name, value] = checkFlag(token, named);
+    if ((flags.get(name) ?? value) !== value) throw givenTwice(name, named);
+    flags.set(name, value);
+  }
   const asked = { named, command, given: { flags, operands } };
   if (flags.has("help")) return { ...asked, wants: "help" };
   if (flags.has("version")) return { ...asked, wants: "version" };
@@ -69,6 +74,11 @@ function checkFlag(token: OptionToken, named: string | undefined): [name: string
   const isGiven = value !== undefined && (inlineValue === true || !value.startsWith("-"));
   if (isGiven) return [name, value];
   throw new WrongUsage(`The flag --${name} needs a value: --${name}=${flag.value}.`, { cause: named });
+}
+
+/** Whichever of the two counted, the other one would be dropped in silence. */
+function givenTwice(name: string, named: string | undefined): WrongUsage {
+  return new WrongUsage(`The flag --${name} is given twice, with different values.`, { cause: named });
 }
 
 function isKnown(name: string): boolean {

@@ -1,6 +1,6 @@
 // The command line of gambas-sessiond: carries out the command that was typed, and says in a line or two why it failed.
 
-import { SessionError } from "../../protocol/errors.ts";
+import { type ErrorCode, SessionError } from "../../protocol/errors.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { type Asked, readArguments } from "./arguments.ts";
 import { NoDaemon, NotThere, WrongUsage } from "./terminal/refusals.ts";
@@ -9,8 +9,10 @@ const DONE = 0;
 const FAILED = 1;
 const WRONG_USAGE = 2;
 const NO_DAEMON = 3;
-const OF_SILENT_DAEMON =
-  "Continue one that is stopped (kill -CONT PID), or end it (kill -KILL PID): nothing that was acknowledged is lost.";
+const STATUSES: { readonly [C in ErrorCode]?: number } = {
+  ERR_BAD_OPTION: WRONG_USAGE,
+  ERR_DAEMON_UNAVAILABLE: NO_DAEMON,
+};
 
 /** Resolves to the exit status. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -39,8 +41,5 @@ function explain(error: unknown): [status: number, text: string] {
   if (error instanceof NoDaemon) return [NO_DAEMON, `ERR_DAEMON_UNAVAILABLE: ${error.message}\n${error.advice}`];
   if (error instanceof NotThere) return [FAILED, error.message];
   if (!(error instanceof SessionError)) throw error;
-  // The advice of its row is for applications.
-  if (error.code === "ERR_DAEMON_UNAVAILABLE") return [NO_DAEMON, `${error.code}: ${error.what}\n${OF_SILENT_DAEMON}`];
-  const text = `${error.code}: ${error.message}`;
-  return [error.code === "ERR_BAD_OPTION" ? WRONG_USAGE : FAILED, text];
+  return [STATUSES[error.code] ?? FAILED, `${error.code}: ${error.message}`];
 }

@@ -2,6 +2,7 @@
 // is refused. A command loads what it needs when it runs: `status` starts no engine.
 
 import { parseRedisUrl } from "../../protocol/redis-url.ts";
+import { isSessionId } from "../../protocol/session-id.ts";
 import { SETTINGS } from "../../protocol/settings.ts";
 import { type SessionType, sessionTypeNamed, sessionTypes } from "../../protocol/types.ts";
 import { type DaemonOptions, DEFAULT_TYPE, settingFlags, TYPES } from "../config.ts";
@@ -160,6 +161,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       ["show backup/session/SOME_FILE", "the same of a file, or of a database, without a daemon"],
     ],
     async run(given) {
+      checkPlacesOf(given);
       const { show } = await import("./sessions/show.ts");
       return show(errandOf(given), given.flags.has("no-values") ? "types" : "values");
     },
@@ -222,7 +224,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       DRY_RUN,
       JSON_FLAG,
       ...PLACES.filter(({ name }) => name === "root"),
-      ...SETTING_FLAGS.filter(({ name }) => OF_CONVERSION.includes(name)).map(settingFlag),
+      ...SETTING_FLAGS.filter(({ name }) => OF_CONVERSION.includes(name))
+        .map(settingFlag)
+        .map(ofConversion),
     ],
     examples: [
       ["convert --from file --to redis --dry-run", "say how many would move to the Redis of GAMBAS_SESSION_REDIS"],
@@ -243,7 +247,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   doctor: {
     meaning: "looks for what is wrong, says what to do, and changes nothing",
-    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the server, with --type sqlite at SQLite and the guard, too. Needs no daemon, and ends with 1 where there is a problem.",
+    more: "Looks at everything a root needs: owner, mode, file system, space, cleaners of /tmp, socket, election, versions, locks, limits, clock, Gambas, unreadable sessions, other applications; with --type redis at the daemon's server and at one that is named, with --type sqlite at SQLite and the guard, too. Needs no daemon, and ends with 1 where there is a problem.",
     forms: ["doctor [--json]"],
     operands: [0, 0],
     flags: [JSON_FLAG, ...PLACES, ...SETTING_FLAGS.filter(({ setting }) => setting === "redis").map(settingFlag)],
@@ -284,6 +288,11 @@ function settingFlag({ name, setting, kind, choices }: (typeof SETTING_FLAGS)[nu
   return { name, value: choices?.join("|") ?? (kind === "number" ? "N" : text), default: String(fallback), meaning };
 }
 
+/** What is moved is on the disk before it is removed elsewhere. */
+function ofConversion(flag: Flag): Flag {
+  return flag.name === "durability" ? { ...flag, default: "fsync; with type redis file" } : flag;
+}
+
 function errandOf(given: Given): Errand {
   const form = given.flags.has("json") ? "json" : "text";
   return { options: optionsOf(given), operands: given.operands, form, say: openOutput(process.stdout) };
@@ -293,6 +302,14 @@ function typeOf({ flags }: Given, name: string): SessionType {
   const text = flags.get(name);
   if (text === undefined) throw new WrongUsage(`The command convert needs --${name} TYPE.`, { cause: "convert" });
   return sessionTypeNamed(text);
+}
+
+/** What names a daemon would be without effect where a file is shown. */
+function checkPlacesOf({ flags, operands: [shown = ""] }: Given): void {
+  const flag = PLACES.find(({ name }) => flags.has(name));
+  if (flag === undefined || isSessionId(shown)) return;
+  const what = `The flag --${flag.name} is for an id, and ${JSON.stringify(shown)} is the name of a file.`;
+  throw new WrongUsage(what, { cause: "show" });
 }
 
 function rhythmOf(given: Given, command: string): Rhythm {

@@ -5,13 +5,15 @@
 //   2. killed before the old place is rid of it   it is in both; found the same, it is removed from the old one
 //   3. killed after that                       it has moved
 //
+// As long as nobody says otherwise what is in the new place is on its disk as well before the old one is rid of it, so a power cut is no more than a kill.
+//
 // No daemon of the old type serves meanwhile, and none can begin. Gambas programs may run: where one changes a session between the two steps, the new
 // place gives it back, and it is moved as it is now. Where a place knows several ids as one session, an id is neither made up (original-ids.ts) nor
 // given up: sessions that would become one stay two. Knows no type.
 
 import { existsSync } from "node:fs";
 import { isCode, SessionError } from "../../protocol/errors.ts";
-import type { SessionType } from "../../protocol/types.ts";
+import { type SessionType, sessionTypes } from "../../protocol/types.ts";
 import type { Held, Holdings, Lending, Lent } from "../backend/backend.ts";
 import { type Config, checkMayStart, type DaemonOptions, prepareRoot, resolveConfig, TYPES } from "../config.ts";
 import { HOLDINGS } from "../engines.ts";
@@ -71,9 +73,10 @@ type Fate = Exclude<keyof Counts, "seen" | "asAddress" | "tombstones" | "tombsto
 
 /** @throws SessionError ERR_DAEMON_RUNNING where a daemon serves; ERR_BAD_ROOT, ERR_BAD_OPTION, ERR_BAD_REDIS, ERR_STORE. */
 export async function convert(how: Conversion): Promise<Counts> {
+  checkMeaning(how);
   const { durability: _ofTheNewPlace, ...others } = how.options;
   const originals = new OriginalIds(how.prefixes);
-  const [from, to] = [configOf(others, how.from), configOf(how.options, how.to)];
+  const [from, to] = [configOf(others, how.from), configOf({ ...flushedIn(how.to), ...how.options }, how.to)];
   if (TYPES[how.from].isInFiles && !existsSync(from.root)) throw noRoot(from.root);
   prepareRoot(from.root);
   const log = new Log("warn");
@@ -242,6 +245,22 @@ class Work {
   }
 }
 
+/** A setting that neither type has would be dropped in silence. */
+function checkMeaning({ options, from, to }: Conversion): void {
+  for (const name of Object.keys(options)) {
+    const owners = sessionTypes().filter((type) => (TYPES[type].own as readonly string[]).includes(name));
+    if (owners.length === 0 || owners.includes(from) || owners.includes(to)) continue;
+    const what = `The setting ${name} is for sessions of type ${owners.join(", ")}; these are of type ${from} and become those of type ${to}.`;
+    throw new SessionError("ERR_BAD_OPTION", what);
+  }
+}
+
+/** What is removed from the old place may be gone from the disk before what was written to the new one is there: a power cut would lose it. */
+function flushedIn(type: SessionType): DaemonOptions {
+  const durabilities: readonly string[] = TYPES[type].durabilities;
+  return durabilities.includes("fsync") ? { durability: "fsync" } : {};
+}
+
 /** A setting of the other type means nothing to this one. */
 function configOf(options: DaemonOptions, type: SessionType): Config {
   const others: readonly string[] = Object.entries(TYPES).flatMap(([name, { own }]) => (name === type ? [] : own));
@@ -257,8 +276,9 @@ async function takePlace(config: Config, onLost: (reason: string) => void): Prom
   if (election !== undefined) return election;
   const pid = electedPid(config) ?? "unknown";
   const flags = `--root ${config.root} --type ${config.type}`;
-  const what = `The daemon (pid ${pid}) of type ${config.type} serves ${config.root}, and whoever needs it starts it again. End the application and what else starts it, then: gambas-sessiond stop ${flags}`;
-  throw new SessionError("ERR_DAEMON_RUNNING", what);
+  const what = `The daemon (pid ${pid}) of type ${config.type} serves ${config.root}, and whoever needs it starts it again.`;
+  const remedy = `End the application and what else starts it, then: gambas-sessiond stop ${flags}`;
+  throw new SessionError("ERR_DAEMON_RUNNING", what, { remedy });
 }
 
 function knowsIds(type: SessionType): SessionError {

@@ -1,7 +1,7 @@
 // Several calls to the daemon, one after the other, over one connection: what the commands about sessions need.
 
 import { connect, type Socket } from "node:net";
-import { SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
 import type { Places } from "../../protocol/places.ts";
 import {
   type CallOf,
@@ -25,9 +25,14 @@ export const PATIENCE_MS = 5_000;
 
 /** Why a daemon that has its place does not answer is for whoever runs it to find out: it is named. */
 export function silentDaemon(places: Places): SessionError {
-  const what = `The daemon on ${places.socket} (pid ${electedPid(places) ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+  const pid = electedPid(places);
+  const what = `The daemon on ${places.socket} (pid ${pid ?? "unknown"}) has not answered for ${PATIENCE_MS} ms.`;
+  const whom = pid ?? "PID";
+  const remedy = `Continue it if it is stopped (kill -CONT ${whom}), or end it (kill -KILL ${whom}): nothing that was acknowledged is lost.`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy });
 }
+
+const OF_LEAVING = "Ask again when the next one is there: what was asked may have been done.";
 
 interface Waiting {
   readonly resolve: (fields: readonly unknown[] | undefined) => void;
@@ -72,9 +77,18 @@ export class Conversation {
     }
   }
 
-  /** One at a time. @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone. */
+  /**
+   * One at a time, however long it takes, as long as the daemon is alive.
+   *
+   * @throws SessionError what the daemon answers; ERR_DAEMON_UNAVAILABLE when it has gone, or stands still.
+   */
   async call<N extends OperationName>(name: N, request: CallOf<N>): Promise<ResponseOf<N>> {
-    return this.#answer(name, await this.#ask(name, request));
+    const lookout = setInterval(() => void this.#look(), PATIENCE_MS);
+    try {
+      return this.#answer(name, await this.#ask(name, request));
+    } finally {
+      clearInterval(lookout);
+    }
   }
 
   /** The same, for what a daemon that is alive answers at once. Throws ERR_DAEMON_UNAVAILABLE also where it does not. */
@@ -102,7 +116,7 @@ export class Conversation {
   #answer<N extends OperationName>(name: N, fields: readonly unknown[] | undefined): ResponseOf<N> {
     if (fields !== undefined) return readAnswer(name, fields);
     const what = `The daemon on ${this.#places.socket} has left before it answered.`;
-    throw new SessionError("ERR_DAEMON_UNAVAILABLE", what);
+    throw new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: OF_LEAVING });
   }
 
   #askAlive<N extends OperationName>(name: N, request: CallOf<N>): Promise<readonly unknown[] | undefined> {
@@ -118,6 +132,16 @@ export class Conversation {
       writeCall(writer, { number: 0, name, request });
       this.#socket.write(writer.take());
     });
+  }
+
+  /** One that is alive says hello to others, too. */
+  async #look(): Promise<void> {
+    try {
+      (await Conversation.begin(this.#places))?.close();
+    } catch (error) {
+      // Any other error is that of a daemon that has taken the place of this one, which ends our connection itself.
+      if (isCode(error, "ERR_DAEMON_UNAVAILABLE")) this.#giveUp(error);
+    }
   }
 
   #settle(): Waiting | undefined {

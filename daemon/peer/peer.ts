@@ -144,7 +144,8 @@ export class Peer {
 
   #stranger(error: unknown): SessionError {
     const what = `What answers on ${this.#places.socket} is no daemon of this package.`;
-    return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { cause: error });
+    const remedy = "Name another socket, or end what answers there.";
+    return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { cause: error, remedy });
   }
 }
 

@@ -86,7 +86,9 @@ export class Adoption {
 
   #run(turn: FoundTurn | AdoptionTurn, asError: typeof unanswered, act: () => Promise<void>): void {
     const mine = act()
-      .catch((error: unknown) => turn.fail(error instanceof SessionError ? error : asError(turn.id, error)))
+      .catch((error: unknown) =>
+        turn.fail(barred(error) ?? (error instanceof SessionError ? error : asError(turn.id, error))),
+      )
       .finally(() => this.#underWay.delete(mine));
     this.#underWay.add(mine);
   }
@@ -96,4 +98,13 @@ export class Adoption {
     const what = `The key of a session that is to be adopted is none of ours, and has at most ${MAX_KEY_BYTES} bytes.`;
     throw new SessionError("ERR_BAD_OPTION", what);
   }
+}
+
+/** The rights to our own keys are tried at each connect; those to other keys nobody knows before. */
+function barred(error: unknown): SessionError | undefined {
+  if (!(error instanceof ServerError) || error.code !== "NOPERM") return undefined;
+  const what = `A session that was to be adopted could not be taken over, for want of a right of our user: ${error.message}.`;
+  const remedy =
+    "Give this user the right to the keys of the old sessions, too: ACL SETUSER NAME ~sess:*, with the prefix that they have. Until then nothing of them is lost.";
+  return new SessionError("ERR_STORE", what, { cause: error, remedy });
 }

@@ -204,5 +204,6 @@ function failing({ fail }: Pick<ListTurn, "fail">): (error: unknown) => void {
 }
 
 function leaving(): SessionError {
-  return new SessionError("ERR_DAEMON_UNAVAILABLE", "The daemon leaves before it has looked at every session.");
+  const what = "The daemon leaves before it has looked at every session.";
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "Ask the next one." });
 }

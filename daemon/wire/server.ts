@@ -1,12 +1,12 @@
 // The Unix socket: takes connections, writes the answers of one turn of the event loop when the turn ends, drains on stop.
 
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, renameSync, statSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { SessionError } from "../../protocol/errors.ts";
-import { MAX_SOCKET_PATH_BYTES } from "../../protocol/places.ts";
 import { OPERATOR } from "../../protocol/wire/wire.ts";
 import { isSystemError, removeFile } from "../files/files.ts";
+import { Birthplace } from "./birthplace.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { TurnEnd } from "./turn-end.ts";
 
@@ -31,10 +31,7 @@ const MAX_STRANGERS = 512;
 /** For a worker that does not read its answers: as long as it is waited for, no other daemon can begin. */
 const LAST_WORDS_MS = 1_000;
 
-/** Servers of this process that have begun to listen: of two in one directory each has a first name of its own. */
-let listened = 0;
 const SOCKET_MODE = 0o600;
-const FOLDER_MODE = 0o700;
 
 export class Server implements ConnectionEvents {
   readonly #options: ServerOptions;
@@ -83,20 +80,16 @@ export class Server implements ConnectionEvents {
   async listen(): Promise<void> {
     const { socket } = this.#options;
     checkMayReplace(socket);
-    const nth = listened++;
-    const folder = join(dirname(socket), `.${(process.pid % 46656).toString(36)}${nth === 0 ? "" : `-${nth}`}`);
-    const own = join(folder, "s");
-    const path = Buffer.byteLength(own) <= MAX_SOCKET_PATH_BYTES ? own : socket;
-    rmSync(folder, { recursive: true, force: true });
+    const birthplace = Birthplace.of(socket);
+    const { path } = birthplace;
     try {
-      if (path === own) mkdirSync(folder, { mode: FOLDER_MODE });
-      else removeFile(path);
-      await listenOn(this.#net, path);
-      if (path === own) renameSync(path, socket);
+      if (path === undefined) removeFile(socket);
+      await listenOn(this.#net, path ?? socket);
+      if (path !== undefined) renameSync(path, socket);
     } catch (error) {
       throw isNoPlace(error) ? noSockets(socket, error) : error;
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      birthplace.remove();
     }
     this.#net.on("error", (error) => this.#events.noteRefused(error));
     this.#socketIno = statSync(socket).ino;

@@ -40,9 +40,10 @@ describe("a SessionError", () => {
     expect(new SessionError("ERR_BAD_OPTION", what).message).toBe(what);
   });
 
-  it("says another remedy, or none, where the one of the table would not help", () => {
-    const messageWith = (remedy: string) => new SessionError("ERR_STORE", "It failed.", { remedy }).message;
-    expect([messageWith("Do this."), messageWith("")]).toEqual(["It failed. Do this.", "It failed."]);
+  it("says what to do here instead of the general remedy, and none where what happened says it", () => {
+    const what = "No daemon answers.";
+    expect(new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "Start it." }).message).toBe(`${what} Start it.`);
+    expect(new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "" })).toMatchObject({ message: what, what });
   });
 
   it("knows whether the same call may succeed later", () => {

@@ -113,6 +113,7 @@ describe("the URL of a Redis", () => {
       `redis+sentinel://:${secret}@a,b/name/1?sentinelPassword=${secret}`,
       `redis://:${secret}@a,redis://:${secret}@b`,
       `unix:///s?db=1&passwordFile=/${secret}`,
+      "unix:///a%3F%25b",
     ].map((url) => describeRedis(parseRedisUrl(url)));
     expect(shown).toEqual([
       "redis://host:1/2",
@@ -120,6 +121,7 @@ describe("the URL of a Redis", () => {
       "redis+sentinel://a:26379,b:26379/name/1",
       "redis://a:6379,redis://b:6379",
       "unix:///s?db=1",
+      "unix:///a%3F%25b",
     ]);
     const unreadable = [
       `redis://:${secret}`,

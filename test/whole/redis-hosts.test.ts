@@ -157,6 +157,23 @@ describeWithRedis("two hosts on one Redis", () => {
     await removeRoot(empty);
   });
 
+  test("have the doctor look at the server that was named as well, and say where it is another one than theirs", async () => {
+    const at = ["doctor", "--type", "redis", "--root", one.root];
+    const named = await RedisProcess.start(["--save", ""]);
+    const ours = `redis://127.0.0.1:${redis.port}`;
+    const said = (await command(...at, "--redis", `redis://127.0.0.1:${named.port}`)).replace(/\s+/g, " ");
+    expect(said).toContain(`has its sessions in ${ours}, and redis://127.0.0.1:${named.port} was named.`);
+    expect(said).toContain(`when its process ends: redis://127.0.0.1:${named.port}.`);
+    await named.remove();
+    vi.stubEnv("GAMBAS_SESSION_REDIS", `redis://:wrong@127.0.0.1:${redis.port}/3`);
+    expect(await command(...at)).toMatch(
+      /PROBLEM +redis +Redis at [\s\S]*WRONGPASS[\s\S]*warning +redis +The daemon has/,
+    );
+    vi.stubEnv("GAMBAS_SESSION_REDIS", url);
+    expect((await command(...at)).replace(/\s+/g, " ")).toMatch(new RegExp(`ok redis Redis [^;]* at ${ours},`));
+    vi.unstubAllEnvs();
+  });
+
   test("refuse a worker that was configured for another database, and one that sets the type too late", async () => {
     const wrong = connect({ root: one.root, type: "redis", redis: `${url}/3` });
     await expect(wrong).rejects.toThrow(

@@ -42,6 +42,8 @@ test("a process with nothing else to do hears why its daemon could not start", a
   });
   const [code] = await once(child, "close");
   expect(said).toMatch(/^ERR_DAEMON_UNAVAILABLE .*ERR_BAD_ROOT.* is not a directory/s);
+  // What the daemon says is the last word: the general remedy would be another one.
+  expect(said.trim()).toMatch(/on a file system of Linux\.$/);
   expect(code).toBe(0);
 });
 

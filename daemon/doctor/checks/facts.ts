@@ -137,13 +137,14 @@ export interface ServerFacts {
   readonly sentinels?: { readonly named: number; readonly answering: number; readonly known: number };
 }
 
-export type RedisFacts =
-  /** Sessions are not kept there, or nobody has said where it is. */
-  | { readonly kind: "unknown" }
-  /** As the daemon sees them, or as they were just asked. */
-  | { readonly kind: "seen"; readonly by: "daemon" | "us"; readonly servers: readonly ServerFacts[] }
-  /** Sessions cannot be kept there, and why. */
-  | { readonly kind: "refused"; readonly why: string };
+export interface RedisFacts {
+  /** As the daemon sees them, and those that were named, as they were just asked. None: sessions are not kept there, or nobody has said where it is. */
+  readonly servers: readonly ServerFacts[];
+  /** Why sessions cannot be kept in what was named; undefined where they can, or nothing was. */
+  readonly refused: string | undefined;
+  /** What was named, and where the daemon has its sessions instead; undefined where that is the same, or one of the two is not there. */
+  readonly elsewhere: { readonly named: string; readonly served: string } | undefined;
+}
 
 /** Something that is there, in words; or why it is not, with the command that installs it, where one does. */
 export type Need =

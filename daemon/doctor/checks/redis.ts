@@ -11,13 +11,13 @@ export const REDIS: Check = {
   name: "redis",
   isOf: "servers",
   fine: (facts) =>
-    facts.redis.kind === "seen" && away(facts).length === 0 ? connected(facts).map(wordsOf).join("; ") : undefined,
+    facts.redis.servers.length > 0 && away(facts).length === 0 ? connected(facts).map(wordsOf).join("; ") : undefined,
   rows: [
     {
       name: "not-asked",
       state: "note",
-      look: ({ redis, places }) =>
-        redis.kind === "unknown" && places.type === "redis"
+      look: ({ redis: { servers, refused }, places }) =>
+        servers.length === 0 && refused === undefined && places.type === "redis"
           ? "Nobody has said where Redis is, so it was not asked."
           : undefined,
       remedy: () => ({
@@ -28,8 +28,18 @@ export const REDIS: Check = {
     {
       name: "refused",
       state: "problem",
-      look: ({ redis }) => (redis.kind === "refused" ? redis.why : undefined),
-      remedy: () => ({ advice: "No daemon starts until then." }),
+      look: ({ redis }) => redis.refused,
+      remedy: () => ({ advice: "No daemon starts with it until then." }),
+    },
+    {
+      name: "elsewhere",
+      state: "warning",
+      look: ({ redis: { elsewhere } }) =>
+        elsewhere && `The daemon has its sessions in ${elsewhere.served}, and ${elsewhere.named} was named.`,
+      remedy: () => ({
+        advice:
+          "Both were looked at. This daemon refuses an application that is started with the latter: name the former, or end the application and the daemon, and start them with the latter.",
+      }),
     },
     {
       name: "away",
@@ -112,7 +122,7 @@ export const REDIS: Check = {
 };
 
 function serversIn({ redis }: Facts): readonly ServerFacts[] {
-  return redis.kind === "seen" ? redis.servers : [];
+  return redis.servers;
 }
 
 function connected(facts: Facts): readonly ServerFacts[] {

@@ -12,7 +12,7 @@ import { type Asked, askDaemon, lookAtClock, lookAtElection, lookAtProcess, look
 import { loadEngine, lookAtFeatures } from "./features.ts";
 import { interpreters, leftDirectories } from "./gambas.ts";
 import { applicationsOf, type Crowd, lookAtProcesses, lookAtWatches } from "./processes.ts";
-import { lookAtRedis } from "./redis.ts";
+import { lookAtRedis, UNKNOWN } from "./redis.ts";
 import { lookAtDisk, lookAtRoot } from "./root.ts";
 import { lookAtSessions, noDirectory } from "./sessions.ts";
 
@@ -70,7 +70,7 @@ export async function lookAround({ places, tooLong, redis }: Around): Promise<Fa
     },
     others: { ...others, isServed: isServed({ ...places, type: others.type }, disk) },
     sqlite: engine.outfit && { ...engine.outfit, daemonHasGuard: asked.features?.guard },
-    redis: places.type === "redis" ? await lookAtRedis(redis, daemon) : { kind: "unknown" },
+    redis: places.type === "redis" ? await lookAtRedis(redis, daemon) : UNKNOWN,
     applications: await lookAtApplications(places, daemon, crowd),
   };
 }

@@ -167,8 +167,8 @@ class RedisHoldings implements Holdings {
   async #remove(id: string, { version }: StoredSession): Promise<void> {
     const answer = await this.#answered(id, this.#calls.run(REMOVE, KEYS.of(id), [version]) as Promise<Answer>);
     if (Number(answer) === 1) return;
-    const what = `Session ${id} was changed while it was moved: a daemon of another host uses this Redis. End those of all hosts first.`;
-    throw new SessionError("ERR_DAEMON_RUNNING", what);
+    const what = `Session ${id} was changed while it was moved: a daemon of another host uses this Redis.`;
+    throw new SessionError("ERR_DAEMON_RUNNING", what, { remedy: "End those of all hosts first." });
   }
 
   /** @throws SessionError ERR_UNREADABLE, ERR_STORE. */

@@ -101,7 +101,7 @@ export class RedisServer implements Server {
     const facts = this.#facts;
     return {
       isConnected: this.isConnected,
-      ...(this.isConnected ? {} : { reason: this.#lastFailure.message }),
+      ...(this.isConnected ? {} : { reason: wordsOf(this.#lastFailure) }),
       reconnects: Math.max(0, this.#connects - 1),
       ...(this.#barrierMs === undefined ? {} : { barrierMs: Math.round(this.#barrierMs * 1000) / 1000 }),
       ...(facts === undefined ? {} : facts),
@@ -218,7 +218,7 @@ export class RedisServer implements Server {
       const connection = this.#usable;
       if (connection !== undefined) return connection;
       const leftMs = until - performance.now();
-      if (leftMs <= 0) throw new ServerError("refused", "AWAY", this.#lastFailure.message);
+      if (leftMs <= 0) throw new ServerError("refused", "AWAY", wordsOf(this.#lastFailure));
       await this.#nextConnection(leftMs);
     }
     throw new ServerError("refused", "CLOSED", "The link to Redis was closed.");
@@ -331,6 +331,11 @@ export class RedisServer implements Server {
     clearTimeout(timer);
     this.#closing.signal.removeEventListener("abort", resolve);
   }
+}
+
+/** What to do says the error that they become a part of. */
+function wordsOf(error: Error): string {
+  return error instanceof SessionError ? error.what : error.message;
 }
 
 function replaced(): ServerError {

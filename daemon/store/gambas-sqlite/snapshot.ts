@@ -10,7 +10,18 @@
 //
 // Only in a process that has no connection to it: closing a file drops all locks that the process has on it.
 
-import { lstatSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -27,6 +38,10 @@ const LOG = "-wal";
 /** Of a log. It has two numbers that change when it is begun anew, before its first frame does. */
 const HEAD_BYTES = 32;
 const JOURNAL = "-journal";
+/** So many times the bytes that a database may have: a log holds several states of it. */
+const MAX_TIMES = 4;
+const OF_LONG_LOG =
+  "Let whoever uses the database bring that in: a daemon does as it commits; without one, sqlite3 FILE 'PRAGMA wal_checkpoint(TRUNCATE)'.";
 const PRIVATE = 0o600;
 
 /** Contents of files, by what is behind the name of the database. */
@@ -77,7 +92,7 @@ async function filesOf(name: string, path: string, maxBytes: number): Promise<Fi
   for (let tried = 0; tried < TRIES; tried++) {
     if (tried > 0) await pause(PAUSE_MS);
     const database = readFileSync(path);
-    const beside = [LOG, JOURNAL].map((ending) => [ending, readIfThere(path + ending)] as const);
+    const beside = [LOG, JOURNAL].map((ending) => [ending, readBeside(path + ending, maxBytes)] as const);
     if (!readFileSync(path).equals(database) || !isBegunAs(path + LOG, beside[0]?.[1])) continue;
     return new Map([["", database] as const, ...beside.filter(isThere)]);
   }
@@ -89,15 +104,32 @@ function isThere(file: readonly [string, Buffer | undefined]): file is readonly 
 }
 
 function isBegunAs(path: string, log: Buffer | undefined): boolean {
-  const now = readIfThere(path);
-  return now === undefined || log === undefined
-    ? now === log
-    : now.subarray(0, HEAD_BYTES).equals(log.subarray(0, HEAD_BYTES));
+  const now = ifThere(() => headOf(path));
+  return now === undefined || log === undefined ? now === log : now.equals(log.subarray(0, HEAD_BYTES));
 }
 
-function readIfThere(path: string): Buffer | undefined {
+function headOf(path: string): Buffer {
+  const fd = openSync(path, "r");
   try {
-    return readFileSync(path);
+    const head = Buffer.alloc(HEAD_BYTES);
+    return head.subarray(0, readSync(fd, head, 0, HEAD_BYTES, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A log or a journal. It is copied as a whole, in memory and to the disk: one that nobody brings in would take any amount of both. */
+function readBeside(path: string, maxBytes: number): Buffer | undefined {
+  const stat = ifThere(() => statSync(path));
+  if (stat === undefined) return undefined;
+  if (stat.size <= MAX_TIMES * maxBytes) return ifThere(() => readFileSync(path));
+  const what = `The stored session cannot be read: ${path} has ${stat.size} bytes; at most ${MAX_TIMES * maxBytes} are copied to be looked at.`;
+  throw new SessionError("ERR_UNREADABLE", what, { remedy: OF_LONG_LOG });
+}
+
+function ifThere<T>(look: () => T): T | undefined {
+  try {
+    return look();
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

@@ -273,6 +273,37 @@ describe("jobs on contents of which nobody knows whether they are the newest", (
     expect(await answersOf(jobs)).toEqual([error, expect.objectContaining({ code: "ERR_STORE" })]);
   });
 
+  it("tell their own error soon where nobody answers, and the lease is given back; whatever the answer is, it comes too late", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    const { promise: away, resolve: comeBack } = deferred<boolean>();
+    const asked = deferred<void>();
+    const granted = grant(false);
+    const isNewest = (): Promise<boolean> => {
+      asked.resolve();
+      return away;
+    };
+    const transactions = new Transactions<Toy>({ ...calls, lease: async () => granted, isNewest });
+    const run = expect(transactions.run(job(refuse).request)).rejects.toBe(error);
+    await asked.promise;
+    expect(granted.isOver).toBe(false);
+    vi.advanceTimersByTime(1_000);
+    await run;
+    await vi.waitFor(() => expect(granted.isOver).toBe(true));
+    comeBack(false);
+    await away;
+    expect(granted.isOvertaken).toBe(false);
+  });
+
+  it("hold back what others saw with them until that is known, though they have failed", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    const { promise: away, resolve: comeBack } = deferred<boolean>();
+    const jobs = [job(read), job(refuse)];
+    const done = new LeaseShare<Toy>({ ...calls, isNewest: () => away }, grant(false), jobs).run();
+    await vi.advanceTimersByTimeAsync(5_000);
+    comeBack(false);
+    expect(await done).toEqual(jobs);
+  });
+
   it("run again where they are not", async () => {
     isOvertaken = true;
     const jobs = [job(read), job(refuse)];

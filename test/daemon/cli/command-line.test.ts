@@ -57,6 +57,9 @@ describe("the command line", () => {
     [["completion", "tcsh"], 'There is no completion for "tcsh"; there is one for bash, zsh, fish.', "completion "],
     [["--lease-ms", "abc"], 'The flag --lease-ms takes a number, not "abc".', "run "],
     [["run", "--cache-bytes="], 'The flag --cache-bytes takes a number, not "".', "run "],
+    [["end", "--prefix", "a", "--prefix", "b"], "The flag --prefix is given twice, with different values.", "end "],
+    [["show", "a.db", "--root", "/srv"], 'The flag --root is for an id, and "a.db" is the name of a file.', "show "],
+    [["show", "a.db", "--type", "redis"], 'The flag --type is for an id, and "a.db" is the name of a file.', "show "],
     [["list", "--root"], "The flag --root needs a value: --root=DIR.", "list "],
   ])("refuses %j in two lines, the second of which says where help is", async (args, why, command) => {
     expect(await runCommandLine(args)).toBe(2);
@@ -70,8 +73,16 @@ describe("the command line", () => {
     expect(said).toContain('ERR_BAD_OPTION: Unknown session type "steam"; there are "file", "sqlite", "redis".');
   });
 
-  test("takes flags before the command as well, and says where it has found no daemon, and how to start one", async () => {
-    expect(await runCommandLine(["--root", root, "status", "--json"])).toBe(3);
+  test("refuses a setting that means nothing to either type of a conversion", async () => {
+    const types = ["convert", "--from", "file", "--to", "sqlite", "--root", root];
+    expect(await runCommandLine([...types, "--accept-loss"])).toBe(2);
+    expect(said).toContain(
+      "ERR_BAD_OPTION: The setting acceptLoss is for sessions of type redis; these are of type file and become those of type sqlite.",
+    );
+  });
+
+  test("takes a flag that is given twice alike, and flags before the command as well, and says where it has found no daemon, and how to start one", async () => {
+    expect(await runCommandLine(["--root", root, "status", "--root", root, "--json"])).toBe(3);
     expect(said).toContain(`gambas-sessiond: ERR_DAEMON_UNAVAILABLE: No daemon answers on ${root}/sessiond.sock.\n`);
     expect(said).toContain(`Start one: gambas-sessiond --root ${root}\n`);
   });

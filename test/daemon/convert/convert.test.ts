@@ -77,6 +77,23 @@ describeWithRedis("sessions that are converted", () => {
     for (const [id, file] of files) expect(readFileSync(pathOf(id)).equals(file), id).toBe(true);
   });
 
+  test("are on the disk before they are removed from the old place, unless it is said that this may wait", async () => {
+    const durabilities: string[] = [];
+    const open = HOLDINGS.file;
+    vi.spyOn(HOLDINGS, "file").mockImplementation(async () => {
+      const holdings = await open();
+      return (config, log) => {
+        durabilities.push(config.durability);
+        return holdings(config, log);
+      };
+    });
+    expect(await convert("redis", "file")).toBe(0);
+    expect(await convert("redis", "file", "--durability", "file")).toBe(0);
+    // A place that is left, and Redis, which is asked in its own words.
+    expect(await convert("file", "redis")).toBe(0);
+    expect(durabilities).toEqual(["fsync", "file", "file"]);
+  });
+
   test("go on under daemons of the other type with their values and what is left of their time, and are of their prefix", async () => {
     const ids = [newId("192.0.2.1"), newId("192.0.2.1"), newId("192.0.2.2")];
     const usedMs = Date.now() - 40_000;

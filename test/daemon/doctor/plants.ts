@@ -32,8 +32,7 @@ export const HEALTHY: Facts = {
   clock: { movedSeconds: 0, sleptSeconds: 0 },
   here: { version: "1.2.0", protocol: 3, node: "22.1.0", nativeProblem: undefined },
   redis: {
-    kind: "seen",
-    by: "daemon",
+    ...{ refused: undefined, elsewhere: undefined },
     servers: [
       {
         ...{ where: "redis://db:6379", isConnected: true, server: "Redis 7.0.15", role: "master" },
@@ -71,7 +70,7 @@ export function planted(plant: Plant): Facts {
 /** Of type "redis", whose only server is so. */
 const redis = (server: object) => ({
   places: { type: "redis" as const },
-  redis: { servers: HEALTHY.redis.kind === "seen" ? HEALTHY.redis.servers.map((one) => ({ ...one, ...server })) : [] },
+  redis: { servers: HEALTHY.redis.servers.map((one) => ({ ...one, ...server })) },
 });
 /** Of type "sqlite", which has what it needs but for this. */
 export const sqlite = (lacks: object) => ({ places: { type: "sqlite" as const }, sqlite: lacks });
@@ -108,14 +107,19 @@ export const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: strin
   "root/mode": [{ root: { mode: 0o755 } }, "has mode 0755", `chmod 700 ${ROOT}`],
   "root/open-parent": [{ root: { openParent: "/srv/app" } }, "rename what is in /srv/app", "sudo chmod +t /srv/app"],
   "redis/not-asked": [
-    { places: { type: "redis" }, redis: { kind: "unknown" } },
+    { places: { type: "redis" }, redis: { servers: [] } },
     "Nobody has said where Redis is",
     "export GAMBAS_SESSION_REDIS=",
   ],
   "redis/refused": [
-    { places: { type: "redis" }, redis: { kind: "refused", why: "It is too old." } },
+    { places: { type: "redis" }, redis: { refused: "It is too old." } },
     "It is too old.",
     "No daemon starts",
+  ],
+  "redis/elsewhere": [
+    { places: { type: "redis" }, redis: { elsewhere: { named: "redis://new:6379", served: "redis://db:6379" } } },
+    "has its sessions in redis://db:6379, and redis://new:6379 was named.",
+    "name the former",
   ],
   "redis/away": [
     redis({ isConnected: false, reason: "connect ECONNREFUSED" }),

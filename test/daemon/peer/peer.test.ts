@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { status as carryOut } from "../../../daemon/cli/status.ts";
-import { Peer } from "../../../daemon/peer/peer.ts";
-import { Lab } from "../../support/daemon/lab.ts";
-import { freshRoot, removeRoot } from "../../support/processes.ts";
+import { Conversation, Peer } from "../../../daemon/peer/peer.ts";
+import { Lab, newId } from "../../support/daemon/lab.ts";
+import { freshRoot, keepLocked, kill, killAndWait, removeRoot, startDaemonProcess } from "../../support/processes.ts";
 
 let root: string;
 let server: Server | undefined;
@@ -64,11 +64,53 @@ test.each([
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const answer = expect(ask()).rejects.toMatchObject({
     code: "ERR_DAEMON_UNAVAILABLE",
-    message: expect.stringMatching(/pid 4711.*has not answered.*continue or kill/),
+    message: expect.stringMatching(/pid 4711.*has not answered.*kill -CONT 4711[^.]*kill -KILL 4711/),
   });
   await once(server as Server, "connection");
   vi.advanceTimersByTime(5_000);
   await answer;
+});
+
+describe("in the middle of what it was asked, a daemon", () => {
+  const TIMERS = ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] as const;
+  const id = newId();
+
+  async function begin(): Promise<Conversation> {
+    const conversation = await Conversation.begin({ root, socket: join(root, "sessiond.sock"), type: "file" });
+    if (conversation === undefined) throw new Error("no daemon has answered");
+    return conversation;
+  }
+
+  test("that is stopped is not waited for for ever, and its pid is named", async () => {
+    const { pid = 0 } = await startDaemonProcess(root);
+    const conversation = await begin();
+    kill(pid, "SIGSTOP");
+    vi.useFakeTimers({ toFake: [...TIMERS] });
+    const answer = expect(conversation.call("list", { after: "", prefix: null, limit: 1 })).rejects.toMatchObject({
+      code: "ERR_DAEMON_UNAVAILABLE",
+      message: expect.stringMatching(new RegExp(`pid ${pid}.*has not answered.*kill -CONT ${pid}`)),
+    });
+    await vi.advanceTimersByTimeAsync(10_000);
+    vi.useRealTimers();
+    await answer;
+    await killAndWait(pid);
+  });
+
+  test("that waits itself is waited for as long as it is alive", async () => {
+    const { pid = 0 } = await startDaemonProcess(root, ["--lock-wait-ms", "300000"]);
+    const conversation = await begin();
+    const keeper = await keepLocked(join(root, "session", `${id}.lock`));
+    vi.useFakeTimers({ toFake: [...TIMERS] });
+    const end = vi.fn();
+    const answer = conversation.call("abandon", { sid: id }).finally(end);
+    await vi.advanceTimersByTimeAsync(5_000);
+    vi.useRealTimers();
+    expect(end).not.toHaveBeenCalled();
+    await killAndWait(keeper.pid ?? 0);
+    await answer;
+    conversation.close();
+    await killAndWait(pid);
+  });
 });
 
 test("what answers in another language is no daemon, and is named", async () => {

@@ -35,3 +35,27 @@ it("leaves nothing behind: no file, no warning, and a process that ends by itsel
   expect([stdout, stderr, readdirSync(root)]).toEqual(["", "", []]);
   await removeRoot(root);
 });
+
+it.each(["end", "writeHead", "emit"])(
+  "shows no response of its own to whoever has put an %s in the place of Node's, and ends no process by what that throws later",
+  async (name) => {
+    const root = freshRoot();
+    const patched = `
+    import { ServerResponse } from "node:http";
+    const { ${name}: former } = ServerResponse.prototype;
+    ServerResponse.prototype.${name} = function (...args) {
+      setImmediate(() => { throw new Error("nobody asked for this response"); });
+      return former.apply(this, args);
+    };
+  `;
+    // Packages that do so are loaded before.
+    const flags = ["--import", `data:text/javascript,${encodeURIComponent(patched)}`, "--input-type=module"];
+    const env = { ...process.env, GAMBAS_SESSION_ROOT: root };
+    const { stdout, stderr } = await run(process.execPath, [...flags, "--eval", ONLY_SESSION], {
+      env,
+      cwd: repository,
+    });
+    expect([stdout, stderr]).toEqual(["", ""]);
+    await removeRoot(root);
+  },
+);

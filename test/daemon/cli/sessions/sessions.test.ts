@@ -57,7 +57,8 @@ interface Ended {
 
 function sessiond(...args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...args, "--root", root], (_error, stdout, stderr) =>
+    const env = { ...process.env, GAMBAS_SESSION_ROOT: root };
+    const child = execFile(process.execPath, [main, ...args], { env }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
   });

@@ -1,6 +1,6 @@
 // What `show` reads of a database that is written to meanwhile: one state that it had, and no mixture of two.
 
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { findLibrary } from "../../../../daemon/store/gambas-sqlite/library.ts";
@@ -53,4 +53,20 @@ describeSqlite("a snapshot of a database", () => {
     expect(planted.log).toBeUndefined();
     database.close();
   });
+
+  it.each(["-wal", "-journal"])(
+    "is not made where there is more beside the database than is read (%s), and it is said what to do",
+    async (ending) => {
+      const path = join(root, "one.db");
+      make(path, {});
+      writeFileSync(path + ending, "");
+      truncateSync(path + ending, 5 * MAX_BYTES);
+      await expect(readDatabase("one", path, MAX_BYTES)).rejects.toMatchObject({
+        code: "ERR_UNREADABLE",
+        message: expect.stringMatching(
+          new RegExp(`one.db${ending} has ${5 * MAX_BYTES} bytes.*PRAGMA wal_checkpoint`, "s"),
+        ),
+      });
+    },
+  );
 });
