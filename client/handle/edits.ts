@@ -6,7 +6,7 @@
 // they were. An object says nothing when it is changed: every question whether something is unsaved compares the objects anew, and its
 // answer is worth nothing once code of the application has run.
 
-import { SessionError } from "../../protocol/errors.ts";
+import { isCode, SessionError } from "../../protocol/errors.ts";
 import {
   decodeAll,
   isLongKey,
@@ -98,9 +98,18 @@ export class Edits {
   }
 
   #decode(contents: Contents, key: string): unknown {
-    const value = contents.value(key);
-    if (value === SHARED) return this.#decodeShared(contents, key);
-    return value instanceof Original ? this.#copy(value, key) : value;
+    try {
+      const value = contents.value(key);
+      if (value === SHARED) return this.#decodeShared(contents, key);
+      return value instanceof Original ? this.#copy(value, key) : value;
+    } catch (error) {
+      if (!isCode(error, "ERR_UNREADABLE")) throw error;
+      throw new SessionError(
+        "ERR_UNREADABLE",
+        `The key ${JSON.stringify(key)} cannot be shown, only set or deleted: ${error.what}`,
+        { cause: error },
+      );
+    }
   }
 
   #copy(original: Original, key: string): unknown {

@@ -222,6 +222,7 @@ export class Client implements ClientApi, Home {
     options?: TransactionOptions,
   ): Promise<T> {
     if (typeof session === "string") return carryOn(() => this.#transactionOf(session, fn, options));
+    if (typeof session !== "object" || session === null) return Promise.reject(badId(session));
     try {
       // The handle's promise is handed on as it is: another one around it would cost time at every transaction.
       return session.transaction(fn, options);

@@ -64,7 +64,11 @@ export const SESSIONS: Check = {
       name: "barred",
       state: "warning",
       look: ({ sessions }) =>
-        told(sessions.barred, "session may not be read by its own user", "sessions may not be read by their own user"),
+        told(
+          sessions.barred,
+          "session does not let its own user read and write it",
+          "sessions do not let their own user read and write them",
+        ),
       remedy: (facts) => ({
         advice: "Mend the mode.",
         command: `chmod 600 ${pathOf(facts, facts.sessions.barred)}`,

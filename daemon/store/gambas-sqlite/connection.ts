@@ -8,7 +8,7 @@
 
 import { lstatSync, rmSync } from "node:fs";
 import { isCode } from "../../../protocol/errors.ts";
-import { imageOfRows } from "../../../protocol/image/image.ts";
+import { type Days, imageOfRows, readDaysOf } from "../../../protocol/image/image.ts";
 import { isNextHead, pagesIn } from "../../../protocol/log-head.ts";
 import { isSameRevision, type Revision, StoreBusy } from "../store.ts";
 import type { Changes } from "./changes.ts";
@@ -239,19 +239,23 @@ export class Connection {
    */
   load(maxBytes: number): { readonly image: Buffer; readonly revision: Revision } {
     return this.#step(() => {
-      this.#toLogIfPossible();
-      this.#enter("begin");
-      try {
-        const revision = this.#lookAtRevision();
-        const config = this.#config();
-        const bytes = this.#statements.number("size");
-        if (bytes > maxBytes)
-          throw unreadable(this.named, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
-        return { image: imageOfRows({ ...config, values: this.#values() }), revision };
-      } finally {
-        this.#rollBack();
-      }
+      const loaded = this.#load(maxBytes);
+      return this.#turnsToLog(readDaysOf(loaded.image)) ? this.#load(maxBytes) : loaded;
     });
+  }
+
+  #load(maxBytes: number): { readonly image: Buffer; readonly revision: Revision } {
+    this.#enter("begin");
+    try {
+      const revision = this.#lookAtRevision();
+      const config = this.#config();
+      const bytes = this.#statements.number("size");
+      if (bytes > maxBytes)
+        throw unreadable(this.named, `has ${bytes} bytes; at most ${maxBytes} are read (maxSessionBytes)`);
+      return { image: imageOfRows({ ...config, values: this.#values() }), revision };
+    } finally {
+      this.#rollBack();
+    }
   }
 
   #values(): { readonly key: Buffer; readonly value: Buffer }[] {
@@ -351,17 +355,17 @@ export class Connection {
     }
   }
 
-  /** At its first load, as Gambas does; one that is damaged stays as it is, and so does one that cannot be written now. */
-  #toLogIfPossible(): void {
-    if (this.#log.isOn || this.#around.leavesMode || isNeverSaved(this.#config())) return;
-    this.#statements.of("values");
-    this.#lookAtRevision();
+  /** At its first load, as Gambas does, and after it: one that is damaged stays as it is. So does one that cannot be written now. */
+  #turnsToLog(days: Days): boolean {
+    if (this.#log.isOn || this.#around.leavesMode || isNeverSaved(days)) return false;
     try {
       this.#log.turnTo();
+      return true;
     } catch (error) {
       const result = resultOf(error);
       const isDamaged = result === RESULT.corrupt || result === RESULT.notADatabase;
       if (isDamaged || (result === undefined && !isCode(error, "ERR_STORE"))) throw error;
+      return false;
     }
   }
 

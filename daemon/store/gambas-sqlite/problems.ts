@@ -1,7 +1,8 @@
 // What SQLite and the system say of a database, in the words of the seam: it is damaged, another program is at it, or it cannot be had now. Whoever reads an
 // error is told its path. Opens no file.
 
-import { accessSync, constants, lstatSync } from "node:fs";
+import { accessSync, constants, lstatSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { SessionError } from "../../../protocol/errors.ts";
 import { isMissing, isSystemError } from "../../files/files.ts";
 import { StoreBusy } from "../store.ts";
@@ -13,7 +14,13 @@ export interface Named {
   readonly path: string;
 }
 
-/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none. */
+/** What SQLite keeps beside a database, behind its name: its log, what readers and writers share, what a transaction without a log leaves. */
+const BESIDE = ["-wal", "-shm", "-journal"] as const;
+
+/** Bytes that a disk has left which is full for a database: what readers and writers share takes 32 KiB. */
+const ROOM = 65_536;
+
+/** Number of the file of a database. @throws SessionError ERR_UNREADABLE for what can be none, or has a pipe beside it. */
 export function inodeOf(named: Named): number | undefined {
   const stat = lstatSync(named.path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
@@ -24,11 +31,22 @@ export function inodeOf(named: Named): number | undefined {
   if (uid !== undefined && stat.uid !== uid) throw unreadable(named, `belongs to uid ${stat.uid}, not to ${uid}`);
   // SQLite would take it for a new database, and drop a log beside it.
   if (stat.size === 0) throw unreadable(named, "is empty");
+  checkBeside(named);
   return stat.ino;
 }
 
+/** Who opens a pipe waits for its other end, and would keep all sessions waiting. @throws SessionError ERR_UNREADABLE. */
+function checkBeside(named: Named): void {
+  for (const ending of BESIDE) {
+    const path = named.path + ending;
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFIFO() === true)
+      throw unreadable(named, `cannot be opened: ${path} beside it is a pipe`);
+  }
+}
+
 export function unreadable({ id, path }: Named, reason: string): SessionError {
-  return new SessionError("ERR_UNREADABLE", `The database ${path} of session ${id} ${reason}.`);
+  const whose = id === path ? "" : ` of session ${id}`;
+  return new SessionError("ERR_UNREADABLE", `The database ${path}${whose} ${reason}.`);
 }
 
 /** @param why there is no guard, and what to do. */
@@ -60,7 +78,17 @@ function inOurWords(named: Named, error: unknown): unknown {
   if (mode !== undefined) return unreadable(named, `may not be read: its mode is ${mode}`);
   // Of a directory or a mount that may not be written to, of a full disk, of too few descriptors, of a rule of its own: it is no damage.
   const where = result === RESULT.cannotOpen ? `${named.path}, or what SQLite keeps beside it` : named.path;
-  return new Error(`${where}: ${reason}`, { cause: error });
+  return new Error(`${where}: ${reason}${roomLeft(named.path)}`, { cause: error });
+}
+
+/** Of a disk that is full SQLite says that, or "disk I/O error", by the file that it could not make larger. */
+function roomLeft(path: string): string {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    return bavail * bsize < ROOM ? `; its file system has ${bavail * bsize} bytes left` : "";
+  } catch {
+    return "";
+  }
 }
 
 /** The mode of a file that its owner may not read, undefined for one that may be. */

@@ -23,7 +23,8 @@ const FIRST_ROW = `WHERE rowid = (SELECT min(rowid) FROM "config")`;
 const SQL = {
   // An INTEGER that is no safe one is an error to node:sqlite, and rounded by better-sqlite3.
   config: `SELECT CASE typeof("fStartup") WHEN 'integer' THEN CAST("fStartup" AS REAL) ELSE "fStartup" END AS startup, CAST("fTimeout" AS REAL) AS timeout, CAST("sCookiePath" AS BLOB) AS path FROM "config" ${FIRST_ROW}`,
-  size: `SELECT total(length("sKey") + ifnull(length(CAST("sValue" AS BLOB)), 0)) AS bytes FROM "values"`,
+  // Not the characters of a text, and not those before a NUL. Of a large value nothing is read for that.
+  size: `SELECT total(octet_length("sKey") + ifnull(octet_length("sValue"), 0)) AS bytes FROM "values"`,
   // A key that is no text is found by no program; of a key that has two rows the first is.
   values: `SELECT CAST("sKey" AS BLOB) AS key, CAST("sValue" AS BLOB) AS value FROM "values" WHERE typeof("sKey") = 'text' ORDER BY rowid`,
   stamp: `UPDATE "config" SET "fStartup" = ? ${FIRST_ROW}`,

@@ -68,9 +68,13 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
     const none = { guard: undefined, isAlone: () => true, isDurable: false, leavesMode: true };
     const around = { ...none, library, revisions: new Revisions() };
     const image = inFolder(files, (copy) => {
-      const connection = Connection.open({ id: name, path: copy }, around);
+      let connection: Connection | undefined;
       try {
+        // One that is called by its path is called so once.
+        connection = Connection.open({ id: name === path ? copy : name, path: copy }, around);
         return connection?.load(maxBytes).image;
+      } catch (error) {
+        throw ofDatabase(error, copy, path);
       } finally {
         connection?.close();
       }
@@ -83,6 +87,12 @@ export async function readDatabase(name: string, path: string, maxBytes: number)
       cause: error,
     });
   }
+}
+
+/** What is wrong with the copy is wrong with the database, which is the one to look at. */
+function ofDatabase(error: unknown, copy: string, path: string): unknown {
+  if (!(error instanceof SessionError)) return error;
+  return new SessionError(error.code, error.what.replaceAll(copy, path), { cause: error });
 }
 
 async function filesOf(name: string, path: string, maxBytes: number): Promise<Files> {

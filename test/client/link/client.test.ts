@@ -78,6 +78,9 @@ describe("a client", () => {
       await expect(client.abandon(id)).rejects.toMatchObject({ code: "ERR_BAD_ID" });
       await expect(client.transaction(id, () => 1)).rejects.toMatchObject({ code: "ERR_SESSION_GONE" });
     }
+    // The id of a handle whose session has ended.
+    for (const id of [null, undefined, 5] as unknown as readonly string[])
+      await expect(client.transaction(id, () => 1)).rejects.toMatchObject({ code: "ERR_BAD_ID" });
     expect(readdirSync(house.root, { recursive: true })).toEqual(before);
   });
 

@@ -101,7 +101,12 @@ describeSqlite("a session in a database", () => {
     const id = await make({ a: 1, bad: 2, c: [1, 2] });
     change(pathOf(id), `UPDATE "values" SET "sValue" = X'7701' WHERE "sKey" = 'bad'`);
     const next = await Session.Run({ id }, async () => {
-      expect(() => Session.bad).toThrow(expect.objectContaining({ code: "ERR_UNREADABLE" }));
+      expect(() => Session.bad).toThrow(
+        expect.objectContaining({
+          code: "ERR_UNREADABLE",
+          what: expect.stringMatching(/^The key "bad" cannot be shown, only set or deleted: .*damaged/),
+        }),
+      );
       expect([Session.Exist("bad"), Session.TypeOf("bad"), Session.a]).toEqual([true, "Damaged", 1]);
       await Session.Regenerate();
       return Session.Id ?? "";

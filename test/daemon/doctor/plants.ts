@@ -368,7 +368,7 @@ export const PLANTS: Readonly<Record<string, readonly [plant: Plant, seen: strin
   "sessions/foreign": [{ sessions: { foreign: ODD } }, "is another user's", `sudo chown 1000 ${ROOT}/session/a:1`],
   "sessions/barred": [
     { sessions: { barred: ODD } },
-    "may not be read by its own user",
+    "1 session does not let its own user read and write it: a:1",
     `chmod 600 ${ROOT}/session/a:1`,
   ],
   "sessions/no-files": [{ sessions: { noFiles: ODD } }, "is no file", `ls -ld ${ROOT}/session/a:1`],

@@ -258,6 +258,7 @@ describeSqlite("a database of a session that is shown", () => {
       const before = traces();
       expect(await codeOf(shown(path))).toBe("ERR_UNREADABLE");
       await expect(shown(path)).rejects.toThrow(why);
+      await expect(shown(path)).rejects.toThrow(new RegExp(`^The database ${path} (?!of session)`));
       expect(traces()).toEqual(before);
     }
     put("minimal");

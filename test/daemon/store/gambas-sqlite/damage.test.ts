@@ -1,6 +1,7 @@
 // Databases that are damaged, odd or in use: each gets a clear answer, keeps what it holds, and hides nothing of the others. What Gambas makes of the same
 // says GAMBAS.md 6.
 
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -13,11 +14,12 @@ import {
 } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findLibrary } from "../../../../daemon/store/gambas-sqlite/library.ts";
+import { readDatabase } from "../../../../daemon/store/gambas-sqlite/opening.ts";
 import { databaseName, mappedId } from "../../../../protocol/session-id.ts";
 import { codeOf, Lab, newId } from "../../../support/daemon/lab.ts";
 import type { RawWorker } from "../../../support/daemon/raw-worker.ts";
 import { describeSqlite } from "../../../support/sqlite.ts";
-import { change, contentsOf } from "./databases.ts";
+import { change, contentsOf, Databases, rowsOf } from "./databases.ts";
 import { Outsider } from "./outsider.ts";
 
 describeSqlite("a database of a session", () => {
@@ -46,6 +48,14 @@ describeSqlite("a database of a session", () => {
 
   const run = (sql: string) => (): void => change(path, sql);
 
+  /** As long as nobody loads it a database of Gambas has no log. */
+  function overwriteValues(): void {
+    change(path, "PRAGMA journal_mode = DELETE");
+    const [first] = rowsOf(path, "SELECT rootpage FROM sqlite_master WHERE name = 'values'");
+    const page = 4096 * (Number(first?.rootpage) - 1);
+    writeFileSync(path, readFileSync(path).fill(0xaa, page, page + 4096));
+  }
+
   describe("that is none is told to be unreadable, left as it is, and can be ended:", () => {
     it.each<[string, () => void]>([
       ["an empty file", () => truncateSync(path)],
@@ -56,6 +66,7 @@ describeSqlite("a database of a session", () => {
       ['no row in "config"', run('DELETE FROM "config"')],
       ['no table "values"', run('DROP TABLE "values"')],
       ["a stamp that is text", run(`UPDATE "config" SET "fStartup" = 'soon'`)],
+      ["values that are damaged, in a database without a log", () => overwriteValues()],
     ])("%s", async (_name, how) => {
       await damage(how);
       const bytes = readFileSync(path);
@@ -86,6 +97,23 @@ describeSqlite("a database of a session", () => {
       expect(existsSync(`${lab.root}/elsewhere`)).toBe(true);
     });
   });
+
+  it.each(["-journal", "-wal", "-shm"])(
+    "beside which %s is a pipe is told to be unreadable, and nobody waits for it",
+    async (ending) => {
+      await damage(() => {
+        change(path, "PRAGMA journal_mode = DELETE");
+        execFileSync("mkfifo", [path + ending]);
+      });
+      await expect(anna.open(id)).rejects.toMatchObject({
+        code: "ERR_UNREADABLE",
+        message: expect.stringContaining(path + ending),
+      });
+      expect(await codeOf(anna.commit(id, { a: 2 }))).toBe("ERR_UNREADABLE");
+      await anna.abandon(id);
+      expect([existsSync(path), existsSync(path + ending)]).toEqual([false, false]);
+    },
+  );
 
   it("is not there where only its log is", async () => {
     await damage(() => {
@@ -138,6 +166,19 @@ describeSqlite("a database of a session", () => {
     await anna.commit(id, { a: 3 });
     await lab.stop();
     expect(contentsOf(path).values.map(({ value }) => value)).toContain("0409000000");
+  });
+
+  it.each<[string, string]>([
+    ["values", "'k', CAST(zeroblob(1500) AS TEXT)"],
+    ["characters of several bytes", "replace(hex(zeroblob(300)), '0', 'ж'), X'0401000000'"],
+    ["keys that begin with a NUL", "char(0) || hex(zeroblob(750)), X'0401000000'"],
+  ])("of more bytes than are read says so, and that all of them are counted: %s", async (_name, row) => {
+    await damage(run(`INSERT INTO "values" VALUES (${row})`));
+    await expect(readDatabase(id, path, 1_000_000)).resolves.toBeDefined();
+    const databases = new Databases();
+    databases.put(id, path);
+    expect(() => databases.store.load(id, 1_000)).toThrow("at most 1000 are read");
+    await databases.close();
   });
 
   it("keeps tables, columns, pages and numbers of others", async () => {
