@@ -7,6 +7,8 @@ interface ErrorRow {
   readonly remedy: string;
   /** True when the same call may succeed later without anything being changed by the caller. */
   readonly isRetryable?: boolean;
+  /** True when the place that throws says what is allowed, too: then the remedy would only repeat that it has. */
+  readonly isSelfContained?: boolean;
 }
 
 export const ERRORS = {
@@ -42,6 +44,7 @@ export const ERRORS = {
   ERR_BAD_OPTION: {
     text: "An option or property has a value that is not allowed.",
     remedy: "Correct the value; the message names what is allowed.",
+    isSelfContained: true,
   },
   ERR_BAD_ADDRESS: {
     text: "A trusted proxy names no address that can be read.",
@@ -167,9 +170,11 @@ export class SessionError extends Error {
    * @param options with what to do here, in place of the general remedy; "": what happened says it already.
    */
   constructor(code: ErrorCode, what?: string, options?: ErrorOptions & { readonly remedy?: string }) {
-    super(`${what ?? ERRORS[code].text} ${options?.remedy ?? ERRORS[code].remedy}`.trimEnd(), options);
+    const { text, remedy, isSelfContained }: ErrorRow = ERRORS[code];
+    const general = what !== undefined && isSelfContained ? "" : remedy;
+    super(`${what ?? text} ${options?.remedy ?? general}`.trimEnd(), options);
     this.code = code;
-    this.what = what ?? ERRORS[code].text;
+    this.what = what ?? text;
   }
 
   get isRetryable(): boolean {

@@ -2,7 +2,7 @@
 // session() holds these; all there is to do is to stand first among the hooks, and outside of the encapsulation of a plugin.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { session } from "../http/node/middleware.ts";
+import { type Middleware, session } from "../http/node/middleware.ts";
 import type { SessionOptions } from "../options.ts";
 
 /** `prefix` is that of session ids, as everywhere: this plugin has no routes that Fastify could put under one. */
@@ -19,10 +19,17 @@ interface Hooks {
 /** Options that Fastify's `register` has for itself and leaves among those of the plugin. Of a plugin without routes they say nothing. */
 const OF_REGISTER: readonly string[] = ["logLevel", "logSerializers"];
 
-/** @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH for options that cannot work; `register` and `ready` reject with it. */
+/** For options that cannot work `register` and `ready` reject with a SessionError, ERR_BAD_OPTION or ERR_SOCKET_PATH. */
 export function gambasSession(app: Hooks, options: FastifySessionOptions, done: (error?: Error) => void): void {
-  const own = Object.entries(options).filter(([name]) => !OF_REGISTER.includes(name));
-  const enter = session(Object.fromEntries(own) as FastifySessionOptions);
+  let enter: Middleware;
+  try {
+    const own = Object.entries(options).filter(([name]) => !OF_REGISTER.includes(name));
+    enter = session(Object.fromEntries(own) as FastifySessionOptions);
+  } catch (error) {
+    // What a plugin with a callback throws would end the process: Fastify does not catch it.
+    done(error as Error);
+    return;
+  }
   app.addHook("onRequest", (request, reply, next) => {
     enter(request.raw as IncomingMessage, reply.raw as ServerResponse, (error) => next(error as Error | undefined));
   });

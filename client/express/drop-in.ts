@@ -1,6 +1,7 @@
 // gambas-session/express-session: session(), with the options and the `req.session` of express-session.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
 import { currentContext } from "../context.ts";
 import { Exchange } from "../http/exchange.ts";
 import { session as enterSession, type Middleware, type Next } from "../http/node/middleware.ts";
@@ -53,15 +54,21 @@ function siteOptions(options: ExpressSessionOptions): SessionOptions {
   const { name, key, proxy, timeout, prefix, onError, cookie, secret, adopt } = options;
   const connect: Record<string, unknown> = {};
   for (const option of Object.keys(CONNECT_CHECKS) as (keyof ConnectOptions)[]) connect[option] = options[option];
-  const { path, secure } = typeof cookie === "object" ? cookie : {};
+  const { path, secure = false, domain = "", sameSite, partitioned } = typeof cookie === "object" ? cookie : {};
   const cookieName = name ?? key ?? DEFAULT_NAME;
+  // With "auto" it works over HTTPS, as it did with express-session.
+  const isEverInsecure = secure !== "auto";
   return {
     ...connect,
     cookieName,
     trustProxy: proxy === true,
     // Rules of browsers are checked by these.
     ...(path !== undefined && { cookiePath: path }),
-    ...(secure !== undefined && { secure }),
+    secure,
+    ...(isEverInsecure && String(sameSite).toLowerCase() === "none" && { sameSite: "none" }),
+    ...(isEverInsecure && partitioned === true && { partitioned }),
+    // Browsers take an address where it is that of the host itself.
+    ...(domain !== "" && isIP(domain) === 0 && { domain }),
     ...(timeout !== undefined && { timeout }),
     ...(prefix !== undefined && { prefix }),
     ...(onError !== undefined && { onError }),

@@ -1,6 +1,7 @@
 // The options of the drop-in, by their names in express-session, and what follows from them.
 
 import type { IncomingMessage } from "node:http";
+import { types } from "node:util";
 import { BOOLEAN, type Check, type Checks, checkOptions, isAmount, isRecord, isText } from "../checks.ts";
 import type { AdoptOptions, SessionOptions } from "../options.ts";
 import { CONNECT_CHECKS, type ConnectOptions, SESSION_CHECKS } from "../options.ts";
@@ -71,7 +72,7 @@ const CHECKS: Checks<Own> = {
 
 const COOKIE_CHECKS: Checks<CookieOptions> = {
   maxAge: [(value) => value === null || typeof value === "number", "a number of milliseconds"],
-  expires: [isDateOrNull, "a Date"],
+  expires: [isExpiry, "a Date, null or false"],
   path: [isText, "a path"],
   domain: [isText, "the name of a host"],
   httpOnly: BOOLEAN,
@@ -101,8 +102,8 @@ function isSecret(value: unknown): boolean {
   return Array.isArray(value) ? value.length > 0 && value.every(isOne) : isOne(value);
 }
 
-function isDateOrNull(value: unknown): boolean {
-  return value === null || (value instanceof Date && !Number.isNaN(value.getTime()));
+function isExpiry(value: unknown): boolean {
+  return value === null || value === false || (types.isDate(value) && !Number.isNaN(value.getTime()));
 }
 
 function isOneOf(value: unknown, words: readonly string[]): boolean {

@@ -3,7 +3,7 @@
 // it, and the package is looked for as the application's own imports would be.
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import nodeModule from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { daemonPath, type Places } from "../../protocol/places.ts";
@@ -12,7 +12,10 @@ import { DEFAULT_TYPE } from "../../protocol/types.ts";
 import type { DaemonSettings } from "../options.ts";
 
 const VARIABLE = "GAMBAS_SESSIOND";
-const ADVICE = `Say where it is with the option daemonPath or the variable ${VARIABLE}: <package>/dist/daemon/main.js of gambas-session.`;
+const HOW = `with the option daemonPath or the variable ${VARIABLE}: <package>/dist/daemon/main.js of gambas-session.`;
+const ADVICE = `Say where it is ${HOW}`;
+/** Nobody imports the daemon, so a build that copies what it has traced leaves it out. */
+const ADVICE_ON_PARTS = `If a new release was installed, restart this process from it. If a build has copied a part of the package, as that of Next.js with output: "standalone" does, say where it is ${HOW} Otherwise install the package again.`;
 /** What this file is called in the sources, and where it is in the package (client/entries.config.mjs): from either the daemon is as far. */
 const OWN_NAME = /[\\/](?:client[\\/]link[\\/]daemon-program\.[jt]s|dist[\\/]entries[\\/]shared[\\/]client\.js)$/;
 
@@ -60,7 +63,7 @@ export class DaemonProgram {
     if (found !== undefined) return found;
     const looked = [...placesOf(this.#named, this.#own)];
     const problem = `its program was not found: ${looked.map(({ words }) => words).join("; ")}`;
-    return looked.every(({ isOurs }) => isOurs === true) ? { problem } : { problem, advice: ADVICE };
+    return { problem, advice: looked.every(({ isOurs }) => isOurs === true) ? ADVICE_ON_PARTS : ADVICE };
   }
 
   /** It was there and is missing now: its release was removed while this process went on. */
@@ -138,7 +141,8 @@ function installedPlace(file: () => string, name: string): Place {
   try {
     const from = file();
     // Under its usual name bundlers would carry out the call.
-    const resolver = createRequire(from);
+    // Of a named import webpack warns that it cannot follow the call.
+    const resolver = nodeModule.createRequire(from);
     const path = join(dirname(resolver.resolve("gambas-session/package.json")), "dist", "daemon", "main.js");
     return { path, words: `${path} (of ${name}) is not there` };
   } catch {

@@ -10,6 +10,10 @@ import { startNobodysChild } from "./nobodys-child.ts";
 
 /** How a daemon that refuses to start begins its reason on standard error. */
 const REFUSAL = /^gambas-sessiond: ERR_/m;
+/** What Node's permission model says to who may start nothing. */
+const FORBIDDEN = /Access to this API has been restricted/;
+const PERMIT =
+  "Node's permission model forbids it: allow this process to start others (--allow-child-process), or start gambas-sessiond by yourself.";
 /** A daemon that refuses says what to do. */
 const OWN_REMEDY = "";
 const LATE = "Call again: it may be by then. gambas-sessiond doctor looks for what may keep it.";
@@ -43,6 +47,7 @@ export async function spawnDaemon(
   if (outcome === "ready") return undefined;
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ended" && said === "") return undefined;
+  if (FORBIDDEN.test(said)) return lost(places, `${program.path} (${said.replace(/\.+$/, "")})`, PERMIT);
   if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
   const [what, remedy] = outcome === "late" ? ["it is not ready yet", LATE] : ["it ended", OWN_REMEDY];
   const why = `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim();

@@ -40,7 +40,7 @@ export function readArguments(args: readonly string[]): Asked {
   for (const token of tokens) {
     if (token.kind !== "option") continue;
     const [name, value] = checkFlag(token, named);
-    if ((flags.get(name) ?? value) !== value) throw givenTwice(name, named);
+    if (!isOfDaemon(named) && (flags.get(name) ?? value) !== value) throw givenTwice(name, named);
     flags.set(name, value);
   }
   const asked = { named, command, given: { flags, operands } };
@@ -76,7 +76,12 @@ function checkFlag(token: OptionToken, named: string | undefined): [name: string
   throw new WrongUsage(`The flag --${name} needs a value: --${name}=${flag.value}.`, { cause: named });
 }
 
-/** Whichever of the two counted, the other one would be dropped in silence. */
+/** To start one: the last of its settings counts, as everywhere, since a unit or a script puts those of a place behind those of all. */
+function isOfDaemon(named: string | undefined): boolean {
+  return (named ?? DEFAULT_COMMAND) === DEFAULT_COMMAND;
+}
+
+/** A command does one thing: whichever of the two counted, the other one would be dropped in silence. */
 function givenTwice(name: string, named: string | undefined): WrongUsage {
   return new WrongUsage(`The flag --${name} is given twice, with different values.`, { cause: named });
 }

@@ -36,7 +36,7 @@ const BUILDS: Readonly<Record<string, string>> = {
     const output = { path: process.cwd() + "/webpack", filename: "server.mjs", module: true, chunkFormat: "module" };
     const config = { mode: "production", target: "node20", entry: "./application.js", output, experiments: { outputModule: true } };
     const stats = await new Promise((done, fail) => webpack(config, (error, made) => (error ? fail(error) : done(made))));
-    if (stats.hasErrors()) throw new Error(stats.toString());
+    if (stats.hasErrors() || stats.hasWarnings()) throw new Error(stats.toString());
   `,
 };
 

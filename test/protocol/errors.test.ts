@@ -35,6 +35,11 @@ describe("a SessionError", () => {
     expect(error.cause).toBe(cause);
   });
 
+  it("adds no remedy to a message that says what is allowed", () => {
+    const what = "The option spawn must be true or false, not 5.";
+    expect(new SessionError("ERR_BAD_OPTION", what).message).toBe(what);
+  });
+
   it("says what to do here instead of the general remedy, and none where what happened says it", () => {
     const what = "No daemon answers.";
     expect(new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: "Start it." }).message).toBe(`${what} Start it.`);

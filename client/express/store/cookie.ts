@@ -1,5 +1,6 @@
 // The cookie of a session as applications of express-session know it: `req.session.cookie`, in milliseconds. Knows no session.
 
+import { types } from "node:util";
 import { SessionError } from "../../../protocol/errors.ts";
 import { cookiePair } from "../../http/cookies.ts";
 
@@ -8,7 +9,8 @@ export type CookieSameSite = boolean | "lax" | "strict" | "none";
 export interface CookieOptions {
   /** How long the browser keeps it, in ms; null: until it ends. */
   readonly maxAge?: number | undefined;
-  readonly expires?: Date | null | undefined;
+  /** null, or false: until the browser ends, too. */
+  readonly expires?: Date | false | null | undefined;
   readonly path?: string | undefined;
   readonly domain?: string | undefined;
   readonly httpOnly?: boolean | undefined;
@@ -21,6 +23,7 @@ export interface CookieOptions {
 
 /** A cookie as JSON has it. */
 export interface CookieData extends CookieOptions {
+  readonly expires?: Date | null | undefined;
   readonly sameSite?: CookieSameSite | undefined;
   readonly originalMaxAge: number | null;
 }
@@ -35,7 +38,8 @@ export class Cookie {
   priority: "low" | "medium" | "high" | undefined;
   /** The last `maxAge` that was set: from each use on, the cookie lives so long. */
   originalMaxAge: number | null = null;
-  #expires: Date | null = null;
+  /** false, which is sent once more with each change, tells a browser to forget a date that it had. */
+  #expires: Date | false | null = null;
 
   constructor(options: CookieOptions & { readonly originalMaxAge?: number | null | undefined } = {}) {
     this.path = options.path ?? "/";
@@ -48,14 +52,17 @@ export class Cookie {
     if (typeof options.maxAge === "number") this.maxAge = options.maxAge;
     // JSON makes text of a date.
     else if (options.expires) this.expires = new Date(options.expires);
+    else if (options.expires === false) this.expires = false;
     if (options.originalMaxAge !== undefined) this.originalMaxAge = options.originalMaxAge;
   }
 
   get expires(): Date | null {
-    return this.#expires;
+    return this.#expires as Date | null;
   }
 
-  set expires(expires: Date | null | undefined) {
+  /** Applications say false, too, for "until the browser ends". */
+  set expires(expires: Date | false | null | undefined) {
+    if (expires && !types.isDate(expires)) throw new TypeError("The expires of a cookie is a Date, null or false.");
     this.#expires = expires ?? null;
     this.originalMaxAge = this.maxAge ?? null;
   }
@@ -63,15 +70,15 @@ export class Cookie {
   /** What is left of the life time, in ms. */
   get maxAge(): number | undefined {
     // As in express-session it is null, which the types of that call undefined.
-    return (this.#expires === null ? null : this.#expires.getTime() - Date.now()) as number | undefined;
+    return (this.#expires ? this.#expires.getTime() - Date.now() : this.#expires) as number | undefined;
   }
 
-  set maxAge(ms: number | null | undefined) {
-    if (ms !== null && ms !== undefined && typeof ms !== "number") {
+  set maxAge(ms: number | false | null | undefined) {
+    if (ms && typeof ms !== "number") {
       throw new TypeError(`The maxAge of a cookie is a number of milliseconds, not ${typeof ms}.`);
     }
-    this.#expires = typeof ms === "number" ? new Date(Date.now() + ms) : null;
-    this.originalMaxAge = ms ?? null;
+    this.expires = typeof ms === "number" ? new Date(Date.now() + ms) : ms;
+    this.originalMaxAge = (ms ?? null) as number | null;
   }
 
   get data(): CookieData {

@@ -1,6 +1,6 @@
 // What the drop-in has beyond express-session: the static Session beside it, values with their types, and options that are refused.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type ExpressSessionOptions, session } from "../../../client/adapters/express-session.ts";
+import { Cookie, type ExpressSessionOptions, session } from "../../../client/adapters/express-session.ts";
 import { Session, sessionOf } from "../../../client/index.ts";
 import { SessionHouse } from "../../support/session-house.ts";
 import { type Application, type Handler, type LooseSession, Place } from "./kinds.ts";
@@ -179,7 +179,29 @@ describe("its options", () => {
     [{ maxAge: 5 }, "cookie.maxAge, in milliseconds"],
     [{ name: "a b" }, "a token"],
     [{ idleExitMS: 5 }, "idleExitMs was probably meant"],
+    [{ cookie: { sameSite: "none" } }, "the option secure must be true, not false"],
+    [{ cookie: { sameSite: "None", secure: false } }, "the option secure must be true, not false"],
+    [{ cookie: { partitioned: true } }, "the option secure must be true"],
+    [{ cookie: { domain: "https://example.com" } }, "without scheme and port"],
+    [{ name: "__Host-sid", cookie: { secure: true, domain: "example.com" } }, "domain must be left out"],
+    [{ cookie: { expires: "tomorrow" } }, "a Date, null or false"],
   ])("are refused: %j", (options, words) => {
     expect(() => session(options as ExpressSessionOptions)).toThrow(words);
+  });
+
+  it.each([
+    { sameSite: "none", secure: "auto", partitioned: true },
+    { sameSite: "none", secure: true },
+    { domain: "127.0.0.1" },
+    { domain: "" },
+    { domain: ".example.com", expires: false },
+  ] as const)("may make a cookie that browsers take: %j", (cookie) => {
+    expect(session({ ...house.options, cookie })).toBeInstanceOf(Function);
+  });
+
+  it("are not the only ones to tell when it expires: what an application sets is refused, too, if it is no date", () => {
+    const cookie = new Cookie();
+    expect(() => Object.assign(cookie, { expires: "tomorrow" })).toThrow(TypeError);
+    expect(() => Object.assign(cookie, { expires: 3_600_000 })).toThrow("The expires of a cookie is a Date");
   });
 });

@@ -36,6 +36,10 @@ export const EXCEPTIONS: Readonly<Record<KindName, readonly Exception[]>> = {
       sentence: "with a date that is none is told to next",
       why: "the option is refused when the application starts.",
     },
+    {
+      sentence: "is partitioned also where it is not for HTTPS alone",
+      why: "a cookie that browsers drop is refused when the application starts.",
+    },
   ],
   store: [],
   control: [

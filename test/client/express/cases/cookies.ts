@@ -71,7 +71,10 @@ export const COOKIES: readonly Case[] = [
   ),
   attributesCase("is not partitioned by itself", {}, undefined, { partitioned: undefined }),
   attributesCase("is not partitioned by false", { partitioned: false }, undefined, { partitioned: undefined }),
-  attributesCase("is partitioned by true", { partitioned: true }, undefined, { partitioned: "" }),
+  attributesCase("is partitioned by true", { partitioned: true, secure: true }, undefined, { partitioned: "" }),
+  attributesCase("is partitioned also where it is not for HTTPS alone", { partitioned: true }, undefined, {
+    partitioned: "",
+  }),
   attributesCase("has no SameSite unless it is told", {}, undefined, { samesite: undefined }),
   attributesCase(
     "expires at the date that an application says",
@@ -81,14 +84,17 @@ export const COOKIES: readonly Case[] = [
     }),
     { expires: "Thu, 01 Jan 1970 00:00:00 GMT" },
   ),
-  attributesCase(
-    "lasts until the browser ends by expires = null",
-    { maxAge: 5_000 },
-    ends((req) => {
-      req.session.cookie.expires = null;
-    }),
-    { expires: undefined },
+  ...[null, false].map((none) =>
+    attributesCase(
+      `lasts until the browser ends by expires = ${none}`,
+      { maxAge: 5_000 },
+      ends((req) => Object.assign(req.session.cookie, { expires: none })),
+      { expires: undefined },
+    ),
   ),
+  attributesCase("lasts until the browser ends by the option expires: false", { expires: false }, undefined, {
+    expires: undefined,
+  }),
   [
     "is sent once where it lasts until the browser ends, whether the session is changed or not",
     async (open) => {
@@ -109,6 +115,25 @@ export const COOKIES: readonly Case[] = [
       const sent: number[] = [];
       for (const url of ["/", "/read", "/"]) sent.push((await place.ask(url, { cookie })).setCookies.length);
       expect(sent).toEqual([1, 0, 1]);
+    },
+  ],
+  [
+    "is sent without a date by expires = false, to a browser that had one",
+    async (open) => {
+      const place = await open({
+        respond: (req, res) => {
+          if (req.url === "/forget") Object.assign(req.session.cookie, { expires: false });
+          count(req, res);
+        },
+      });
+      const { cookie } = await place.ask();
+      const reply = await place.ask("/forget", { cookie });
+      expect(reply.setCookies).toHaveLength(1);
+      expect(attributesOf(reply).expires).toBeUndefined();
+      expect(await place.ask("/", { cookie })).toMatchObject({
+        text: "3",
+        setCookies: [expect.not.stringMatching(/expires/i)],
+      });
     },
   ],
   [
