@@ -6,9 +6,11 @@ import {
   HEAD_PAIR_WORDS,
   headIn,
   headOf,
+  isFrameOf,
   isHeadIn,
   isNextHead,
   namesState,
+  nextFrameAt,
 } from "../../protocol/log-head.ts";
 
 const WORDS = HEAD_PAIR_WORDS / 2;
@@ -66,5 +68,17 @@ describe("The head of a log", () => {
     const bytes = Buffer.concat([Buffer.alloc(3), Buffer.from(head.buffer)]).subarray(3);
     expect(headOf(bytes)).toEqual(head);
     expect([headOf(bytes.subarray(1)), bytes.length]).toEqual([undefined, HEAD_BYTES]);
+  });
+
+  it("tells where the next frame would be, by frames of any number, and whether a frame is of this log", () => {
+    const nextOf = (frames: number): number => {
+      const head = pairOf({ 4: frames }).slice(0, WORDS);
+      new Uint16Array(head.buffer)[7] = 4096;
+      return nextFrameAt(head);
+    };
+    expect([nextOf(0), nextOf(2), nextOf(-1)]).toEqual([32, 32 + 2 * 4120, 32 + (2 ** 32 - 1) * 4120]);
+    const head = pairOf({ 8: -5, 9: 6 }).slice(0, WORDS);
+    const isOf = (...salts: readonly [number, number]): boolean => isFrameOf(Int32Array.of(1, 0, ...salts, 0, 0), head);
+    expect([isOf(-5, 6), isOf(-4, 6), isOf(-5, 7)]).toEqual([true, false, false]);
   });
 });

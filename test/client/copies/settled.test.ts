@@ -23,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { type DatabaseCopy, Databases } from "../../../client/copies/databases.ts";
-import { HEAD_BYTES, headOf, namesState } from "../../../protocol/log-head.ts";
+import { HEAD_BYTES, headOf, namesState, nextFrameAt } from "../../../protocol/log-head.ts";
 import { until, WorkerProcess } from "../../support/processes.ts";
 import { repository } from "../../support/repository.ts";
 import { describeSqlite } from "../../support/sqlite.ts";
@@ -195,6 +195,17 @@ describeSqlite("a copy of which only the log is looked at", () => {
     expect(at(0)).toEqual([true, false]);
     expect(at(1)).toEqual([true, false]);
   });
+
+  it.each([512, 4096, 65_536])(
+    "is settled where SQLite would write the next frame, with pages of %i bytes",
+    async (size) => {
+      await outsiders[0].call("run", `PRAGMA journal_mode = DELETE; PRAGMA page_size = ${size}; VACUUM`);
+      await outsiders[0].call("run", `PRAGMA journal_mode = WAL; ${save(1)}; ${save(2)}`);
+      expect(await outsiders[0].call("get", "PRAGMA page_size")).toBe(size);
+      expect(nextFrameAt(headNow())).toBe(statSync(`${path}-wal`).size);
+      await settledCopy();
+    },
+  );
 
   /** What makes a commit, by the name of that; the first is what comes before the copy. */
   const COMMITS: Readonly<Record<string, readonly [readonly string[], readonly string[]]>> = {
