@@ -87,6 +87,7 @@ function roomLeft(path: string): string {
     const { bavail, bsize } = statfsSync(dirname(path));
     return bavail * bsize < ROOM ? `; its file system has ${bavail * bsize} bytes left` : "";
   } catch {
+    // Whatever the system error: there is one already that is told.
     return "";
   }
 }

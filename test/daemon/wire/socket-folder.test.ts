@@ -2,10 +2,11 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { startDaemon } from "../../../daemon/start.ts";
+import { Birthplace } from "../../../daemon/wire/birthplace.ts";
 import { freshRoot, removeRoot } from "../../support/processes.ts";
 import { repository } from "../../support/repository.ts";
 
@@ -55,3 +56,26 @@ test("is removed by the next daemon of the same socket, and by no other one", as
   expect(hidden()).toEqual([".abc"]);
   await Promise.all([daemon.stop(), other.stop()]);
 });
+
+test.each(["settings", "s"])(
+  "of somebody else, that is called alike, stays with its %s, also where a daemon would have made its own",
+  (name) => {
+    const socket = join(root, "sessiond.sock");
+    const folder = dirname(String(Birthplace.of(socket).path));
+    const beginning = folder.replace(/-\d+$/, "");
+    const next = 1 + Number(/-(\d+)$/.exec(folder)?.[1] ?? 0);
+    const others = [`${beginning}-${next}`, `${beginning}-${next + 1}`, `${beginning.slice(0, -3)}fig`];
+    for (const other of others) {
+      mkdirSync(other);
+      writeFileSync(join(other, name), "theirs");
+    }
+    const made = Birthplace.of(socket);
+    expect(made.path).toBe(join(`${beginning}-${next + 2}`, "s"));
+    made.remove();
+    expect([folder, dirname(String(made.path)), ...others].map((path) => existsSync(path))).toEqual([
+      ...[false, false],
+      ...[true, true, true],
+    ]);
+    expect(others.map((other) => readdirSync(other))).toEqual([[name], [name], [name]]);
+  },
+);
