@@ -25,11 +25,7 @@ export default {
     entryFileNames: "[name].js",
     chunkFileNames: "shared/[name].js",
     codeSplitting: {
-      groups: [
-        // Heard before anything else is carried out, as in the sources.
-        { name: "node-version", test: /node-version/ },
-        { name: "client", minShareCount: 2 },
-      ],
+      groups: [{ name: "client", minShareCount: 2 }],
     },
   },
 };

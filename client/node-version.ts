@@ -1,4 +1,4 @@
-// Refuses a Node that is too old, by being imported before everything else.
+// Refuses a Node that is too old, whichever export is loaded.
 
 import { checkNode } from "../protocol/node-version.ts";
 

@@ -1,6 +1,7 @@
 // What a process has one of, however often this package is loaded: two copies of it, two bundles, a server and the pages that it shows. The copy
 // that is loaded first makes it, and the others find it. Of two versions neither knows what the other has there: the second refuses to be loaded.
 
+import "./node-version.ts";
 import { fileURLToPath } from "node:url";
 import { SessionError } from "../protocol/errors.ts";
 import { VERSION } from "../protocol/version.ts";

@@ -228,7 +228,9 @@ describe("a Node that is too old", () => {
       const node = join(nodeFolder(TOO_OLD), "node");
       const project = join(home, "old");
       installPackage(project, [tarball]);
-      const entries = ["gambas-session", "gambas-session/daemon"].map((name) => `await import("${name}")`);
+      const { exports } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
+      const names = Object.keys(exports).filter((name) => !name.endsWith(".json"));
+      const entries = names.map((name) => `await import("${name.replace(".", "gambas-session")}")`);
       const tried = entries.map((code) => run(node, ["--input-type=module", "--eval", code], { cwd: project }));
       const program = join(project, "node_modules/.bin/gambas-sessiond");
       tried.push(run(program, ["status"], { env: withPath(nodeFolder(TOO_OLD)) }));
