@@ -5,7 +5,6 @@
 
 // Not "msgpackr" itself, which loads streams and a native library for long texts: 20 ms of each start, and nothing here uses them.
 import { Packr } from "msgpackr/pack";
-import { Unpackr } from "msgpackr/unpack";
 import { SessionError } from "../errors.ts";
 import type { Fields } from "./shape.ts";
 
@@ -16,8 +15,7 @@ const CLEAN_BYTES = 64 * 1024;
 /** So few bytes are copied faster one by one than by a call into the runtime. */
 const SHORT_BYTES = 64;
 
-const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "number" });
+const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: true, int64AsType: "number" });
 
 export type Field = null | boolean | number | string | Uint8Array | object;
 
@@ -252,7 +250,7 @@ export function readMessage(frame: Buffer): unknown[] {
 
 function readByLibrary(frame: Buffer): unknown[] {
   try {
-    const fields: unknown = unpackr.unpack(frame);
+    const fields: unknown = packr.unpack(frame);
     if (Array.isArray(fields)) return fields;
   } catch (error) {
     // msgpackr throws plain errors of many kinds, a stack overflow among them; all mean the same here.
