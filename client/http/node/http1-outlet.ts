@@ -6,7 +6,7 @@
 
 import { ServerResponse } from "node:http";
 import { Writable } from "node:stream";
-import { keepConnection, releaseConnection } from "./idle-connections.ts";
+import { type Held, keepConnection, releaseConnection } from "./idle-connections.ts";
 import { CONTENT_TYPE, type Guard, type Outlet } from "./outlet.ts";
 
 type Data = string | Uint8Array;
@@ -56,6 +56,7 @@ export class Http1Outlet implements Outlet {
   /** How many of the kept bytes the server has counted, and how it is told of more. */
   #told = 0;
   #tell: Insides["_onPendingData"] = nothing;
+  #held: Held | undefined;
 
   constructor(res: Http1Response, guard: Guard) {
     this.#res = res;
@@ -77,7 +78,7 @@ export class Http1Outlet implements Outlet {
   hold(): void {
     const res = this.#res;
     this.#state = "holding";
-    keepConnection(res);
+    this.#held = keepConnection(res);
     this.#told = res.outputSize;
     this.#tell = res._onPendingData;
     // A server that is told of each piece would see room in the socket and ask for more.
@@ -169,7 +170,7 @@ export class Http1Outlet implements Outlet {
   #flush(): void {
     const res = this.#res;
     const told = this.#told;
-    releaseConnection(res);
+    if (this.#held !== undefined) releaseConnection(this.#held);
     if (res._flush === nothing) res._flush = NODE._flush;
     if (res.socket === null) {
       res._onPendingData = this.#tell;
