@@ -38,10 +38,11 @@ function makeRing(): Held {
   return end;
 }
 
-/** Until `releaseConnection` the connection of this response is not idle for its server. */
-export function keepConnection(res: ServerResponse): Held {
+/** Until `releaseConnection` the connection of this response is not idle for its server. Undefined where no server could take it for that. */
+export function keepConnection(res: ServerResponse): Held | undefined {
   const server = connectionOf(res)?.server;
-  if (server?.closeIdleConnections !== undefined && !servers.has(server)) watch(server, server.closeIdleConnections);
+  if (server?.closeIdleConnections === undefined) return undefined;
+  if (!servers.has(server)) watch(server, server.closeIdleConnections);
   const held = { res, before: ring.before, after: ring };
   ring.before.after = held;
   ring.before = held;
