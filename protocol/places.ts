@@ -10,6 +10,11 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 /** The longest time a timer of Node can be set to, 24 days: a longer one would be over at once. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
+/** How long a timer waits until then, both as `performance.now()` tells time. Since Node 24 a negative delay is complained of on standard error. */
+export function msLeft(untilMs: number, presentMs: number): number {
+  return Math.max(0, untilMs - presentMs);
+}
+
 /**
  * A session that is used gets a new time stamp once the present one is older. The worker asks no earlier, and the daemon leaves a younger
  * stamp alone: with a shorter time than the daemon's, touches of the worker would do nothing.

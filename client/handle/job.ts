@@ -1,6 +1,7 @@
 // One transaction that waits for its turn: runs its function under a lease, and tells whoever asked for it how that came out.
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
+import { msLeft } from "../../protocol/places.ts";
 import type { Contents } from "../copies/cache.ts";
 import { type Held, runHolding, type Scope } from "../scope.ts";
 import type { Grant } from "./calls.ts";
@@ -204,7 +205,7 @@ async function inTime(result: unknown, deadlineMs: number): Promise<unknown> {
   if (!isThenable(result)) return result;
   let timer: NodeJS.Timeout | undefined;
   const lateness = new Promise((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, deadlineMs - performance.now()), TOO_LATE);
+    timer = setTimeout(resolve, msLeft(deadlineMs, performance.now()), TOO_LATE);
   });
   try {
     return await Promise.race([result, lateness]);

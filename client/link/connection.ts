@@ -14,7 +14,7 @@
 import { randomBytes } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
-import { MAX_TIMER_MS, type Places } from "../../protocol/places.ts";
+import { MAX_TIMER_MS, msLeft, type Places } from "../../protocol/places.ts";
 import {
   type CallOf,
   FrameReader,
@@ -170,7 +170,7 @@ export class Connection {
    * waits for a daemon of that one.
    */
   async #spawn(spawn: DaemonProgram, deadlineMs: number): Promise<SessionError | undefined> {
-    const lost = await spawnDaemon(this.#options.places, spawn, deadlineMs - performance.now());
+    const lost = await spawnDaemon(this.#options.places, spawn, msLeft(deadlineMs, performance.now()));
     if (lost !== undefined && !this.#wasEverConnected && !spawn.wasRemoved) throw lost;
     return lost;
   }
@@ -181,7 +181,7 @@ export class Connection {
    */
   #greet(socket: Socket, deadlineMs: number): Promise<"ready" | "gone" | "older"> {
     return new Promise((resolve, reject) => {
-      const patience = setTimeout(() => socket.destroy(), Math.max(1, deadlineMs - performance.now()));
+      const patience = setTimeout(() => socket.destroy(), msLeft(deadlineMs, performance.now()));
       let take = (frame: Buffer): void => {
         const answer = readMessage(frame);
         if (this.#options.spawn !== undefined && olderVersion(answer) !== undefined) {

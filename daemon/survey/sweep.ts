@@ -7,6 +7,7 @@
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { isExpired } from "../../protocol/image/image.ts";
+import { msLeft } from "../../protocol/places.ts";
 import type { SweepTurn } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import type { SessionFiles } from "../store/store.ts";
@@ -79,11 +80,11 @@ export class Sweep {
 
   async #run(): Promise<void> {
     while (!this.#isStopped) {
-      const isDue = performance.now() >= this.#dueMs;
+      const leftMs = msLeft(this.#dueMs, performance.now());
       const [first] = this.#waiting;
-      if (isDue) await this.#sweep("end");
+      if (leftMs === 0) await this.#sweep("end");
       else if (first !== undefined) await this.#sweep(first.does);
-      else await this.#rest(this.#dueMs - performance.now());
+      else await this.#rest(leftMs);
     }
   }
 

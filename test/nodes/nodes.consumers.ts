@@ -161,7 +161,8 @@ describe.each(NODES)("under Node %s", (version) => {
   it("nobody has complained of anything, nor used what Node deprecates", async () => {
     expect(await site.end()).toBe("");
     const logged = (await daemon.end()).trim().split("\n");
-    expect(logged.map((line) => JSON.parse(line).level)).toEqual(logged.map(() => "info"));
+    // Whatever is no line of the log is shown as it is.
+    expect(logged.filter((line) => !line.startsWith("{") || JSON.parse(line).level !== "info")).toEqual([]);
   });
 
   it("the example for Express counts", async () => {

@@ -7,6 +7,7 @@
 //      every one of them says less have they been set up anew.
 
 import { SessionError } from "../../../protocol/errors.ts";
+import { msLeft } from "../../../protocol/places.ts";
 import { describeAddress, type RedisAddress, type RedisTarget } from "../../../protocol/redis-url.ts";
 import { Connection, type ConnectionOptions, ServerError, sentinelAt } from "../server/server.ts";
 import { type Configuration, isSame, newest, type Place, type View, viewOf } from "./configuration.ts";
@@ -154,7 +155,7 @@ async function viewAt(address: RedisAddress, target: RedisTarget, how: Asking): 
   try {
     const opened = await Connection.open(await sentinelAt(address, target), options);
     connection = opened;
-    timer = setTimeout(() => opened.close(late), Math.max(0, untilMs - performance.now()));
+    timer = setTimeout(() => opened.close(late), msLeft(untilMs, performance.now()));
     const questions = ["MASTER", "GET-MASTER-ADDR-BY-NAME"].map((what) => ["SENTINEL", what, target.service]);
     const [told, named] = await Promise.all(questions.map((question) => opened.call(question)));
     return viewOf(told, named);

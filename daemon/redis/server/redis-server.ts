@@ -1,6 +1,7 @@
 // One server as the backend meets it: there is a connection or there will be one, calls wait for it, and each ends in its time.
 
 import { SessionError } from "../../../protocol/errors.ts";
+import { msLeft } from "../../../protocol/places.ts";
 import type { Admitted } from "./admission.ts";
 import type { Argument, Connection, ConnectionOptions, Replicated } from "./connection.ts";
 import { type Facts, factsIn, isMaster } from "./facts.ts";
@@ -217,8 +218,8 @@ export class RedisServer implements Server {
     while (!this.#closing.signal.aborted) {
       const connection = this.#usable;
       if (connection !== undefined) return connection;
-      const leftMs = until - performance.now();
-      if (leftMs <= 0) throw new ServerError("refused", "AWAY", wordsOf(this.#lastFailure));
+      const leftMs = msLeft(until, performance.now());
+      if (leftMs === 0) throw new ServerError("refused", "AWAY", wordsOf(this.#lastFailure));
       await this.#nextConnection(leftMs);
     }
     throw new ServerError("refused", "CLOSED", "The link to Redis was closed.");

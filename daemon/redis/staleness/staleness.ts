@@ -7,6 +7,7 @@
 //
 // A write of our own host is in the table before it is acknowledged.
 
+import { msLeft } from "../../../protocol/places.ts";
 import type { Around } from "../../backend/backend.ts";
 import type { Log } from "../../report/report.ts";
 import type { Calls } from "../calls/calls.ts";
@@ -106,7 +107,7 @@ export class BoundedStaleness implements Staleness {
     try {
       const [serverMs = 0] = await Promise.all(link.servers.map((server) => calls.barrier(server)));
       this.#untilMs = sentMs + maxStaleMs;
-      const leftMs = this.#untilMs - performance.now();
+      const leftMs = msLeft(this.#untilMs, performance.now());
       if (leftMs > 0 && !this.#isBroken) this.#attempt(() => this.#table.holdFor(leftMs, serverMs));
     } catch {
       // Whatever the reason: the time runs out, and whoever reads then asks and is told.

@@ -1,6 +1,6 @@
 // Sweeps that callers ask for, beside those that come by themselves, over a store that counts.
 
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SweepCount } from "../../../daemon/backend/backend.ts";
 import { Sweep } from "../../../daemon/survey/survey.ts";
 import { SessionError } from "../../../protocol/errors.ts";
@@ -74,6 +74,8 @@ class House {
   }
 }
 
+afterEach(() => void vi.restoreAllMocks());
+
 describe("a sweep that is asked for", () => {
   const kinds: readonly Kind[] = ["alive", "over", "short", "damaged", "barred", "held", "gone"];
 
@@ -113,6 +115,19 @@ describe("a sweep that is asked for", () => {
     house.sweep.start();
     while (house.sessions.size > 1) await house.ask("look");
     await house.sweep.stop();
+  });
+
+  it("waits for no time that is over, when it comes between two looks at the clock", async () => {
+    // Each look is 1.5 ms after the one before, and a sweep is due 2 ms after the last: between the second look and the third.
+    let presentMs = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => (presentMs += 1.5));
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    const house = new House(["alive"], 2);
+    house.sweep.start();
+    await until(() => house.sweeps > 3);
+    const delays = timers.mock.calls.map(([, ms = 0]) => ms);
+    await house.sweep.stop();
+    expect(delays.filter((ms) => ms < 0)).toEqual([]);
   });
 
   it("fails with what keeps the sessions from being named, and the next one may go well", async () => {
