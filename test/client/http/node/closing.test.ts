@@ -6,6 +6,8 @@ import { connect as connect2, createServer as createServer2 } from "node:http2";
 import { createServer as createTls } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it } from "vitest";
 import { ResponseGate } from "../../../../client/http/node/response-gate.ts";
 
@@ -27,6 +29,11 @@ const HTTPS: Open = [
   (port) =>
     connectTls({ ...KEY, host: "127.0.0.1", port, pskCallback: () => secret, checkServerIdentity: () => undefined }),
 ];
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+/** Whoever is free is gone after a few: Node lets go of a connection some turns after it was closed. */
+const COLLECTIONS = 100;
 
 const SAVED = /^HTTP\/1\.1 200 OK\r\n.*saved$/s;
 
@@ -60,6 +67,11 @@ class Holding {
     // The request must be over for node:http, too.
     await new Promise(setImmediate);
     return visitor;
+  }
+
+  /** What is still known of them afterwards keeps none in memory. */
+  forgetResponses(): readonly WeakRef<ServerResponse>[] {
+    return this.responses.splice(0).map((res) => new WeakRef(res));
   }
 
   settle(isFine = true): void {
@@ -131,6 +143,24 @@ describe.each([HTTP, HTTPS])("%s", (...open) => {
     held.settle();
     held.settle();
     expect((await visitor.received).match(/saved/g)).toHaveLength(1 + 1);
+  });
+
+  it("keeps no response in memory that has left, or whose visitor has", async () => {
+    held = new Holding(open);
+    const [answered, gone] = [await held.visit(), await held.visit()];
+    gone.received.catch(() => undefined);
+    const forgotten = held.forgetResponses();
+    held.settle();
+    answered.socket.end();
+    gone.socket.destroy();
+    held.settle();
+    const isThere = (one: WeakRef<ServerResponse>): boolean => one.deref() !== undefined;
+    for (let n = 0; n < COLLECTIONS && forgotten.some(isThere); n++) {
+      // In a turn of its own: whatever was looked at stays until the turn is over.
+      await new Promise(setImmediate);
+      collectGarbage();
+    }
+    expect(forgotten.map(isThere)).toEqual([false, false]);
   });
 
   it("has the response say what it says at any other time", async () => {
