@@ -5,6 +5,7 @@ import { SessionError } from "../../protocol/errors.ts";
 import { type DaemonOptions, resolveConfig, TYPES } from "../config.ts";
 import { Peer } from "../peer/peer.ts";
 import { type Daemon, startDaemon } from "../start.ts";
+import { logNodeEvents } from "./node-events.ts";
 
 const STDOUT = 1;
 /** What a daemon makes is its user's alone, and the user's indeed, whatever umask it was started with. */
@@ -32,6 +33,7 @@ export interface RunOptions {
 /** Ends the process when the daemon has left. Resolves only where another daemon serves, or none is wanted any more. */
 export async function run(how: RunOptions): Promise<void> {
   process.umask(UMASK);
+  logNodeEvents(resolveConfig(how.options));
   const daemon = how.takesOver ? await takeOver(how) : await startOrJoin(how);
   if (daemon === undefined) return;
   const stop = (): void => void daemon.stop();

@@ -8,7 +8,6 @@
 //   STOPPED    nothing is left
 
 import { SessionError } from "../../protocol/errors.ts";
-import { TYPES } from "../../protocol/types.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { Backend, Engine } from "../backend/backend.ts";
 import { type Config, DEFAULT_TYPE } from "../config.ts";
@@ -50,8 +49,7 @@ export class Life implements Daemon {
   private constructor(config: Config) {
     this.#config = config;
     this.socket = config.socket;
-    // Who may read the files has their names anyway.
-    this.#log = new Log(config.logLevel, config.logFile, { hidesIds: !TYPES[config.type].isInFiles });
+    this.#log = Log.of(config);
     this.stopped = new Promise((resolve) => {
       this.#noteStopped = resolve;
     });

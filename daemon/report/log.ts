@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { appendFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { TYPES, type TypeName } from "../../protocol/types.ts";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LEVELS)[number];
@@ -20,6 +21,12 @@ export interface LogOptions {
   readonly hidesIds?: boolean;
 }
 
+interface LogSettings {
+  readonly logLevel: LogLevel;
+  readonly logFile: string;
+  readonly type: TypeName;
+}
+
 export class Log {
   readonly #threshold: number;
   readonly #file: string;
@@ -32,6 +39,12 @@ export class Log {
     this.#threshold = LEVELS.indexOf(level);
     this.#file = file;
     this.#hidesIds = hidesIds;
+  }
+
+  /** The log of a daemon. */
+  static of({ logLevel, logFile, type }: LogSettings): Log {
+    // Who may read the files has their names anyway.
+    return new Log(logLevel, logFile, { hidesIds: !TYPES[type].isInFiles });
   }
 
   info(event: string, details: Record<string, unknown> = {}): void {
