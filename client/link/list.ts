@@ -7,7 +7,7 @@ import type { CallOf, ResponseOf } from "../../protocol/wire/wire.ts";
 import type { ListedSession, ListOptions } from "../api.ts";
 import { checkListOptions } from "../options.ts";
 
-/** Sessions of a page: the daemon goes through the names of all of them for each. */
+/** Sessions of a page: no more are given. */
 const PAGE_SESSIONS = 4_096;
 
 type Ask = (request: CallOf<"list">) => Promise<ResponseOf<"list">>;

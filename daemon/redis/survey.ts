@@ -3,10 +3,10 @@
 
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import { isPast, startupMs, timeoutSeconds } from "../../protocol/image/image.ts";
-import { prefixOf } from "../../protocol/session-id.ts";
 import type { ListedSession } from "../../protocol/wire/wire.ts";
-import { type ListPage, type ListTurn, MAX_LISTED, type SweepCount, type SweepTurn } from "../backend/backend.ts";
+import type { ListPage, ListTurn, SweepCount, SweepTurn } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
+import { IdPages } from "../survey/survey.ts";
 import { storeError } from "../turns/turns.ts";
 import type { Answer } from "./calls/calls.ts";
 import type { Link } from "./link/link.ts";
@@ -32,6 +32,8 @@ type Asked = { readonly list: ListTurn } | { readonly sweep: SweepTurn };
 
 export class Survey {
   readonly #parts: SurveyParts;
+  /** SCAN may name an id twice. */
+  readonly #pages: IdPages = new IdPages((prefix) => this.#ids(prefix));
   /** However many are asked for, one goes through the sessions at a time: other calls are not kept waiting, and no more ids are kept. */
   #waiting: Asked[] = [];
   #working: Promise<void> | undefined;
@@ -52,6 +54,7 @@ export class Survey {
   /** A connection is closed: nobody reads what it has asked for. */
   forget(owner: object): void {
     this.#waiting = this.#waiting.filter((asked) => turnOf(asked).caller.owner !== owner);
+    this.#pages.forget(owner);
   }
 
   async stop(): Promise<void> {
@@ -85,26 +88,14 @@ export class Survey {
   }
 
   async #page(turn: ListTurn): Promise<ListPage> {
-    const limit = Math.max(1, Math.min(turn.limit, MAX_LISTED));
-    const ids = await this.#firstIds(turn, limit);
+    const { ids, next } = await this.#pages.page(turn);
     const sessions: ListedSession[] = [];
     for (const found of await this.#look(ids)) {
       if (found === undefined || found === "unreadable" || found.isOver) continue;
       const { id, size, startupMs, timeoutSeconds } = found;
       sessions.push({ id, size, startupMs, timeoutSeconds });
     }
-    return { sessions, next: ids.length < limit ? null : (ids.at(-1) ?? null) };
-  }
-
-  /** The first `limit` ids of those that are asked for; never more than twice as many are kept. SCAN may name one twice. */
-  async #firstIds({ after, prefix }: ListTurn, limit: number): Promise<string[]> {
-    let first = new Set<string>();
-    for await (const id of this.#ids(prefix)) {
-      if (id <= after || (prefix !== null && prefixOf(id) !== prefix)) continue;
-      first.add(id);
-      if (first.size >= 2 * limit) first = new Set([...first].sort().slice(0, limit));
-    }
-    return [...first].sort().slice(0, limit);
+    return { sessions, next };
   }
 
   async *#ids(prefix: string | null): AsyncGenerator<string> {

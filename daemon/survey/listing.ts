@@ -1,14 +1,12 @@
-// Names the sessions of a store, a page at a time, in the order of their ids, by their headers only. Keeps nothing between two pages: whoever asks
-// says behind which id the next one begins, and may ask another daemon for it.
-//
-// A store names its sessions in no order, so each page goes through all names, and looks at those few that are in the page.
+// Names the sessions of a store, a page at a time, in the order of their ids, by their headers only. Whoever asks says behind which id the next page
+// begins, and may ask another daemon for it.
 
 import { isExpired, startupMs, timeoutSeconds } from "../../protocol/image/image.ts";
-import { prefixOf } from "../../protocol/session-id.ts";
 import type { ListedSession } from "../../protocol/wire/wire.ts";
-import { type ListPage, type ListTurn, MAX_LISTED } from "../backend/backend.ts";
+import type { ListPage, ListTurn } from "../backend/backend.ts";
 import type { Log } from "../report/report.ts";
 import type { SessionFiles } from "../store/store.ts";
+import { IdPages } from "./id-pages.ts";
 import { namesIn } from "./names.ts";
 
 /** Headers that are read at once: other callers wait no longer. */
@@ -24,12 +22,14 @@ interface ListingParts {
 
 export class Listing {
   readonly #parts: ListingParts;
+  readonly #pages: IdPages;
   /** However many pages are asked for, one is made at a time: other callers wait for a slice of that, and no more ids are kept. */
   #waiting: ListTurn[] = [];
   #isWorking = false;
 
   constructor(parts: ListingParts) {
     this.#parts = parts;
+    this.#pages = new IdPages(() => namesIn(parts.store));
   }
 
   list(turn: ListTurn): void {
@@ -40,6 +40,7 @@ export class Listing {
   /** A connection is closed: nobody reads the pages that it has asked for. */
   forget(owner: object): void {
     this.#waiting = this.#waiting.filter(({ caller }) => caller.owner !== owner);
+    this.#pages.forget(owner);
   }
 
   async #work(): Promise<void> {
@@ -51,26 +52,14 @@ export class Listing {
   }
 
   async #page(turn: ListTurn): Promise<ListPage> {
-    const limit = Math.max(1, Math.min(turn.limit, MAX_LISTED));
-    const ids = await this.#firstIds(turn, limit);
+    const { ids, next } = await this.#pages.page(turn);
     const sessions: ListedSession[] = [];
     for (const [index, id] of ids.entries()) {
       const session = this.#look(id);
       if (session !== undefined) sessions.push(session);
       if (index % HEADERS_PER_SLICE === HEADERS_PER_SLICE - 1) await new Promise((resolve) => setImmediate(resolve));
     }
-    return { sessions, next: ids.length < limit ? null : (ids.at(-1) ?? null) };
-  }
-
-  /** The first `limit` ids of those that are asked for; never more than twice as many are kept. */
-  async #firstIds({ after, prefix }: ListTurn, limit: number): Promise<string[]> {
-    let first: string[] = [];
-    for await (const id of namesIn(this.#parts.store)) {
-      if (id <= after || (prefix !== null && prefixOf(id) !== prefix)) continue;
-      first.push(id);
-      if (first.length === 2 * limit) first = first.sort().slice(0, limit);
-    }
-    return first.sort().slice(0, limit);
+    return { sessions, next };
   }
 
   /** Undefined for one that has expired, has ended, or is none. */

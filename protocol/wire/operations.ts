@@ -194,7 +194,7 @@ export const OPERATIONS = {
     number: 9,
     since: 3,
     meaning:
-      'Names sessions in the order of their ids, without waking or touching any: those behind the id `after` ("": from the first one on), of exactly this prefix (nil: of any), that have not expired. At most `limit` of them; `next` is what to give as `after` for those that follow, nil at the end.',
+      'Names sessions in the order of their ids, without waking or touching any: those behind the id `after` ("": from the first one on), of exactly this prefix (nil: of any), that have not expired. At most `limit` of them; `next` is what to give as `after` for those that follow, nil at the end. A session that begins while its list is read may be missing.',
     request: { after: text, prefix: optional(text), limit: uint },
     response: { sessions: listOf(LISTED), next: optional(text) },
     errors: ["ERR_STORE"],
