@@ -3,6 +3,7 @@
 
 import { SessionError } from "../../protocol/errors.ts";
 import {
+  type CommitOptions,
   type OperationName,
   operationName,
   type RequestOf,
@@ -21,6 +22,12 @@ const MAX_WAITING_CALLS = 65_536;
 /** A call that gives a lease back is never turned away for its number: commits are counted where they are taken, and a release waits for nothing. */
 const NOT_COUNTED: ReadonlySet<OperationName> = new Set(["commit", "release"]);
 
+/** What calls have in common, as far as they have it. */
+interface Asked {
+  readonly sid?: string;
+  readonly options?: CommitOptions | null;
+}
+
 interface DispatchParts {
   readonly handlers: Handlers;
   readonly failures: Failures;
@@ -35,6 +42,7 @@ export class Dispatch implements ServerEvents {
   readonly #backend: Pick<SessionCalls, "forget">;
   readonly #log: Log;
   readonly #metrics: Metrics;
+  #isLeaving = false;
 
   constructor({ handlers, failures, backend, log, metrics }: DispatchParts) {
     this.#handlers = handlers;
@@ -75,13 +83,27 @@ export class Dispatch implements ServerEvents {
     this.#log.error("accept-failed", { error: String(error) });
   }
 
+  /**
+   * What workers ask of sessions from now on is for the next daemon, which they ask again when their connections are closed: with each answer here the next
+   * call would come, and this daemon would not leave as long as there is always one under way.
+   */
+  noteLeaving(): void {
+    this.#isLeaving = true;
+  }
+
   #run<N extends OperationName>(fields: readonly unknown[], call: Call<N>): void {
-    const request: { readonly sid?: string } & RequestOf<N> = readRequest(call.name, fields);
+    const request: Asked & RequestOf<N> = readRequest(call.name, fields);
+    if (this.#isLeaving && isForNext(call.name, request)) return;
     this.#handlers[call.name](request, call);
     const { watches } = this.#metrics;
     // The handler has let the id through.
     if (watches.count > 0 && request.sid !== undefined) watches.noteUse(call.name, request.sid);
   }
+}
+
+/** Under a lease work goes on: whoever waits for its end has asked before. */
+function isForNext(name: OperationName, { sid, options }: Asked): boolean {
+  return sid !== undefined && name !== "release" && options?.fence === undefined;
 }
 
 /** Also a call that waits for a lock or a lease takes memory. */

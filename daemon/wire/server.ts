@@ -17,6 +17,8 @@ export interface ServerEvents {
   noteCut(connection: Connection, reason: string): void;
   /** Somebody could not be let in; others may be. */
   noteRefused(error: Error): void;
+  /** Connections are kept for what has arrived. */
+  noteLeaving(): void;
 }
 
 export interface ServerOptions {
@@ -102,8 +104,9 @@ export class Server implements ConnectionEvents {
     this.#unsent.clear();
   }
 
-  /** Takes no new connection and gives the name back. Connections stay, until `close`. */
+  /** Takes no new connection and gives the name back. Connections stay until `close`, for the answers to what has arrived. */
   stopListening(): void {
+    this.#events.noteLeaving();
     try {
       if (this.isStillNamed) removeFile(this.#options.socket);
     } finally {
