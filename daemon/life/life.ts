@@ -1,9 +1,10 @@
 // The life of a daemon: how it comes to serve its root, what it looks after meanwhile, and how it leaves.
 //
 //   CANDIDATE  nothing is written yet           CANDIDATE -> SERVING: elected, the backend is made, the socket listens
+//                                               CANDIDATE -> STOPPED: it cannot be, or its place has gone to somebody else before
 //   SERVING    calls are taken and answered     SERVING -> LEAVING: stop, retire, nobody came for `idleExitMs`
 //                                               SERVING -> DEPOSED: pid file, lock directory or socket have gone to somebody else
-//   LEAVING    calls that arrived are answered  LEAVING -> STOPPED
+//   LEAVING    calls that arrived are answered  LEAVING -> STOPPED; LEAVING -> DEPOSED: as above
 //   DEPOSED    nothing is written or answered   DEPOSED -> STOPPED
 //   STOPPED    nothing is left
 
@@ -40,6 +41,9 @@ export class Life implements Daemon {
   #noteStopped: () => void = () => undefined;
   /** LEAVING or DEPOSED since there is one. */
   #stopping: Promise<void> | undefined;
+  #isServing = false;
+  /** Why its place is somebody else's. */
+  #lost: string | undefined;
   #hasLostPlace = false;
   #place: Place | undefined;
   #backend: Backend | undefined;
@@ -84,8 +88,12 @@ export class Life implements Daemon {
     const place = await this.#takePlace();
     try {
       await this.#checkSocketIsFree();
+      this.#checkHasPlace();
       const backend = await this.#makeBackend(engine, place);
+      this.#checkHasPlace();
       await this.#serve(backend).listen();
+      this.#checkHasPlace();
+      this.#isServing = true;
       backend.start();
       this.#startTimers(place);
     } catch (error) {
@@ -124,6 +132,13 @@ export class Life implements Daemon {
     const served = await new Peer(this.#config).served().catch(() => undefined);
     if (served === undefined || (served.root === root && served.type === type)) return;
     throw new SessionError("ERR_SOCKET_PATH", `The daemon of ${nameOf(served)} serves on ${socket} already.`);
+  }
+
+  /** While it waited another daemon may have begun to serve: its socket and its journal must stay. */
+  #checkHasPlace(): void {
+    if (this.#lost === undefined) return;
+    const what = `The daemon of ${nameOf(this.#config)} has lost its place before it could serve: ${this.#lost}.`;
+    throw new SessionError("ERR_DAEMON_RUNNING", what);
   }
 
   async #makeBackend(engine: Engine, place: Place): Promise<Backend> {
@@ -174,12 +189,14 @@ export class Life implements Daemon {
     void this.stop();
   }
 
-  /** Somebody else may be the daemon now: nothing may be written any more. */
+  /** Somebody else may be the daemon now: nothing may be written any more, and those who wait ask that one. */
   #stepDown(reason: string): void {
-    if (this.#stopping !== undefined) return;
+    if (this.#lost !== undefined) return;
+    this.#lost = reason;
     this.#log.error("stepping-down", { reason });
-    this.#hasLostPlace = true;
     this.#server?.destroy();
+    if (this.#stopping !== undefined || !this.#isServing) return;
+    this.#hasLostPlace = true;
     this.#stopping = this.#takeApart();
   }
 

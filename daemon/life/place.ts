@@ -15,6 +15,7 @@ export interface PlaceEvents {
 export class Place {
   readonly #election: Election;
   readonly #events: PlaceEvents;
+  #hasLeft = false;
 
   constructor(election: Election, events: PlaceEvents) {
     this.#election = election;
@@ -28,6 +29,7 @@ export class Place {
 
   /** Asked before everything that is written. */
   mayWrite(): boolean {
+    if (this.#hasLeft) return false;
     try {
       if (this.isOurs) return true;
     } catch {
@@ -48,6 +50,7 @@ export class Place {
   }
 
   leave(): Promise<void> {
+    this.#hasLeft = true;
     return this.#election.resign();
   }
 }

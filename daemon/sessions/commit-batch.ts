@@ -27,6 +27,7 @@ export interface BatchParts {
 }
 
 const NOTHING: readonly Prepared[] = [];
+const NO_TURNS: readonly CommitTurn[] = [];
 
 export class CommitBatch {
   readonly #parts: BatchParts;
@@ -54,8 +55,11 @@ export class CommitBatch {
 
   /** Gives these sessions their turns. */
   run(sessions: readonly Session[]): void {
-    // A call that waits here has lost its connection with our place, and is sent to the next daemon.
-    if (sessions.length === 0 || !this.#parts.mayWrite()) return;
+    if (sessions.length === 0) return;
+    if (!this.#parts.mayWrite()) {
+      for (const session of sessions) session.giveUp(NO_TURNS);
+      return;
+    }
     const prepared = this.#prepare(sessions);
     if (prepared.length === 0) return;
     const done = this.#commit(prepared);
@@ -123,7 +127,9 @@ export class CommitBatch {
       }),
     );
     // The disk may have taken its time.
-    return staged.length > 0 && this.#parts.mayWrite() ? staged : NOTHING;
+    if (staged.length === 0 || this.#parts.mayWrite()) return staged;
+    for (const { session, turns } of staged) session.giveUp(turns);
+    return NOTHING;
   }
 
   /** Looks who else uses the store just before our revisions become visible: a program that is not there yet can only load those. */

@@ -228,6 +228,13 @@ export class Session implements Awake, LockUser {
     this.#undo(prepared, error);
   }
 
+  /** Another daemon may have our place: what waits, and what was prepared, is not carried out. Whoever asked for it asks that one. */
+  giveUp(prepared: readonly Turn[]): void {
+    this.#isScheduled = false;
+    const all = [...prepared, ...this.#turns.takeReads(), ...this.#turns.takeDue()];
+    for (const turn of all) turn.fail(closed(this.id));
+  }
+
   // -- a turn
 
   #takeTurn(image: Buffer | undefined, nowMs: number): Prepared | undefined {

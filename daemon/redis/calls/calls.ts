@@ -174,6 +174,15 @@ export class Calls {
     this.#gathered.clear();
   }
 
+  /** What was gathered is not sent any more. */
+  giveUp(): void {
+    const gathered = [...this.#gathered.values()];
+    this.#gathered.clear();
+    const problem = new ServerError("refused", "CLOSED", "This daemon has lost its place.");
+    for (const { reads, writes, indexes } of gathered)
+      for (const { ends } of [...reads, ...writes, ...indexes]) ends.fail(problem);
+  }
+
   /**
    * The server's time, in ms, and after it everything is known that was acknowledged to anybody before this was called.
    *

@@ -9,7 +9,7 @@ import { KIND, type State } from "../../../protocol/wire/wire.ts";
 import { type Caller, endLeaseOf } from "../../backend/backend.ts";
 import type { Config } from "../../config.ts";
 import type { Log, Metrics } from "../../report/report.ts";
-import { type CommitTurn, Leases, type ReadTurn, storeError, type Turn } from "../../turns/turns.ts";
+import { type CommitTurn, closed, Leases, type ReadTurn, storeError, type Turn } from "../../turns/turns.ts";
 import { Calls, type CallsOptions } from "../calls/calls.ts";
 import type { Link, Server } from "../link/link.ts";
 import type { Staleness } from "../staleness/staleness.ts";
@@ -221,8 +221,10 @@ export class Sessions {
   }
 
   flush(): void {
-    // What waits here is nobody's any more: its worker goes to the next daemon.
-    if (!this.#parts.mayWrite()) return;
+    if (!this.#parts.mayWrite()) {
+      this.#giveUp();
+      return;
+    }
     const scheduled = this.#scheduled;
     this.#scheduled = new Set();
     for (const session of scheduled) this.#step(session);
@@ -231,6 +233,16 @@ export class Sessions {
     this.#asked = new Map();
     for (const [server, some] of asked) void this.#askBarrier(server, some);
     if (this.#scheduled.size > 0) this.#parts.calls.requestFlush();
+  }
+
+  /** Another daemon may have our place: what waits is not carried out. Whoever asked for it asks that one. */
+  #giveUp(): void {
+    const [scheduled, asked] = [this.#scheduled, this.#asked];
+    this.#scheduled = new Set();
+    this.#asked = new Map();
+    for (const session of scheduled) session.failAll(closed(session.id));
+    for (const { session, verification } of [...asked.values()].flat()) verification.failed(closed(session.id));
+    this.calls.giveUp();
   }
 
   /** Takes no more turns. Calls under way have been answered when this resolves. */

@@ -32,7 +32,8 @@ export class Lab {
 
   private constructor(root: string, options: DaemonOptions) {
     this.root = root;
-    this.#options = { root, logLevel: "silent", sweepMs: 0, ...options };
+    const sweeps = options.type === "redis" ? {} : { sweepMs: 0 };
+    this.#options = { root, logLevel: "silent", ...sweeps, ...options };
   }
 
   static async open(options: DaemonOptions = {}): Promise<Lab> {
