@@ -76,6 +76,16 @@ export class Journal {
     }
   }
 
+  /** What was noted until now. */
+  get mark(): number {
+    return this.#batch.mark;
+  }
+
+  /** What was noted since, and could not be appended, will not be: where it was refused for that it need not be cancelled. */
+  takeBack(mark: number): void {
+    this.#batch.takeBack(mark);
+  }
+
   /** Writes all noted records with one call. Throws the system's error, and keeps the records then. */
   append(): void {
     if (this.#batch.isEmpty) return;

@@ -88,6 +88,16 @@ export class Batch {
     return this.#at === LENGTH_BYTES;
   }
 
+  /** What was noted until now: `takeBack` leaves nothing else. */
+  get mark(): number {
+    return this.#at;
+  }
+
+  /** @param mark since which nothing has been appended. */
+  takeBack(mark: number): void {
+    this.#at = mark;
+  }
+
   /** Whether it is time to append: a larger batch would only take memory. */
   get isFull(): boolean {
     return this.#at >= MAX_KEPT_BATCH_BYTES / 2;

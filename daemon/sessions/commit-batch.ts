@@ -139,12 +139,15 @@ export class CommitBatch {
     const { isAnybodyThere } = foreign.look();
     if (journal === undefined) return staged;
     const writes = isAnybodyThere ? asideAlone(staged) : staged;
+    const { mark } = journal;
     try {
       for (const write of writes) noteCommits(journal, write, isAnybodyThere);
       journal.append();
       return writes;
     } catch (error) {
-      for (const write of writes) this.#abort(write, error);
+      // The file is as it was. On a disk that stays full they would become more and more, and all of them be written each time.
+      journal.takeBack(mark);
+      for (const write of writes) write.session.abort(write, error);
       return NOTHING;
     }
   }

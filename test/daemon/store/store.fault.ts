@@ -1,7 +1,7 @@
 // Every system call the daemon makes in the life of one session fails once, in every way that fits it. Whatever fails: each call is
 // answered, with success or ERR_STORE; the file is whole; the same call sent again succeeds; nothing stays open or locked.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { native } from "../../../daemon/files/native.ts";
@@ -370,6 +370,19 @@ describe("on a full disk", () => {
     letThrough();
     expect(readdirSync(join(lab.root, "session"))).toEqual([]);
     expect(readdirSync(join(lab.root, "sessiond.twins"))).toEqual([]);
+  });
+
+  test("what is refused for want of room in the journal leaves nothing there", async () => {
+    const id = newId();
+    await worker.create(id, { n: 0 });
+    const journal = join(lab.root, "sessiond.journal");
+    const { size } = statSync(journal);
+    fill(({ name, path }) => name === "writeSync" && path.includes("sessiond.journal"));
+    for (let n = 1; n <= 50; n++) expect(await codeOf(worker.commit(id, { n }))).toBe("ERR_STORE");
+    letThrough();
+    await worker.commit(id, { n: -1 });
+    // One commit has some 150 bytes.
+    expect(statSync(journal).size - size).toBeLessThan(500);
   });
 
   test("a session may be ended, and is not brought back by the next daemon", async () => {
