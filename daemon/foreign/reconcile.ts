@@ -9,6 +9,8 @@ export interface Looked {
 const SESSIONS_PER_SLICE = 64;
 /** After a slice the look rests this many times as long as the slice took. */
 const REST_FACTOR = 9;
+/** And no longer, whatever the time of the slice was: it may be that of a process which was stopped, or of a disk. */
+const MAX_REST_MS = 10_000;
 
 export class Reconcile {
   readonly #sessions: Looked;
@@ -49,6 +51,7 @@ export class Reconcile {
       if (this.#isWantedAgain) this.#begin();
       return;
     }
-    this.#timer = setTimeout(() => this.#continue(looks), REST_FACTOR * (performance.now() - beganMs)).unref();
+    const restMs = Math.min(MAX_REST_MS, REST_FACTOR * (performance.now() - beganMs));
+    this.#timer = setTimeout(() => this.#continue(looks), restMs).unref();
   }
 }

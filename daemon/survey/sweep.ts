@@ -19,6 +19,8 @@ const FILES_PER_SLICE = 32;
 const FIRST_PAUSE_MS = 1_000;
 /** After a slice the sweep rests this many times as long as its own work took. */
 const REST_FACTOR = 40;
+/** And no longer, whatever the time of the slice was: it may be that of a process which was stopped, or of a disk. */
+const MAX_REST_MS = 60_000;
 
 export interface SweepParts {
   readonly store: Pick<SessionFiles, "ids" | "header" | "stat" | "load">;
@@ -127,7 +129,7 @@ export class Sweep {
       workedMs += performance.now() - beganMs;
       count += 1;
       if (count % FILES_PER_SLICE !== 0) continue;
-      await this.#rest(REST_FACTOR * workedMs);
+      await this.#rest(Math.min(MAX_REST_MS, REST_FACTOR * workedMs));
       workedMs = 0;
     }
   }

@@ -1,10 +1,11 @@
 // Looks at all sessions in memory: one after the other, and never all of it in one go.
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Reconcile } from "../../../daemon/foreign/reconcile.ts";
 import { until } from "../../support/processes.ts";
 
 const SESSIONS = 1000;
+const HOUR_MS = 3_600_000;
 
 /** What was looked at: a list for each look that was begun. */
 let looks: number[][];
@@ -60,4 +61,21 @@ test("nothing is looked at after the stop", async () => {
   other.request();
   await until(() => looks[1]?.length === SESSIONS);
   expect(looks[0]).toHaveLength(seen ?? 0);
+});
+
+test("after a slice in which the process was stopped for an hour the look goes on soon", () => {
+  vi.useFakeTimers();
+  try {
+    const stopped = new Reconcile({
+      *lookAgainAtAll() {
+        vi.advanceTimersByTime(HOUR_MS);
+        yield* look();
+      },
+    });
+    stopped.request();
+    vi.advanceTimersByTime(HOUR_MS);
+    expect(looks[0]).toHaveLength(SESSIONS);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -9,6 +9,7 @@ import { newId } from "../../support/daemon/lab.ts";
 import { until } from "../../support/processes.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
+const HOUR_MS = 3_600_000;
 const ALIVE = newImage({ nowMs: NOW_MS, timeoutSeconds: 60 });
 const OVER = newImage({ nowMs: NOW_MS - 1_000_000, timeoutSeconds: 60 });
 
@@ -23,6 +24,8 @@ class House {
   readonly ending: string[] = [];
   sweeps = 0;
   problem: Error | undefined;
+  /** Called when it looks at the next session. */
+  onLook: (() => void) | undefined;
 
   constructor(kinds: readonly Kind[], pauseMs = 0) {
     this.sessions = new Map(kinds.map((kind) => [newId("sweep"), kind]));
@@ -52,6 +55,9 @@ class House {
   }
 
   #header(id: string): Buffer | undefined {
+    const { onLook } = this;
+    this.onLook = undefined;
+    onLook?.();
     const kind = this.sessions.get(id);
     if (kind === "barred") throw new SessionError("ERR_UNREADABLE", "Barred.");
     if (kind === "gone" || kind === "short") return undefined;
@@ -74,10 +80,26 @@ class House {
   }
 }
 
-afterEach(() => void vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 describe("a sweep that is asked for", () => {
   const kinds: readonly Kind[] = ["alive", "over", "short", "damaged", "barred", "held", "gone"];
+
+  it("goes on soon where the process was stopped for an hour in the middle of a look", async () => {
+    vi.useFakeTimers();
+    const house = new House(Array.from({ length: 100 }, () => "alive"));
+    house.onLook = () => vi.advanceTimersByTime(HOUR_MS);
+    let count: SweepCount | undefined;
+    void house.ask("look").then((told) => (count = told));
+    house.sweep.start();
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect(count?.seen).toBe(100);
+    vi.useRealTimers();
+    await house.sweep.stop();
+  });
 
   it("tells what became of every session, and leaves the damaged ones", async () => {
     const house = new House(kinds);
