@@ -15,6 +15,8 @@ import type { ChangeEvents, ChangeWatch } from "../store.ts";
 const MAX_EVENTS = 500;
 const WINDOW_MS = 250;
 const REST_MS = 2_000;
+/** A watch that failed, for want of inotify say, is tried again after so long: what others had of it they may have given back. */
+const AGAIN_MS = 60_000;
 /** Most events of one file come within a moment: they are told as one change. */
 const TELL_AFTER_MS = 30;
 
@@ -40,7 +42,8 @@ export class Watch implements ChangeWatch {
   #restTimer: NodeJS.Timeout | undefined;
   /** The ids of changed files that the daemon has not been told yet. */
   readonly #heard = new Set<string>();
-  #hasFailed = false;
+  /** performance.now() of when the watch failed; undefined: it has not. */
+  #failedMs: number | undefined;
   #tellTimer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -52,7 +55,7 @@ export class Watch implements ChangeWatch {
 
   /** False: there are no hints, for want of inotify, say. The daemon's regular looks find changes then, later. */
   get isWatching(): boolean {
-    return this.#watched !== undefined && !this.#hasFailed;
+    return this.#watched !== undefined && this.#failedMs === undefined;
   }
 
   start(): void {
@@ -61,19 +64,20 @@ export class Watch implements ChangeWatch {
     if (this.#watched === undefined) return;
     const watcher = new EntryEvents({ depth: 0, ignoreInitial: true });
     watcher.on("raw", (_event, name) => this.#receive(name));
-    this.#hasFailed = false;
+    this.#failedMs = undefined;
     watcher.on("error", (error) => {
-      this.#hasFailed = true;
+      this.#failedMs = performance.now();
       this.#log.warn("watch-failed", { directory: this.#directory, error: String(error) });
     });
     watcher.add(this.#directory);
     this.#watcher = watcher;
   }
 
-  /** Watches anew if the directory was replaced. Costs one stat. */
+  /** Watches anew if the directory was replaced, or the watch has failed a while ago. Costs one stat. */
   check(): void {
     if (this.#restTimer !== undefined || this.#isStopped) return;
-    if (identityOf(this.#directory) === this.#watched) return;
+    const isDue = this.#failedMs !== undefined && performance.now() - this.#failedMs > AGAIN_MS;
+    if (!isDue && identityOf(this.#directory) === this.#watched) return;
     void this.#closeWatcher();
     this.start();
     this.#events.onMissed();
@@ -119,7 +123,10 @@ export class Watch implements ChangeWatch {
   async #closeWatcher(): Promise<void> {
     const watcher = this.#watcher;
     this.#watcher = undefined;
-    await watcher?.close();
+    const closed = watcher?.close();
+    // It forgets all listeners, and a look of its own that is under way may fail yet: such an event without a listener would end the process.
+    watcher?.on("error", () => undefined);
+    await closed;
   }
 }
 
