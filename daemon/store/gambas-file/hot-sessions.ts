@@ -8,6 +8,9 @@ import type { FileSystem } from "./file-system.ts";
 import type { Places } from "./layout.ts";
 import { RecordLock } from "./record-lock.ts";
 
+/** Once descriptors have not run out for so long, more sessions may be hot again: those who had them may have gone. */
+const CALM_MS = 60_000;
+
 /** The files kept open for one session. */
 export class HotSession {
   readonly path: string;
@@ -65,14 +68,18 @@ export class HotSession {
 export class HotSessions implements RecordLocks, OpenSessions {
   readonly #places: Places;
   readonly #fileSystem: FileSystem;
+  readonly #most: number;
   /** The limit of hot sessions: the configured one, or less since descriptors have run out. */
   #max: number;
+  /** When they ran out last, or the limit was raised since. */
+  #shortMs = 0;
   /** The clock hand stands at the first of them. */
   #sessions = new Map<string, HotSession>();
 
   constructor(places: Places, fileSystem: FileSystem, max: number) {
     this.#places = places;
     this.#fileSystem = fileSystem;
+    this.#most = max;
     this.#max = max;
   }
 
@@ -119,6 +126,7 @@ export class HotSessions implements RecordLocks, OpenSessions {
     //   1. The new session joins, unlocked, while all others are locked.
     //   2. The clock hand finds it, the only one without a lock, and cools it.
     //   3. Its caller takes the record lock of a session that no map holds any more.
+    if (this.#sessions.size >= this.#max) this.#keepMore();
     if (this.#sessions.size >= this.#max) this.#coolOne();
     const hot = new HotSession(this.#places, this.#fileSystem, id);
     this.#sessions.set(id, hot);
@@ -136,9 +144,18 @@ export class HotSessions implements RecordLocks, OpenSessions {
     }
   }
 
-  /** Halves the number of hot sessions, from now on. Locked sessions stay, and session `id`, whose turn it is. */
+  /** Doubles the limit after a while, up to the configured one. */
+  #keepMore(): void {
+    const presentMs = performance.now();
+    if (this.#max === this.#most || presentMs - this.#shortMs < CALM_MS) return;
+    this.#max = Math.min(this.#most, 2 * this.#max);
+    this.#shortMs = presentMs;
+  }
+
+  /** Halves the number of hot sessions, until there may be more of them again. Locked sessions stay, and session `id`, whose turn it is. */
   #keepFewer(id: string): void {
     this.#max = Math.max(1, this.#sessions.size >> 1);
+    this.#shortMs = performance.now();
     for (const [other, hot] of this.#sessions) {
       if (this.#sessions.size <= this.#max) return;
       if (other !== id && !hot.lock.isHeld) this.cool(other);
