@@ -11,6 +11,9 @@ import { deltaOf, valuesIn } from "../../support/daemon/raw-worker.ts";
 import { freshRoot } from "../../support/processes.ts";
 import { repository } from "../../support/repository.ts";
 
+/** Of an interpreter that hangs: far beyond what it is waited for. */
+const ENDLESS_SECONDS = 30;
+
 const newer = join(repository, "test/fixtures/newer");
 
 function taken(file: Buffer): Buffer {
@@ -181,6 +184,14 @@ describe("the dialect in use", () => {
     put("realistic_cart", 0);
     const dialect = inUse("auto", `relative:${join(root, "missing")}:${install(version)}`);
     expect(dialect.description).toBe(`${expected} (the installed Gambas ${version})`);
+  });
+
+  it("is not that of an interpreter that does not end, and would not by any signal but one", () => {
+    const folder = install("3.18.0");
+    writeFileSync(join(folder, "gbx3"), `#!/bin/sh\ntrap "" TERM\nexec sleep ${ENDLESS_SECONDS}\n`);
+    const beganMs = performance.now();
+    expect(inUse("auto", folder).description).toBe("3.19 (nothing tells)");
+    expect(performance.now() - beganMs).toBeLessThan(ENDLESS_SECONDS * 1000);
   });
 
   it("is the newest where nothing tells, and where the root has no sessions yet", () => {

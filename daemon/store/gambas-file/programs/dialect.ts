@@ -133,6 +133,8 @@ function askVersion(path: string): string | undefined {
     return execFileSync(path, ["--version"], {
       encoding: "utf8",
       timeout: ASKED_MS,
+      // This process stands still until it has ended, which it may do late, or never, for any other signal.
+      killSignal: "SIGKILL",
       stdio: ["ignore", "pipe", "ignore"],
     }).trim();
   } catch {
