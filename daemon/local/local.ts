@@ -189,7 +189,14 @@ class LocalBackend implements Backend {
 
   /** Of one that was about to be, and took the place of another session perhaps. @throws StoreBusy. */
   #wasPublished(recovery: Recovery, commit: JournaledCommit): boolean {
-    if (!recovery.wasPublished(commit) || this.#wasTakenBack(commit)) return false;
+    try {
+      if (!recovery.wasPublished(commit) || this.#wasTakenBack(commit)) return false;
+    } catch (error) {
+      if (error instanceof StoreBusy) throw error;
+      // Whatever else the error: one session that cannot be looked at keeps no daemon from its start. Whoever was told of nothing asks again.
+      this.#around.log.warn("recovery-failed", { session: commit.id, error: String(error) });
+      return false;
+    }
     if (commit.origin !== undefined) this.#endOrigin(commit.origin);
     return true;
   }

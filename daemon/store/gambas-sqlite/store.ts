@@ -84,14 +84,12 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   readonly #around: Surroundings;
   readonly #dialect: () => Dialect;
   readonly #connections: Connections;
-  readonly #log: Pick<Log, "warn">;
 
   constructor({ root, around, lacks, openSessions, dialect, log }: GambasSqliteOptions) {
     this.directory = join(root, "session");
     this.#sessions = this.directory;
     this.#around = around;
     this.#dialect = dialect;
-    this.#log = log;
     this.open = { max: Math.max(1, openSessions), cool: () => undefined };
     this.#connections = new Connections({ around, sessions: this.#sessions, max: this.open.max, log });
     this.fileSystem = { report: { guard: around.guard !== undefined }, lacks };
@@ -286,16 +284,9 @@ export class GambasSqliteStore implements Store<StagedChanges>, Recovery {
   wasPublished({ id, revision, replaced }: Attempt): boolean {
     const stat = this.#lookAt(id);
     if (stat === undefined) return false;
-    try {
-      const isUnfinished = replaced === undefined && this.isUnfinished(id);
-      if (isUnfinished) this.#removeNames(id);
-      return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
-    } catch (error) {
-      if (error instanceof StoreBusy) throw error;
-      // Whatever the error: one database keeps no daemon from its start. Nobody has been told of this commit by us, and whoever asked for it asks again.
-      this.#log.warn("recovery-failed", { session: id, error: String(error) });
-      return false;
-    }
+    const isUnfinished = replaced === undefined && this.isUnfinished(id);
+    if (isUnfinished) this.#removeNames(id);
+    return !isUnfinished && this.#connections.glance(id, stat.ino, (one) => one.hasMarkOf(revision)) === true;
   }
 
   /** What a kill leaves while a database is made: no byte of it, or no table. */

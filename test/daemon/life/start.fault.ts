@@ -1,6 +1,6 @@
 // Every system call of a daemon's start and of its end fails once: it starts or says why not, the next one starts, and nothing stays open.
 
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Journal, replayJournal } from "../../../daemon/once/once.ts";
@@ -86,6 +86,30 @@ test("a start that fails says why, and the next one succeeds with everything tha
     if (countOpenFiles() > openBefore) problems.push(`${where}: ${countOpenFiles() - openBefore} files stay open`);
   }
   expect(problems).toEqual([]);
+  await removeRoot(root);
+});
+
+test("a session that was committed last, and cannot be looked at, keeps no daemon from its start, nor others from theirs", async () => {
+  const root = freshRoot();
+  const [id, other] = [newId(), newId()];
+  const first = await start(root);
+  const worker = await RawWorker.connect(first.socket);
+  await worker.create(other, { n: 0 });
+  await worker.create(id, { n: 0 });
+  for (let n = 1; n <= 3; n++) await worker.commit(id, { n });
+  // Of a daemon that was killed the journal is what it is now.
+  const journal = readFileSync(join(root, "sessiond.journal"));
+  await worker.close();
+  await first.stop();
+  writeFileSync(join(root, "sessiond.journal"), journal);
+  intercept((call) => (call.name === "statSync" && call.path.endsWith(id) ? failure("EIO", call) : "do"));
+  const second = await start(root);
+  const again = await RawWorker.connect(second.socket);
+  expect(valuesOf(await again.open(other))).toEqual({ n: 0 });
+  letThrough();
+  expect(valuesOf(await again.open(id))).toEqual({ n: 3 });
+  await again.close();
+  await second.stop();
   await removeRoot(root);
 });
 
