@@ -9,3 +9,8 @@ export function isSystemError(error: unknown, ...codes: readonly string[]): bool
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return code !== undefined && (codes.length === 0 || codes.includes(code));
 }
+
+/** Whether there is no room on the disk for what was to be written, or this user may have no more of it. */
+export function isFull(error: unknown): boolean {
+  return isSystemError(error, "ENOSPC", "EDQUOT");
+}

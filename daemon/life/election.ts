@@ -11,7 +11,7 @@ import * as fs from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { lock as lockFile } from "proper-lockfile";
 import { daemonPath, type Places } from "../../protocol/places.ts";
-import { isMissing, isSystemError, isUnsupported, native } from "../files/files.ts";
+import { isFull, isMissing, isSystemError, isUnsupported, native } from "../files/files.ts";
 import { electedPid, pathOfPid } from "../peer/peer.ts";
 
 // Node ignores this signal, so that a write beyond a limit is answered with EFBIG. proper-lockfile's signal-exit listens to it, and would end the
@@ -63,7 +63,7 @@ export async function elect(
         before = holder;
       } else if (isStillOurs()) {
         // Otherwise step 3 of the head comment has happened.
-        fs.writeFileSync(pidPath, `${process.pid}\n`);
+        tellPid(pidPath);
         isElected = true;
         return { isStillOurs, resign: () => resign({ pidPath, fd, unlock: release, isStillOurs }) };
       }
@@ -74,6 +74,15 @@ export async function elect(
       }
     }
     await new Promise((resolve) => setTimeout(resolve, ENDING_PAUSE_MS));
+  }
+}
+
+/** On a full disk nobody is told which process it is: what makes the daemon the only one is the lock. */
+function tellPid(pidPath: string): void {
+  try {
+    fs.writeFileSync(pidPath, `${process.pid}\n`);
+  } catch (error) {
+    if (!isFull(error)) throw error;
   }
 }
 

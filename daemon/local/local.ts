@@ -168,7 +168,7 @@ class LocalBackend implements Backend {
   /** Tombstones and commits that an earlier daemon has left in the journal: of the last ones the store tells whether they were published. */
   #recall(): Recalled {
     const { recovery } = this.#store;
-    if (recovery === undefined) return { commits: [], undecided: [], wasPublished: () => false };
+    if (recovery === undefined) return { commits: [], undecided: [], areAllPublished: true, wasPublished: () => false };
     const { commits, ended } = replayJournal(this.#journalPath);
     for (const [id, endedMs] of ended) this.#tombstones.add(id, endedMs);
     this.#tombstones.prune(Date.now());
@@ -184,7 +184,8 @@ class LocalBackend implements Backend {
       }
     });
     const oldestMs = steadyMs() - this.#around.config.repairSeconds * 1000;
-    return { commits: withoutOldChanges(published, oldestMs), undecided, wasPublished };
+    const areAllPublished = published.length === commits.length;
+    return { commits: withoutOldChanges(published, oldestMs), undecided, areAllPublished, wasPublished };
   }
 
   /** Of one that was about to be, and took the place of another session perhaps. @throws StoreBusy. */
@@ -225,10 +226,15 @@ class LocalBackend implements Backend {
     return new ForeignWriters({ programs, maxReplacedValues, repairSeconds, steadyMs, earlier, log, metrics });
   }
 
-  #beginJournal({ commits, undecided }: Recalled): Journal | undefined {
+  #beginJournal({ commits, undecided, areAllPublished }: Recalled): Journal | undefined {
     if (this.#store.recovery === undefined) return undefined;
     const known = [...commits.map((commit) => ({ ...commit, isLast: false })), ...undecided];
-    return new Journal(this.#journalPath, known, () => this.#tombstones.entries());
+    // On a full disk sessions can be read all the same. The old one tells the next daemon what it has told us, but of commits that were not published:
+    // it would take those for others, once we have removed what lies aside.
+    const snapshot = () => this.#tombstones.entries();
+    const journal = new Journal(this.#journalPath, known, snapshot, { mayWait: areAllPublished });
+    if (!journal.isBegun) this.#around.log.error("journal-failed", { error: "there is no room for a new one" });
+    return journal;
   }
 
   get #journalPath(): string {

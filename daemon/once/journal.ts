@@ -6,6 +6,7 @@
 // Its format stands in `records.ts`.
 
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { isFull } from "../files/files.ts";
 import type { Revision } from "../store/store.ts";
 import { Batch, type CommitMark, type JournaledCommit, KIND, type Written } from "./records.ts";
 
@@ -21,10 +22,13 @@ export class Journal {
   readonly #path: string;
   readonly #snapshot: () => Iterable<readonly [string, number]>;
   readonly #batch = new Batch();
-  #fd: number;
-  #size: number;
+  /** Undefined until it is begun: nothing is committed before, and what the next daemon must know is in the old one. */
+  #fd: number | undefined;
+  #size = 0;
   /** Bytes the file was begun with. */
-  #firstSize: number;
+  #firstSize = 0;
+  /** What a new file begins with, until there is one. */
+  #known: readonly JournaledCommit[];
 
   /**
    * Begins a new file with those records of the old one that still count. The old file may end in the middle of a record, and names commits
@@ -32,18 +36,39 @@ export class Journal {
    *
    * @param known the commits that were applied, whose workers may still send them again; and (`isLast`) those of which that cannot be told yet.
    * @param snapshot the ended sessions that still count, now and whenever a new file is begun.
+   * @param mayWait where the disk is full it is begun by the first append for which there is room. The old one must tell the next daemon the same until then.
    */
-  constructor(path: string, known: readonly JournaledCommit[], snapshot: () => Iterable<readonly [string, number]>) {
+  constructor(
+    path: string,
+    known: readonly JournaledCommit[],
+    snapshot: () => Iterable<readonly [string, number]>,
+    { mayWait = false }: { readonly mayWait?: boolean } = {},
+  ) {
     this.#path = path;
     this.#snapshot = snapshot;
+    this.#known = known.slice(-MAX_CARRIED_COMMITS);
+    try {
+      this.#fd = this.#begin();
+    } catch (error) {
+      if (!mayWait || !isFull(error)) throw error;
+    }
+  }
+
+  get isBegun(): boolean {
+    return this.#fd !== undefined;
+  }
+
+  #begin(): number {
     const first = new Batch();
-    for (const commit of known.slice(-MAX_CARRIED_COMMITS))
-      first.noteCommit(commit.isLast ? KIND.undecided : KIND.carried, commit, commit);
-    [this.#fd, this.#size] = this.#writeNewFile(first, () => {
-      renameSync(`${path}.new`, path);
-      rmSync(`${path}.old`, { force: true });
+    for (const commit of this.#known) first.noteCommit(commit.isLast ? KIND.undecided : KIND.carried, commit, commit);
+    const [fd, size] = this.#writeNewFile(first, () => {
+      renameSync(`${this.#path}.new`, this.#path);
+      rmSync(`${this.#path}.old`, { force: true });
     });
-    this.#firstSize = this.#size;
+    this.#size = size;
+    this.#firstSize = size;
+    this.#known = [];
+    return fd;
   }
 
   noteCommit(mark: CommitMark, written: Written): void {
@@ -89,15 +114,17 @@ export class Journal {
   /** Writes all noted records with one call. Throws the system's error, and keeps the records then. */
   append(): void {
     if (this.#batch.isEmpty) return;
-    if (this.#size - this.#firstSize > Math.max(MIN_GROWTH_BYTES, this.#firstSize)) this.#beginNewFile();
+    this.#fd ??= this.#begin();
+    if (this.#size - this.#firstSize > Math.max(MIN_GROWTH_BYTES, this.#firstSize)) this.#beginNewFile(this.#fd);
     this.#size = this.#batch.appendTo(this.#fd, this.#size);
   }
 
   /** Gives the file its name back when somebody took it, a cleaner of `/tmp` say: without it the next daemon would know nothing. One stat. */
   keepName(): void {
-    if (statSync(this.#path, { throwIfNoEntry: false }) !== undefined) return;
+    const nameless = this.#fd;
+    if (nameless === undefined || statSync(this.#path, { throwIfNoEntry: false }) !== undefined) return;
     const told = Buffer.allocUnsafe(this.#size);
-    readSync(this.#fd, told, 0, told.length, 0);
+    readSync(nameless, told, 0, told.length, 0);
     const fd = openSync(`${this.#path}.new`, "w+", 0o600);
     try {
       writeFileSync(fd, told);
@@ -106,23 +133,21 @@ export class Journal {
       closeSync(fd);
       throw error;
     }
-    const nameless = this.#fd;
     this.#fd = fd;
     closeSync(nameless);
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
   /** The full file stays as `.old`, for commits whose answers may still be on their way; the ended sessions are copied. */
-  #beginNewFile(): void {
+  #beginNewFile(full: number): void {
     const [fd, size] = this.#writeNewFile(new Batch(), () => {
       // An earlier try may have failed between the two renames.
       if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.old`);
       renameSync(`${this.#path}.new`, this.#path);
     });
-    const full = this.#fd;
     this.#fd = fd;
     this.#size = size;
     this.#firstSize = size;

@@ -14,6 +14,8 @@ export interface Recalled {
   readonly commits: readonly JournaledCommit[];
   /** That may have been. */
   readonly undecided: readonly JournaledCommit[];
+  /** Each of which it had to be found out was. */
+  readonly areAllPublished: boolean;
   /** Whether one of those was published, and what follows from that. @throws StoreBusy while it cannot be told. */
   wasPublished(commit: JournaledCommit): boolean;
 }

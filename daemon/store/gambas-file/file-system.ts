@@ -24,7 +24,15 @@ import {
   writeSync,
 } from "node:fs";
 import { SessionError } from "../../../protocol/errors.ts";
-import { closeDescriptor, isSystemError, isUnsupported, native, nativeProblem, removeFile } from "../../files/files.ts";
+import {
+  closeDescriptor,
+  isFull,
+  isSystemError,
+  isUnsupported,
+  native,
+  nativeProblem,
+  removeFile,
+} from "../../files/files.ts";
 import type { Revision } from "../store.ts";
 import { Places } from "./layout.ts";
 
@@ -276,7 +284,14 @@ export class FileSystem {
       this.#note("accessTimes", "they cannot be set");
       return;
     }
-    writeSync(fd, "x");
+    try {
+      writeSync(fd, "x");
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // Sessions can be read there all the same, and a write tells why it fails.
+      this.#note("accessTimes", error);
+      return;
+    }
     futimesSync(fd, 1, 1);
     if (fstatSync(fd).mtimeMs > LONG_AGO_MS) {
       this.#note("accessTimes", "setting them has no effect");

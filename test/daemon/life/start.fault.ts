@@ -6,7 +6,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { Journal, replayJournal } from "../../../daemon/once/once.ts";
 import { type Daemon, startDaemon } from "../../../daemon/start.ts";
 import { SessionError } from "../../../protocol/errors.ts";
-import { newId } from "../../support/daemon/lab.ts";
+import { codeOf, newId } from "../../support/daemon/lab.ts";
 import { countOpenFiles } from "../../support/daemon/left-behind.ts";
 import { RawWorker, valuesOf } from "../../support/daemon/raw-worker.ts";
 import { failure, intercept, letThrough, type SystemCall } from "../../support/daemon/system-calls.ts";
@@ -110,6 +110,42 @@ test("a session that was committed last, and cannot be looked at, keeps no daemo
   expect(valuesOf(await again.open(id))).toEqual({ n: 3 });
   await again.close();
   await second.stop();
+  await removeRoot(root);
+});
+
+test("on a full disk a daemon starts, sessions can be read, and what the one before knew is not lost", async () => {
+  const root = freshRoot();
+  const [id, ended] = [newId(), newId()];
+  const first = await start(root);
+  const worker = await RawWorker.connect(first.socket);
+  await worker.create(ended, { n: 0 });
+  await worker.create(id, { n: 0 });
+  await worker.commit(id, { n: 1 }, { sequence: 10 });
+  await worker.abandon(ended);
+  await worker.close();
+  await first.stop();
+  intercept((call) => (call.name === "writeSync" ? failure("ENOSPC", call) : "do"));
+  const second = await start(root);
+  const again = await RawWorker.connect(second.socket);
+  expect(valuesOf(await again.open(id))).toEqual({ n: 1 });
+  expect(await codeOf(again.commit(id, { n: 2 }))).toBe("ERR_STORE");
+  expect(await codeOf(again.create(newId(), { n: 0 }))).toBe("ERR_STORE");
+  // One that ends has no room to say so: the one after it knows what the first did all the same.
+  await second.stop();
+  const third = await start(root);
+  letThrough();
+  const last = await RawWorker.connect(third.socket);
+  await last.commit(id, { n: 3 });
+  expect(valuesOf(await last.open(id))).toEqual({ n: 3 });
+  expect(await codeOf(last.create(ended, { n: 4 }))).toBe("ERR_ID_TAKEN");
+  await last.commit(id, { n: 1 }, { sequence: 10 });
+  expect(valuesOf(await last.open(id))).toEqual({ n: 3 });
+  await last.close();
+  await third.stop();
+  const { commits, ended: told } = replayJournal(join(root, "sessiond.journal"));
+  expect(commits.map(({ sequence }) => sequence)).toContain(10);
+  expect([...told.keys()]).toEqual([ended]);
+  await again.close();
   await removeRoot(root);
 });
 
