@@ -2,8 +2,9 @@
 
 import { existsSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Log } from "../../../daemon/report/log.ts";
+import { RecordLock } from "../../../daemon/store/gambas-file/record-lock.ts";
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
 import type { Revision } from "../../../daemon/store/store.ts";
 import { newImage } from "../../../protocol/image/image.ts";
@@ -25,6 +26,25 @@ afterEach(() => {
 
 describeStore("gambas-file", { open: () => open(100), close: (store) => store.close() });
 describeStore("gambas-file that keeps next to nothing open", { open: () => open(1), close: (store) => store.close() });
+
+test("locks of many more sessions than are kept open: to lock one more costs as many looks at others as before", () => {
+  const store = open(10);
+  const looks = vi.spyOn(RecordLock.prototype, "isHeld", "get");
+  const looksFor = (count: number): number => {
+    const before = looks.mock.calls.length;
+    for (let n = 0; n < count; n++) expect(store.locks.take(newId(), true)).toBe("held");
+    return looks.mock.calls.length - before;
+  };
+  try {
+    looksFor(100);
+    const early = looksFor(100);
+    looksFor(200);
+    expect(looksFor(100)).toBeLessThanOrEqual(early);
+  } finally {
+    looks.mockRestore();
+    store.close();
+  }
+});
 
 describe("a file of the engine", () => {
   let store: GambasFileStore;
