@@ -1,6 +1,16 @@
 // The engine for Gambas' files: what every engine does, and what only files need.
 
-import { existsSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Log } from "../../../daemon/report/log.ts";
@@ -45,6 +55,45 @@ test("locks of many more sessions than are kept open: to lock one more costs as 
     store.close();
   }
 });
+
+test("second files of many sessions: the oldest are looked for once for many that come, and no more of them stay", () => {
+  const store = open(13);
+  const [max, more] = [20 * 13, 60];
+  const write = (id: string): void => {
+    store.locks.take(id, true);
+    const staged = store.stage(id, Buffer.from("contents"), presentAt(store.stat(id)));
+    expect(store.publish(id, staged)).toBe(true);
+    store.locks.release(id);
+  };
+  let walks = 0;
+  const walk = Set.prototype[Symbol.iterator];
+  vi.spyOn(Set.prototype, Symbol.iterator).mockImplementation(function (this: Set<unknown>) {
+    if (this.size > max - 100) walks += 1;
+    return walk.call(this);
+  });
+  try {
+    for (let n = 0; n < max + more; n++) {
+      const id = newId();
+      // A new session has no second file yet. One in place would need none.
+      write(id);
+      saveAside(store, id);
+      write(id);
+    }
+  } finally {
+    vi.restoreAllMocks();
+    store.close();
+  }
+  expect(readdirSync(join(store.directory, "..", "sessiond.twins")).length).toBeLessThanOrEqual(max);
+  expect(walks).toBeGreaterThan(0);
+  expect(walks).toBeLessThanOrEqual(more / 3);
+});
+
+/** As another program does it. */
+function saveAside(store: GambasFileStore, id: string): void {
+  const aside = join(store.directory, "..", "aside");
+  writeFileSync(aside, "another one");
+  renameSync(aside, join(store.directory, id));
+}
 
 describe("a file of the engine", () => {
   let store: GambasFileStore;
