@@ -40,6 +40,8 @@ export class LooseCopies {
   readonly #maxSlabs: number;
   /** The copies that wait, oldest first, with the count of slabs when each came. */
   readonly #since = new Map<Holder, number>();
+  /** The count of slabs at which the oldest did not have to be settled yet: before the pool goes on it need not be looked for again. */
+  #lookedAt = -1;
 
   constructor(slabs: Slabs, maxSlabs: number) {
     this.#slabs = slabs;
@@ -57,11 +59,16 @@ export class LooseCopies {
 
   /** Settles the contents of some copies that have waited for more than `maxSlabs` slabs. */
   settleSome(): void {
+    const { count } = this.#slabs;
+    if (count === this.#lookedAt) return;
     let left = STEPS;
+    // A walk from the oldest on, over the places of all that have left the row.
     for (const [holder, since] of this.#since) {
-      if (this.#slabs.count - since <= this.#maxSlabs || left-- === 0) return;
+      if (left-- === 0) return;
+      if (count - since <= this.#maxSlabs) break;
       this.#since.delete(holder);
       holder.contents.settle();
     }
+    this.#lookedAt = count;
   }
 }

@@ -28,6 +28,8 @@ const NO_STRAYS: readonly Stray[] = [];
 export class LiveObjects {
   #live: Map<string, Live> = NONE_LIVE;
   #strays: readonly Stray[] = NO_STRAYS;
+  /** How many keys hand out each object; undefined until somebody asks for one. A session may have tens of thousands. */
+  #holders: Map<unknown, number> | undefined;
   #origins: Origins | undefined;
 
   get live(): ReadonlyMap<string, Live> {
@@ -49,7 +51,9 @@ export class LiveObjects {
 
   keep(key: string, live: Live): void {
     if (this.#live === NONE_LIVE) this.#live = new Map();
+    if (this.#holders !== undefined) this.#uncount(key);
     this.#live.set(key, live);
+    this.#holders?.set(live.value, this.#holdersOf(live.value) + 1);
     this.claim(live.value);
   }
 
@@ -59,7 +63,22 @@ export class LiveObjects {
   }
 
   delete(key: string): void {
-    if (this.#live.size > 0) this.#live.delete(key);
+    if (this.#live.size === 0) return;
+    if (this.#holders !== undefined) this.#uncount(key);
+    this.#live.delete(key);
+  }
+
+  /** The key hands its object out no more. */
+  #uncount(key: string): void {
+    const live = this.#live.get(key);
+    if (live === undefined) return;
+    const left = this.#holdersOf(live.value) - 1;
+    if (left > 0) this.#holders?.set(live.value, left);
+    else this.#holders?.delete(live.value);
+  }
+
+  #holdersOf(value: unknown): number {
+    return this.#holders?.get(value) ?? 0;
   }
 
   hasChanged(): boolean {
@@ -103,7 +122,7 @@ export class LiveObjects {
    */
   dropAll(changes: ReadonlyMap<string, Changed>): void {
     const out = [...this.#live, ...objectsIn(changes)];
-    this.#live = NONE_LIVE;
+    this.#replaceLive(NONE_LIVE);
     for (const [key, live] of out) this.stray(key, live);
     this.#origins = undefined;
   }
@@ -121,8 +140,16 @@ export class LiveObjects {
 
   #isKnown(value: unknown): boolean {
     if (this.#strays.some((stray) => stray.value === value)) return true;
-    for (const live of this.#live.values()) if (live.value === value) return true;
-    return false;
+    if (this.#holders === undefined) {
+      this.#holders = new Map();
+      for (const live of this.#live.values()) this.#holders.set(live.value, this.#holdersOf(live.value) + 1);
+    }
+    return this.#holders.has(value);
+  }
+
+  #replaceLive(live: Map<string, Live>): void {
+    this.#live = live;
+    this.#holders = undefined;
   }
 
   /**
@@ -153,7 +180,7 @@ export class LiveObjects {
 
   /** After a failed part of a transaction: the objects that were live before it are live again. */
   restore(before: ReadonlyMap<string, Live>): void {
-    this.#live = new Map(before);
+    this.#replaceLive(new Map(before));
   }
 
   /**
@@ -171,7 +198,7 @@ export class LiveObjects {
   ): void {
     for (const [key, live] of this.#live) {
       if (stored(key)?.equals(live.baseline) === true || this.isChangedOrLost(key, live)) continue;
-      this.#live.delete(key);
+      this.delete(key);
       this.#addStray({ ...live, key });
     }
     for (const [key, { origins = inner?.origins, ...live }] of inner?.live ?? NONE_LIVE) {

@@ -3,7 +3,7 @@
 //
 // Commits and touches of one turn are written together. A lease begins a turn of its own, since its holder is given contents that are
 // written; an end is the last of its turn, since nobody after it finds a session. So is a commit by which the session goes on under another id,
-// and it is the only one of its turn: what is to go along is written.
+// and it is the only one of its turn: what is to go along is written. Of very many commits, or to a very large session, some come in the next turn.
 
 import type { SessionError } from "../../protocol/errors.ts";
 import {
@@ -20,6 +20,13 @@ import { type ChangedValues, changedValues } from "../foreign/foreign.ts";
 import type { Contents } from "../memory/cache.ts";
 import type { CommitTurn, Ending, Origin, TouchTurn, Turn } from "../turns/turns.ts";
 import { endsLease, gone, idTaken, isSuccession, storeError } from "../turns/turns.ts";
+
+/**
+ * Each commit makes an image anew: a turn takes no more of them than make so many bytes together, and one at least. Others have their turn then, and the next
+ * commits theirs behind them: 10,000 may wait for the end of one transaction. A small image counts as so many bytes, for what else a commit takes.
+ */
+const MAX_MADE_BYTES = 16 * 1024 * 1024;
+const LEAST_MADE_BYTES = 64 * 1024;
 
 /** Where a session stands when its turn begins. */
 export interface Standing {
@@ -83,7 +90,9 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
     isTouched: false,
     isRepair,
   };
+  let madeBytes = 0;
   for (const turn of due) {
+    if (madeBytes >= MAX_MADE_BYTES) break;
     const isOfWritten = turn.type === "lease" || isSuccession(turn);
     // Its holder, or the session that follows, is to be given contents that are written.
     if (isOfWritten && (plan.image !== contents?.image || plan.turns.length > 0)) break;
@@ -93,6 +102,7 @@ export function planTurn(standing: Standing, limits: Limits): Plan {
       break;
     }
     const problem = take(turn, plan, standing, limits);
+    if (turn.type === "commit") madeBytes += Math.max(LEAST_MADE_BYTES, plan.image?.length ?? 0);
     if (problem === undefined) continue;
     plan.refused.push({ turn, problem });
     // The rest of a lease that this commit was to end is nobody's.

@@ -10,6 +10,7 @@ import { KIND, type State } from "../../protocol/wire/wire.ts";
 import type { Log } from "../report/report.ts";
 import type { CommitTurn, Turn } from "../turns/turns.ts";
 import { storeError } from "../turns/turns.ts";
+import { IdsOfPrefix } from "./ids-of-prefix.ts";
 
 export interface UniqueParts {
   commit(id: string, turn: CommitTurn): void;
@@ -22,11 +23,13 @@ export interface UniqueParts {
 
 export class UniqueCommits {
   readonly #parts: UniqueParts;
+  readonly #ids: IdsOfPrefix;
   /** By prefix: the last that was asked for. */
   readonly #last = new Map<string, Promise<void>>();
 
   constructor(parts: UniqueParts) {
     this.#parts = parts;
+    this.#ids = new IdsOfPrefix(() => parts.ids());
   }
 
   /** Those that are under way. */
@@ -71,11 +74,8 @@ export class UniqueCommits {
   }
 
   async #endOthers(id: string, turn: CommitTurn): Promise<void> {
-    const prefix = prefixOf(id);
-    const others: string[] = [];
-    for await (const other of this.#parts.ids()) {
-      if (other !== id && prefixOf(other) === prefix) others.push(other);
-    }
+    const all = await this.#ids.find(prefixOf(id));
+    const others = all.filter((other) => other !== id);
     await Promise.all(others.map((other) => this.#endOther(other, turn)));
   }
 

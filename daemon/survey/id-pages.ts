@@ -1,6 +1,6 @@
 // The ids of lists, a page at a time, in their order. Those who keep sessions name them in no order, and each look at all their names costs: so one
-// look finds the ids of many pages, and whoever goes on where the last page ended is given the next from there, for a while. Nobody needs what is
-// found ahead: whoever comes late, or after somebody else, or from another daemon, has another look made.
+// look finds the ids of many pages, and whoever goes on where his last page ended is given the next from there, for a while. Nobody needs what is
+// found ahead: whoever comes late, or to another daemon, or when many others have come since, has another look made.
 
 import { prefixOf } from "../../protocol/session-id.ts";
 import { type ListTurn, MAX_LISTED } from "../backend/backend.ts";
@@ -9,6 +9,8 @@ import { type ListTurn, MAX_LISTED } from "../backend/backend.ts";
 const AHEAD_IDS = 128 * 1024;
 /** So long a session that begins meanwhile may be missed. */
 const AHEAD_MS = 10_000;
+/** Lists that go on at one time without a look for each page: an operator's, and those of a few workers. More take turns in looking. */
+const MAX_AHEAD = 4;
 /** Ids that are sorted, or merged, before others have their turn: 2 ms. */
 const IDS_PER_SLICE = 4_096;
 
@@ -36,7 +38,8 @@ interface IdPage {
 export class IdPages {
   readonly #ids: (prefix: string | null) => AsyncIterable<string>;
   readonly #most: number;
-  #found: Found | undefined;
+  /** What is found ahead, for each list that goes on; the one used last at the end. */
+  #ahead: Found[] = [];
 
   /**
    * @param ids all ids, in any order, those of other prefixes too, one of them more than once.
@@ -54,33 +57,43 @@ export class IdPages {
    */
   async page(asked: Asked): Promise<IdPage> {
     const limit = Math.max(1, Math.min(asked.limit, MAX_LISTED));
-    const found = this.#followedBy(asked, limit) ?? (await this.#look(asked));
+    const found = this.#take(asked, limit) ?? (await this.#look(asked));
     const ids = found.ids.slice(found.at, found.at + limit);
     found.at += ids.length;
     found.after = ids.at(-1) ?? found.after;
     const isOver = found.at === found.ids.length;
-    if (isOver) this.#drop();
+    if (isOver) clearTimeout(found.deadline);
+    else this.#keep(found);
     return { ids, next: isOver && found.isAll ? null : found.after };
   }
 
   /** A connection is closed: nobody goes on with its lists. */
   forget(owner: object): void {
-    if (this.#found?.owner === owner) this.#drop();
+    for (const found of this.#ahead.filter((one) => one.owner === owner)) this.#drop(found);
   }
 
-  #followedBy({ caller, after, prefix }: Asked, limit: number): Found | undefined {
-    const found = this.#found;
-    if (found === undefined || found.owner !== caller.owner) return undefined;
-    if (found.prefix !== prefix || found.after !== after) return undefined;
-    return found.isAll || found.ids.length - found.at >= limit ? found : undefined;
+  /** What a list goes on with. It is not kept any more: too little for a page is of no use to anybody. */
+  #take({ caller, after, prefix }: Asked, limit: number): Found | undefined {
+    const found = this.#ahead.find((one) => one.owner === caller.owner && one.prefix === prefix && one.after === after);
+    if (found === undefined) return undefined;
+    this.#ahead = this.#ahead.filter((one) => one !== found);
+    if (found.isAll || found.ids.length - found.at >= limit) return found;
+    clearTimeout(found.deadline);
+    return undefined;
+  }
+
+  #keep(found: Found): void {
+    this.#ahead.push(found);
+    const [oldest] = this.#ahead;
+    if (this.#ahead.length > MAX_AHEAD && oldest !== undefined) this.#drop(oldest);
   }
 
   async #look({ caller, after, prefix }: Asked): Promise<Found> {
-    this.#drop();
     const ids = await this.#firstBehind(after, prefix);
-    const deadline = setTimeout(() => this.#drop(), AHEAD_MS).unref();
-    this.#found = { owner: caller.owner, prefix, ids, isAll: ids.length < this.#most, deadline, at: 0, after };
-    return this.#found;
+    const deadline = setTimeout(() => this.#drop(found), AHEAD_MS).unref();
+    const isAll = ids.length < this.#most;
+    const found: Found = { owner: caller.owner, prefix, ids, isAll, deadline, at: 0, after };
+    return found;
   }
 
   async #firstBehind(after: string, prefix: string | null): Promise<readonly string[]> {
@@ -97,9 +110,9 @@ export class IdPages {
     return merge(first, others.sort(), this.#most);
   }
 
-  #drop(): void {
-    clearTimeout(this.#found?.deadline);
-    this.#found = undefined;
+  #drop(found: Found): void {
+    clearTimeout(found.deadline);
+    this.#ahead = this.#ahead.filter((one) => one !== found);
   }
 }
 

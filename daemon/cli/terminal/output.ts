@@ -1,26 +1,33 @@
 // What a command says on standard output: whole to a slow reader, and quietly over where the reader has gone (`... | head`).
 
-import { once } from "node:events";
-
 /** Resolves once more may be said: to false where nobody reads any more. */
 export type Say = (text: string) => Promise<boolean>;
 
+/** Listens once, however often a reader is waited for: there may be a million lines. */
 export function openOutput(stream: NodeJS.WritableStream): Say {
   let isRead = true;
+  let waiting: (() => void)[] = [];
+  const goOn = (): void => {
+    const all = waiting;
+    waiting = [];
+    for (const resolve of all) resolve();
+  };
   stream.on("error", (error: NodeJS.ErrnoException) => {
     // The reader of the pipe has gone. Anything else is a failure, a full disk say.
     if (error.code !== "EPIPE") throw error;
     isRead = false;
+    goOn();
+  });
+  stream.on("drain", goOn);
+  stream.on("close", () => {
+    isRead = false;
+    goOn();
   });
   return async (text) => {
     // An error of `write` is told a turn of the event loop later.
-    if (isRead && !stream.write(text)) await Promise.race([once(stream, "drain"), once(stream, "close")]).catch(ignore);
+    if (isRead && !stream.write(text)) await new Promise<void>((resolve) => waiting.push(resolve));
     return isRead;
   };
-}
-
-function ignore(): void {
-  // The error itself: the listener above has seen it.
 }
 
 /** Prints a JSON array as it grows, an element a line. */

@@ -10,6 +10,8 @@ import { RecordLock } from "./record-lock.ts";
 
 /** Once descriptors have not run out for so long, more sessions may be hot again: those who had them may have gone. */
 const CALM_MS = 60_000;
+/** Hot sessions that the clock hand passes for one that comes: where thousands are locked it would go round them all each time. */
+const HAND_STEPS = 32;
 
 /** The files kept open for one session. */
 export class HotSession {
@@ -179,11 +181,11 @@ export class HotSessions implements RecordLocks, OpenSessions {
   }
 
   /**
-   * Moves the clock hand to a session that is neither locked nor used since the hand last passed, and cools it. While
-   * all are locked none is cooled: then there are more hot sessions than the limit for a while.
+   * Moves the clock hand on to a session that is neither locked nor used since the hand last passed, and cools it. Where
+   * it finds none soon there are more hot sessions than the limit, until they are given back.
    */
   #coolOne(): void {
-    let left = 2 * this.#sessions.size;
+    let left = Math.min(2 * this.#sessions.size, HAND_STEPS);
     for (const [id, hot] of this.#sessions) {
       if (left-- === 0) return;
       if (!hot.wasUsed && !hot.lock.isHeld) {

@@ -8,6 +8,9 @@ import type { Places } from "./layout.ts";
 
 /** For each session that is kept open so many may have a twin: making one costs an inode, keeping one only its blocks. */
 const TWINS_PER_OPEN_SESSION = 20;
+/** Twins that go at once where there are too many: whoever looks for the oldest of a Set walks over the places of all that have gone, or were used. */
+const MAX_DROPPED = 16;
+const DROPPED_PART = 1 / 64;
 
 interface TwinParts {
   readonly places: Places;
@@ -80,10 +83,10 @@ export class Twins {
     this.#ids.delete(id);
     this.#ids.add(id);
     if (this.#ids.size <= this.#max) return;
+    const kept = this.#max - Math.min(MAX_DROPPED, Math.floor(DROPPED_PART * this.#max));
     for (const oldest of this.#ids) {
-      if (this.#hot.get(oldest)?.lock.isHeld) continue;
-      this.drop(oldest);
-      return;
+      if (this.#ids.size <= kept) return;
+      if (!this.#hot.get(oldest)?.lock.isHeld) this.drop(oldest);
     }
   }
 }

@@ -1,6 +1,6 @@
 // What else becomes of a Redis, and of what is in it: each is told to whom it concerns, and to nobody else.
 
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { DaemonOptions } from "../../../daemon/config.ts";
 import { startupMs } from "../../../protocol/image/image.ts";
 import { KIND } from "../../../protocol/wire/operations.ts";
@@ -198,6 +198,29 @@ describeWithRedis("a backend whose Redis has its own ways", () => {
     await until(() => Number(small.backend.report().bytesCached) <= 40_000 || undefined);
     expect(Number(small.backend.report().sessionsCached)).toBeLessThan(30);
     for (const [n, one] of ids.entries()) expect(valuesOf(await bert.read(one))?.n).toBe(n);
+  });
+
+  test("the copies used longest ago are looked for once for many that come", async () => {
+    const full = await open({ cacheBytes: 1_000_000 });
+    const bert = full.worker("bert");
+    const create = (count: number): Promise<unknown> =>
+      Promise.all(Array.from({ length: count }, () => bert.create(newId(), { text: "x".repeat(1_000) })));
+    let walks = 0;
+    const walk = Map.prototype[Symbol.iterator];
+    vi.spyOn(Map.prototype, Symbol.iterator).mockImplementation(function (this: Map<unknown, unknown>) {
+      if (this.size > 250) walks += 1;
+      return walk.call(this);
+    });
+    try {
+      while (Number(full.backend.report().bytesCached) < 950_000) await create(50);
+      walks = 0;
+      for (let n = 0; n < 200; n++) await create(1);
+    } finally {
+      vi.restoreAllMocks();
+    }
+    expect(Number(full.backend.report().bytesCached)).toBeLessThanOrEqual(1_000_000);
+    expect(walks).toBeGreaterThan(0);
+    expect(walks).toBeLessThan(200 / 4);
   });
 
   test("what is kept for a client that commits does not grow with its commits", async () => {

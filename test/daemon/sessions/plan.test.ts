@@ -82,6 +82,30 @@ describe("commits that wait", () => {
     expect(plan.taken).toBe(3);
   });
 
+  it("have their turn some at a time where there are very many, or the session is very large", () => {
+    const due = Array.from({ length: 1_000 }, (_, n) => commit({ a: n }));
+    const small = planFor(due, contentsOf({ a: 0 }));
+    expect([small.taken, small.turns.length]).toEqual([256, 256]);
+    expect(valuesIn(small.image ?? Buffer.of())).toEqual({ a: 255 });
+    const limits = { ...LIMITS, maxSessionBytes: 40_000_000 };
+    const planOf = (bytes: number): Plan => {
+      const { image = Buffer.of() } = planTurn(
+        { ...nowhere, due: [commit({ a: 1, big: "x".repeat(bytes) }, { create: true })] },
+        limits,
+      );
+      const contents = { image, revision: { ino: 1, size: image.length, mtimeMs: 1 }, isFleeting: false, sameAs: [1] };
+      return planTurn({ ...nowhere, contents, image, due }, limits);
+    };
+    expect(planOf(1_000_000).taken).toBe(17);
+    expect(planOf(30_000_000).taken).toBe(1);
+  });
+
+  it("that are refused are counted as well, and an end behind them waits for its turn", () => {
+    const due = [...Array.from({ length: 300 }, () => commit({ big: "x".repeat(20_000) })), end];
+    const plan = planFor(due, contentsOf({ a: 1 }));
+    expect([plan.taken, plan.refused.length, plan.last]).toEqual([256, 256, undefined]);
+  });
+
   it("make a session with the life time they ask for, or the usual one", () => {
     for (const [options, seconds] of [
       [{ create: true }, 60],

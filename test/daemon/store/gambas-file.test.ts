@@ -1,9 +1,20 @@
 // The engine for Gambas' files: what every engine does, and what only files need.
 
-import { existsSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Log } from "../../../daemon/report/log.ts";
+import { RecordLock } from "../../../daemon/store/gambas-file/record-lock.ts";
 import { GambasFileStore } from "../../../daemon/store/gambas-file/store.ts";
 import type { Revision } from "../../../daemon/store/store.ts";
 import { newImage } from "../../../protocol/image/image.ts";
@@ -25,6 +36,64 @@ afterEach(() => {
 
 describeStore("gambas-file", { open: () => open(100), close: (store) => store.close() });
 describeStore("gambas-file that keeps next to nothing open", { open: () => open(1), close: (store) => store.close() });
+
+test("locks of many more sessions than are kept open: to lock one more costs as many looks at others as before", () => {
+  const store = open(10);
+  const looks = vi.spyOn(RecordLock.prototype, "isHeld", "get");
+  const looksFor = (count: number): number => {
+    const before = looks.mock.calls.length;
+    for (let n = 0; n < count; n++) expect(store.locks.take(newId(), true)).toBe("held");
+    return looks.mock.calls.length - before;
+  };
+  try {
+    looksFor(100);
+    const early = looksFor(100);
+    looksFor(200);
+    expect(looksFor(100)).toBeLessThanOrEqual(early);
+  } finally {
+    looks.mockRestore();
+    store.close();
+  }
+});
+
+test("second files of many sessions: the oldest are looked for once for many that come, and no more of them stay", () => {
+  const store = open(13);
+  const [max, more] = [20 * 13, 60];
+  const write = (id: string): void => {
+    store.locks.take(id, true);
+    const staged = store.stage(id, Buffer.from("contents"), presentAt(store.stat(id)));
+    expect(store.publish(id, staged)).toBe(true);
+    store.locks.release(id);
+  };
+  let walks = 0;
+  const walk = Set.prototype[Symbol.iterator];
+  vi.spyOn(Set.prototype, Symbol.iterator).mockImplementation(function (this: Set<unknown>) {
+    if (this.size > max - 100) walks += 1;
+    return walk.call(this);
+  });
+  try {
+    for (let n = 0; n < max + more; n++) {
+      const id = newId();
+      // A new session has no second file yet. One in place would need none.
+      write(id);
+      saveAside(store, id);
+      write(id);
+    }
+  } finally {
+    vi.restoreAllMocks();
+    store.close();
+  }
+  expect(readdirSync(join(store.directory, "..", "sessiond.twins")).length).toBeLessThanOrEqual(max);
+  expect(walks).toBeGreaterThan(0);
+  expect(walks).toBeLessThanOrEqual(more / 3);
+});
+
+/** As another program does it. */
+function saveAside(store: GambasFileStore, id: string): void {
+  const aside = join(store.directory, "..", "aside");
+  writeFileSync(aside, "another one");
+  renameSync(aside, join(store.directory, id));
+}
 
 describe("a file of the engine", () => {
   let store: GambasFileStore;

@@ -104,6 +104,65 @@ describe("pages of ids", () => {
     expect(await house.page(`${ids[35]}0`)).toEqual({ ids: ids.slice(36), next: null });
   });
 
+  it.each([2, 4])("are found by one look for each of %i lists that go on in turns", async (count) => {
+    const ids = idsOf(400);
+    const house = new House(ids);
+    // Two of them are of one connection, as those of one worker are.
+    const owners = Array.from({ length: count }, (_, n) => (n < 2 ? OWNER : {}));
+    const lists = owners.map((owner, n) => ({
+      asked: { owner, prefix: n === 1 ? "a" : null },
+      listed: [] as string[],
+    }));
+    const afters: (string | null)[] = lists.map(() => "");
+    while (afters.some((after) => after !== null)) {
+      for (const [n, { asked, listed }] of lists.entries()) {
+        const after = afters[n];
+        if (after === null) continue;
+        const page = await house.page(after, asked);
+        listed.push(...page.ids);
+        afters[n] = page.next;
+      }
+    }
+    for (const { listed } of lists) expect(listed).toEqual(ids);
+    expect(house.looks).toBe(count);
+  });
+
+  it("are kept for the last few lists alone", async () => {
+    const house = new House(idsOf(400));
+    const owners = Array.from({ length: 40 }, () => ({}));
+    for (const owner of owners) await house.page("", { owner });
+    const after = idsOf(400)[9];
+    for (const owner of owners.slice(-4)) await house.page(after, { owner });
+    expect(house.looks).toBe(40);
+    await house.page(after, { owner: owners[0] ?? {} });
+    expect(house.looks).toBe(41);
+  });
+
+  it("name every session that is there all the time once, whichever come and go meanwhile", async () => {
+    for (const seed of [1, 2]) {
+      const random = new Random(seed);
+      const ids = idsOf(2 * MAX_LISTED + random.below(MAX_LISTED));
+      const staying = ids.filter((_, n) => n % 3 !== 0);
+      const house = new House(ids, MAX_LISTED);
+      const listed: string[] = [];
+      for (let after: string | null = ""; after !== null; ) {
+        const { ids: page, next }: Awaited<ReturnType<House["page"]>> = await house.page(after, {
+          limit: 1 + random.below(900),
+        });
+        listed.push(...page);
+        after = next;
+        for (let n = 0; n < 20; n++) {
+          const id = random.of(ids);
+          if (!staying.includes(id)) house.ids.splice(house.ids.indexOf(id) >>> 0, 1);
+          else house.ids.push(`${id}-${n}`);
+        }
+      }
+      expect(listed).toEqual([...new Set(listed)].sort());
+      const found = new Set(listed);
+      expect(staying.filter((id) => !found.has(id))).toEqual([]);
+    }
+  });
+
   it("are found anew by whoever begins, has another prefix, goes elsewhere, or is somebody else", async () => {
     const ids = idsOf(40);
     const house = new House(ids);
