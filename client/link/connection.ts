@@ -66,6 +66,8 @@ export class Connection {
   readonly #pending = new PendingCalls();
   readonly #writer = new FrameWriter();
   #socket: Socket | undefined;
+  /** Waits for its answer to hello. */
+  #greeted: Socket | undefined;
   #connecting: Promise<void> | undefined;
   #isFlushDue = false;
   readonly #sequences = new Sequences();
@@ -150,6 +152,7 @@ export class Connection {
       checkIsOurs(places);
       const socket = await openSocket(places.socket);
       const found = typeof socket === "string" ? socket : await this.#greet(socket, deadlineMs);
+      if (this.#closedBy !== undefined) throw this.#closedBy;
       if (found === "ready") return;
       const mayChange = found === "gone" || found === "full";
       const isHope = this.#wasEverConnected || spawn !== undefined || mayChange;
@@ -181,6 +184,9 @@ export class Connection {
    * daemon is of an older release, and one that we start would take its place.
    */
   #greet(socket: Socket, deadlineMs: number): Promise<"ready" | "gone" | "older"> {
+    this.#greeted = socket;
+    // Closed while the connection was made.
+    if (this.#closedBy !== undefined) socket.destroy();
     return new Promise((resolve, reject) => {
       const patience = setTimeout(() => socket.destroy(), msLeft(deadlineMs, performance.now()));
       let take = (frame: Buffer): void => {
@@ -227,6 +233,7 @@ export class Connection {
   #adopt(socket: Socket): void {
     this.#wasEverConnected = true;
     this.#life += 1;
+    this.#greeted = undefined;
     this.#socket = socket;
     this.#writer.take();
     for (const call of this.#pending.inOrder()) this.#send(call);
@@ -293,6 +300,7 @@ export class Connection {
   #end(reason: Error): void {
     this.#closedBy ??= reason;
     this.#leaveSocket()?.destroy();
+    this.#greeted?.destroy();
     this.#failPending(reason);
   }
 
