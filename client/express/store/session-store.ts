@@ -206,7 +206,10 @@ export class SessionStore extends EventEmitter {
     for await (const session of client.list()) {
       const sid = sids.sidOf(session.id);
       if (sid === undefined) continue;
-      under.push(action(sid, session));
+      const work = Promise.resolve(action(sid, session));
+      // Its failure is told below, unless that of the next page comes first.
+      work.catch(() => undefined);
+      under.push(work);
       if (under.length < AT_ONCE) continue;
       await Promise.all(under);
       under = [];
