@@ -30,6 +30,7 @@ import {
   readMessage,
   writeCall,
 } from "../../protocol/wire/wire.ts";
+import { runOutside } from "../scope.ts";
 import type { DaemonProgram } from "./daemon-program.ts";
 import { Sequences } from "./sequences.ts";
 import { checkIsOurs } from "./socket-owner.ts";
@@ -97,7 +98,7 @@ export class Connection {
   ready(): Promise<void> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     if (this.#socket !== undefined) return Promise.resolve();
-    this.#connecting ??= this.#connect().finally(() => {
+    this.#connecting ??= runOutside(() => this.#connect()).finally(() => {
       this.#connecting = undefined;
     });
     return this.#connecting;
