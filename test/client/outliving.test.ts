@@ -67,6 +67,19 @@ it("the look for late changes", async () => {
   expect(await looked.promise).toBeUndefined();
 });
 
+it("the queue of a session's transactions, which may never be empty", async () => {
+  const worker = house.worker();
+  const scopes: unknown[] = [];
+  const { lease } = worker;
+  vi.spyOn(worker, "lease").mockImplementation((...args) => {
+    scopes.push(currentScope());
+    return lease.apply(worker, args);
+  });
+  const id = await house.make({ n: 1 });
+  const inside = await runInScope(SCOPE, () => worker.transaction(id, () => currentScope()));
+  expect([scopes, inside]).toEqual([[undefined], expect.objectContaining(SCOPE)]);
+});
+
 it("the events of a store", async () => {
   const store = new GambasStore({ ...house.options, waitMs: 1 });
   const scopes: unknown[] = [];
