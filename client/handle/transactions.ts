@@ -44,7 +44,10 @@ export class Transactions<H extends Inside> {
   }
 
   async #drive(id: string, queue: Job<H>[]): Promise<void> {
-    for (let first = queue[0]; first !== undefined; first = queue[0]) {
+    for (;;) {
+      // Not in the head of the loop: V8 keeps what such a variable began with for as long as the loop goes on.
+      const first = queue[0];
+      if (first === undefined) break;
       const { leaseMs } = first.request;
       try {
         // What has met another host once is not to meet it again for want of a look.

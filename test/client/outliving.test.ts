@@ -1,5 +1,7 @@
 // What outlives the code that happens to begin it (a connection, a timer that many requests share) belongs to no request: it would keep that one, with all
 // that an application hangs on it, in memory for months, and what it calls would find the session of a stranger.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { GambasStore } from "../../client/adapters/store.ts";
 import { KeptOpen } from "../../client/copies/kept-open.ts";
@@ -7,6 +9,11 @@ import { watch } from "../../client/handle/late-changes.ts";
 import { currentScope, runInScope } from "../../client/scope.ts";
 import { deferred } from "../support/deferred.ts";
 import { SessionHouse } from "../support/session-house.ts";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+/** Whatever is free is gone after a few. */
+const COLLECTIONS = 50;
 
 /** Of a request. */
 const SCOPE = { handle: {} };
@@ -78,6 +85,26 @@ it("the queue of a session's transactions, which may never be empty", async () =
   const id = await house.make({ n: 1 });
   const inside = await runInScope(SCOPE, () => worker.transaction(id, () => currentScope()));
   expect([scopes, inside]).toEqual([[undefined], expect.objectContaining(SCOPE)]);
+});
+
+it("the queue forgets a transaction that is over, as long as there are others", async () => {
+  const worker = house.worker();
+  const id = await house.make({ n: 1 });
+  // Two lengths in turn: none shares its lease, so that there always is one in the queue.
+  const begin = (leaseMs: number): Promise<unknown> =>
+    worker.transaction(id, () => new Promise(setImmediate), { leaseMs });
+  let marker: object | undefined = {};
+  const isThere = new WeakRef(marker);
+  let before: Promise<unknown> = runInScope({ handle: marker }, () => begin(1_000));
+  marker = undefined;
+  for (let n = 0; n < COLLECTIONS && isThere.deref() !== undefined; n++) {
+    const next = begin(n % 2 === 0 ? 2_000 : 1_000);
+    await before;
+    before = next;
+    collectGarbage();
+  }
+  expect(isThere.deref()).toBeUndefined();
+  await before;
 });
 
 it("the events of a store", async () => {
