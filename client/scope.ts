@@ -47,7 +47,7 @@ interface Outside {
 export type Scope = Context | Outside;
 
 interface Now {
-  readonly storage: AsyncLocalStorage<Scope>;
+  readonly storage: AsyncLocalStorage<Scope | undefined>;
   /** The scope of a synchronous function that runs now without the storage. */
   synchronous: Scope | undefined;
   /** A function of a transaction was seen to go on after it had returned: the next may, too. */
@@ -55,7 +55,7 @@ interface Now {
 }
 
 const now = onePerProcess<Now>("scope", () => ({
-  storage: new AsyncLocalStorage<Scope>(),
+  storage: new AsyncLocalStorage<Scope | undefined>(),
   synchronous: undefined,
   mayGoOn: false,
 }));
@@ -75,6 +75,14 @@ function runWith<T>(scope: Scope | undefined, fn: () => T): T {
   } finally {
     now.synchronous = before;
   }
+}
+
+/**
+ * Runs `fn` in no scope: for what outlives the code that happens to begin it, as a connection, or a timer that many requests share. It would keep the
+ * request of that code in memory, with all that hangs on it, and whatever it calls would find the session of that request.
+ */
+export function runOutside<T>(fn: () => T): T {
+  return storage.getStore() === undefined ? fn() : storage.run(undefined, fn);
 }
 
 /** Whether the scope of now ends with the function that runs: calls that outlive the function need `carryOn`. */

@@ -1,5 +1,7 @@
 // What a worker keeps open because requests ask for it again and again: so many at most, and nothing that nobody has asked for lately.
 
+import { runOutside } from "../scope.ts";
+
 /**
  * What no request has asked for in so long is closed: the session may have ended, and the file system frees an inode only when the last program has
  * closed it.
@@ -32,7 +34,7 @@ export class KeptOpen<T extends Kept> {
 
   add(one: T): void {
     this.#kept.add(one);
-    this.#idleCheck ??= setInterval(() => this.closeIdle(), IDLE_MS).unref();
+    this.#idleCheck ??= runOutside(() => setInterval(() => this.closeIdle(), IDLE_MS).unref());
   }
 
   close(one: T): void {

@@ -6,6 +6,7 @@
 // out objects is looked at twice after its end, as long as few enough handles are watched to cost nothing.
 
 import { SessionError } from "../../protocol/errors.ts";
+import { runOutside } from "../scope.ts";
 
 /** A handle that is looked at for late changes. */
 export interface Watched {
@@ -57,7 +58,7 @@ export function watch(handle: Watched): void {
 }
 
 function schedule(): void {
-  setTimeout(look, PAUSE_MS).unref();
+  runOutside(() => setTimeout(look, PAUSE_MS).unref());
 }
 
 function look(): void {

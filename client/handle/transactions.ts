@@ -1,6 +1,6 @@
 // The transactions of one worker: those of a session wait in a queue, get its lease, run, and run again where that is nobody's fault.
 
-import { confirmAround, currentScope, transactionsAround } from "../scope.ts";
+import { confirmAround, currentScope, runOutside, transactionsAround } from "../scope.ts";
 import { type Calls, confirm, endLease, type Grant, isKnown } from "./calls.ts";
 import { fail, type Inside, type Job, runJob, settleAfterEnd, type TransactionRequest } from "./job.ts";
 import { commitJobs } from "./job-commit.ts";
@@ -10,7 +10,7 @@ const NONE: readonly never[] = [];
 
 export class Transactions<H extends Inside> {
   readonly #calls: Calls;
-  /** By session id. A queue is here as long as it is driven. */
+  /** By session id. A queue is here as long as it is driven, which is no affair of the request that has begun it. */
   readonly #queues = new Map<string, Job<H>[]>();
 
   constructor(calls: Calls) {
@@ -40,11 +40,14 @@ export class Transactions<H extends Inside> {
     }
     const jobs = [job];
     this.#queues.set(id, jobs);
-    void this.#drive(id, jobs);
+    void runOutside(() => this.#drive(id, jobs));
   }
 
   async #drive(id: string, queue: Job<H>[]): Promise<void> {
-    for (let first = queue[0]; first !== undefined; first = queue[0]) {
+    for (;;) {
+      // Not in the head of the loop: V8 keeps what such a variable began with for as long as the loop goes on.
+      const first = queue[0];
+      if (first === undefined) break;
       const { leaseMs } = first.request;
       try {
         // What has met another host once is not to meet it again for want of a look.

@@ -30,10 +30,11 @@ import {
   readMessage,
   writeCall,
 } from "../../protocol/wire/wire.ts";
+import { runOutside } from "../scope.ts";
 import type { DaemonProgram } from "./daemon-program.ts";
 import { Sequences } from "./sequences.ts";
 import { checkIsOurs } from "./socket-owner.ts";
-import { spawnDaemon } from "./spawn.ts";
+import { OPEN_MORE, spawnDaemon } from "./spawn.ts";
 
 export interface ConnectionOptions {
   readonly places: Places;
@@ -66,6 +67,8 @@ export class Connection {
   readonly #pending = new PendingCalls();
   readonly #writer = new FrameWriter();
   #socket: Socket | undefined;
+  /** Waits for its answer to hello. */
+  #greeted: Socket | undefined;
   #connecting: Promise<void> | undefined;
   #isFlushDue = false;
   readonly #sequences = new Sequences();
@@ -95,7 +98,7 @@ export class Connection {
   ready(): Promise<void> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     if (this.#socket !== undefined) return Promise.resolve();
-    this.#connecting ??= this.#connect().finally(() => {
+    this.#connecting ??= runOutside(() => this.#connect()).finally(() => {
       this.#connecting = undefined;
     });
     return this.#connecting;
@@ -150,12 +153,14 @@ export class Connection {
       checkIsOurs(places);
       const socket = await openSocket(places.socket);
       const found = typeof socket === "string" ? socket : await this.#greet(socket, deadlineMs);
+      if (this.#closedBy !== undefined) throw this.#closedBy;
       if (found === "ready") return;
-      const isHope = this.#wasEverConnected || spawn !== undefined || found === "gone";
+      const mayChange = found === "gone" || found === "full";
+      const isHope = this.#wasEverConnected || spawn !== undefined || mayChange;
       const beganMs = performance.now();
       const mayWait = isHope && beganMs < deadlineMs;
-      if (!mayWait) throw lost ?? (found === "nobody" ? unavailable(places) : unanswering(places, waitMs));
-      if (found === "gone" || spawn === undefined || beganMs < restUntilMs) await pause();
+      if (!mayWait) throw lost ?? failure(found, places, waitMs);
+      if (mayChange || spawn === undefined || beganMs < restUntilMs) await pause();
       else {
         lost = await this.#spawn(spawn, deadlineMs);
         // Many workers try, and each try costs time. During the rest a worker of the next release may start a daemon.
@@ -180,6 +185,9 @@ export class Connection {
    * daemon is of an older release, and one that we start would take its place.
    */
   #greet(socket: Socket, deadlineMs: number): Promise<"ready" | "gone" | "older"> {
+    this.#greeted = socket;
+    // Closed while the connection was made.
+    if (this.#closedBy !== undefined) socket.destroy();
     return new Promise((resolve, reject) => {
       const patience = setTimeout(() => socket.destroy(), msLeft(deadlineMs, performance.now()));
       let take = (frame: Buffer): void => {
@@ -226,6 +234,7 @@ export class Connection {
   #adopt(socket: Socket): void {
     this.#wasEverConnected = true;
     this.#life += 1;
+    this.#greeted = undefined;
     this.#socket = socket;
     this.#writer.take();
     for (const call of this.#pending.inOrder()) this.#send(call);
@@ -292,6 +301,7 @@ export class Connection {
   #end(reason: Error): void {
     this.#closedBy ??= reason;
     this.#leaveSocket()?.destroy();
+    this.#greeted?.destroy();
     this.#failPending(reason);
   }
 
@@ -307,20 +317,31 @@ export class Connection {
   }
 }
 
-/** "nobody": no daemon listens on the path. "gone": so many workers wait to be let in that this one must try again. */
-function openSocket(path: string): Promise<Socket | "nobody" | "gone"> {
+/**
+ * "nobody": no daemon listens on the path. "gone": so many workers wait to be let in that this one must try again. "full": this process may open no
+ * more files, as long as its application has so many.
+ */
+function openSocket(path: string): Promise<Socket | "nobody" | "gone" | "full"> {
   return new Promise((resolve) => {
     const socket = connectSocket(path);
     socket.once("connect", () => {
       socket.removeAllListeners("error");
       resolve(socket);
     });
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN" ? "gone" : "nobody"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "EMFILE" || code === "ENFILE") resolve("full");
+      else resolve(code === "EAGAIN" ? "gone" : "nobody");
+    });
   });
 }
 
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+}
+
+function failure(found: "nobody" | "gone" | "older" | "full", places: Places, waitMs: number): SessionError {
+  if (found === "full") return exhausted(places);
+  return found === "nobody" ? unavailable(places) : unanswering(places, waitMs);
 }
 
 function unavailable(places: Places): SessionError {
@@ -331,4 +352,9 @@ function unanswering(places: Places, ms: number): SessionError {
   const what = `The daemon on ${places.socket} has not answered for ${ms} ms.`;
   const remedy = "If it is stopped, continue or kill it. A write that was under way may have been done.";
   return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy });
+}
+
+function exhausted(places: Places): SessionError {
+  const what = `No connection to the daemon on ${places.socket} can be made: this process may open no more files (EMFILE).`;
+  return new SessionError("ERR_DAEMON_UNAVAILABLE", what, { remedy: OPEN_MORE });
 }

@@ -43,17 +43,24 @@ export async function startNobodysChild(
         ];
   let start: Start = { outcome: "failed", said: "" };
   for (const [command = program, ...first] of ways) {
-    const child = begin(command, [...first, ...args], env);
+    const child = await begin(command, [...first, ...args], env);
     start = child instanceof Error ? { outcome: "failed", said: String(child) } : await watch(child, patienceMs);
     if (start.outcome !== "failed") return start;
   }
   return start;
 }
 
-/** In a session of its own, so that no terminal is theirs. Of the system's errors Node throws some, and tells of the others later. */
-function begin(command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess | Error {
+/**
+ * In a session of its own, so that no terminal is theirs. Of the system's errors Node throws some, and tells of the others later. One that was not
+ * started for want of file descriptors has no pipes.
+ */
+async function begin(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<ChildProcess | Error> {
   try {
-    return spawn(command, args, { cwd: "/", detached: true, env, stdio: ["ignore", "ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd: "/", detached: true, env, stdio: ["ignore", "ignore", "pipe", "pipe"] });
+    if (child.pid !== undefined) return child;
+    const [error] = await once(child, "error");
+    for (const pipe of child.stdio ?? []) pipe?.destroy();
+    return error as Error;
   } catch (error) {
     return error as Error;
   }

@@ -14,8 +14,12 @@ const REFUSAL = /^gambas-sessiond: ERR_/m;
 const FORBIDDEN = /Access to this API has been restricted/;
 const PERMIT =
   "Node's permission model forbids it: allow this process to start others (--allow-child-process), or start gambas-sessiond by yourself.";
+/** What the system says to who may open no more files: a process that is started needs some for its pipes. */
+const NO_DESCRIPTORS = /\b(?:EMFILE|ENFILE)\b/;
 /** A daemon that refuses says what to do. */
 const OWN_REMEDY = "";
+export const OPEN_MORE =
+  "See that it may open more files (ulimit -n, LimitNOFILE= of systemd), or what keeps so many open: ls -l /proc/<pid>/fd shows them.";
 const LATE = "Call again: it may be by then. gambas-sessiond doctor looks for what may keep it.";
 /**
  * Variables of the environment that are meant for this process alone: a daemon that had them would join its cluster, load what its author gave
@@ -48,6 +52,7 @@ export async function spawnDaemon(
   // A daemon that was killed while it started says nothing, and is no failure: the connection tries again for as long as it may wait.
   if (outcome === "ended" && said === "") return undefined;
   if (FORBIDDEN.test(said)) return lost(places, `${program.path} (${said.replace(/\.+$/, "")})`, PERMIT);
+  if (outcome === "failed" && NO_DESCRIPTORS.test(said)) return lost(places, said, OPEN_MORE);
   if (outcome !== "late" && !REFUSAL.test(said)) return lost(places, `${program.path}: ${said}`);
   const [what, remedy] = outcome === "late" ? ["it is not ready yet", LATE] : ["it ended", OWN_REMEDY];
   const why = `A daemon for ${places.root} could not be started: ${what}. ${said}`.trim();

@@ -4,6 +4,7 @@
 import { EventEmitter } from "node:events";
 import { isCode } from "../../../protocol/errors.ts";
 import type { Client, Handle, ListedSession } from "../../api.ts";
+import { runOutside } from "../../scope.ts";
 import { type Base, baseOf, COOKIE_KEY, type Values, valuesOf, write } from "./base.ts";
 import { type CookieData, type CookieRecord, cookieOfRecord, recordOf, secondsOf } from "./cookie.ts";
 import type { Sids } from "./sids.ts";
@@ -206,7 +207,10 @@ export class SessionStore extends EventEmitter {
     for await (const session of client.list()) {
       const sid = sids.sidOf(session.id);
       if (sid === undefined) continue;
-      under.push(action(sid, session));
+      const work = Promise.resolve(action(sid, session));
+      // Its failure is told below, unless that of the next page comes first.
+      work.catch(() => undefined);
+      under.push(work);
       if (under.length < AT_ONCE) continue;
       await Promise.all(under);
       under = [];
@@ -233,8 +237,11 @@ export class SessionStore extends EventEmitter {
   #disconnect(): void {
     if (!this.#isConnected) return;
     this.#isConnected = false;
-    this.emit("disconnect");
-    this.#connect();
+    // The affair of the store, and not of the request that has met it.
+    runOutside(() => {
+      setImmediate(() => this.emit("disconnect"));
+      this.#connect();
+    });
   }
 
   /** Asks for the daemon until it is there, or the connection is closed. */

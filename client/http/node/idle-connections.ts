@@ -17,22 +17,29 @@ interface Closing {
 type Connection = Socket & { readonly server?: Closing; readonly _httpMessage?: ServerResponse | null };
 
 /** A response that is held, between the one held before it and the one after. */
-export interface Held {
+export interface Held extends Place {
+  readonly res: ServerResponse;
+}
+
+/** In the ring. */
+interface Place {
   readonly res: ServerResponse | undefined;
-  before: Held;
-  after: Held;
+  before: Place;
+  after: Place;
+  /** Its connection is closed when it has left. Applications that leave ask for that again and again. */
+  isLast: boolean;
 }
 
 /**
  * The ring of all responses that are held, closed by an element without one. Not a Set: the tables that it makes anew as responses come and go
  * grow old with responses in them, which are then kept until a whole collection: half as many pages a second in `http-write`.
  */
-const ring: Held = makeRing();
+const ring: Place = makeRing();
 /** Their own method is replaced already. */
 const servers = new WeakSet<Closing>();
 
-function makeRing(): Held {
-  const end = { res: undefined } as { res: undefined; before: Held; after: Held };
+function makeRing(): Place {
+  const end = { res: undefined, isLast: false } as { res: undefined; before: Place; after: Place; isLast: boolean };
   end.before = end;
   end.after = end;
   return end;
@@ -43,7 +50,7 @@ export function keepConnection(res: ServerResponse): Held | undefined {
   const server = connectionOf(res)?.server;
   if (server?.closeIdleConnections === undefined) return undefined;
   if (!servers.has(server)) watch(server, server.closeIdleConnections);
-  const held = { res, before: ring.before, after: ring };
+  const held = { res, before: ring.before, after: ring, isLast: false };
   ring.before.after = held;
   ring.before = held;
   return held;
@@ -71,24 +78,32 @@ function watch(server: Closing, original: () => void): void {
 }
 
 function closeOthers(server: Closing, close: () => void): void {
-  const ended = [...heldOf(server)].filter(({ finished }) => finished);
-  for (const res of ended) res.finished = false;
+  const ended = [...heldOf(server)].filter(({ res }) => res.finished);
+  for (const { res } of ended) res.finished = false;
   try {
     close();
   } finally {
-    for (const res of ended) res.finished = true;
+    for (const { res } of ended) res.finished = true;
   }
-  for (const res of ended) closeLater(res);
+  for (const held of ended) closeLater(held);
 }
 
-function* heldOf(server: Closing): Generator<ServerResponse> {
-  for (let held = ring.after; held.res !== undefined; held = held.after) {
-    if (connectionOf(held.res)?.server === server) yield held.res;
+function* heldOf(server: Closing): Generator<Held> {
+  for (let place = ring.after; isHeld(place); place = place.after) {
+    if (connectionOf(place.res)?.server === server) yield place;
   }
+}
+
+/** False for the end of the ring. */
+function isHeld(place: Place): place is Held {
+  return place.res !== undefined;
 }
 
 /** Unless another response follows on the connection. */
-function closeLater(res: ServerResponse): void {
+function closeLater(held: Held): void {
+  if (held.isLast) return;
+  held.isLast = true;
+  const { res } = held;
   const connection = connectionOf(res);
   res.once("finish", () => {
     if (!connection?._httpMessage) connection?.destroySoon();

@@ -9,7 +9,7 @@ import { bindEvents, type Carrier, carrierOf, currentContext } from "../../conte
 import { SESSION_CHECKS, type SessionOptions } from "../../options.ts";
 import { asError, Exchange, type Incoming, type Outgoing, Site, Visit, warn } from "../exchange.ts";
 import { rehearse } from "./rehearsal.ts";
-import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
+import { type GateEvents, isClosed, isResponse, ResponseGate } from "./response-gate.ts";
 
 /** As a method it may want a certain class of errors, as that of Fastify does. */
 export type Next = { next(error?: unknown): unknown }["next"];
@@ -146,13 +146,15 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
       next(error);
       return;
     }
+    // No end of the response will be heard of: nothing is there that could end, or it has ended already.
+    const isOver = this.#gate === undefined || isClosed(this.#res);
     const answer: unknown = this.exchange.run(next);
     if (isThenable(answer))
       answer.then(
-        () => this.#returned(),
+        () => isOver && this.#returned(),
         (error: unknown) => this.handlerFailed(error),
       );
-    else this.#returned();
+    else if (isOver) this.#returned();
   }
 
   /** Several middlewares, each with a session of its own, share the gate of the outermost. */
@@ -178,7 +180,7 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
 
   /** Where no response ends, the changes are committed when `next` has returned. */
   #returned(): void {
-    if (this.#gate === undefined) void this.exchange.saveAndEnd(THE_CALL);
+    void this.exchange.saveAndEnd(this.#gate === undefined ? THE_CALL : undefined);
   }
 
   /** Where nobody above `next` can catch what it throws: that must neither end the process nor leave the request without an answer. */

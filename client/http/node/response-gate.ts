@@ -112,6 +112,11 @@ export function isResponse(res: unknown): res is ServerResponse {
   return ["setHeader", "writeHead", "write", "end"].every((name) => typeof Reflect.get(res, name) === "function");
 }
 
+/** Its visitor has gone, and it has told that already. One of node:http2 says so by having no socket any more. */
+export function isClosed(res: ServerResponse): boolean {
+  return isHttp2(res) ? res.socket === undefined : res.closed === true;
+}
+
 /**
  * A response with a real connection keeps its bytes. Packages that inject requests for tests make connections or responses of their own, which
  * take a response for finished as soon as it says so, or end it in their own way: of these the calls are kept.

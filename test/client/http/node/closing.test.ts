@@ -172,6 +172,17 @@ describe.each([HTTP, HTTPS])("%s", (...open) => {
     expect(shown()).toEqual([{ finished: true, writableEnded: true }]);
   });
 
+  it("waits once for a response, however often idle connections are closed meanwhile", async () => {
+    held = new Holding(open);
+    await held.visit();
+    const [response] = held.responses;
+    const waiting = (): number | undefined => response?.listenerCount("finish");
+    held.server.closeIdleConnections();
+    const once = waiting();
+    held.server.closeIdleConnections();
+    expect(waiting()).toBe(once);
+  });
+
   it("answers a response that is ended after the server was closed, and held then", async () => {
     held = new Holding(open, (res) => void res.write("not yet "));
     const visitor = await held.visit(1, "Connection: close\r\n");
