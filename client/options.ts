@@ -106,10 +106,13 @@ export interface AdoptOptions {
 
 /** @typeParam Request what the framework makes of a request, `express.Request` say. */
 export interface SessionOptions<Request = IncomingMessage> extends HttpOptions {
-  /** Prefix of new ids. Default: the client's IP address. */
+  /**
+   * Prefix of new ids. Default: the client's IP address. A function is called when a session begins; where it fails `onError` is told, and the
+   * session gets a prefix of its own.
+   */
   readonly prefix?: string | ((req: Request) => string);
   /**
-   * Told of every failure to read or save a session, or the address of a new one, and of a handler's where nobody above it can catch it: when its
+   * Told of every failure to read or save a session, or to tell the prefix of a new one, and of a handler's where nobody above it can catch it: when its
    * session had to be asked for first, or its promise is rejected. A response whose session could not be saved becomes a 500, whatever this does.
    */
   readonly onError?: (error: Error, req: Request, res: ServerResponse) => void;

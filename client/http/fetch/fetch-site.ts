@@ -71,7 +71,9 @@ export class FetchSite {
     return this.#site.begin({
       cookie: cookie === null ? undefined : withPlainIds(cookie),
       address: address?.(request),
-      prefix: typeof prefix === "function" ? checkPrefix(prefix(request)) : prefix,
+      get prefix() {
+        return typeof prefix === "function" ? checkPrefix(prefix(request)) : prefix;
+      },
       forwardedFor: headers.get("x-forwarded-for") ?? undefined,
       forwardedProto: headers.get("x-forwarded-proto") ?? undefined,
       isEncrypted: protocol === "https:",

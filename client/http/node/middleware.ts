@@ -99,7 +99,6 @@ function isNodeCarrier(value: unknown): value is NodeCarrier {
 class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   readonly exchange: Exchange;
   readonly address: string | undefined;
-  prefix: string | undefined;
   readonly #options: SessionOptions;
   readonly #req: IncomingMessage;
   /** A stand-in for a response has no gate. */
@@ -136,9 +135,7 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   }
 
   begin(next: Next): void {
-    const { prefix } = this.#options;
     try {
-      this.prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
       if (isResponse(this.#res)) this.#gate = this.#enter(this.#res);
       this.#bind(this.#req);
       if (this.#gate !== undefined) this.#bind(this.#res);
@@ -200,6 +197,11 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   }
 
   // -- what the request says; a stand-in for one may lack headers and socket
+
+  get prefix(): string | undefined {
+    const { prefix } = this.#options;
+    return typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
+  }
 
   get isEncrypted(): boolean {
     const { socket } = this.#req;

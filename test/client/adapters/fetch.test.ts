@@ -193,6 +193,8 @@ describe("the client's address", () => {
     expect(cookieOf(await serve(begin, { prefix: "shop" })(ask("/")))).toMatch(/^SESSION=shop:/);
     const prefix = (request: Request): string => new URL(request.url).pathname.slice(1);
     expect(cookieOf(await serve(begin, { prefix })(ask("/ann")))).toMatch(/^SESSION=ann:/);
+    expect(cookieOf(await serve(begin, { prefix })(ask("/a/b")))).toMatch(/^SESSION=unknown-[0-9a-f]{16}:/);
+    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining("failed for GET /a/b")]);
   });
 });
 
