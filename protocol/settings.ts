@@ -74,6 +74,9 @@ export type SettingName = keyof typeof SETTINGS;
 type Widen<T> = T extends number ? number : T extends boolean ? boolean : T;
 export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
 
+/** Some of them, as they are given; undefined is not given. */
+export type GivenSettings = { readonly [K in SettingName]?: Settings[K] | undefined };
+
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
   durability: ["file", "fsync", "replica"],
   gambas: ["auto", "3.18", "3.19"],
@@ -92,7 +95,7 @@ const FORMER: Readonly<Record<string, string>> = {
  * @param others names that may be there besides, and are left alone.
  * @throws SessionError ERR_BAD_OPTION, by name.
  */
-export function resolveSettings(given: Partial<Settings>, others: readonly string[] = []): Settings {
+export function resolveSettings(given: GivenSettings, others: readonly string[] = []): Settings {
   checkNames(given, { kind: "setting", known: [...others, ...Object.keys(SETTINGS)], foreign: FORMER });
   const settings: Record<string, string | number | boolean> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {

@@ -9,11 +9,11 @@ import { StoreSids } from "./sids.ts";
 
 export interface GambasStoreOptions extends ConnectOptions {
   /** A client that `connect()` gave, in place of the options of one. */
-  readonly client?: Client;
+  readonly client?: Client | undefined;
   /** The id of a session is `<prefix>__<sid>:<24 digits>`; what is no letter or digit of ASCII is `_` and two hex digits for each byte. Default "sess". */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Life time of sessions whose cookie has no `maxAge`, in seconds since their last use. Default 86 400. */
-  readonly ttl?: number;
+  readonly ttl?: number | undefined;
 }
 
 const CHECKS: Checks<Omit<GambasStoreOptions, keyof ConnectOptions>> = {

@@ -13,9 +13,11 @@ import { type GateEvents, isResponse, ResponseGate } from "./response-gate.ts";
 
 /** As a method it may want a certain class of errors, as that of Fastify does. */
 export type Next = { next(error?: unknown): unknown }["next"];
+/** What stands in place of the response of an upgrade, which has none: `{}`. */
+type NoResponse = Readonly<Record<string, never>>;
 export type Middleware<Request = IncomingMessage | Http2ServerRequest> = (
   req: Request,
-  res: ServerResponse | Http2ServerResponse,
+  res: ServerResponse | Http2ServerResponse | NoResponse,
   next: Next,
 ) => void;
 
