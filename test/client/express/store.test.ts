@@ -165,6 +165,8 @@ it.each([
   [{ prefixx: "a" }, /prefix was probably meant/],
   [{ ttl: "1" }, /ttl/],
   [{ url: "redis://x" }, /below root/],
+  [{ client: { get: () => undefined } }, /option client of a store must be what connect\(\) resolves to/],
+  [{ client: { open: () => undefined }, root: "/srv/app" }, /option root of a store means nothing beside client/],
 ])("refuses the options %j", (options, words) => {
   expect(() => new GambasStore(options as GambasStoreOptions)).toThrow(words);
 });
