@@ -35,7 +35,7 @@ export interface ConnectOptions {
   readonly coherence?: "strict" | { readonly maxStaleMs: number } | undefined;
   /** With type "redis": use a server that may drop sessions when its memory is full. Default false: it is refused. */
   readonly acceptEviction?: boolean | undefined;
-  /** With type "redis": use a server that writes nothing to its disk. Default false: it is refused. */
+  /** With type "redis": use a server that keeps no log of its writes (appendonly no), only snapshots or nothing. Default false: it is refused. */
   readonly acceptLoss?: boolean | undefined;
   /** Start a daemon when none answers. Default true. */
   readonly spawn?: boolean | undefined;

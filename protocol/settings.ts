@@ -29,7 +29,10 @@ export const SETTINGS = {
     default: false as boolean,
     meaning: "with type redis: use a server that may drop sessions when its memory is full",
   },
-  acceptLoss: { default: false as boolean, meaning: "with type redis: use a server that writes nothing to its disk" },
+  acceptLoss: {
+    default: false as boolean,
+    meaning: "with type redis: use a server that keeps no log of its writes (appendonly no), only snapshots or nothing",
+  },
   gambas: {
     default: "auto" as "auto" | "3.18" | "3.19",
     meaning:
