@@ -11,7 +11,18 @@ import { checkPrefix } from "../protocol/session-id.ts";
 import { type GivenSettings, resolveSettings } from "../protocol/settings.ts";
 import { checkForType, checkNeeds, TYPES, type TypeName, typeNamed } from "../protocol/types.ts";
 import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
-import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
+import {
+  BOOLEAN,
+  type Checks,
+  checkOptions,
+  isAmount,
+  isPath,
+  isRecord,
+  isText,
+  isWhole,
+  LIFE_TIME,
+  said,
+} from "./checks.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
@@ -217,7 +228,7 @@ const HTTP_CHECKS: Checks<Omit<HttpOptions, keyof ConnectOptions>> = {
   partitioned: BOOLEAN,
   maxAge: [isMaxAge, MAX_AGE_WORDS],
   secure: [(value) => value === "auto" || typeof value === "boolean", 'true, false or "auto"'],
-  timeout: [isAmount, "a number of seconds"],
+  timeout: LIFE_TIME,
   trustProxy: [(value) => typeof value === "boolean" || isWhole(value), "true, false or a count"],
   unique: BOOLEAN,
   cookiePath: [(value) => isText(value) && checkCookiePath(value) === value, "a path"],

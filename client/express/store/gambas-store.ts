@@ -2,7 +2,7 @@
 
 import { SessionError } from "../../../protocol/errors.ts";
 import type { Client } from "../../api.ts";
-import { type Checks, checkOptions, isAmount, isRecord, isText } from "../../checks.ts";
+import { type Checks, checkOptions, isRecord, isText, LIFE_TIME } from "../../checks.ts";
 import { Client as LinkedClient } from "../../link/client.ts";
 import { CONNECT_CHECKS, type ConnectOptions, DEFAULTS } from "../../options.ts";
 import { SessionStore } from "./session-store.ts";
@@ -20,7 +20,7 @@ export interface GambasStoreOptions extends ConnectOptions {
 const CHECKS: Checks<Omit<GambasStoreOptions, keyof ConnectOptions>> = {
   client: [isClient, "what connect() resolves to"],
   prefix: [(value) => isText(value) && /^[\w-]{1,32}$/.test(value), "1 to 32 letters, digits, - or _"],
-  ttl: [isAmount, "a number of seconds"],
+  ttl: LIFE_TIME,
 };
 const FOREIGN: Readonly<Record<string, string>> = {
   url: "sessions are where Gambas keeps them, below root.",
