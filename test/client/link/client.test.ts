@@ -187,6 +187,28 @@ describe("a client", () => {
     expect(await client.open(await make({ a: 1 }))).toBeDefined();
   });
 
+  it("commits what may wait only alone, however little may wait", async () => {
+    const narrow = await SessionHouse.open({ maxQueuedBytes: 1_000 });
+    const worker = narrow.worker();
+    const [large, small] = [worker.create(), worker.create()];
+    large.set("a", "x".repeat(5_000));
+    small.set("a", "y");
+    await large.save();
+    await small.save();
+    expect((await narrow.worker().open(large.id ?? ""))?.get("a")).toBe("x".repeat(5_000));
+    for (const [handle, letter] of [
+      [small, "z"],
+      [large, "z"],
+    ] as const)
+      handle.set("a", letter.repeat(5_000));
+    const [first, second] = await Promise.allSettled([small.save(), large.save()]);
+    expect([first.status, second]).toEqual([
+      "fulfilled",
+      { status: "rejected", reason: expect.objectContaining({ code: "ERR_OVERLOADED" }) },
+    ]);
+    await narrow.close();
+  });
+
   it("keeps what a failed save did not save", async () => {
     const handle = client.create();
     handle.set("a", 1);
