@@ -34,10 +34,10 @@ export interface Config extends Settings, Places {}
  * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH.
  */
 export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
+  const settings = resolveSettings(options, PLACES);
   checkIsNamed(options, "root");
   checkIsNamed(options, "socket");
   const places = findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
-  const settings = resolveSettings(options, PLACES);
   checkForType(options, places.type, "setting");
   return { ...settings, redis: redisOf(options, places, env), ...places };
 }

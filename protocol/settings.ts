@@ -80,6 +80,8 @@ export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]
 /** Some of them, as they are given; undefined is not given. */
 export type GivenSettings = { readonly [K in SettingName]?: Settings[K] | undefined };
 
+const MAX_SHOWN_CHARACTERS = 100;
+
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
   durability: ["file", "fsync", "replica"],
   gambas: ["auto", "3.18", "3.19"],
@@ -88,7 +90,8 @@ const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
 
 /** Names that settings had once. */
 const FORMER: Readonly<Record<string, string>> = {
-  engine: 'that is the type of the sessions: type "file" or "memory", an option beside root and socket.',
+  engine:
+    'that is the type of the sessions, the option type beside root and socket: "file", "sqlite", "redis", or "memory" for tests.',
 };
 
 /**
@@ -99,6 +102,8 @@ const FORMER: Readonly<Record<string, string>> = {
  * @throws SessionError ERR_BAD_OPTION, by name.
  */
 export function resolveSettings(given: GivenSettings, others: readonly string[] = []): Settings {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new SessionError("ERR_BAD_OPTION", `The settings must be an object, not ${shown(given)}.`);
   checkNames(given, { kind: "setting", known: [...others, ...Object.keys(SETTINGS)], foreign: FORMER });
   const settings: Record<string, string | number | boolean> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
@@ -115,7 +120,10 @@ function checkSetting(name: SettingName, value: string | number | boolean): stri
   const choices = CHOICES[name];
   if (choices !== undefined) {
     if (typeof value === "string" && choices.includes(value)) return value;
-    throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
+    throw new SessionError(
+      "ERR_BAD_OPTION",
+      `The setting ${name} must be one of ${choices.join(", ")}, not ${shown(value)}.`,
+    );
   }
   const kind = typeof SETTINGS[name].default;
   if (kind !== "number") {
@@ -129,7 +137,12 @@ function checkSetting(name: SettingName, value: string | number | boolean): stri
   const max = name.endsWith("Ms") ? MAX_TIMER_MS : Number.MAX_VALUE;
   if (typeof value === "number" && value >= 0 && value <= max) return value;
   const range = max === MAX_TIMER_MS ? `a number from 0 to ${max}` : "a number of 0 or more";
-  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be ${range}, not ${value}.`);
+  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be ${range}, not ${shown(value)}.`);
+}
+
+/** As an error shows it: of text one sees that it is no number. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value.slice(0, MAX_SHOWN_CHARACTERS)) : String(value);
 }
 
 interface Flag {

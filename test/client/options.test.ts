@@ -177,6 +177,18 @@ describe("settings for a daemon that is started", () => {
   });
 });
 
+describe("settings of a daemon in this process", () => {
+  it.each<[unknown, string]>([
+    [null, "The settings must be an object, not null."],
+    ["/srv/app", 'The settings must be an object, not "/srv/app".'],
+    [{ sweepMs: "5" }, 'The setting sweepMs must be a number from 0 to 2147483647, not "5".'],
+    [{ logLevel: "loud" }, 'The setting logLevel must be one of debug, info, warn, error, silent, not "loud".'],
+    [{ engine: "file" }, '"file", "sqlite", "redis"'],
+  ])("are refused with what they were: %j", async (settings, words) => {
+    expect(await refusalOf(() => startDaemon(settings as object))).toContain(words);
+  });
+});
+
 describe("options of Redis", () => {
   const SECRET = "kept-from-everybody";
   const url = `redis://app:${SECRET}@127.0.0.1:1/2`;
