@@ -422,8 +422,10 @@ export function domainOf(text: string): string {
   return /^[\x20-\x7e]*$/.test(name) ? name.toLowerCase() : domainToASCII(name);
 }
 
-/** The lease of a transaction; 0: the daemon's default. The daemon refuses a lease that is too long. @throws SessionError ERR_BAD_OPTION. */
-export function leaseMsOf(options: TransactionOptions | undefined): number {
+/** The lease of a transaction of `fn`; 0: the daemon's default. The daemon refuses a lease that is too long. @throws SessionError ERR_BAD_OPTION. */
+export function leaseMsOf(fn: unknown, options: TransactionOptions | undefined): number {
+  if (typeof fn !== "function")
+    throw new SessionError("ERR_BAD_OPTION", `A transaction takes the function that it runs, not ${said(fn)}.`);
   if (options === undefined) return 0;
   checkOptions(options, TRANSACTION_CHECKS, { owner: "a transaction" });
   return options.leaseMs ?? 0;

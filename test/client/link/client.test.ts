@@ -119,15 +119,22 @@ describe("a client", () => {
     await client.abandon(handle);
   });
 
-  it("refuses a lease that is none by the promise of the transaction", async () => {
+  it("refuses a lease or a function that is none by the promise of the transaction", async () => {
     const id = await make({ a: 1 });
     const handle = await client.open(id);
     for (const session of [id, handle ?? id]) {
       await expect(client.transaction(session, () => 1, { leaseMs: -1 })).rejects.toMatchObject({
         code: "ERR_BAD_OPTION",
       });
+      const nothing = undefined as unknown as () => number;
+      await expect(client.transaction(session, nothing)).rejects.toMatchObject({
+        code: "ERR_BAD_OPTION",
+        message: "A transaction takes the function that it runs, not undefined.",
+      });
     }
     await client.abandon(id);
+    const missing = 5 as unknown as () => number;
+    await expect(Session.Run({}, () => Session.Transaction(missing))).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
   });
 
   it("waits for whatever a transaction's function gives that can be waited for, and no longer than its lease", async () => {
