@@ -170,7 +170,8 @@ describe("a handler with a session", () => {
 
   it("says what is wrong when there is no Request, or no Response", async () => {
     const count = serve(() => "text" as unknown as Response);
-    await expect(count({} as Request)).rejects.toThrow("was called without a Request");
+    for (const nothing of [{}, undefined, null, "/"])
+      await expect(count(nothing as Request)).rejects.toThrow("was called without a Request");
     await expect(count(ask("/"))).rejects.toThrow("has returned no Response");
   });
 });
