@@ -49,7 +49,7 @@ export interface ListedSession {
 
 export interface TransactionOptions {
   /** How long the turn may be kept, in whole ms above 0. Default 5 000, at most the daemon's `maxLeaseMs` (60 000). */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /**

@@ -14,6 +14,9 @@ const MAX_SAID_CHARACTERS = 100;
 
 export const BOOLEAN: Check = [(value) => typeof value === "boolean", "true or false"];
 
+/** At 0 a session is over when it begins: whoever says that means something else, for ever perhaps. */
+export const LIFE_TIME: Check = [(value) => isAmount(value) && value !== 0, "a number of seconds above 0"];
+
 export function isText(value: unknown): value is string {
   return typeof value === "string";
 }

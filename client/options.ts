@@ -8,86 +8,97 @@ import { SessionError } from "../protocol/errors.ts";
 import { DEFAULT_TIMEOUT_SECONDS, findPlaces, MAX_TIMER_MS, type Places } from "../protocol/places.ts";
 import { parseRedisUrl } from "../protocol/redis-url.ts";
 import { checkPrefix } from "../protocol/session-id.ts";
-import { resolveSettings, type Settings } from "../protocol/settings.ts";
+import { type GivenSettings, resolveSettings } from "../protocol/settings.ts";
 import { checkForType, checkNeeds, TYPES, type TypeName, typeNamed } from "../protocol/types.ts";
 import type { CookieMaxAge, CreateOptions, HandleOptions, ListOptions, TransactionOptions } from "./api.ts";
-import { BOOLEAN, type Checks, checkOptions, isAmount, isPath, isRecord, isText, isWhole, said } from "./checks.ts";
+import {
+  BOOLEAN,
+  type Checks,
+  checkOptions,
+  isAmount,
+  isPath,
+  isRecord,
+  isText,
+  isWhole,
+  LIFE_TIME,
+  said,
+} from "./checks.ts";
 
 export interface ConnectOptions {
   /** Root directory; `GAMBAS_SESSION_ROOT` or `/tmp/gambas.<uid>`. */
-  readonly root?: string;
+  readonly root?: string | undefined;
   /** Path of the daemon's socket; `GAMBAS_SESSION_SOCKET` or `<root>/sessiond.sock`, of other types than "file" `sessiond-<type>.sock`. At most 107 bytes. */
-  readonly socket?: string;
+  readonly socket?: string | undefined;
   /**
    * Where sessions are kept, in letters of any case: "file" or "sqlite", as Gambas programs of that type have them, or "redis", for many hosts.
    * `Session.Type`, `GAMBAS_SESSION_TYPE`, or "file". "memory" is for tests: those end with their daemon.
    */
-  readonly type?: TypeName | Uppercase<TypeName> | Capitalize<TypeName>;
+  readonly type?: TypeName | Uppercase<TypeName> | Capitalize<TypeName> | undefined;
   /**
    * With type "redis": the URL of the server, `GAMBAS_SESSION_REDIS`; several of them for a cluster. Needed unless `spawn: false`. Secrets in it go
    * to the daemon by its environment, and are shown nowhere.
    */
-  readonly redis?: string | readonly string[];
+  readonly redis?: string | readonly string[] | undefined;
   /**
    * With type "redis": "strict" (default): a request sees every write that was acknowledged before it began, on any host. `maxStaleMs`: on its own
    * host; and those of others so much later at most.
    */
-  readonly coherence?: "strict" | { readonly maxStaleMs: number };
+  readonly coherence?: "strict" | { readonly maxStaleMs: number } | undefined;
   /** With type "redis": use a server that may drop sessions when its memory is full. Default false: it is refused. */
-  readonly acceptEviction?: boolean;
-  /** With type "redis": use a server that writes nothing to its disk. Default false: it is refused. */
-  readonly acceptLoss?: boolean;
+  readonly acceptEviction?: boolean | undefined;
+  /** With type "redis": use a server that keeps no log of its writes (appendonly no), only snapshots or nothing. Default false: it is refused. */
+  readonly acceptLoss?: boolean | undefined;
   /** Start a daemon when none answers. Default true. */
-  readonly spawn?: boolean;
+  readonly spawn?: boolean | undefined;
   /** How long a spawned daemon stays without any client, in ms. Default 60 000; 0: for ever. */
-  readonly idleExitMs?: number;
+  readonly idleExitMs?: number | undefined;
   /** How long calls wait for a daemon to come back before they fail with ERR_DAEMON_UNAVAILABLE, in ms. Default 10 000. */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
   /** Contents this worker keeps, in bytes. Default 32 MiB; 0: none. */
-  readonly cacheBytes?: number;
+  readonly cacheBytes?: number | undefined;
   /** Durability a spawned daemon is started with: "file" (default); "fsync" with types "file" and "sqlite", "replica" with type "redis". */
-  readonly durability?: "file" | "fsync" | "replica";
+  readonly durability?: "file" | "fsync" | "replica" | undefined;
   /** Settings of a daemon that is started; one that runs already keeps its own. */
-  readonly daemon?: DaemonSettings;
+  readonly daemon?: DaemonSettings | undefined;
   /** The daemon's program, for applications that are bundled into one file; `GAMBAS_SESSIOND`, or found beside this package. */
-  readonly daemonPath?: string;
+  readonly daemonPath?: string | undefined;
 }
 
 export type SameSite = "Lax" | "Strict" | "None";
 
 /** The settings of `gambas-sessiond`, by name. */
-export type DaemonSettings = Partial<Settings>;
+export type DaemonSettings = GivenSettings;
 
 /** Options of every application that serves HTTP, whatever its framework. */
 export interface HttpOptions extends ConnectOptions {
   /** Name of the cookie. Default "SESSION", the documentation's; "GBSESSIONID" is what Gambas 3 really sends. */
-  readonly cookieName?: string;
+  readonly cookieName?: string | undefined;
   /** Path of the cookie of new sessions. Default "/". */
-  readonly cookiePath?: string;
+  readonly cookiePath?: string | undefined;
   /** The cookie is for all hosts below this one, too. Default: for the host that sets it alone. */
-  readonly domain?: string;
+  readonly domain?: string | undefined;
   /** Default "Lax". Browsers take "None" with `secure: true` only. */
-  readonly sameSite?: SameSite | Lowercase<SameSite>;
+  readonly sameSite?: SameSite | Lowercase<SameSite> | Uppercase<SameSite> | undefined;
   /** Embedded in pages of other sites, the cookie is another one in each. Needs `secure: true`. Default false. */
-  readonly partitioned?: boolean;
+  readonly partitioned?: boolean | undefined;
   /**
    * How long browsers keep the cookie, in seconds; "timeout": as long as the session lives. Browsers shorten what is more than 400 days.
    * Default: until they end. `Session.CookieMaxAge` says it of one session.
    */
-  readonly maxAge?: CookieMaxAge;
+  readonly maxAge?: CookieMaxAge | undefined;
   /** Default "auto": where the request came by HTTPS. */
-  readonly secure?: boolean | "auto";
+  readonly secure?: boolean | "auto" | undefined;
   /** Life time of new sessions, in seconds. Default: `Session.Timeout`, 86 400. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Creating a session ends all others of its prefix. Default false. */
-  readonly unique?: boolean;
+  readonly unique?: boolean | undefined;
   /**
    * With type "redis": take over sessions that connect-redis keeps in the same Redis, each when its visitor comes for the first time. Default:
    * those visitors begin anew.
    */
-  readonly adopt?: AdoptOptions;
+  readonly adopt?: AdoptOptions | undefined;
   /** Believe X-Forwarded-For and X-Forwarded-Proto. A number: so many proxies. Default false. A header that names no address is said to `onError`. */
-  readonly trustProxy?: boolean | number;
+  readonly trustProxy?: boolean | number | undefined;
 }
 
 /** An application of express-session and connect-redis that was there before. */
@@ -95,24 +106,27 @@ export interface AdoptOptions {
   /** Its `secret`: the cookie is signed with it. All of them, where it has several. */
   readonly secret: string | readonly string[];
   /** Its store's `prefix`. Default "sess:". */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Its `name`. Default "connect.sid". */
-  readonly cookieName?: string;
+  readonly cookieName?: string | undefined;
   /** Remove each old session once it was taken over. Default false: it stays until it expires, as the way back. */
-  readonly remove?: boolean;
+  readonly remove?: boolean | undefined;
   /** Keep what express-session knew of each cookie, as the key `cookie`: the drop-in shows it in `req.session.cookie`. Default false; the drop-in always does. */
-  readonly keepCookie?: boolean;
+  readonly keepCookie?: boolean | undefined;
 }
 
 /** @typeParam Request what the framework makes of a request, `express.Request` say. */
 export interface SessionOptions<Request = IncomingMessage> extends HttpOptions {
-  /** Prefix of new ids. Default: the client's IP address. */
-  readonly prefix?: string | ((req: Request) => string);
   /**
-   * Told of every failure to read or save a session, or the address of a new one, and of a handler's where nobody above it can catch it: when its
+   * Prefix of new ids. Default: the client's IP address. A function is called when a session begins; where it fails `onError` is told, and the
+   * session gets a prefix of its own.
+   */
+  readonly prefix?: string | ((req: Request) => string) | undefined;
+  /**
+   * Told of every failure to read or save a session, or to tell the prefix of a new one, and of a handler's where nobody above it can catch it: when its
    * session had to be asked for first, or its promise is rejected. A response whose session could not be saved becomes a 500, whatever this does.
    */
-  readonly onError?: (error: Error, req: Request, res: ServerResponse) => void;
+  readonly onError?: ((error: Error, req: Request, res: ServerResponse) => void) | undefined;
 }
 
 /** @throws SessionError ERR_SOCKET_PATH, with the length and the limit; ERR_BAD_OPTION for a type that there is not. */
@@ -214,7 +228,7 @@ const HTTP_CHECKS: Checks<Omit<HttpOptions, keyof ConnectOptions>> = {
   partitioned: BOOLEAN,
   maxAge: [isMaxAge, MAX_AGE_WORDS],
   secure: [(value) => value === "auto" || typeof value === "boolean", 'true, false or "auto"'],
-  timeout: [isAmount, "a number of seconds"],
+  timeout: LIFE_TIME,
   trustProxy: [(value) => typeof value === "boolean" || isWhole(value), "true, false or a count"],
   unique: BOOLEAN,
   cookiePath: [(value) => isText(value) && checkCookiePath(value) === value, "a path"],
@@ -355,10 +369,14 @@ export function checkOptionsFor(options: ConnectOptions, type: TypeName): void {
 
 /** The settings of a daemon that is started. */
 export function daemonSettings(options: ConnectOptions, type: TypeName): DaemonSettings {
-  const given = Object.entries(settingsOf(options)).filter(([, value]) => value !== undefined);
   const redis = type === "redis" && process.env.GAMBAS_SESSION_REDIS ? { redis: process.env.GAMBAS_SESSION_REDIS } : {};
   const { idleExitMs, durability } = DEFAULTS;
-  return { idleExitMs, durability, ...redis, ...options.daemon, ...Object.fromEntries(given) };
+  return { idleExitMs, durability, ...redis, ...given(options.daemon ?? {}), ...given(settingsOf(options)) };
+}
+
+/** Without what is undefined: over a default that would count. */
+function given<Options extends object>(options: Options): Partial<Options> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Options>;
 }
 
 /** @throws SessionError ERR_BAD_OPTION for a path that would end the attribute of its cookie, or the header line. */
@@ -404,8 +422,10 @@ export function domainOf(text: string): string {
   return /^[\x20-\x7e]*$/.test(name) ? name.toLowerCase() : domainToASCII(name);
 }
 
-/** The lease of a transaction; 0: the daemon's default. The daemon refuses a lease that is too long. @throws SessionError ERR_BAD_OPTION. */
-export function leaseMsOf(options: TransactionOptions | undefined): number {
+/** The lease of a transaction of `fn`; 0: the daemon's default. The daemon refuses a lease that is too long. @throws SessionError ERR_BAD_OPTION. */
+export function leaseMsOf(fn: unknown, options: TransactionOptions | undefined): number {
+  if (typeof fn !== "function")
+    throw new SessionError("ERR_BAD_OPTION", `A transaction takes the function that it runs, not ${said(fn)}.`);
   if (options === undefined) return 0;
   checkOptions(options, TRANSACTION_CHECKS, { owner: "a transaction" });
   return options.leaseMs ?? 0;

@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import { SessionError } from "../protocol/errors.ts";
 import { findPlaces, type Places } from "../protocol/places.ts";
 import { parseRedisUrl } from "../protocol/redis-url.ts";
-import { resolveSettings, SETTINGS, type Settings } from "../protocol/settings.ts";
+import { type GivenSettings, resolveSettings, SETTINGS, type Settings } from "../protocol/settings.ts";
 import { checkForType, checkNeeds, type TypeName } from "../protocol/types.ts";
 
 export type { Settings } from "../protocol/settings.ts";
@@ -17,13 +17,13 @@ const FOR_OTHERS = 0o077;
 const PLACES = ["root", "socket", "type"] as const;
 
 /** What `startDaemon` takes: any setting, and the places. */
-export type DaemonOptions = Partial<Settings> & {
+export type DaemonOptions = GivenSettings & {
   /** Path of the root directory, which must be the user's own. Default `/tmp/gambas.<uid>`. */
-  readonly root?: string;
+  readonly root?: string | undefined;
   /** Path of the Unix socket, at most 107 bytes. Default `sessiond.sock` in the root; of other types than "file" `sessiond-<type>.sock`. */
-  readonly socket?: string;
+  readonly socket?: string | undefined;
   /** Where sessions are kept. Default "file". "memory" is for tests: those end with the daemon. */
-  readonly type?: TypeName;
+  readonly type?: TypeName | undefined;
 };
 
 export interface Config extends Settings, Places {}
@@ -34,10 +34,10 @@ export interface Config extends Settings, Places {}
  * @throws SessionError ERR_BAD_OPTION, ERR_SOCKET_PATH.
  */
 export function resolveConfig(options: DaemonOptions, env: NodeJS.ProcessEnv = process.env): Config {
+  const settings = resolveSettings(options, PLACES);
   checkIsNamed(options, "root");
   checkIsNamed(options, "socket");
   const places = findPlaces(options, { env, uid: process.getuid?.(), toAbsolute: resolve });
-  const settings = resolveSettings(options, PLACES);
   checkForType(options, places.type, "setting");
   return { ...settings, redis: redisOf(options, places, env), ...places };
 }

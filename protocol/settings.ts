@@ -29,7 +29,10 @@ export const SETTINGS = {
     default: false as boolean,
     meaning: "with type redis: use a server that may drop sessions when its memory is full",
   },
-  acceptLoss: { default: false as boolean, meaning: "with type redis: use a server that writes nothing to its disk" },
+  acceptLoss: {
+    default: false as boolean,
+    meaning: "with type redis: use a server that keeps no log of its writes (appendonly no), only snapshots or nothing",
+  },
   gambas: {
     default: "auto" as "auto" | "3.18" | "3.19",
     meaning:
@@ -74,6 +77,11 @@ export type SettingName = keyof typeof SETTINGS;
 type Widen<T> = T extends number ? number : T extends boolean ? boolean : T;
 export type Settings = { readonly [K in SettingName]: Widen<(typeof SETTINGS)[K]["default"]> };
 
+/** Some of them, as they are given; undefined is not given. */
+export type GivenSettings = { readonly [K in SettingName]?: Settings[K] | undefined };
+
+const MAX_SHOWN_CHARACTERS = 100;
+
 const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
   durability: ["file", "fsync", "replica"],
   gambas: ["auto", "3.18", "3.19"],
@@ -82,7 +90,8 @@ const CHOICES: { readonly [K in SettingName]?: readonly string[] } = {
 
 /** Names that settings had once. */
 const FORMER: Readonly<Record<string, string>> = {
-  engine: 'that is the type of the sessions: type "file" or "memory", an option beside root and socket.',
+  engine:
+    'that is the type of the sessions, the option type beside root and socket: "file", "sqlite", "redis", or "memory" for tests.',
 };
 
 /**
@@ -92,7 +101,9 @@ const FORMER: Readonly<Record<string, string>> = {
  * @param others names that may be there besides, and are left alone.
  * @throws SessionError ERR_BAD_OPTION, by name.
  */
-export function resolveSettings(given: Partial<Settings>, others: readonly string[] = []): Settings {
+export function resolveSettings(given: GivenSettings, others: readonly string[] = []): Settings {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new SessionError("ERR_BAD_OPTION", `The settings must be an object, not ${shown(given)}.`);
   checkNames(given, { kind: "setting", known: [...others, ...Object.keys(SETTINGS)], foreign: FORMER });
   const settings: Record<string, string | number | boolean> = {};
   for (const name of Object.keys(SETTINGS) as SettingName[]) {
@@ -109,7 +120,10 @@ function checkSetting(name: SettingName, value: string | number | boolean): stri
   const choices = CHOICES[name];
   if (choices !== undefined) {
     if (typeof value === "string" && choices.includes(value)) return value;
-    throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be one of ${choices.join(", ")}, not ${value}.`);
+    throw new SessionError(
+      "ERR_BAD_OPTION",
+      `The setting ${name} must be one of ${choices.join(", ")}, not ${shown(value)}.`,
+    );
   }
   const kind = typeof SETTINGS[name].default;
   if (kind !== "number") {
@@ -123,7 +137,12 @@ function checkSetting(name: SettingName, value: string | number | boolean): stri
   const max = name.endsWith("Ms") ? MAX_TIMER_MS : Number.MAX_VALUE;
   if (typeof value === "number" && value >= 0 && value <= max) return value;
   const range = max === MAX_TIMER_MS ? `a number from 0 to ${max}` : "a number of 0 or more";
-  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be ${range}, not ${value}.`);
+  throw new SessionError("ERR_BAD_OPTION", `The setting ${name} must be ${range}, not ${shown(value)}.`);
+}
+
+/** As an error shows it: of text one sees that it is no number. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value.slice(0, MAX_SHOWN_CHARACTERS)) : String(value);
 }
 
 interface Flag {

@@ -21,10 +21,10 @@ export function withSession<Bearer extends RequestBearer, More extends unknown[]
   return async (bearer, ...more) => site.answer(requestOf(bearer), () => handler(bearer, ...more));
 }
 
-/** Not by `instanceof`: frameworks have Requests of their own. */
-function requestOf(bearer: RequestBearer): Request {
+/** Not by `instanceof`: frameworks have Requests of their own. Some call a handler without any. */
+function requestOf(bearer: RequestBearer | undefined): Request {
   for (const name of ["request", "req"]) {
-    const inside: unknown = Reflect.get(bearer, name);
+    const inside: unknown = Reflect.get(Object(bearer), name);
     if (isRequest(inside)) return inside;
   }
   if (isRequest(bearer)) return bearer;

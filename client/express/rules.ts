@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { types } from "node:util";
-import { BOOLEAN, type Check, type Checks, checkOptions, isAmount, isRecord, isText } from "../checks.ts";
+import { BOOLEAN, type Check, type Checks, checkOptions, isRecord, isText, LIFE_TIME } from "../checks.ts";
 import type { AdoptOptions, SessionOptions } from "../options.ts";
 import { CONNECT_CHECKS, type ConnectOptions, SESSION_CHECKS } from "../options.ts";
 import type { CookieOptions } from "./store/store.ts";
@@ -64,7 +64,7 @@ const CHECKS: Checks<Own> = {
   genid: FUNCTION,
   unset: [(value) => value === "keep" || value === "destroy", '"keep" or "destroy"'],
   proxy: BOOLEAN,
-  timeout: [isAmount, "a number of seconds"],
+  timeout: LIFE_TIME,
   adopt: [isRecord, "an object"],
   prefix: SESSION_CHECKS.prefix,
   onError: SESSION_CHECKS.onError,

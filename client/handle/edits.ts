@@ -366,5 +366,7 @@ export function checkKey(key: string): void {
     if (isLongKey(key)) throw new SessionError("ERR_BAD_KEY", `A key has at most ${MAX_KEY_BYTES} bytes.`);
     return;
   }
-  throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} is not a key a session can hold.`);
+  const isTaken = typeof key === "string" && key !== "";
+  const why = isTaken ? "is a key of the session's own, which no program sets" : "is not a key a session can hold";
+  throw new SessionError("ERR_BAD_KEY", `${JSON.stringify(key)} ${why}.`);
 }

@@ -227,7 +227,7 @@ export class Handle implements HandleApi, Inside, Outside<Handle>, Watched {
 
   transaction<T>(fn: (session: Handle) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
     this.#use();
-    const leaseMs = leaseMsOf(options);
+    const leaseMs = leaseMsOf(fn, options);
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     // Already alone: the outer transaction commits, unless this part of it fails.
     if (this.#endLease !== undefined) return this.attempt(async () => fn(this));

@@ -15,7 +15,6 @@
 //   committed   the cookies are handed out; `finish` may be called again, to commit later changes
 //   failed      the changes are lost, and `tell` was told; cookies are of what was saved before
 
-import { randomBytes } from "node:crypto";
 import { isCode, SessionError } from "../../protocol/errors.ts";
 import type { CookieMaxAge } from "../api.ts";
 import type { Checks } from "../checks.ts";
@@ -27,7 +26,7 @@ import { checkHttpOptions, DEFAULTS, domainOf, type HttpOptions, isHostCookie, s
 import { Adoption } from "./adoption.ts";
 import { type CookieAttributes, removalCookie, sessionCookie } from "./cookies.ts";
 import { asError, warn } from "./failures.ts";
-import { clientAddress, isSecure, type Sender, type TrustProxy, unreadableAddress } from "./sender.ts";
+import { addressOrOwn, isSecure, type Sender, saidPrefix, type TrustProxy } from "./sender.ts";
 import { Visit } from "./visit.ts";
 
 export { asError, warn } from "./failures.ts";
@@ -38,7 +37,7 @@ export { Visit } from "./visit.ts";
 export interface Incoming extends Sender {
   /** The Cookie header; several of them are joined by semicolons. */
   readonly cookie?: string | undefined;
-  /** Prefix of a new id, if the application says one for this request. */
+  /** Prefix of a new id, if the application says one for this request. Asked for when a session begins; what it throws is told. */
   readonly prefix?: string | undefined;
   /** Told of every failure to read or save. Without it failures are warnings of the process. */
   readonly tell?: ((error: Error) => unknown) | undefined;
@@ -155,6 +154,7 @@ export class Exchange implements RequestContext, Birthplace {
   readonly #visit: Visit;
   #state: "open" | "committing" | "committed" | "failed" = "open";
   #untold: Error | undefined;
+  #saidPrefix: string | undefined;
   #addressPrefix: string | undefined;
   #deputy: Deputy | undefined;
   /** The deputy decides: what it begins now, the headers that are about to leave still tell. */
@@ -218,20 +218,13 @@ export class Exchange implements RequestContext, Birthplace {
   }
 
   get prefix(): string {
-    return this.incoming.prefix || processDefaults.prefix || this.#address;
+    this.#saidPrefix ??= saidPrefix(this.incoming, (problem) => this.report(problem));
+    return this.#saidPrefix || processDefaults.prefix || this.#address;
   }
 
   get #address(): string {
-    this.#addressPrefix ??= this.#findAddress();
+    this.#addressPrefix ??= addressOrOwn(this.incoming, this.site.trustProxy, (problem) => this.report(problem));
     return this.#addressPrefix;
-  }
-
-  /** A sender whose address cannot be told gets a prefix of his own: sessions that are unique by address must not end each other. */
-  #findAddress(): string {
-    const address = clientAddress(this.incoming, this.site.trustProxy);
-    if (address !== undefined) return address;
-    this.report(unreadableAddress(this.incoming));
-    return `unknown-${randomBytes(8).toString("hex")}`;
   }
 
   get timeoutSeconds(): number {

@@ -1,5 +1,6 @@
 // Who sent a request: the client's address, and whether the request came by HTTPS. Nothing in it is believed further than `trustProxy` says.
 
+import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { SessionError } from "../../protocol/errors.ts";
 
@@ -50,28 +51,40 @@ function shownIPv6(address: string): string {
     .join(".");
 }
 
+/** Told of what hinders a prefix that was asked for. */
+type Report = (problem: SessionError) => unknown;
+
 /**
  * The client's address: the other end of the connection, or the address that the trusted proxies name. Where fewer proxies have named one
- * than are trusted, the first name counts.
- *
- * @returns undefined when a trusted proxy names no address: the other end of the connection would be the proxy's own.
+ * than are trusted, the first name counts. Where they name no address it is a prefix of its own: the other end of the connection would be the proxy's.
  */
-export function clientAddress({ address, forwardedFor }: Sender, trustProxy: TrustProxy): string | undefined {
-  const direct = addressPrefix(address);
-  if (trustProxy === false || trustProxy === 0 || forwardedFor === undefined) return direct;
+export function addressOrOwn(sender: Sender, trustProxy: TrustProxy, report: Report): string {
+  const { address, forwardedFor, name = "a request" } = sender;
+  if (trustProxy === false || trustProxy === 0 || forwardedFor === undefined) return addressPrefix(address);
   const parts = forwardedFor.split(",").map((hop) => hop.trim());
   const hops = parts.filter((hop) => hop !== "");
   const named = trustProxy === true ? hops[0] : (hops.at(-trustProxy) ?? hops[0]);
-  return addressPrefix(named) || undefined;
+  const found = addressPrefix(named);
+  if (found !== "") return found;
+  const what = `X-Forwarded-For of ${cut(name)} names no address that can be read: ${JSON.stringify(cut(forwardedFor))}.`;
+  return ownPrefix(new SessionError("ERR_BAD_ADDRESS", what), report);
 }
 
-/** The error for a sender whose address `clientAddress` cannot tell. */
-export function unreadableAddress({ forwardedFor = "", name = "a request" }: Sender): SessionError {
-  const value = JSON.stringify(cut(forwardedFor));
-  return new SessionError(
-    "ERR_BAD_ADDRESS",
-    `X-Forwarded-For of ${cut(name)} names no address that can be read: ${value}.`,
-  );
+/** What the application says for this request, "" where it says nothing. Its function sees what a visitor sends: where it fails at that, nobody loses a page. */
+export function saidPrefix(sender: Sender & { readonly prefix?: string | undefined }, report: Report): string {
+  try {
+    return sender.prefix ?? "";
+  } catch (error) {
+    const why = error instanceof SessionError ? error.what : String(error);
+    const what = `The function of the option prefix failed for ${cut(sender.name ?? "a request")}, and the new session gets a prefix of its own: ${why}`;
+    return ownPrefix(new SessionError("ERR_BAD_OPTION", what, { cause: error }), report);
+  }
+}
+
+/** One that no other session has: those that are unique by their prefix must not end each other where nobody can tell whose they are. */
+function ownPrefix(problem: SessionError, report: Report): string {
+  report(problem);
+  return `unknown-${randomBytes(8).toString("hex")}`;
 }
 
 function cut(text: string): string {

@@ -11,16 +11,16 @@ export interface CookieBearer {
 
 export interface RunOptions {
   /** The session to use. One that does not exist gives a context without a session. */
-  readonly id?: string | null;
+  readonly id?: string | null | undefined;
   /** Prefix of a session that is created, as the client's address is in HTTP. */
-  readonly remoteAddress?: string;
+  readonly remoteAddress?: string | undefined;
   /**
    * The request whose session to use: that of its cookie, as `session()` finds it. No session can be created, since no response would carry
    * its cookie; but while `session()` still answers this very request, the context of that request is used.
    */
-  readonly request?: CookieBearer;
+  readonly request?: CookieBearer | undefined;
   /** Name of the cookie of a request that no `session()` has seen. Default "SESSION". */
-  readonly cookieName?: string;
+  readonly cookieName?: string | undefined;
 }
 
 const CHECKS: Checks<RunOptions> = {

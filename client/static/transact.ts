@@ -7,7 +7,7 @@ import { leaseMsOf } from "../options.ts";
 
 export async function transact<T>(fn: () => T | Promise<T>, options: TransactionOptions | undefined): Promise<T> {
   const context = requireContext();
-  leaseMsOf(options);
+  leaseMsOf(fn, options);
   // Already alone on this session: the outer transaction commits, unless this part of it fails.
   if (context.transaction?.isRunning === true) return partOf(context, fn);
   return context.handle.transaction((inner) => runTransaction({ handle: inner, outer: context }, fn), options);

@@ -176,7 +176,9 @@ function enterCommit({ backend, config }: HandlerParts, request: RequestOf<"comm
   const id = request.sid;
   const { connection } = call;
   const bytes = request.delta.length;
-  if (connection.waitingBytes + bytes > config.maxQueuedBytes || connection.waitingCommits >= MAX_COMMITS_IN_FLIGHT) {
+  // A commit that waits alone is bounded by its frame. Refused, it would be refused for ever, whatever the session may have.
+  const isOverBytes = connection.waitingCommits > 0 && connection.waitingBytes + bytes > config.maxQueuedBytes;
+  if (isOverBytes || connection.waitingCommits >= MAX_COMMITS_IN_FLIGHT) {
     const what = `${connection.waitingCommits} commits of ${connection.waitingBytes} bytes of this connection wait already; at most ${MAX_COMMITS_IN_FLIGHT} of ${config.maxQueuedBytes} may.`;
     throw new SessionError("ERR_OVERLOADED", what);
   }

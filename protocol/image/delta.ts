@@ -74,7 +74,7 @@ export interface Change {
   readonly timeoutSeconds?: number | undefined;
   readonly cookiePath?: string | undefined;
   readonly shares?: readonly Share[] | undefined;
-  /** Default: MAX_IMAGE_BYTES. */
+  /** For who decides whether the image may become so large. Default: no limit, as for who only repeats what was decided. */
   readonly maxBytes?: number;
   /** Says in which dialect the file is to be from now on, when this change brings the first reference into it. Default: as it is. */
   readonly dialect?: (() => Dialect) | undefined;

@@ -66,9 +66,6 @@ export function forgetCaches(): void {
   forgetLists();
 }
 
-/** The largest image that is written. */
-export const MAX_IMAGE_BYTES: number = 64 * 1024 * 1024;
-
 /** An image without entries. */
 export function newImage(options: { nowMs: number; timeoutSeconds: number; cookiePath?: string }): Buffer {
   const image = Buffer.concat([
@@ -120,8 +117,8 @@ export function applyChange(image: Buffer, change: Change): Applied {
     change.cookiePath === undefined ? rawCookiePath(image, reader.valueEnd) : pathRange(change.cookiePath);
   const isPlain = !splice.hasDead && !scan.hasReferences && !delta.hasReferences && (change.shares?.length ?? 0) === 0;
   const body = isPlain ? splice.finish(cookiePath) : rewriteIn(image, change, delta, { cookiePath, scan });
-  const limit = change.maxBytes ?? MAX_IMAGE_BYTES;
-  if (body.length > limit) {
+  const { maxBytes: limit } = change;
+  if (limit !== undefined && body.length > limit) {
     throw new SessionError("ERR_TOO_LARGE", `The session would have ${body.length} bytes; the limit is ${limit}.`);
   }
   writeStartup(body, change.nowMs);

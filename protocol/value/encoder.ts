@@ -26,6 +26,7 @@ import {
   KIND,
   type Kind,
   kindOf,
+  misfit,
   numericClassOf,
   pathText,
   putInStoredOrder,
@@ -89,9 +90,14 @@ export class Encoder {
     }
   }
 
-  #bad(problem: string, suffix = ""): SessionError {
+  #bad(problem: string): SessionError {
+    return badValue(this.#place, problem);
+  }
+
+  /** Of the value that is being encoded. */
+  get #place(): string {
     const path = this.#levels.map(({ keys, next }): Segment => keys?.[next - 1] ?? next - 1);
-    return badValue(pathText(this.#root, path) + suffix, problem);
+    return pathText(this.#root, path);
   }
 
   /** A value with its tag, as a key, a Variant[] or a collection holds it. */
@@ -224,9 +230,9 @@ export class Encoder {
     const kind = typeof value === "object" && value !== null ? kindOf(value) : KIND.NONE;
     const isCollection = kind === KIND.PLAIN || kind === KIND.MAP;
     const isList = kind === KIND.LIST || kind === KIND.BYTES || kind === KIND.NUMBERS;
-    if (code === BASE_COLLECTION ? !isCollection : !isList) throw this.#bad(`not a ${typed.type}`);
-    const misfit = isList ? misfitOf(value as ArrayLike<unknown>, code, this.#fitting(true)) : undefined;
-    if (misfit !== undefined) throw this.#bad(`not what a ${typed.type} can hold exactly`, misfit);
+    if (code === BASE_COLLECTION ? !isCollection : !isList) throw misfit(this.#place, typed.type);
+    const at = isList ? misfitOf(value as ArrayLike<unknown>, code, this.#fitting(true)) : undefined;
+    if (at !== undefined) throw misfit(this.#place + at, typed.type);
     const known = this.#classSoFar(value as object) ?? code;
     if (known !== code) throw this.#bad(`stored as ${nameOfClass(known)} elsewhere in the same value`);
     if (this.#isReference(value as object, context)) return;
@@ -236,10 +242,8 @@ export class Encoder {
   }
 
   #typedScalar(typed: TypedValue, context: number, origin: Origin | undefined): void {
-    const problem =
-      tagFor(typed.value, typed.code, true) === typed.code ? undefined : `not what a ${typed.type} can hold exactly`;
-    if (problem !== undefined || context !== IN_VARIANT)
-      throw this.#bad(problem ?? "a scalar where an object must stand");
+    if (tagFor(typed.value, typed.code, true) !== typed.code) throw misfit(this.#place, typed.type);
+    if (context !== IN_VARIANT) throw this.#bad("a scalar where an object must stand");
     const { bytes } = origin?.table ?? {};
     if (origin !== undefined && bytes?.[origin.at] === typed.code && isSameScalar(typed.value, bytes, origin.at)) {
       writeScalar(this.#out, typed.value, bytes, origin.at);

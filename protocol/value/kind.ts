@@ -155,8 +155,16 @@ export function describe(value: unknown): string {
   return name === "" ? "an instance of a class" : `an instance of ${name}`;
 }
 
-export function badValue(path: string, problem: string): SessionError {
-  return new SessionError("ERR_BAD_VALUE", `${path} cannot be stored: it is ${problem}.`);
+/** @param options with a remedy where the general one does not help. */
+export function badValue(path: string, problem: string, options?: { readonly remedy: string }): SessionError {
+  return new SessionError("ERR_BAD_VALUE", `${path} cannot be stored: it is ${problem}.`, options);
+}
+
+/** The error for a value that the type that was asked for does not hold. */
+export function misfit(path: string, type: string): SessionError {
+  const named = `${/^[AEIO]/i.test(type) ? "an" : "a"} ${type}`;
+  const remedy = `Give typed() a value that ${named} holds exactly, or the name of a type that holds this one.`;
+  return badValue(path, `not what ${named} can hold exactly`, { remedy });
 }
 
 export type Segment = string | number;
@@ -189,6 +197,9 @@ const PLAIN_TYPES = new Map<string, number>([
   ["collection", BASE_COLLECTION],
 ]);
 
+const TYPES_REMEDY =
+  "Types are Boolean, Byte, Short, Integer, Long, Single, Float, Date, String, Pointer, Collection, and arrays as Integer[], Variant[] and Object[].";
+
 /**
  * Forces a Gambas type: `typed("Float", 3)`, `typed("Short[]", [1, 2])`, `typed("String", bytes)`, `typed("Date", null)`.
  *
@@ -201,8 +212,10 @@ const PLAIN_TYPES = new Map<string, number>([
 export function typed(type: string, value: unknown): TypedValue {
   const name = String(type);
   const code = PLAIN_TYPES.get(name.toLowerCase()) ?? classOfName(name);
-  if (code === 0)
-    throw new SessionError("ERR_BAD_VALUE", `${JSON.stringify(name)} is not a Gambas type that can be stored.`);
+  if (code === 0) {
+    const what = `${JSON.stringify(name)} is not a Gambas type that can be stored.`;
+    throw new SessionError("ERR_BAD_VALUE", what, { remedy: TYPES_REMEDY });
+  }
   return new TypedValue(code, value);
 }
 

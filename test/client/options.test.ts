@@ -4,8 +4,15 @@ import { connect } from "../../client/connect.ts";
 import { Site } from "../../client/http/exchange.ts";
 import { session } from "../../client/http/node/middleware.ts";
 import type { Client } from "../../client/index.ts";
-import { type ConnectOptions, daemonSettings, type HttpOptions } from "../../client/options.ts";
-import { Session } from "../../client/static/session.ts";
+import {
+  type ConnectOptions,
+  daemonSettings,
+  type HttpOptions,
+  SESSION_CHECKS,
+  type SessionOptions,
+} from "../../client/options.ts";
+import { type RunOptions, Session } from "../../client/static/session.ts";
+import { resolveConfig } from "../../daemon/config.ts";
 import { startDaemon } from "../../daemon/start.ts";
 import { SessionHouse } from "../support/session-house.ts";
 
@@ -104,6 +111,49 @@ describe("the options of an adapter", () => {
   });
 });
 
+describe("an option that is undefined is one that is not given", () => {
+  it("of a session and its client", async () => {
+    const nothing: SessionOptions = {
+      ...{ root: undefined, socket: undefined, type: undefined, spawn: undefined, waitMs: undefined, redis: undefined },
+      ...{
+        cacheBytes: undefined,
+        idleExitMs: undefined,
+        durability: undefined,
+        coherence: undefined,
+        daemon: undefined,
+      },
+      ...{
+        acceptEviction: undefined,
+        acceptLoss: undefined,
+        daemonPath: undefined,
+        adopt: undefined,
+        unique: undefined,
+      },
+      ...{ cookieName: undefined, cookiePath: undefined, domain: undefined, sameSite: undefined, secure: undefined },
+      ...{ partitioned: undefined, maxAge: undefined, timeout: undefined, trustProxy: undefined, prefix: undefined },
+      ...{ onError: undefined },
+    };
+    const places = { root: house.root, spawn: false };
+    const exchange = await Site.open({ ...nothing, ...places }, SESSION_CHECKS).begin({ address: "10.0.0.1" });
+    const { cookies } = await exchange.run(async () => {
+      Session.n = 1;
+      await Session.Transaction(() => Session.n, { leaseMs: undefined });
+      return exchange.finish();
+    });
+    expect(cookies).toEqual([`SESSION=${exchange.handle.id};path=/;httponly;SameSite=Lax`]);
+    expect(exchange.handle.id).toMatch(/^10\.0\.0\.1:/);
+    const run: RunOptions = { id: undefined, remoteAddress: undefined, request: undefined, cookieName: undefined };
+    expect(await Session.Run(run, () => Session.Id)).toBeNull();
+  });
+
+  it("of a daemon that is started", () => {
+    const daemon = { idleExitMs: undefined, durability: undefined, sweepMs: undefined };
+    expect(daemonSettings({ daemon }, "file")).toEqual({ idleExitMs: 60_000, durability: "file" });
+    const { sweepMs, type } = resolveConfig({ sweepMs: undefined, type: undefined, root: house.root });
+    expect([sweepMs, type]).toEqual([60_000, "file"]);
+  });
+});
+
 describe("settings for a daemon that is started", () => {
   it("are those that are given, with the client's own defaults", () => {
     expect(daemonSettings({}, "file")).toEqual({ idleExitMs: 60_000, durability: "file" });
@@ -124,6 +174,18 @@ describe("settings for a daemon that is started", () => {
   ])("are refused at start, by name: %o", async (options) => {
     const [name = ""] = Object.keys(options.daemon ?? {});
     expect(await refusalOf(() => connect({ ...house.options, ...options }))).toContain(name || "daemon");
+  });
+});
+
+describe("settings of a daemon in this process", () => {
+  it.each<[unknown, string]>([
+    [null, "The settings must be an object, not null."],
+    ["/srv/app", 'The settings must be an object, not "/srv/app".'],
+    [{ sweepMs: "5" }, 'The setting sweepMs must be a number from 0 to 2147483647, not "5".'],
+    [{ logLevel: "loud" }, 'The setting logLevel must be one of debug, info, warn, error, silent, not "loud".'],
+    [{ engine: "file" }, '"file", "sqlite", "redis"'],
+  ])("are refused with what they were: %j", async (settings, words) => {
+    expect(await refusalOf(() => startDaemon(settings as object))).toContain(words);
   });
 });
 

@@ -15,11 +15,11 @@ export { bodyWithin } from "./body.ts";
 
 export interface FetchOptions extends HttpOptions {
   /** Prefix of new ids. Default: the client's address. */
-  readonly prefix?: string | ((request: Request) => string);
+  readonly prefix?: string | ((request: Request) => string) | undefined;
   /** The client's address, which a Request does not tell. Default: that of X-Forwarded-For, if `trustProxy` believes it. */
-  readonly address?: (request: Request) => string | undefined;
+  readonly address?: ((request: Request) => string | undefined) | undefined;
   /** Told of every failure to read or save a session. A response whose session could not be saved becomes a 500, whatever this does. */
-  readonly onError?: (error: Error, request: Request) => void;
+  readonly onError?: ((error: Error, request: Request) => void) | undefined;
 }
 
 const UNSAVED = "The session could not be saved.\n";
@@ -71,7 +71,9 @@ export class FetchSite {
     return this.#site.begin({
       cookie: cookie === null ? undefined : withPlainIds(cookie),
       address: address?.(request),
-      prefix: typeof prefix === "function" ? checkPrefix(prefix(request)) : prefix,
+      get prefix() {
+        return typeof prefix === "function" ? checkPrefix(prefix(request)) : prefix;
+      },
       forwardedFor: headers.get("x-forwarded-for") ?? undefined,
       forwardedProto: headers.get("x-forwarded-proto") ?? undefined,
       isEncrypted: protocol === "https:",

@@ -13,9 +13,11 @@ import { type GateEvents, isClosed, isResponse, ResponseGate } from "./response-
 
 /** As a method it may want a certain class of errors, as that of Fastify does. */
 export type Next = { next(error?: unknown): unknown }["next"];
+/** What stands in place of the response of an upgrade, which has none: `{}`. */
+type NoResponse = Readonly<Record<string, never>>;
 export type Middleware<Request = IncomingMessage | Http2ServerRequest> = (
   req: Request,
-  res: ServerResponse | Http2ServerResponse,
+  res: ServerResponse | Http2ServerResponse | NoResponse,
   next: Next,
 ) => void;
 
@@ -99,7 +101,6 @@ function isNodeCarrier(value: unknown): value is NodeCarrier {
 class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   readonly exchange: Exchange;
   readonly address: string | undefined;
-  prefix: string | undefined;
   readonly #options: SessionOptions;
   readonly #req: IncomingMessage;
   /** A stand-in for a response has no gate. */
@@ -136,9 +137,7 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   }
 
   begin(next: Next): void {
-    const { prefix } = this.#options;
     try {
-      this.prefix = typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
       if (isResponse(this.#res)) this.#gate = this.#enter(this.#res);
       this.#bind(this.#req);
       if (this.#gate !== undefined) this.#bind(this.#res);
@@ -202,6 +201,11 @@ class NodeCarrier implements Carrier, Incoming, Outgoing, GateEvents {
   }
 
   // -- what the request says; a stand-in for one may lack headers and socket
+
+  get prefix(): string | undefined {
+    const { prefix } = this.#options;
+    return typeof prefix === "function" ? checkPrefix(prefix(this.#req)) : prefix;
+  }
 
   get isEncrypted(): boolean {
     const { socket } = this.#req;

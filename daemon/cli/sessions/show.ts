@@ -11,7 +11,6 @@ import {
   expiryOf,
   imageOfFile,
   layoutOf,
-  MAX_IMAGE_BYTES,
   startupMs,
   timeoutSeconds,
   typeOf,
@@ -29,7 +28,8 @@ import { Plain, textOf } from "./plain.ts";
 /** The first bytes of a SQLite database, and the end of its name. */
 const DATABASE = Buffer.from("SQLite format 3\0");
 const OF_DATABASE = ".db";
-const MAX_BYTES = 2 * MAX_IMAGE_BYTES;
+/** More than an application can want to keep in a session, and as much as an operator's process can show. */
+const MAX_BYTES = 128 * 1024 * 1024;
 
 /** A session as it was found. */
 interface Found {
@@ -97,7 +97,9 @@ function placeOf({ root, type }: Config): string {
 async function stored(path: string, name: string): Promise<Found> {
   const stat = lookAt(path);
   if (stat === undefined) throw new NotThere(`${JSON.stringify(path)} is no session id, and there is no such file.`);
-  if (!stat.isFile() || stat.size > MAX_BYTES) throw unreadable(path, "this is no file of a session.");
+  if (!stat.isFile()) throw unreadable(path, "this is no file of a session.");
+  if (stat.size > MAX_BYTES)
+    throw unreadable(path, `it has ${stat.size} bytes, and at most ${MAX_BYTES} can be shown.`);
   if (path.endsWith(OF_DATABASE)) return databaseNamed(path, name);
   const image = contentOf(path);
   if (image.subarray(0, DATABASE.length).equals(DATABASE)) return databaseNamed(path, name);

@@ -170,7 +170,8 @@ describe("a handler with a session", () => {
 
   it("says what is wrong when there is no Request, or no Response", async () => {
     const count = serve(() => "text" as unknown as Response);
-    await expect(count({} as Request)).rejects.toThrow("was called without a Request");
+    for (const nothing of [{}, undefined, null, "/"])
+      await expect(count(nothing as Request)).rejects.toThrow("was called without a Request");
     await expect(count(ask("/"))).rejects.toThrow("has returned no Response");
   });
 });
@@ -193,6 +194,8 @@ describe("the client's address", () => {
     expect(cookieOf(await serve(begin, { prefix: "shop" })(ask("/")))).toMatch(/^SESSION=shop:/);
     const prefix = (request: Request): string => new URL(request.url).pathname.slice(1);
     expect(cookieOf(await serve(begin, { prefix })(ask("/ann")))).toMatch(/^SESSION=ann:/);
+    expect(cookieOf(await serve(begin, { prefix })(ask("/a/b")))).toMatch(/^SESSION=unknown-[0-9a-f]{16}:/);
+    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining("failed for GET /a/b")]);
   });
 });
 

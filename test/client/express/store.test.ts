@@ -164,7 +164,10 @@ it("tells that it is connected, that it is not, and that it is again", async () 
 it.each([
   [{ prefixx: "a" }, /prefix was probably meant/],
   [{ ttl: "1" }, /ttl/],
+  [{ ttl: 0 }, /option ttl of a store must be a number of seconds above 0, not 0/],
   [{ url: "redis://x" }, /below root/],
+  [{ client: { get: () => undefined } }, /option client of a store must be what connect\(\) resolves to/],
+  [{ client: { open: () => undefined }, root: "/srv/app" }, /option root of a store means nothing beside client/],
 ])("refuses the options %j", (options, words) => {
   expect(() => new GambasStore(options as GambasStoreOptions)).toThrow(words);
 });

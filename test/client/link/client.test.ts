@@ -119,15 +119,22 @@ describe("a client", () => {
     await client.abandon(handle);
   });
 
-  it("refuses a lease that is none by the promise of the transaction", async () => {
+  it("refuses a lease or a function that is none by the promise of the transaction", async () => {
     const id = await make({ a: 1 });
     const handle = await client.open(id);
     for (const session of [id, handle ?? id]) {
       await expect(client.transaction(session, () => 1, { leaseMs: -1 })).rejects.toMatchObject({
         code: "ERR_BAD_OPTION",
       });
+      const nothing = undefined as unknown as () => number;
+      await expect(client.transaction(session, nothing)).rejects.toMatchObject({
+        code: "ERR_BAD_OPTION",
+        message: "A transaction takes the function that it runs, not undefined.",
+      });
     }
     await client.abandon(id);
+    const missing = 5 as unknown as () => number;
+    await expect(Session.Run({}, () => Session.Transaction(missing))).rejects.toMatchObject({ code: "ERR_BAD_OPTION" });
   });
 
   it("waits for whatever a transaction's function gives that can be waited for, and no longer than its lease", async () => {
@@ -185,6 +192,28 @@ describe("a client", () => {
     handle.set("big", "x".repeat(999_990));
     await expect(handle.save()).rejects.toMatchObject({ code: "ERR_TOO_LARGE" });
     expect(await client.open(await make({ a: 1 }))).toBeDefined();
+  });
+
+  it("commits what may wait only alone, however little may wait", async () => {
+    const narrow = await SessionHouse.open({ maxQueuedBytes: 1_000 });
+    const worker = narrow.worker();
+    const [large, small] = [worker.create(), worker.create()];
+    large.set("a", "x".repeat(5_000));
+    small.set("a", "y");
+    await large.save();
+    await small.save();
+    expect((await narrow.worker().open(large.id ?? ""))?.get("a")).toBe("x".repeat(5_000));
+    for (const [handle, letter] of [
+      [small, "z"],
+      [large, "z"],
+    ] as const)
+      handle.set("a", letter.repeat(5_000));
+    const [first, second] = await Promise.allSettled([small.save(), large.save()]);
+    expect([first.status, second]).toEqual([
+      "fulfilled",
+      { status: "rejected", reason: expect.objectContaining({ code: "ERR_OVERLOADED" }) },
+    ]);
+    await narrow.close();
   });
 
   it("keeps what a failed save did not save", async () => {

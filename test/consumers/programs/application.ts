@@ -36,6 +36,11 @@ const http: HttpOptions = { ...places, cookieName: "SESSION", trustProxy: 1 };
 const options: SessionOptions = { ...http, prefix: (req) => req.url ?? "" };
 const middleware: Middleware = session(options);
 
+/** Under `exactOptionalPropertyTypes` what may be undefined has to say so; and what is not given is undefined. */
+const root: string | undefined = process.argv[2];
+session({ root, sameSite: "LAX", daemon: { sweepMs: undefined } });
+createServer().on("upgrade", (req, socket) => middleware(req, {}, () => socket.end()));
+
 createServer((req, res) => {
   const next: Next = () => {
     const shown: SessionStatic = Session;

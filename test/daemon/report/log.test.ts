@@ -138,7 +138,12 @@ describe("a daemon tells of", () => {
     const all = await withLab(async (lab, worker) => {
       const id = newId();
       await worker.create(id, {});
-      expect(await codeOf(worker.commit(id, { long: "x".repeat(2000) }))).toBe("ERR_OVERLOADED");
+      const other = await lab.worker("other");
+      const { fence } = await other.lease(id);
+      const waiting = worker.commit(id, { long: "x".repeat(2000) });
+      expect(await codeOf(worker.commit(id, { short: "x" }))).toBe("ERR_OVERLOADED");
+      await other.call("release", id, fence);
+      await waiting;
       expect(await codeOf(worker.callNumber(99))).toBe("ERR_PROTOCOL");
       worker.sendBytes(Buffer.from("ffffffff", "hex"));
       await worker.closed;

@@ -60,7 +60,17 @@ interface Failure {
 
 const FAILURES: readonly Failure[] = [
   { code: "ERR_TOO_LARGE", what: "makes the session too large", fail: () => lastCommit({ long: LONG }) },
-  { code: "ERR_OVERLOADED", what: "is more than may wait", fail: () => lastCommit({ long: LONG.repeat(4) }) },
+  {
+    code: "ERR_OVERLOADED",
+    what: "is more than may wait",
+    async fail() {
+      // It waits for the lease, and is too large for the session.
+      const waiting = codeOf(anna.commit(id, { long: LONG.repeat(3) }));
+      const code = await codeOf(lastCommit({ long: LONG }));
+      expect(await waiting).toBe("ERR_TOO_LARGE");
+      throw Object.assign(new Error(code), { code });
+    },
+  },
   {
     code: "ERR_BAD_VALUE",
     what: "holds what Gambas cannot read",

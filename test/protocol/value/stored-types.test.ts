@@ -202,11 +202,16 @@ describe("typed()", () => {
     "Integer[3]",
     `Integer${"[]".repeat(61)}`,
   ])("refuses the type %o at once", (type) =>
-    expect(() => typed(type, 1)).toThrow(expect.objectContaining({ code: "ERR_BAD_VALUE" })),
+    expect(() => typed(type, 1)).toThrow(
+      expect.objectContaining({
+        code: "ERR_BAD_VALUE",
+        message: expect.stringMatching(/is not a Gambas type that can be stored\. Types are Boolean, .* Integer\[\]/),
+      }),
+    ),
   );
 
   test.each<[string, unknown, RegExp]>([
-    ["Integer", 1.5, /^k cannot be stored: it is not what a Integer can hold exactly/],
+    ["Integer", 1.5, /^k cannot be stored: it is not what an Integer can hold exactly\. Give typed\(\) a value/],
     ["Integer", "1", /^k cannot/],
     ["Integer", -0, /^k cannot/],
     ["Byte", 256, /^k cannot/],

@@ -148,6 +148,7 @@ describe("the cookie", () => {
     { domain: `${"a".repeat(64)}.com` },
     { domain: `${"a.".repeat(130)}com` },
     { timeout: Number.NaN },
+    { timeout: 0 },
     { timeout: "60" as unknown as number },
     { timeout: -1 },
     { cookiePath: "/a;b" },

@@ -163,6 +163,22 @@ describe("a request that came without a response", () => {
   });
 });
 
+it("a header that the prefix function fails at costs no visitor a page, and ends no process whose next looks at no error", async () => {
+  const enter = middleware({ prefix: (req) => req.headers["x-user"] as string });
+  const server = await HttpHouse.open((req, res) => {
+    enter(req, res, async () => {
+      Session.lang ??= "es";
+      res.end(Session.Id);
+    });
+  });
+  const prefixes: string[] = [];
+  for (const headers of [{ "x-user": "ann" }, {}, { "x-user": "a b" }])
+    prefixes.push((await server.ask("/", { headers })).text.slice(0, -25));
+  expect(prefixes).toEqual(["ann", expect.stringMatching(/^unknown-/), expect.stringMatching(/^unknown-/)]);
+  expect(errors).toHaveLength(2);
+  await server.close();
+});
+
 it("a change that comes too late is told whatever the request says of itself", async () => {
   const [told, changed] = [deferred<string>(), deferred()];
   const note = (warning: Error & { code?: string }): void => {

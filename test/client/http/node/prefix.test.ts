@@ -1,4 +1,5 @@
 // The prefix of new ids: the client's address, however proxies write it.
+import type { IncomingMessage } from "node:http";
 import { describe, expect, it, vi } from "vitest";
 import type { SessionOptions } from "../../../../client/options.ts";
 import type { SessionError } from "../../../../protocol/errors.ts";
@@ -128,15 +129,39 @@ describe("the prefix of new ids", () => {
     expect(await prefixOf({ prefix: (req) => String(req.headers.host).split(":")[0] ?? "" })).toBe("127.0.0.1");
   });
 
-  it("a prefix function that fails is told to next, once", async () => {
-    const id = await makeSession({ a: 1 });
-    const server = await serve(show, {
-      prefix: () => {
+  const failing: [(req: IncomingMessage) => string, string][] = [
+    [() => "a b", 'The session prefix "a b" is not allowed'],
+    [(req) => req.headers["x-user"] as string, "The session prefix undefined is not allowed"],
+    [
+      () => {
         throw new Error("no prefix");
       },
-    });
-    expect((await server.ask("/")).text).toBe("Error: no prefix");
-    expect((await server.ask("/", { cookie: `SESSION=${id}` })).text).toBe("Error: no prefix");
+      "Error: no prefix",
+    ],
+  ];
+
+  it.each(failing)(
+    "is one of its own where the function fails, and said once, naming the request: %s",
+    async (prefix, why) => {
+      const server = await serve(setAndShow, { prefix, unique: true });
+      const ids = [idOf(await server.ask("/?a=1&b=2")), idOf(await server.ask("/?a=1"))];
+      for (const id of ids) expect(id).toMatch(/^unknown-[0-9a-f]{16}:[0-9A-F]{24}$/);
+      expect(ids.map((id) => house.has(id))).toEqual([true, true]);
+      const said = errors.map((error) => [(error as SessionError).code, (error as Error).message]);
+      const one = [
+        "ERR_BAD_OPTION",
+        expect.stringContaining(`option prefix failed for GET /, and the new session gets a prefix of its own: ${why}`),
+      ];
+      expect(said).toEqual([one, one]);
+    },
+  );
+
+  it.each(failing)("is not asked for where no session begins: %s", async (prefix) => {
+    const id = await makeSession({ a: 1 });
+    const server = await serve(show, { prefix });
+    expect((await server.ask("/")).status).toBe(200);
+    expect((await server.ask("/", { cookie: `SESSION=${id}` })).text).toContain('"a":1');
+    expect(errors).toEqual([]);
   });
 
   it("unique ends the other sessions of it", async () => {
