@@ -3,6 +3,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Client } from "../../../client/link/client.ts";
+import { until } from "../../support/processes.ts";
 import { makeRoot, SessionHouse } from "../../support/session-house.ts";
 
 const CLOSED = { code: "ERR_CLOSED" };
@@ -33,6 +34,9 @@ it("waits for no daemon any more", async () => {
   const worker = house.worker({ waitMs: FOR_EVER_MS });
   await worker.ready();
   await house.stopDaemon();
+  const isConnected = (): Promise<boolean> =>
+    Promise.race([worker.ready().then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
+  await until(async () => !(await isConnected()));
   const told = worker.status();
   const ready = worker.ready();
   worker.close();

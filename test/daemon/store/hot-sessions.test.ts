@@ -21,7 +21,7 @@ test("sessions that were closed for want of descriptors may be open again some m
   mkdirSync(join(root, "session"), { recursive: true });
   const places = new Places(root);
   const hot = new HotSessions(places, new FileSystem(places), MAX);
-  let presentMs = performance.now();
+  let presentMs = Math.round(performance.now());
   vi.spyOn(performance, "now").mockImplementation(() => presentMs);
   const heatMany = (): void => {
     for (let count = 0; count < 2 * MAX; count++) hot.heat(newId());
