@@ -3,5 +3,5 @@
 
 export { isUnsupported, native, nativeProblem } from "./native.ts";
 export { isOnlyOurs, makeTwin, type OpenFile, openToRead, openToStamp, openTwin, unreadable } from "./opening.ts";
-export { isFull, isMissing, isSystemError } from "./system-errors.ts";
+export { isFull, isMissing, isOutOfDescriptors, isSystemError } from "./system-errors.ts";
 export { closeDescriptor, readAll, removeFile, writeAll } from "./whole.ts";

@@ -10,6 +10,11 @@ export function isSystemError(error: unknown, ...codes: readonly string[]): bool
   return code !== undefined && (codes.length === 0 || codes.includes(code));
 }
 
+/** Whether this process, or the system, may open no more files. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  return isSystemError(error, "EMFILE", "ENFILE");
+}
+
 /** Whether there is no room on the disk for what was to be written, or this user may have no more of it. */
 export function isFull(error: unknown): boolean {
   return isSystemError(error, "ENOSPC", "EDQUOT");

@@ -4,6 +4,7 @@
 import { daemonPath } from "../../protocol/places.ts";
 import type { Around, Backend, CommitTurn, Engine, ListTurn, ReadTurn, SweepTurn, Turn } from "../backend/backend.ts";
 import type { Config } from "../config.ts";
+import { isOutOfDescriptors, isSystemError } from "../files/files.ts";
 import { ForeignWriters, Reconcile } from "../foreign/foreign.ts";
 import { Journal, type JournaledCommit, replayJournal, withoutOldChanges } from "../once/once.ts";
 import type { Log } from "../report/report.ts";
@@ -193,7 +194,8 @@ class LocalBackend implements Backend {
     try {
       if (!recovery.wasPublished(commit) || this.#wasTakenBack(commit)) return false;
     } catch (error) {
-      if (error instanceof StoreBusy) throw error;
+      // With more memory or descriptors it can be told. No start now: a commit that was published, and forgotten, would be applied once more.
+      if (error instanceof StoreBusy || isOutOfDescriptors(error) || isSystemError(error, "ENOMEM")) throw error;
       // Whatever else the error: one session that cannot be looked at keeps no daemon from its start. Whoever was told of nothing asks again.
       this.#around.log.warn("recovery-failed", { session: commit.id, error: String(error) });
       return false;

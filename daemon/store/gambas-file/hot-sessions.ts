@@ -2,7 +2,7 @@
 // Knows the files of a session, and no contents.
 
 import { mkdirSync, statSync } from "node:fs";
-import { closeDescriptor, isMissing, isSystemError, type OpenFile } from "../../files/files.ts";
+import { closeDescriptor, isMissing, isOutOfDescriptors, type OpenFile } from "../../files/files.ts";
 import type { LockResult, OpenSessions, RecordLocks } from "../store.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { Places } from "./layout.ts";
@@ -201,8 +201,4 @@ export class HotSessions implements RecordLocks, OpenSessions {
 
 export function closeFile(file: OpenFile | undefined): void {
   if (file !== undefined) closeDescriptor(file.fd);
-}
-
-function isOutOfDescriptors(error: unknown): boolean {
-  return isSystemError(error, "EMFILE", "ENFILE");
 }

@@ -5,7 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { SessionError } from "../../../protocol/errors.ts";
 import { databaseName } from "../../../protocol/session-id.ts";
-import { isSystemError } from "../../files/files.ts";
+import { isOutOfDescriptors } from "../../files/files.ts";
 import type { Log } from "../../report/report.ts";
 import { StoreBusy } from "../store.ts";
 import { Connection, type Surroundings } from "./connection.ts";
@@ -145,7 +145,7 @@ function hasDescriptors(): boolean {
     while (opened.length < PER_DATABASE) opened.push(openSync("/", "r"));
     return true;
   } catch (error) {
-    if (isSystemError(error, "EMFILE", "ENFILE")) return false;
+    if (isOutOfDescriptors(error)) return false;
     throw error;
   } finally {
     for (const fd of opened) closeSync(fd);

@@ -89,19 +89,48 @@ test("a start that fails says why, and the next one succeeds with everything tha
   await removeRoot(root);
 });
 
-test("a session that was committed last, and cannot be looked at, keeps no daemon from its start, nor others from theirs", async () => {
+const LAST_SEQUENCE = 50;
+
+/** A root as a killed daemon leaves it, whose last commit, of number `LAST_SEQUENCE`, was that of 3 to session `id`. */
+async function rootOfKilled(id: string, other: string): Promise<string> {
   const root = freshRoot();
-  const [id, other] = [newId(), newId()];
-  const first = await start(root);
-  const worker = await RawWorker.connect(first.socket);
+  const daemon = await start(root);
+  const worker = await RawWorker.connect(daemon.socket);
   await worker.create(other, { n: 0 });
   await worker.create(id, { n: 0 });
-  for (let n = 1; n <= 3; n++) await worker.commit(id, { n });
+  for (const n of [1, 2]) await worker.commit(id, { n });
+  await worker.commit(id, { n: 3 }, { sequence: LAST_SEQUENCE });
   // Of a daemon that was killed the journal is what it is now.
   const journal = readFileSync(join(root, "sessiond.journal"));
   await worker.close();
-  await first.stop();
+  await daemon.stop();
   writeFileSync(join(root, "sessiond.journal"), journal);
+  return root;
+}
+
+test("where it cannot be told for want of memory or descriptors what became of the last commit, nothing is forgotten of it", async () => {
+  const id = newId();
+  const root = await rootOfKilled(id, newId());
+  for (const code of ["ENOMEM", "EMFILE", "ENFILE"]) {
+    intercept((call) => (call.name === "statSync" && call.path.endsWith(id) ? failure(code, call) : "do"));
+    await expect(start(root), code).rejects.toMatchObject({
+      code: "ERR_STORE",
+      message: expect.stringContaining(code),
+    });
+  }
+  letThrough();
+  const daemon = await start(root);
+  const worker = await RawWorker.connect(daemon.socket);
+  await worker.commit(id, { n: 4 }, { sequence: LAST_SEQUENCE });
+  expect(valuesOf(await worker.open(id))).toEqual({ n: 3 });
+  await worker.close();
+  await daemon.stop();
+  await removeRoot(root);
+});
+
+test("a session that was committed last, and cannot be looked at, keeps no daemon from its start, nor others from theirs", async () => {
+  const [id, other] = [newId(), newId()];
+  const root = await rootOfKilled(id, other);
   intercept((call) => (call.name === "statSync" && call.path.endsWith(id) ? failure("EIO", call) : "do"));
   const second = await start(root);
   const again = await RawWorker.connect(second.socket);
